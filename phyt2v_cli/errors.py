@@ -1,0 +1,71 @@
+"""The exception tree. Each class knows the exit code that the command line ends with.
+
+    Phyt2vError                  1   the run failed
+    ├── UsageError               2   flags, config or prompt
+    │   ├── ConfigError              a bad value or an unknown key
+    │   └── PromptError              missing, empty, binary or too long
+    ├── FilesError               3   folders and files
+    │   ├── RunDirError              locked, foreign, changed or broken run directory
+    │   └── VideoError               an mp4 that could not be written or is not whole
+    ├── BackendError             4   a model, a server or a program in one of the four roles
+    │   ├── ModelLoadError           a model folder that is broken, missing or has pickle weights
+    │   └── ReplyError               an LLM whose replies cannot be used
+    └── RunInterruptedError  128+n   a signal; the run can be resumed
+
+Messages are whole sentences for the person at the terminal: what happened, to what, and what to do next.
+Every class takes one message, so that instances pickle.
+"""
+
+
+class Phyt2vError(Exception):
+    """Base of every error that phyt2v raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(Phyt2vError):
+    """Flags, config or prompt that cannot mean anything."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """One or more config values are wrong; the message has one ``field: message`` line for each."""
+
+
+class PromptError(UsageError):
+    """A prompt that is missing, empty, not text, or longer than allowed."""
+
+
+class FilesError(Phyt2vError):
+    """A file or folder that cannot be read or written."""
+
+    exit_code = 3
+
+
+class RunDirError(FilesError):
+    """A run directory that is locked, belongs to another run, or cannot be understood."""
+
+
+class VideoError(FilesError):
+    """A video file that could not be written, or that does not decode to the expected frames."""
+
+
+class BackendError(Phyt2vError):
+    """A model, server or program that plays a role failed."""
+
+    exit_code = 4
+
+
+class ModelLoadError(BackendError):
+    """A model that cannot be loaded."""
+
+
+class ReplyError(BackendError):
+    """An LLM reply that stays unusable after one re-ask."""
+
+
+class RunInterruptedError(Phyt2vError):
+    """The run was told to stop by a signal; ``exit_code`` is 128 + its number. The run can go on later."""
+
+    exit_code = 130

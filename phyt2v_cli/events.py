@@ -1,0 +1,89 @@
+"""What the loop tells whoever listens: plain facts, no wording and no terminal.
+
+The loop calls one ``emit(event)``; the console draws it, a batch forwards it, a test collects it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from phyt2v_cli.interfaces import Scores
+
+Purpose = Literal["draft", "final"]
+Stage = Literal["denoise", "decode", "encode", "caption", "score", "mismatch", "refine"]
+
+
+@dataclass(frozen=True)
+class AnalysisDone:
+    """The original prompt's physics analysis is there."""
+
+    main_object: str
+    physical_law: str
+
+
+@dataclass(frozen=True)
+class RoundStarted:
+    """A round begins (or goes on, in a resumed run)."""
+
+    round: int
+    total_rounds: int
+    steps: int
+    purpose: Purpose
+    prompt: str
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """One denoising step is done."""
+
+    round: int
+    step: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class StageStarted:
+    """A stage of a round begins."""
+
+    round: int
+    stage: Stage
+
+
+@dataclass(frozen=True)
+class StageDone:
+    """A stage of a round is done and saved."""
+
+    round: int
+    stage: Stage
+    seconds: float
+
+
+@dataclass(frozen=True)
+class RoundDone:
+    """Everything of a round is done and saved."""
+
+    round: int
+    purpose: Purpose
+    seconds: float
+    scores: Scores
+    mismatch: str | None
+    refined_prompt: str | None
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ControlStarted:
+    """The original prompt is rendered at full steps for comparison."""
+
+    steps: int
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something the user should know that stops nothing."""
+
+    text: str
+
+
+Event = AnalysisDone | RoundStarted | StepDone | StageStarted | StageDone | RoundDone | ControlStarted | Notice
+Emit = Callable[[Event], None]
