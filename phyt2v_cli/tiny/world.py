@@ -1,0 +1,84 @@
+"""What the embedded model's world contains: constants that its renderer, its judges and its writer share.
+
+Lengths are in picture heights, times in seconds, y points down. This file knows no model, no video file and
+no wording; words for these things are in `language.py`.
+"""
+
+from typing import Literal, get_args
+
+NUM_FRAMES = 25
+FPS = 12
+SIZE = 64
+"""Height and width of the picture in pixels."""
+
+GRAVITY = 2.0
+"""Picture heights per second squared, for everything that falls: a drop and two bounces fit in a clip."""
+
+SWING_GRAVITY = 4.0
+"""The same for pendulums, so that a whole swing fits in a clip."""
+
+FLOOR_Y = 0.84
+"""The top of the floor."""
+
+Color = Literal["red", "green", "blue", "yellow", "purple", "orange", "white", "black"]
+Shape = Literal["ball", "cube", "balloon"]
+Kind = Literal["drop", "throw", "roll", "slide", "swing", "collide", "float", "rest"]
+Violation = Literal[
+    "hover",
+    "jump",
+    "constant-fall",
+    "through-floor",
+    "gain-height",
+    "self-propelled",
+    "stuck-swing",
+    "pass-through",
+    "sink",
+    "leap",
+    "vanish",
+]
+
+COLORS: tuple[Color, ...] = get_args(Color)
+SHAPES: tuple[Shape, ...] = get_args(Shape)
+KINDS: tuple[Kind, ...] = get_args(Kind)
+VIOLATIONS: tuple[Violation, ...] = get_args(Violation)
+
+RGB: dict[Color, tuple[int, int, int]] = {
+    "red": (214, 40, 40),
+    "green": (40, 160, 60),
+    "blue": (40, 80, 220),
+    "yellow": (248, 214, 40),
+    "purple": (140, 50, 180),
+    "orange": (244, 130, 24),
+    "white": (250, 250, 250),
+    "black": (24, 24, 28),
+}
+SKY_RGB = (172, 190, 200)
+FLOOR_RGB = (122, 112, 102)
+STRING_RGB = (92, 92, 96)
+
+SHAPES_OF_KIND: dict[Kind, tuple[Shape, ...]] = {
+    "drop": ("ball", "cube"),
+    "throw": ("ball", "cube"),
+    "roll": ("ball",),
+    "slide": ("cube",),
+    "swing": ("ball",),
+    "collide": ("ball",),
+    "float": ("balloon",),
+    "rest": ("ball", "cube"),
+}
+
+VIOLATIONS_OF_KIND: dict[Kind, tuple[Violation, ...]] = {
+    "drop": ("hover", "jump", "constant-fall", "through-floor", "gain-height", "vanish"),
+    "throw": ("hover", "jump", "through-floor", "vanish"),
+    "roll": ("self-propelled", "jump", "vanish"),
+    "slide": ("self-propelled", "jump", "vanish"),
+    "swing": ("stuck-swing", "jump", "vanish"),
+    "collide": ("pass-through", "vanish"),
+    "float": ("sink", "jump", "vanish"),
+    "rest": ("leap", "jump", "vanish"),
+}
+"""hover: stops in mid-air and hangs there. jump: is suddenly elsewhere. constant-fall: falls at one speed from
+the first frame and stops dead. through-floor: falls on through the floor. gain-height: each bounce is higher.
+self-propelled: speeds up with nothing pushing. stuck-swing: stops at the side of its swing and hangs there.
+pass-through: two balls go through each other. sink: the balloon falls. leap: shoots up from the floor by
+itself. vanish: is gone for some frames or for good."""
