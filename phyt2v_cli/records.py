@@ -1,0 +1,118 @@
+"""What run.json, roundN.json and control.json hold (schema ``phyt2v.run/1``); data only, no file access.
+
+Unknown keys are kept and written back, so that a record made by a later phyt2v of the same schema survives.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from phyt2v_cli.events import Purpose
+
+SCHEMA = "phyt2v.run/1"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(
+        extra="allow", validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
+    )
+
+
+class PlanRecord(_Record):
+    """One planned video."""
+
+    round: int = Field(ge=1)
+    steps: int = Field(ge=1)
+    purpose: Purpose
+
+
+class AnalysisRecord(_Record):
+    """The physics of the original prompt."""
+
+    main_object: str
+    physical_law: str
+
+
+class UsageRecord(_Record):
+    """What the LLM cost so far, unusable replies included."""
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float | None = None
+
+
+class ResultRecord(_Record):
+    """The video that the run hands back."""
+
+    round: int | None
+    """None for the control."""
+    video: str
+    prompt: str
+    selected_by: str
+
+
+class RunRecord(_Record):
+    """run.json."""
+
+    schema_id: Literal["phyt2v.run/1"] = Field(default="phyt2v.run/1", alias="schema")
+    status: Literal["running", "interrupted", "failed", "complete"] = "running"
+    prompt: str
+    seed: int
+    config: dict[str, JsonValue]
+    versions: dict[str, str] = Field(default_factory=dict)
+    plan: list[PlanRecord]
+    analysis: AnalysisRecord | None = None
+    stop_reason: Literal["no_mismatch", "stop_score"] | None = None
+    """Why `early_stop` ended the run before its last planned round; None where it did not."""
+    usage: UsageRecord = Field(default_factory=UsageRecord)
+    result: ResultRecord | None = None
+
+
+class ScoresRecord(_Record):
+    """SA and PC, each 0..1, or null where the scorer abstained."""
+
+    semantic_adherence: float | None = Field(default=None, ge=0, le=1)
+    physical_commonsense: float | None = Field(default=None, ge=0, le=1)
+
+
+class ScorerRecord(ScoresRecord):
+    """One scorer's scores and reasons."""
+
+    reasons: list[str] = Field(default_factory=list)
+
+
+class MismatchRecord(_Record):
+    """Where the caption departs from the prompt or from physics."""
+
+    found: bool
+    text: str
+
+
+class VideoRecord(_Record):
+    """control.json, and what every round says about its video."""
+
+    prompt: str
+    steps: int = Field(ge=1)
+    purpose: Purpose
+    seed: int
+    video: str
+    sha256: str | None = None
+    """Set once the video is decoded back in full; None means that there is no video to trust."""
+    caption: str | None = None
+    scores: ScoresRecord | None = None
+    scorers: dict[str, ScorerRecord] = Field(default_factory=dict)
+    flags: list[str] = Field(default_factory=list)
+    generator: dict[str, str] = Field(default_factory=dict)
+    seconds: dict[str, float] = Field(default_factory=dict)
+    run_key: str
+    """Digest of the run's prompt and config: a record is only trusted in the run it was made for."""
+
+
+class RoundRecord(VideoRecord):
+    """roundN.json."""
+
+    round: int = Field(ge=1)
+    mismatch: MismatchRecord | None = None
+    refined_prompt: str | None = None
+    """The next round's prompt; set also where it was kept, so that it marks the round as finished."""
