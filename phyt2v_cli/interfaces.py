@@ -7,15 +7,16 @@ no terminal and no run directory, and imports nothing heavy.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:  # numpy takes 0.1 s to import, and a preview needs none of it
+    import numpy as np
+    import numpy.typing as npt
 
-Frames = npt.NDArray[np.uint8]
+Frames: TypeAlias = "npt.NDArray[np.uint8]"
 """Decoded video, uint8, shape (num_frames, height, width, 3), RGB."""
 
-Latents = npt.NDArray[np.float32]
+Latents: TypeAlias = "npt.NDArray[np.float32]"
 """Denoised latents as the pipeline leaves them, float32 whatever dtype the model computes in."""
 
 OnStep = Callable[[int, int], None]

@@ -1,0 +1,113 @@
+"""Steps for each round: early videos are drafts that explore prompts, the last one gets full quality.
+
+Pure arithmetic on the config; knows no model, no run directory and no terminal.
+"""
+
+import math
+from dataclasses import dataclass
+
+from phyt2v_cli.config import ScheduleConfig, ScheduleKind
+from phyt2v_cli.errors import ConfigError
+from phyt2v_cli.events import Purpose
+
+
+@dataclass(frozen=True)
+class PlannedRound:
+    """One video of the plan."""
+
+    round: int
+    """Numbered from 1."""
+    steps: int
+    purpose: Purpose
+    video: str
+    """File name inside the run directory."""
+
+
+def get_steps_for_round(
+    current_round: float, total_rounds: float, min_steps: float = 20, max_steps: float = 50
+) -> int:
+    """Return the denoising steps of one round: linear from `min_steps` to `max_steps`, truncated to int.
+
+    `min_steps > max_steps` are swapped, `current_round` is clamped to 1..`total_rounds`, and a single round
+    (or none) gets `max_steps`. Float arguments are truncated first.
+    """
+    total = int(total_rounds)
+    low, high = sorted((int(min_steps), int(max_steps)))
+    if total <= 1:
+        return high
+    done = min(max(int(current_round), 1), total) - 1
+    return low + (high - low) * done // (total - 1)
+
+
+def plan(schedule: ScheduleConfig, rounds: int) -> tuple[PlannedRound, ...]:
+    """Return the `rounds + 1` videos of a run; `rounds <= 0` means a single one.
+
+    A video is a draft when it has fewer steps than the last, so no plan ends on a draft. Raises ConfigError
+    where an explicit list of steps does not fit the rounds.
+    """
+    total = max(rounds, 0) + 1
+    if schedule.steps is None:
+        steps = tuple(_steps(schedule, number, total) for number in range(1, total + 1))
+    else:
+        steps = schedule.steps
+        if len(steps) != total:
+            raise ConfigError(
+                f"schedule.steps: {_count(len(steps), 'entry', 'entries')}, but rounds = {total - 1} makes "
+                f"{_count(total, 'video', 'videos')}; give one entry for each video"
+            )
+    return tuple(
+        PlannedRound(number, count, "draft" if count < steps[-1] else "final", video_name(number))
+        for number, count in enumerate(steps, start=1)
+    )
+
+
+def video_name(number: int) -> str:
+    """Return the file name of a round's video."""
+    return f"output{number}.mp4"
+
+
+def schedule_name(schedule: ScheduleConfig) -> str:
+    """Return the schedule's kind, or `explicit` for a list of steps."""
+    return schedule.kind if schedule.steps is None else "explicit"
+
+
+def swap_notice(schedule: ScheduleConfig) -> str | None:
+    """Return what to tell the user when min and max steps were given the wrong way round."""
+    if schedule.steps is not None or schedule.min_steps <= schedule.max_steps:
+        return None
+    return (
+        f"min steps {schedule.min_steps} is above max steps {schedule.max_steps}: "
+        f"swapped, the plan runs from {schedule.max_steps} to {schedule.min_steps}"
+    )
+
+
+def _steps(schedule: ScheduleConfig, number: int, total: int) -> int:
+    low, high = sorted((schedule.min_steps, schedule.max_steps))
+    if schedule.kind == "linear":
+        return get_steps_for_round(number, total, low, high)
+    if number == total:
+        return high
+    return _truncate(_curve(schedule.kind, low, high, (number - 1) / (total - 1)))
+
+
+def _curve(kind: ScheduleKind, low: int, high: int, progress: float) -> float:
+    match kind:
+        case "constant":
+            return high
+        case "final-only":
+            return low
+        case "cosine":
+            return low + (high - low) * (1 - math.cos(math.pi * progress)) / 2
+        case "geometric":
+            return low * math.pow(high / low, progress)
+        case "linear":
+            return low + (high - low) * progress
+
+
+def _truncate(value: float) -> int:
+    # 34.999999999 is a rounding error of 35, not 34.
+    return int(value + 1e-9)
+
+
+def _count(number: int, singular: str, plural: str) -> str:
+    return f"{number} {singular if number == 1 else plural}"
