@@ -36,7 +36,7 @@ def render(scenes: Scenes, device: str = "cpu", size: int = world.SIZE) -> torch
         video.lerp_(color.expand_as(video), cover[..., None])
 
     palette = rgb([world.RGB[c] for c in world.COLORS])
-    ball, cube, balloon = (scenes.shape[:, 0] == i for i in range(3))
+    cube, balloon = (scenes.shape[:, 0] == world.SHAPES.index(s) for s in ("cube", "balloon"))
     for i in range(2):
         cx, cy = (position[:, :, i, j, None, None] for j in range(2))
         r = radius[:, i, None, None, None]

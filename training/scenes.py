@@ -1,7 +1,7 @@
 """Sample scenes of the embedded world: what moves where, physically or with one named violation.
 
-Everything is vectorised over clips in numpy. Trajectories are simulated, not drawn by hand: a violation changes
-the law, never the picture. This file knows nothing of pixels and words.
+Everything is vectorised over clips in numpy. Trajectories are simulated, not drawn by hand: a violation
+changes the law, never the picture. This file knows nothing of pixels and words.
 """
 
 from collections.abc import Callable
@@ -145,7 +145,7 @@ def _slide(
 
 def _swing(rng: np.random.Generator, n: int, law: str | None, length: Array, pivot: Array) -> Array:
     """Integrate the pendulum equation with light damping, released from rest on the left."""
-    angle, speed = -np.radians(rng.uniform(32, 52, n)), np.zeros(n)
+    angle, speed = -np.radians(rng.uniform(30, 46, n)), np.zeros(n)
     dt = 1 / (world.FPS * SUBSTEPS)
     angles = [angle.copy()]
     for _ in range(world.NUM_FRAMES - 1):
@@ -246,7 +246,7 @@ _SINGLE: dict[str, Callable[..., Array]] = {
 def sample(
     kind: world.Kind, n: int, rng: np.random.Generator, violation: world.Violation | None = None
 ) -> Scenes:
-    """Sample `n` scenes of one kind, all physical or all with the same violation."""
+    """Sample `n` scenes of one kind, all physical or all with one violation."""
     shapes = world.SHAPES_OF_KIND[kind]
     shape = np.repeat(rng.choice([world.SHAPES.index(s) for s in shapes], n)[:, None], 2, axis=1)
     first = rng.integers(0, len(world.COLORS), n)
@@ -260,8 +260,8 @@ def sample(
     radius = np.stack([r, np.zeros(n)], axis=1)
     law = violation
     if kind == "swing":
-        pivot = np.stack([rng.uniform(0.4, 0.6, n), rng.uniform(0.02, 0.06, n)], axis=1)
-        position[:, :, 0] = _swing(rng, n, law, rng.uniform(0.4, 0.52, n), pivot)
+        pivot = np.stack([rng.uniform(0.46, 0.54, n), rng.uniform(0.02, 0.06, n)], axis=1)
+        position[:, :, 0] = _swing(rng, n, law, rng.uniform(0.38, 0.5, n), pivot)
     elif kind == "collide":
         head_on = rng.random(n) < 0.5
         xs = _collide(rng, n, law, r, head_on)
@@ -325,7 +325,7 @@ KIND_SHARES: dict[world.Kind, float] = {
 
 
 def sample_pool(n: int, seed: int, violating_share: float = 0.35) -> Scenes:
-    """Sample a shuffled training pool: kinds by KIND_SHARES, `violating_share` of each kind with a violation."""
+    """Sample a shuffled training pool: `violating_share` of each kind with a violation."""
     rng = np.random.default_rng(seed)
     parts = []
     for kind, share in KIND_SHARES.items():
