@@ -1,0 +1,55 @@
+"""Files that are there whole or not at all, even after a crash or on a full disk. Knows no format."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from phyt2v_cli.errors import FilesError
+
+TEMPORARY = ".*.phyt2v-tmp"
+"""Glob of the temporary files; whoever holds a folder's lock may delete what a killed process left."""
+
+
+@contextmanager
+def replace_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` to write to; afterwards it becomes `path`, on disk for good.
+
+    Where the block raises, `path` stays as it was and the temporary file is gone. Raises FilesError for what
+    the operating system refuses, inside the block too.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.phyt2v-tmp")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise describe_os_error(error, f"{path} could not be written") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync_folder(path: Path) -> None:
+    """Make renames in a folder survive a power cut."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def describe_os_error(error: OSError, what: str) -> FilesError:
+    """Return the FilesError for `error`, with what to do about the usual causes."""
+    advice = {
+        errno.ENOSPC: "the disk is full; free some space and run the same command again",
+        errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
+        errno.EFBIG: "the file would be larger than this account may write",
+        errno.EACCES: "permission denied; choose another folder with --out",
+        errno.EPERM: "permission denied; choose another folder with --out",
+        errno.EROFS: "the file system is read-only; choose another folder with --out",
+    }
+    reason = advice.get(error.errno or 0) or error.strerror or str(error)
+    return FilesError(f"{what}: {reason}")

@@ -1,0 +1,128 @@
+"""Write, verify, read and sample mp4 files. Knows no model and no run.
+
+A video is H.264 in yuv420p, so its height and width must be even; other sizes are refused, never resized.
+Equal frames and metadata give equal bytes: no date, no path, no encoder threads. The metadata is one JSON
+object in the container's `comment`, the key that every player and ffprobe show.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from phyt2v_cli.atomic import replace_file
+from phyt2v_cli.errors import VideoError
+from phyt2v_cli.interfaces import Frames
+
+CRF = 12
+"""x264's quality, 0 (lossless) to 51: near-lossless, since judges look at single pixels of small videos."""
+
+
+@dataclass(frozen=True)
+class VideoMetadata:
+    """How a video was made, stored inside it."""
+
+    prompt: str
+    seed: int
+    steps: int
+    round: int | None = None
+    """None outside a run's rounds: `phyt2v generate`, or the control."""
+
+
+def write_video(path: Path, frames: Frames, *, fps: int, metadata: VideoMetadata) -> str:
+    """Write an mp4, decode it back in full, put it in place, and return its sha256.
+
+    `frames` has shape (num_frames, height, width, 3). Until the video is verified `path` stays as it was.
+    Raises VideoError for an odd or empty size and where the file does not decode to the same number of
+    frames of the same size with the same metadata; FilesError where the disk is full or not writable.
+    """
+    from av import FFmpegError
+
+    num_frames, height, width, _ = frames.shape
+    if num_frames < 1 or height < 2 or width < 2 or height % 2 or width % 2:
+        raise VideoError(
+            f"{path.name}: {num_frames} frames of {width}x{height} pixels cannot be stored; "
+            "H.264 needs at least one frame, and an even width and height"
+        )
+    try:
+        # Encoded in memory, so that a full disk is met by our own write and not inside the encoder.
+        with _open("<bytes>", "w", container="mp4", options={"fflags": "+bitexact"}) as file:
+            file.container_metadata["comment"] = json.dumps(asdict(metadata), ensure_ascii=False)
+            file.init_video_stream("libx264", fps=fps, pixel_format="yuv420p")
+            # imageio has no argument for the encoder's options.
+            file._video_stream.options = {"crf": str(CRF), "threads": "1", "flags": "+bitexact"}
+            encoded: bytes = file.write(frames)
+    except (FFmpegError, ValueError) as error:
+        raise VideoError(f"{path} could not be encoded: {error}") from error
+    with replace_file(path) as temporary:
+        temporary.write_bytes(encoded)
+        decoded = read_frames(temporary)
+        if decoded.shape != frames.shape or read_metadata(temporary) != metadata:
+            raise VideoError(
+                f"{path} could not be verified: wrote {frames.shape[0]} frames of {width}x{height} pixels, "
+                f"read back {decoded.shape[0]} of {decoded.shape[2]}x{decoded.shape[1]}"
+            )
+    return hashlib.sha256(encoded).hexdigest()
+
+
+def read_frames(path: Path) -> Frames:
+    """Decode a video in full, to uint8 RGB of shape (num_frames, height, width, 3).
+
+    Raises VideoError where it is missing, cut short, or no video.
+    """
+    import numpy as np
+    from av import FFmpegError
+
+    try:
+        # Single-threaded, so that an error is raised at the frame it belongs to, and none is left behind.
+        with _open(path, "r") as file:
+            frames = list(file.iter(thread_count=1))
+            declared = file.properties().shape[0]  # what the container says
+    except (FFmpegError, OSError, ValueError, IndexError, StopIteration) as error:
+        raise _not_whole(path) from error
+    if not frames or (declared and declared != len(frames)):
+        raise VideoError(f"{path} is not a whole video: {len(frames)} of {declared} frames decode")
+    return np.stack(frames)
+
+
+def read_metadata(path: Path) -> VideoMetadata | None:
+    """Return how a video was made, or None where it does not say; raise VideoError where it is no video."""
+    from av import FFmpegError
+
+    try:
+        with _open(path, "r") as file:
+            comment = file.container_metadata.get("comment", "")
+    except (FFmpegError, OSError, ValueError, IndexError) as error:
+        raise _not_whole(path) from error
+    try:
+        return VideoMetadata(**json.loads(comment))
+    except (ValueError, TypeError):
+        return None
+
+
+def sample_frames(path: Path, num_frames: int) -> Frames:
+    """Return `num_frames` frames spread evenly from the first to the last; a short video repeats some."""
+    import numpy as np
+
+    frames = read_frames(path)
+    indices = np.linspace(0, len(frames) - 1, num_frames).round().astype(np.intp)
+    return frames[indices]
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _open(path: Path | str, mode: Literal["r", "w"], **options: Any) -> Any:
+    import imageio.v3 as iio
+
+    # Temporary names end in no extension that imageio knows.
+    open_untyped: Any = iio.imopen
+    return open_untyped(path, mode, plugin="pyav", extension=".mp4", **options)
+
+
+def _not_whole(path: Path) -> VideoError:
+    return VideoError(f"{path} is " + ("cut short, or no video" if path.exists() else "missing"))
