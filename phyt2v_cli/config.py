@@ -4,9 +4,17 @@ Layers, later ones win: defaults < preset < config file < environment < flags. T
 no terminal; a preset is data in `configs/`.
 """
 
-from typing import Annotated, Literal
+import os
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from phyt2v_cli.errors import ConfigError, UsageError
 
 ScheduleKind = Literal["linear", "constant", "cosine", "geometric", "final-only"]
 Steps = Annotated[int, Field(ge=1, le=1000)]
@@ -93,3 +101,201 @@ class Config(Section):
     scorer: ScorerConfig = ScorerConfig()
     refinement: RefinementConfig = RefinementConfig()
     run: RunConfig = RunConfig()
+
+
+DEFAULT_PRESET = "tiny"
+ENVIRONMENT_PREFIX = "PHYT2V_"
+SECTIONS: Mapping[str, type[BaseModel]] = {
+    name: field.annotation
+    for name, field in Config.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+}
+KEYS = tuple(f"{section}.{key}" for section, model in SECTIONS.items() for key in model.model_fields)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One value of one layer, and where it was set, in words that lead the user there."""
+
+    value: object
+    origin: str
+
+
+Layer = Mapping[str, Setting]
+"""Settings of one layer, by dotted key."""
+
+
+@dataclass(frozen=True)
+class LoadedConfig:
+    """The validated config, the preset it began with, and the origin of each of its values by dotted key."""
+
+    config: Config
+    preset: str | None
+    origins: Mapping[str, str]
+
+
+def load_config(
+    *,
+    preset: str | None = None,
+    config_path: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    assignments: Sequence[str] = (),
+    flags: Layer | None = None,
+) -> LoadedConfig:
+    """Layer and validate every setting.
+
+    `environment` is the process's own unless given; `assignments` are `section.key=value` texts, which count
+    as flags. Without a named preset the tiny one is used, unless some layer names another model: nothing of
+    tiny, neither sizes nor judges, fits that. Raises ConfigError with one ``field: message`` line for each
+    value that is wrong.
+    """
+    layers: list[Layer] = []
+    if config_path is not None:
+        layers.append(_read_toml(config_path, f"config file {config_path}"))
+    layers.append(_from_environment(os.environ if environment is None else environment))
+    layers.append(_from_assignments(assignments) | dict(flags or {}))
+    if preset is None:
+        models = [layer["generator.model"].value for layer in layers if "generator.model" in layer]
+        preset = DEFAULT_PRESET if not models or models[-1] == DEFAULT_PRESET else None
+    if preset is not None:
+        layers.insert(0, _read_toml(find_preset(preset), f"preset {preset}"))
+
+    settings = _merge(layers)
+    _reject_unknown(settings)
+    config = _validate(settings)
+    origins = {key: settings[key].origin if key in settings else "default" for key in KEYS}
+    return LoadedConfig(config, preset, origins)
+
+
+def list_presets() -> dict[str, Path]:
+    """Return the presets that come with phyt2v, by name."""
+    packaged = Path(str(resources.files("phyt2v_cli"))) / "configs"
+    # A checkout keeps them at its root; only the wheel has them inside the package.
+    folder = packaged if packaged.is_dir() else packaged.parents[1] / "configs"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def find_preset(name: str) -> Path:
+    """Return the path of a preset; raise UsageError listing all of them where there is none of that name."""
+    presets = list_presets()
+    if name in presets:
+        return presets[name]
+    raise UsageError(
+        f"there is no preset {name!r}.{did_you_mean(name, presets)} Presets: {', '.join(presets)}. "
+        "A file of your own is read with --config."
+    )
+
+
+def did_you_mean(word: str, known: Sequence[str] | Mapping[str, object]) -> str:
+    """Return " Did you mean …?" for the known word nearest to `word`, or an empty text."""
+    from difflib import get_close_matches
+
+    matches = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {matches[0]}?" if matches else ""
+
+
+def _read_toml(path: Path, origin: str) -> Layer:
+    import tomllib
+
+    try:
+        sections = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{origin} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{origin} is not TOML: {error}") from error
+    layer: dict[str, Setting] = {}
+    for section, values in sections.items():
+        if isinstance(values, dict):
+            layer |= {f"{section}.{key}": Setting(value, origin) for key, value in values.items()}
+        else:
+            layer[section] = Setting(values, origin)
+    return layer
+
+
+def _from_environment(environment: Mapping[str, str]) -> Layer:
+    layer = {}
+    for name, text in sorted(environment.items()):
+        if name.startswith(ENVIRONMENT_PREFIX):
+            key = name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".", 1)
+            layer[key] = Setting(_parse(key, text), f"environment {name}")
+    return layer
+
+
+def _from_assignments(assignments: Sequence[str]) -> dict[str, Setting]:
+    layer = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise UsageError(f"--set {assignment}: expected section.key=value, as in --set run.seed=7")
+        key = key.strip()
+        layer[key] = Setting(_parse(key, text), f"--set {key}")
+    return layer
+
+
+def _parse(key: str, text: str) -> object:
+    """Turn the text of a setting into what pydantic validates: lists are `10,20,50`, no value is `none`."""
+    section, _, name = key.partition(".")
+    field = SECTIONS[section].model_fields.get(name) if section in SECTIONS else None
+    if field is None:
+        return text
+    union = get_origin(field.annotation) in (Union, types.UnionType)
+    choices = get_args(field.annotation) if union else (field.annotation,)
+    if text.strip().lower() == "none" and type(None) in choices:
+        return None
+    if any(get_origin(choice) is tuple for choice in choices):
+        return [part.strip() for part in text.split(",")]
+    return text
+
+
+def _merge(layers: Sequence[Layer]) -> dict[str, Setting]:
+    settings: dict[str, Setting] = {}
+    for layer in layers:
+        # An explicit list wins over the other three, so naming one of those later must end an older list.
+        if any(f"schedule.{key}" in layer for key in ("kind", "min_steps", "max_steps")):
+            settings.pop("schedule.steps", None)
+        settings |= layer
+    steps = settings.get("schedule.steps")
+    if steps and isinstance(steps.value, list | tuple) and "refinement.rounds" not in settings:
+        settings["refinement.rounds"] = Setting(len(steps.value) - 1, "length of schedule.steps")
+    return settings
+
+
+def _reject_unknown(settings: Mapping[str, Setting]) -> None:
+    lines = []
+    for key, setting in settings.items():
+        if key in SECTIONS:
+            lines.append(f"{key}: is a section, not a value ({setting.origin})")
+        elif key not in KEYS:
+            lines.append(f"{key}: no such setting ({setting.origin}).{_nearest_key(key)}")
+    if lines:
+        raise ConfigError("\n".join(lines))
+
+
+def _nearest_key(key: str) -> str:
+    section, _, name = key.rpartition(".")
+    # The right name in the wrong section is likelier than a misspelt section.
+    elsewhere = [known for known in KEYS if known.endswith(f".{name}")]
+    inside = [known for known in KEYS if known.startswith(f"{section}.")]
+    return (
+        f" Did you mean {elsewhere[0]}?"
+        if elsewhere
+        else did_you_mean(key, inside) or did_you_mean(key, KEYS)
+    )
+
+
+def _validate(settings: Mapping[str, Setting]) -> Config:
+    tree: dict[str, dict[str, object]] = {}
+    for key, setting in settings.items():
+        section, _, name = key.partition(".")
+        tree.setdefault(section, {})[name] = setting.value
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors(include_url=False, include_context=False):
+            key = ".".join(str(part) for part in problem["loc"][:2])
+            entry = f"entry {int(problem['loc'][2]) + 1}: " if len(problem["loc"]) > 2 else ""
+            message = problem["msg"].replace("Input should", "it should").removeprefix("Value error, ")
+            value = f"{problem['input']!r} does not fit: {message}"
+            lines.append(f"{key}: {entry}{value} ({settings[key].origin})")
+        raise ConfigError("\n".join(lines)) from error

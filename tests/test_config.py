@@ -1,0 +1,187 @@
+import itertools
+from pathlib import Path
+
+import pytest
+
+from phyt2v_cli.config import Config, LoadedConfig, Setting, find_preset, list_presets, load_config
+from phyt2v_cli.errors import ConfigError, UsageError
+
+LAYERS = ["preset", "file", "environment", "flags"]
+
+
+def load_from(layers: tuple[str, ...], tmp_path: Path) -> LoadedConfig:
+    """Set run.seed and schedule.min_steps in each of `layers`, to a value that tells the layer."""
+    values = {layer: str(10 + LAYERS.index(layer)) for layer in layers}
+    config_path = tmp_path / "mine.toml"
+    config_path.write_text(f"[schedule]\nmin_steps = {values['file']}\n" if "file" in values else "")
+    return load_config(
+        preset="tiny",
+        config_path=config_path,
+        environment={"PHYT2V_SCHEDULE__MIN_STEPS": values["environment"]} if "environment" in values else {},
+        flags={"schedule.min_steps": Setting(values["flags"], "--min-steps")} if "flags" in values else {},
+    )
+
+
+@pytest.mark.parametrize("pair", list(itertools.combinations(LAYERS, 2)))
+def test_of_two_layers_the_later_wins(pair: tuple[str, str], tmp_path: Path) -> None:
+    loaded = load_from(pair, tmp_path)
+    assert loaded.config.schedule.min_steps == 10 + LAYERS.index(pair[1])
+    assert (
+        loaded.origins["schedule.min_steps"]
+        == {
+            "file": f"config file {tmp_path / 'mine.toml'}",
+            "environment": "environment PHYT2V_SCHEDULE__MIN_STEPS",
+            "flags": "--min-steps",
+        }[pair[1]]
+    )
+
+
+def test_a_preset_wins_over_the_defaults() -> None:
+    loaded = load_config(environment={})
+    assert loaded.preset == "tiny"
+    assert loaded.config.generator.fps == 12
+    assert Config().generator.fps is None
+    assert loaded.origins["generator.fps"] == "preset tiny"
+    assert loaded.origins["refinement.rounds"] == "default"
+
+
+def test_a_flag_wins_over_set_for_the_same_key() -> None:
+    loaded = load_config(environment={}, assignments=["run.seed=1"], flags={"run.seed": Setting(2, "--seed")})
+    assert loaded.config.run.seed == 2
+    assert loaded.origins["run.seed"] == "--seed"
+
+
+@pytest.mark.parametrize("name", list_presets())
+def test_every_preset_loads(name: str) -> None:
+    loaded = load_config(preset=name, environment={})
+    assert (loaded.config.schedule.min_steps, loaded.config.schedule.max_steps) == (20, 50)
+    assert (loaded.config.llm.backend is None) == (name != "tiny")
+
+
+def test_there_are_the_promised_presets() -> None:
+    assert {"tiny", "cogvideox-2b", "cogvideox-5b"} <= set(list_presets())
+
+
+def test_an_unknown_preset_lists_them_and_guesses() -> None:
+    with pytest.raises(UsageError, match=r"Did you mean cogvideox-5b\? Presets: .*tiny") as caught:
+        find_preset("cogvideo-5b")
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("layer", ["file", "environment", "assignment", "flag"])
+def test_another_model_takes_nothing_from_tiny(layer: str, tmp_path: Path) -> None:
+    config_path = tmp_path / "mine.toml"
+    config_path.write_text('[generator]\nmodel = "their/model"\n' if layer == "file" else "")
+    loaded = load_config(
+        config_path=config_path,
+        environment={"PHYT2V_GENERATOR__MODEL": "their/model"} if layer == "environment" else {},
+        assignments=["generator.model=their/model"] if layer == "assignment" else [],
+        flags={"generator.model": Setting("their/model", "--model")} if layer == "flag" else {},
+    )
+    assert loaded.preset is None
+    assert loaded.config.generator.model == "their/model"
+    assert loaded.config.generator.height is None
+    assert loaded.config.scorer.backend is None
+
+
+def test_another_model_keeps_a_named_preset() -> None:
+    loaded = load_config(preset="tiny", environment={}, assignments=["generator.model=my/tiny"])
+    assert loaded.config.generator.height == 64
+
+
+def test_naming_the_tiny_model_keeps_its_preset() -> None:
+    assert load_config(environment={}, assignments=["generator.model=tiny"]).preset == "tiny"
+
+
+def test_values_are_read_from_text() -> None:
+    loaded = load_config(
+        environment={"PHYT2V_REFINEMENT__EARLY_STOP": "true"},
+        assignments=[
+            "schedule.steps=10, 20,50",
+            "generator.num_frames=none",
+            "generator.negative_prompt=a=b",
+        ],
+    )
+    assert loaded.config.refinement.early_stop
+    assert loaded.config.schedule.steps == (10, 20, 50)
+    assert loaded.config.generator.num_frames is None
+    assert loaded.config.generator.negative_prompt == "a=b"
+
+
+def test_a_list_of_steps_sets_the_rounds_that_nobody_named() -> None:
+    loaded = load_config(environment={}, assignments=["schedule.steps=10,20,50"])
+    assert loaded.config.refinement.rounds == 2
+    assert loaded.origins["refinement.rounds"] == "length of schedule.steps"
+    named = load_config(environment={}, assignments=["schedule.steps=10,20,50", "refinement.rounds=4"])
+    assert named.config.refinement.rounds == 4
+
+
+def test_naming_min_steps_later_ends_an_older_list(tmp_path: Path) -> None:
+    config_path = tmp_path / "mine.toml"
+    config_path.write_text("[schedule]\nsteps = [10, 50]\n")
+    loaded = load_config(config_path=config_path, environment={}, assignments=["schedule.min_steps=5"])
+    assert loaded.config.schedule.steps is None
+    assert loaded.config.refinement.rounds == 4
+
+
+def test_each_wrong_value_is_one_line_with_its_origin() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(
+            environment={"PHYT2V_RUN__SEED": "1.5"},
+            assignments=["schedule.min_steps=-3", "schedule.steps=1,x", "refinement.rounds=-1"],
+        )
+    lines = str(caught.value).splitlines()
+    assert [line.partition(": ")[0] for line in lines] == [
+        "schedule.min_steps",
+        "schedule.steps",
+        "refinement.rounds",
+        "run.seed",
+    ]
+    assert lines[0] == (
+        "schedule.min_steps: '-3' does not fit: it should be greater than or equal to 1 (--set schedule.min_steps)"
+    )
+    assert lines[1].startswith("schedule.steps: entry 2: 'x'")
+    assert lines[3].endswith("(environment PHYT2V_RUN__SEED)")
+
+
+@pytest.mark.parametrize(
+    ("assignment", "guess"),
+    [
+        ("schedule.minsteps=3", "schedule.min_steps"),
+        ("min_steps=3", "schedule.min_steps"),
+        ("shedule.min_steps=3", "schedule.min_steps"),
+        ("run.rounds=3", "refinement.rounds"),
+    ],
+)
+def test_an_unknown_key_is_guessed(assignment: str, guess: str) -> None:
+    with pytest.raises(ConfigError, match=rf"no such setting .* Did you mean {guess}\?"):
+        load_config(environment={}, assignments=[assignment])
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"PHYT2V_GENERATOR_MODEL": "x"}, "Did you mean generator.model"),
+        ({"PHYT2V_SCHEDULE": "x"}, "schedule: is a section"),
+    ],
+)
+def test_a_mistyped_variable_is_not_ignored(environment: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config(environment=environment)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "cannot be read: No such file"), (b"a b", "is not TOML"), (b"\xff\xfe", "is not TOML")],
+)
+def test_a_config_file_that_cannot_be_read(content: bytes | None, message: str, tmp_path: Path) -> None:
+    config_path = tmp_path / "mine.toml"
+    if content is not None:
+        config_path.write_bytes(content)
+    with pytest.raises(UsageError, match=message):
+        load_config(config_path=config_path, environment={})
+
+
+def test_an_assignment_without_a_value() -> None:
+    with pytest.raises(UsageError, match=r"expected section\.key=value"):
+        load_config(environment={}, assignments=["run.seed"])
