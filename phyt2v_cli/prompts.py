@@ -245,12 +245,14 @@ def find_fault_in_refinement(
     `rendered_prompt` is what the round's video was made from; it differs from the request's `prompt` where
     the rewriting starts from the original.
     """
+    before = {" ".join(text.split()).casefold() for text in (request.data["prompt"], rendered_prompt)}
+    if reply.prompt.casefold() in before:
+        if not request.data["mismatch"]:
+            return None
+        return "prompt: is unchanged, although the video departs from what was asked"
     max_words, num_words = int(request.data["max_words"]), len(reply.prompt.split())
     if num_words > max_words:
         return f"prompt: has {num_words} words, more than {max_words}"
-    before = {" ".join(text.split()).casefold() for text in (request.data["prompt"], rendered_prompt)}
-    if request.data["mismatch"] and reply.prompt.casefold() in before:
-        return "prompt: is unchanged, although the video departs from what was asked"
     excess = excess_tokens(reply.prompt)
     if excess > 0:
         return f"prompt: is {excess} tokens longer than the video model reads; make it shorter"

@@ -11,14 +11,18 @@ from phyt2v_cli.events import Purpose
 
 SCHEMA = "phyt2v.run/1"
 
+StopReason = Literal["no_mismatch", "stop_score"]
 
-class _Record(BaseModel):
+
+class Record(BaseModel):
+    """Base of everything that is stored."""
+
     model_config = ConfigDict(
         extra="allow", validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
     )
 
 
-class PlanRecord(_Record):
+class PlanRecord(Record):
     """One planned video."""
 
     round: int = Field(ge=1)
@@ -26,14 +30,14 @@ class PlanRecord(_Record):
     purpose: Purpose
 
 
-class AnalysisRecord(_Record):
+class AnalysisRecord(Record):
     """The physics of the original prompt."""
 
     main_object: str
     physical_law: str
 
 
-class UsageRecord(_Record):
+class UsageRecord(Record):
     """What the LLM cost so far, unusable replies included."""
 
     requests: int = 0
@@ -42,7 +46,7 @@ class UsageRecord(_Record):
     cost: float | None = None
 
 
-class ResultRecord(_Record):
+class ResultRecord(Record):
     """The video that the run hands back."""
 
     round: int | None
@@ -52,7 +56,7 @@ class ResultRecord(_Record):
     selected_by: str
 
 
-class RunRecord(_Record):
+class RunRecord(Record):
     """run.json."""
 
     schema_id: Literal["phyt2v.run/1"] = Field(default="phyt2v.run/1", alias="schema")
@@ -63,13 +67,13 @@ class RunRecord(_Record):
     versions: dict[str, str] = Field(default_factory=dict)
     plan: list[PlanRecord]
     analysis: AnalysisRecord | None = None
-    stop_reason: Literal["no_mismatch", "stop_score"] | None = None
+    stop_reason: StopReason | None = None
     """Why `early_stop` ended the run before its last planned round; None where it did not."""
     usage: UsageRecord = Field(default_factory=UsageRecord)
     result: ResultRecord | None = None
 
 
-class ScoresRecord(_Record):
+class ScoresRecord(Record):
     """SA and PC, each 0..1, or null where the scorer abstained."""
 
     semantic_adherence: float | None = Field(default=None, ge=0, le=1)
@@ -82,14 +86,14 @@ class ScorerRecord(ScoresRecord):
     reasons: list[str] = Field(default_factory=list)
 
 
-class MismatchRecord(_Record):
+class MismatchRecord(Record):
     """Where the caption departs from the prompt or from physics."""
 
     found: bool
     text: str
 
 
-class VideoRecord(_Record):
+class VideoRecord(Record):
     """control.json, and what every round says about its video."""
 
     prompt: str

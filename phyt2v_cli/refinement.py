@@ -1,16 +1,56 @@
 """The PhyT2V loop: straight-line code for one prompt over the four roles.
 
-It knows no backend, no terminal and no torch. Every stage is saved before the next one starts, so a killed
-run redoes at most the stage it was in.
+It knows no backend, no terminal and no torch. Every stage is saved before the next one starts, and a stage
+is done when the record has its result; so a killed run redoes at most the stage it was in, and running a
+complete one does nothing.
 """
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
-from phyt2v_cli.events import Emit
-from phyt2v_cli.interfaces import ChatModel, VideoCaptioner, VideoGenerator, VideoScorer
+from phyt2v_cli.errors import FilesError, PromptError, ReplyError, RunInterruptedError
+from phyt2v_cli.events import (
+    AnalysisDone,
+    ControlStarted,
+    Emit,
+    Notice,
+    Purpose,
+    RoundDone,
+    RoundStarted,
+    Stage,
+    StageDone,
+    StageStarted,
+    StepDone,
+)
+from phyt2v_cli.interfaces import ChatModel, Scores, VideoCaptioner, VideoGenerator, VideoScorer
+from phyt2v_cli.prompts import (
+    CAPTION_INSTRUCTION,
+    MismatchReply,
+    PhysicsAnalysis,
+    RefinedPrompt,
+    analysis_request,
+    ask,
+    find_fault_in_refinement,
+    mismatch_request,
+    refinement_request,
+)
+from phyt2v_cli.records import (
+    AnalysisRecord,
+    MismatchRecord,
+    ResultRecord,
+    RoundRecord,
+    ScorerRecord,
+    ScoresRecord,
+    StopReason,
+    VideoRecord,
+)
+from phyt2v_cli.render import render_video
 from phyt2v_cli.run_dir import RunDir
+from phyt2v_cli.schedule import video_name
 
 
 @dataclass(frozen=True)
@@ -44,4 +84,315 @@ def refine(run: RunDir, roles: Roles, *, emit: Emit, cancelled: Callable[[], boo
     run can go on later. Raises PromptError where the original prompt is longer than the text encoder reads,
     BackendError where a role fails, FilesError where something cannot be written.
     """
-    raise NotImplementedError
+    try:
+        return _Loop(run, roles, emit, cancelled).complete()
+    except BaseException as error:
+        interrupted = isinstance(error, RunInterruptedError | KeyboardInterrupt)
+        run.record.status = "interrupted" if interrupted else "failed"
+        with suppress(FilesError):  # what went wrong first is what the user must hear
+            run.save()
+        raise
+
+
+class _Loop:
+    """What the parts of one `refine` share."""
+
+    def __init__(self, run: RunDir, roles: Roles, emit: Emit, cancelled: Callable[[], bool]) -> None:
+        self.run = run
+        self.roles = roles
+        self.emit = emit
+        self.cancelled = cancelled
+        self.config = run.config
+        self.original_prompt = run.record.prompt
+        self.generator = cache(self._load_generator)
+
+    def complete(self) -> RunResult:
+        self._tell_notices()
+        analysis = self._analyse()
+        rounds = self._complete_rounds(analysis)
+        control = self._complete_control() if self.config.refinement.control else None
+        return self._select(rounds, control)
+
+    def _analyse(self) -> PhysicsAnalysis:
+        run = self.run
+        if run.record.analysis is None:
+            self._begin()
+            reply = ask(
+                self.roles.llm,
+                analysis_request(self.original_prompt),
+                PhysicsAnalysis,
+                on_reply=run.count_reply,
+            )
+            run.record.analysis = AnalysisRecord(
+                main_object=reply.main_object, physical_law=reply.physical_law
+            )
+            run.save()
+        known = run.record.analysis
+        self.emit(AnalysisDone(known.main_object, known.physical_law))
+        return PhysicsAnalysis(main_object=known.main_object, physical_law=known.physical_law)
+
+    def _complete_rounds(self, analysis: PhysicsAnalysis) -> list[RoundRecord]:
+        """Complete the planned rounds, or fewer where early stop ends them; the last one is always a final."""
+        plan = self.run.record.plan
+        rounds: list[RoundRecord] = []
+        prompt, stop_reason = self.original_prompt, None
+        for planned in plan:
+            is_last = planned.round == len(plan) or stop_reason is not None
+            record = self.run.read_round(planned.round) or self._rebuild_round(
+                planned.round,
+                prompt,
+                steps=plan[-1].steps if is_last else planned.steps,
+                purpose="final" if is_last else planned.purpose,
+            )
+            total = planned.round if is_last else len(plan)
+            self.emit(RoundStarted(record.round, total, record.steps, record.purpose, record.prompt))
+            self._complete_video(record)
+            if not is_last:
+                self._find_mismatch(record, analysis)
+                stop_reason = self._reason_to_stop(record)
+                self._refine(record, analysis, keep=stop_reason is not None)
+                prompt = record.refined_prompt or record.prompt
+            rounds.append(record)
+            self.emit(_round_done(record))
+            # A draft that is good enough is followed by its final; a final is that already.
+            if is_last or (stop_reason is not None and record.purpose == "final"):
+                break
+        self.run.record.stop_reason = stop_reason
+        return rounds
+
+    def _rebuild_round(self, number: int, prompt: str, *, steps: int, purpose: Purpose) -> RoundRecord:
+        """Return a fresh record; where only this one was lost, the next round still knows its refined prompt."""
+        following = self.run.read_round(number + 1)
+        return RoundRecord(
+            round=number,
+            prompt=prompt,
+            steps=steps,
+            purpose=purpose,
+            seed=self.config.run.seed,
+            video=video_name(number),
+            run_key=self.run.key,
+            refined_prompt=following.prompt if following is not None else None,
+        )
+
+    def _complete_control(self) -> VideoRecord:
+        steps = self.run.record.plan[-1].steps
+        self.emit(ControlStarted(steps))
+        record = self.run.read_control() or VideoRecord(
+            prompt=self.original_prompt,
+            steps=steps,
+            purpose="final",
+            seed=self.config.run.seed,
+            video="control.mp4",
+            run_key=self.run.key,
+        )
+        self._complete_video(record)
+        return record
+
+    def _complete_video(self, record: VideoRecord) -> None:
+        """Render, caption and score what is missing."""
+        run, recorded_sha256 = self.run, record.sha256
+        has_video = run.has_video(record)
+        self._tell_notices()
+        if not has_video:
+            self._render(record)
+        if record.sha256 != recorded_sha256:
+            if recorded_sha256 is not None:
+                # Another machine may round differently; what was seen in the lost video does not count here.
+                record.caption, record.scores, record.scorers = None, None, {}
+                record.flags.append("rerendered")
+            run.save_video_record(record)
+        run.latents_path(record).unlink(missing_ok=True)
+        if record.caption is None:
+            with self._stage(record, "caption"):
+                record.caption = self.roles.captioner.caption(run.video_path(record), CAPTION_INSTRUCTION)
+        if record.scores is None:
+            with self._stage(record, "score"):
+                # The original prompt, whatever this video was made from.
+                scores = self.roles.scorer.score(run.video_path(record), self.original_prompt)
+                own = {
+                    "semantic_adherence": scores.semantic_adherence,
+                    "physical_commonsense": scores.physical_commonsense,
+                }
+                record.scores = ScoresRecord(**own)
+                record.scorers = {self.roles.scorer.name: ScorerRecord(**own, reasons=list(scores.reasons))}
+
+    def _render(self, record: VideoRecord) -> None:
+        self._begin()
+        generator = self.generator()
+        if generator.count_excess_tokens(record.prompt) and "truncated_prompt" not in record.flags:
+            record.flags.append("truncated_prompt")
+        self.run.save_video_record(record)
+
+        def on_step(step: int, steps: int) -> None:
+            self.emit(StepDone(_number(record), step, steps))
+            self._begin()
+
+        record.sha256 = render_video(
+            generator,
+            record.prompt,
+            seed=record.seed,
+            num_inference_steps=record.steps,
+            video_path=self.run.video_path(record),
+            round_number=record.round if isinstance(record, RoundRecord) else None,
+            latents_path=self.run.latents_path(record),
+            on_step=on_step,
+            stage=partial(self._stage, record),
+        )
+        record.generator = dict(generator.settings)
+
+    def _find_mismatch(self, record: RoundRecord, analysis: PhysicsAnalysis) -> None:
+        if record.mismatch is not None or "mismatch_unusable" in record.flags:
+            return
+        with self._stage(record, "mismatch"):
+            request = mismatch_request(
+                original_prompt=self.original_prompt,
+                prompt=record.prompt,
+                analysis=analysis,
+                caption=record.caption or "",
+                scores=_scores(record),
+            )
+            try:
+                reply = ask(self.roles.llm, request, MismatchReply, on_reply=self.run.count_reply)
+            except ReplyError as error:
+                record.flags.append("mismatch_unusable")
+                self.emit(Notice(f"{error}; the prompt is kept"))
+            else:
+                record.mismatch = MismatchRecord(found=reply.found, text=reply.text if reply.found else "")
+
+    def _reason_to_stop(self, record: RoundRecord) -> StopReason | None:
+        if not self.config.refinement.early_stop:
+            return None
+        if record.mismatch is not None and not record.mismatch.found:
+            return "no_mismatch"
+        total = _total_score(record, min)
+        return "stop_score" if total is not None and total >= self.config.refinement.stop_score else None
+
+    def _refine(self, record: RoundRecord, analysis: PhysicsAnalysis, *, keep: bool) -> None:
+        """Set the next round's prompt; `keep` keeps this one, as an unusable reply does."""
+        if record.refined_prompt is not None:
+            return
+        if keep or record.mismatch is None:
+            record.refined_prompt = record.prompt
+            self.run.save_video_record(record)
+            return
+        settings = self.config.refinement
+        with self._stage(record, "refine"):
+            request = refinement_request(
+                original_prompt=self.original_prompt,
+                prompt=self.original_prompt if settings.rewrite_from == "original" else record.prompt,
+                analysis=analysis,
+                caption=record.caption or "",
+                mismatch=record.mismatch.text,
+                scores=_scores(record),
+                max_words=settings.max_prompt_words,
+            )
+            find_fault = partial(
+                find_fault_in_refinement,
+                request=request,
+                rendered_prompt=record.prompt,
+                excess_tokens=self.generator().count_excess_tokens,
+            )
+            try:
+                reply = ask(
+                    self.roles.llm,
+                    request,
+                    RefinedPrompt,
+                    on_reply=self.run.count_reply,
+                    find_fault=find_fault,
+                )
+            except ReplyError as error:
+                record.flags.append("refinement_unusable")
+                record.refined_prompt = record.prompt
+                self.emit(Notice(f"{error}; the prompt is kept"))
+            else:
+                record.refined_prompt = reply.prompt
+
+    def _select(self, rounds: list[RoundRecord], control: VideoRecord | None) -> RunResult:
+        """Choose among finals only: a draft's score says nothing about a final's."""
+        run, chosen, selected_by = self.run, rounds[-1], "last"
+        # Equal scores go to the later round, and to any round before the control.
+        finals: list[VideoRecord] = [record for record in reversed(rounds) if record.purpose == "final"]
+        finals += [control] if control is not None else []
+        result: VideoRecord = chosen
+        if self.config.refinement.select == "best" and len(finals) > 1:
+            totals = [_total_score(record, sum) for record in finals]
+            known = [total for total in totals if total is not None]
+            if len(known) == len(finals):
+                result, selected_by = finals[known.index(max(known))], "best"
+            else:
+                selected_by = "last_unscored"
+        number = result.round if isinstance(result, RoundRecord) else None
+        before = run.record.model_copy()
+        run.record.result = ResultRecord(
+            round=number, video=result.video, prompt=result.prompt, selected_by=selected_by
+        )
+        run.record.status = "complete"
+        if run.record != before:
+            run.save()
+        return RunResult(number, run.video_path(result), result.prompt, selected_by, run.record.stop_reason)
+
+    # What every part needs
+
+    def _load_generator(self) -> VideoGenerator:
+        generator = self.roles.load_generator()
+        excess = generator.count_excess_tokens(self.original_prompt)
+        if excess:
+            if not self.config.generator.allow_truncation:
+                raise PromptError(
+                    f"The prompt is {excess} tokens longer than the video model reads; "
+                    "shorten it, or let it be cut with --allow-truncation."
+                )
+            self.emit(Notice(f"the last {excess} tokens of the prompt are beyond what the video model reads"))
+        return generator
+
+    @contextmanager
+    def _stage(self, record: VideoRecord, stage: Stage) -> Iterator[None]:
+        """Time a stage, and save the record when it is done. Events of the control carry round 0."""
+        self._begin()
+        self.emit(StageStarted(_number(record), stage))
+        start = time.monotonic()
+        yield
+        record.seconds[stage] = round(time.monotonic() - start, 3)
+        self.run.save_video_record(record)
+        self.emit(StageDone(_number(record), stage, record.seconds[stage]))
+
+    def _begin(self) -> None:
+        """Stop here if told to; otherwise there is work, so the run is running."""
+        if self.cancelled():
+            raise RunInterruptedError("The run was stopped; the same command goes on where it was.")
+        if self.run.record.status != "running":
+            self.run.record.status = "running"
+            self.run.save()
+
+    def _tell_notices(self) -> None:
+        while self.run.notices:
+            self.emit(Notice(self.run.notices.pop(0)))
+
+
+def _number(record: VideoRecord) -> int:
+    return record.round if isinstance(record, RoundRecord) else 0
+
+
+def _scores(record: VideoRecord) -> Scores:
+    scores = record.scores or ScoresRecord()
+    reasons = tuple(reason for scorer in record.scorers.values() for reason in scorer.reasons)
+    return Scores(scores.semantic_adherence, scores.physical_commonsense, reasons)
+
+
+def _total_score(record: VideoRecord, combine: Callable[[tuple[float, float]], float]) -> float | None:
+    scores = _scores(record)
+    if scores.semantic_adherence is None or scores.physical_commonsense is None:
+        return None
+    return combine((scores.semantic_adherence, scores.physical_commonsense))
+
+
+def _round_done(record: RoundRecord) -> RoundDone:
+    return RoundDone(
+        round=record.round,
+        purpose=record.purpose,
+        seconds=sum(record.seconds.values()),
+        scores=_scores(record),
+        mismatch=record.mismatch.text if record.mismatch is not None and record.mismatch.found else None,
+        refined_prompt=record.refined_prompt,
+        flags=tuple(record.flags),
+    )

@@ -1,21 +1,41 @@
 """The run directory on disk: created, locked, checked against the command, saved atomically, resumed.
 
 This file knows what is kept and when it may be trusted. It knows no model, no prompt text and no loop.
+Whatever is broken is renamed to ``<name>.broken-N`` and said in `notices`; nothing is deleted but temporary
+files and latents.
 """
 
+import platform
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
+from filelock import FileLock
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from phyt2v_cli import __version__
+from phyt2v_cli.atomic import TEMPORARY, describe_os_error, replace_file, sync_folder
 from phyt2v_cli.config import Config
-from phyt2v_cli.records import RunRecord
+from phyt2v_cli.errors import RunDirError, VideoError
+from phyt2v_cli.folder_lock import LOCK_NAME, lock_folder
+from phyt2v_cli.identity import list_differences, run_key, slugify
+from phyt2v_cli.interfaces import ChatReply
+from phyt2v_cli.records import SCHEMA, PlanRecord, Record, RoundRecord, RunRecord, VideoRecord
 from phyt2v_cli.schedule import PlannedRound
+from phyt2v_cli.video import VideoMetadata, read_frames, read_metadata, sha256_of
+
+MAX_RECORD_BYTES = 16 * 2**20
+_VERSIONED = ("torch", "diffusers", "transformers", "av", "numpy")
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
 def default_run_dir(prompt: str, config: Config) -> Path:
     """Return ``runs/<slug>-<8 hex digits>``: the same prompt and the same pixels always mean the same run."""
-    raise NotImplementedError
+    return Path("runs") / f"{slugify(prompt)}-{run_key(prompt, config)[:8]}"
 
 
 class RunDir:
@@ -23,8 +43,13 @@ class RunDir:
 
     path: Path
     record: RunRecord
-    notices: tuple[str, ...]
-    """What was found broken and repaired while opening; the loop emits them as `Notice` first."""
+    notices: list[str]
+    """What was found broken and repaired; the loop takes them out and emits them."""
+
+    def __init__(self, path: Path, lock: FileLock) -> None:
+        self.path = path
+        self.notices = []
+        self._lock = lock
 
     @classmethod
     def open(
@@ -37,7 +62,36 @@ class RunDir:
         differences). `force` answers the last two, and a complete run, by moving the old run aside to
         ``<name>.old-N``; it deletes nothing. Raises FilesError where the folder cannot be written.
         """
-        raise NotImplementedError
+        run = cls._lock_folder(path)
+        try:
+            old, obstacle = run._read_run(prompt, config)
+            if force and (obstacle or (old is not None and old.status == "complete")):
+                aside = run._move_aside()
+                run.close()
+                run = cls.open(path, prompt=prompt, config=config, plan=plan)
+                run.notices.insert(0, f"the old run was moved aside to {aside}")
+                return run
+            if obstacle:
+                raise RunDirError(
+                    f"{obstacle}\nChoose another folder with --out, or move the old run aside with --force."
+                )
+            record = RunRecord(
+                prompt=prompt,
+                seed=config.run.seed,
+                config=config.model_dump(mode="json"),
+                plan=[PlanRecord(round=p.round, steps=p.steps, purpose=p.purpose) for p in plan],
+                versions=_versions(),
+            )
+            run.record = record
+            if old is not None:
+                # The same run, but maybe on another device or with another way to select.
+                run.record = old.model_copy(update={"config": record.config, "plan": record.plan})
+            if run.record != old:
+                run.save()
+        except BaseException:
+            run.close()
+            raise
+        return run
 
     @classmethod
     def resume(cls, path: Path) -> "RunDir":
@@ -45,16 +99,110 @@ class RunDir:
 
         Raises RunDirError where there is no run, or none that says what it was.
         """
-        raise NotImplementedError
+        if not path.is_dir() or not _is_ours(path):
+            raise RunDirError(f"{path} is no run directory; --resume needs one that phyt2v refine has made")
+        run = cls._lock_folder(path)
+        try:
+            record = run._read_record("run.json", RunRecord)
+            if record is None:
+                raise RunDirError(
+                    f"{path}: run.json is missing or broken, so the run cannot say what it was; "
+                    f"repeat its command with --out {path}, and what remains is used"
+                )
+            run.record = record
+            _ = run.config
+        except BaseException:
+            run.close()
+            raise
+        return run
 
     @property
     def config(self) -> Config:
         """The run's config, as it was validated when the run was made."""
-        raise NotImplementedError
+        try:
+            return Config.model_validate(self.record.config)
+        except ValidationError as error:
+            lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+            raise RunDirError(
+                "\n".join([f"{self.path}: this phyt2v does not understand the run's config", *lines])
+            ) from error
+
+    @property
+    def key(self) -> str:
+        """Digest of the prompt and config, which every record of this run carries."""
+        return run_key(self.record.prompt, self.config)
+
+    # Records
+
+    def save(self) -> None:
+        """Save run.json."""
+        self._save_record("run.json", self.record)
+
+    def count_reply(self, reply: ChatReply) -> None:
+        """Add an LLM reply, usable or not, to what the run has used."""
+        usage = self.record.usage
+        usage.requests += 1
+        usage.prompt_tokens += reply.prompt_tokens
+        usage.completion_tokens += reply.completion_tokens
+        self.save()
+
+    def read_round(self, number: int) -> RoundRecord | None:
+        """Return a round's record; None where there is none, or only a broken or foreign one."""
+        return self._read_own(f"round{number}.json", RoundRecord)
+
+    def read_control(self) -> VideoRecord | None:
+        """Return the control's record, as `read_round` does."""
+        return self._read_own("control.json", VideoRecord)
+
+    def save_video_record(self, record: VideoRecord) -> None:
+        """Save a round's record, or the control's."""
+        name = f"round{record.round}.json" if isinstance(record, RoundRecord) else "control.json"
+        self._save_record(name, record)
+
+    # Videos
+
+    def video_path(self, record: VideoRecord) -> Path:
+        """Return where the record's video lies, whatever path the record claims."""
+        return self.path / Path(record.video).name
+
+    def latents_path(self, record: VideoRecord) -> Path:
+        """Return where the latents wait until the record's video is verified."""
+        number = record.round if isinstance(record, RoundRecord) else "-control"
+        return self.path / f"latents{number}.safetensors"
+
+    def has_video(self, record: VideoRecord) -> bool:
+        """Tell whether the record's video is there and the one that was verified; set a broken one aside.
+
+        A video without a checksum (its process was killed before it could be recorded, or the record was
+        lost) is taken over where its metadata are the record's and it decodes in full. Sets `sha256`.
+        """
+        path = self.video_path(record)
+        if not path.exists():
+            if record.sha256 is not None:
+                self.notices.append(f"{path.name} is gone and is made again")
+            return False
+        if record.sha256 is not None:
+            if sha256_of(path) == record.sha256:
+                return True
+            fault = "is not the file that was verified"
+        else:
+            try:
+                number = record.round if isinstance(record, RoundRecord) else None
+                if read_metadata(path) == VideoMetadata(record.prompt, record.seed, record.steps, number):
+                    read_frames(path)
+                    record.sha256 = sha256_of(path)
+                    return True
+                fault = "was made from something else"
+            except VideoError:
+                fault = "does not decode in full"
+        self.notices.append(f"{path.name} {fault}; kept as {self._quarantine(path).name} and made again")
+        return False
+
+    # Life
 
     def close(self) -> None:
         """Let go of the lock."""
-        raise NotImplementedError
+        self._lock.release()
 
     def __enter__(self) -> Self:
         return self
@@ -63,3 +211,128 @@ class RunDir:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @classmethod
+    def _lock_folder(cls, path: Path) -> "RunDir":
+        if path.is_symlink():
+            raise RunDirError(f"{path} is a symbolic link; name the folder itself")
+        if path.exists() and not path.is_dir():
+            raise RunDirError(f"{path} is a file, not a folder; choose another one with --out")
+        try:
+            if path.exists() and not _is_ours(path):
+                raise RunDirError(f"{path} is not empty and holds no run; choose another folder with --out")
+            run = cls(path, lock_folder(path))
+            for leftover in path.glob(TEMPORARY):
+                leftover.unlink()
+        except OSError as error:
+            raise describe_os_error(error, f"the run directory {path} cannot be used") from error
+        return run
+
+    def _read_run(self, prompt: str, config: Config) -> tuple[RunRecord | None, str | None]:
+        """Return the run that is here, if any, and why the wanted one cannot go on in it, if so."""
+        try:
+            old = self._read_record("run.json", RunRecord)
+        except RunDirError as error:  # a newer schema
+            return None, str(error)
+        if old is None:
+            key = run_key(prompt, config)
+            for path in sorted(self.path.glob("round*.json")):
+                record = self._read_record(path.name, RoundRecord)
+                if record is not None and record.run_key != key:
+                    return None, f"{self.path} holds rounds of another prompt or config ({path.name})"
+            return None, None
+        differences = list_differences(prompt, config, old.prompt, old.config)
+        if not differences:
+            return old, None
+        if old.analysis is None and not any(self.path.glob("round*.json")):
+            return None, None  # nothing came of that run
+        return old, "\n  ".join([f"{self.path} holds another run:", *differences])
+
+    def _move_aside(self) -> Path:
+        here = self.path.absolute()
+        aside = _first_free(here, "old")
+        try:
+            here.rename(aside)
+            sync_folder(here.parent)
+        except OSError as error:
+            raise describe_os_error(error, f"{self.path} could not be moved aside") from error
+        return self.path.parent / aside.name
+
+    def _read_own(self, name: str, kind: type[AnyRecord]) -> AnyRecord | None:
+        record = self._read_record(name, kind)
+        if isinstance(record, VideoRecord) and record.run_key != self.key:
+            self._set_record_aside(name, "belongs to another run")
+            return None
+        return record
+
+    def _read_record(self, name: str, kind: type[AnyRecord]) -> AnyRecord | None:
+        path = self.path / name
+        try:
+            if not path.exists():
+                return None
+            text = path.read_bytes() if path.stat().st_size <= MAX_RECORD_BYTES else b""
+        except OSError as error:
+            raise describe_os_error(error, f"{path} could not be read") from error
+        schema = _schema_of(text) if kind is RunRecord else None
+        if schema not in (None, SCHEMA):
+            raise RunDirError(
+                f"{path} has the schema {schema}, and this phyt2v reads {SCHEMA}; upgrade phyt2v"
+            )
+        try:
+            return kind.model_validate_json(text)
+        except ValidationError:
+            self._set_record_aside(name, "is empty or broken")
+            return None
+
+    def _set_record_aside(self, name: str, fault: str) -> None:
+        kept = self._quarantine(self.path / name)
+        self.notices.append(f"{name} {fault}; kept as {kept.name} and rebuilt from what remains")
+
+    def _save_record(self, name: str, record: Record) -> None:
+        with replace_file(self.path / name) as temporary:
+            temporary.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    def _quarantine(self, path: Path) -> Path:
+        kept = _first_free(path, "broken")
+        try:
+            path.rename(kept)
+        except OSError as error:
+            raise describe_os_error(error, f"{path} is broken and could not be set aside") from error
+        return kept
+
+
+def _is_ours(path: Path) -> bool:
+    """Tell whether an existing folder is empty or a run directory."""
+    names = {entry.name for entry in path.iterdir()}
+    if not names or LOCK_NAME in names:
+        return True
+    record = path / "run.json"
+    if "run.json" not in names or not record.is_file() or record.stat().st_size > MAX_RECORD_BYTES:
+        return False
+    return _schema_of(record.read_bytes()) is not None
+
+
+def _schema_of(text: bytes) -> str | None:
+    try:
+        tree = from_json(text)
+    except ValueError:
+        return None
+    schema = tree.get("schema") if isinstance(tree, dict) else None
+    return schema if isinstance(schema, str) and schema.startswith("phyt2v.run/") else None
+
+
+def _first_free(path: Path, what: str) -> Path:
+    number = 1
+    while (candidate := path.with_name(f"{path.name}.{what}-{number}")).exists():
+        number += 1
+    return candidate
+
+
+def _versions() -> dict[str, str]:
+    versions = {"phyt2v": __version__, "python": platform.python_version()}
+    for package in _VERSIONED:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions

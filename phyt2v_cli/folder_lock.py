@@ -1,0 +1,48 @@
+"""One process for each run directory: the lock, and who holds it. Knows no record."""
+
+import json
+import os
+import socket
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from phyt2v_cli.atomic import describe_os_error, replace_file
+from phyt2v_cli.errors import RunDirError
+
+LOCK_NAME = ".phyt2v.lock"
+"""Stays behind when the lock is released, and so marks a folder as a run directory."""
+_OWNER_NAME = ".phyt2v.owner"
+
+
+def lock_folder(path: Path) -> FileLock:
+    """Create the folder where it is missing, and return its lock, held; a killed process holds none.
+
+    Raises RunDirError, naming pid and host, where another process holds it; FilesError where the folder
+    cannot be made or written.
+    """
+    lock = FileLock(path / LOCK_NAME, blocking=False, thread_local=False)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+        with replace_file(path / _OWNER_NAME) as temporary:
+            temporary.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+    except Timeout as error:  # an OSError too
+        raise RunDirError(
+            f"{path} is in use by {_describe_owner(path)}; wait for it, or choose another folder with --out"
+        ) from error
+    except OSError as error:
+        lock.release()
+        raise describe_os_error(error, f"the run directory {path} cannot be used") from error
+    except BaseException:
+        lock.release()
+        raise
+    return lock
+
+
+def _describe_owner(path: Path) -> str:
+    try:
+        owner = json.loads((path / _OWNER_NAME).read_text())
+        return f"process {int(owner['pid'])} on {owner['host']}"
+    except (OSError, ValueError, TypeError, KeyError):
+        return "another process"

@@ -1,0 +1,77 @@
+"""Which run a prompt and a config mean: its folder's name, its key, and how two of them differ.
+
+Only what changes prompts or pixels counts. Knows no folder and reads no file.
+"""
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Iterator, Mapping
+
+from pydantic import JsonValue, ValidationError
+
+from phyt2v_cli.config import Config
+
+_NOT_IDENTITY = {
+    "generator": {"device", "offload", "compile", "allow_truncation"},
+    "llm": {"base_url", "api_key_env", "timeout_s"},
+    "captioner": {"base_url", "api_key_env", "timeout_s"},
+    "scorer": {"base_url", "api_key_env", "timeout_s"},
+    "refinement": {"select", "control"},
+}
+"""Where and how fast a run computes, what is rendered beside it, and which video is picked at the end."""
+
+_MAX_SLUG_BYTES = 40
+
+
+def slugify(prompt: str) -> str:
+    """Return a readable file name part: letters and digits of any script, at most 40 bytes, never empty."""
+    plain = unicodedata.normalize("NFKC", prompt[:500]).lower()
+    words = "".join(char if char.isalnum() else " " for char in plain).split()
+    cut = "-".join(words).encode()[:_MAX_SLUG_BYTES].decode(errors="ignore")
+    return cut.strip("-") or "prompt"
+
+
+def run_key(prompt: str, config: Config) -> str:
+    """Return 16 hex digits that are equal for two runs with the same prompts and pixels.
+
+    Values that equal their defaults stay out, so that a new setting does not rename old runs.
+    """
+    relevant = config.model_dump(mode="json", exclude=_NOT_IDENTITY, exclude_defaults=True)
+    text = json.dumps([prompt, relevant], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def list_differences(
+    prompt: str, config: Config, other_prompt: str, other_config: Mapping[str, JsonValue]
+) -> list[str]:
+    """Return one ``key: there -> here`` line for each difference that makes another run; empty for the same.
+
+    `other_config` comes from a file, maybe of another version: keys that are missing there mean the default.
+    """
+    try:
+        other: Mapping[str, object] = Config.model_validate(other_config).model_dump(
+            mode="json", exclude=_NOT_IDENTITY
+        )
+    except ValidationError:
+        other = other_config
+    here = dict(_flatten(config.model_dump(mode="json", exclude=_NOT_IDENTITY)))
+    there = dict(_flatten(other))
+    lines = [] if prompt == other_prompt else [f"prompt: {_show(other_prompt)} -> {_show(prompt)}"]
+    for key in sorted(here.keys() | there.keys()):
+        if here.get(key) != there.get(key):
+            lines.append(f"{key}: {_show(there.get(key))} -> {_show(here.get(key))}")
+    return lines
+
+
+def _flatten(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _show(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."
