@@ -18,7 +18,7 @@ def write_latents(path: Path, latents: Latents, *, prompt: str, seed: int, steps
         temporary.write_bytes(save({_KEY: latents}, metadata={**made_from, "sha256": _digest(latents)}))
 
 
-def read_latents(path: Path, *, prompt: str, seed: int, steps: int) -> Latents | None:
+def read_latents(path: Path, *, prompt: str, seed: int, steps: int) -> "Latents | None":
     """Return the latents of exactly this prompt, seed and number of steps; None where they are not there.
 
     A broken or foreign file counts as none: denoising again gives the same latents.

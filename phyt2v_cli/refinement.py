@@ -132,7 +132,7 @@ class _Loop:
         return PhysicsAnalysis(main_object=known.main_object, physical_law=known.physical_law)
 
     def _complete_rounds(self, analysis: PhysicsAnalysis) -> list[RoundRecord]:
-        """Complete the planned rounds, or fewer where early stop ends them; the last one is always a final."""
+        """Complete the planned rounds, or fewer where early stop ends them; the last is a final."""
         plan = self.run.record.plan
         rounds: list[RoundRecord] = []
         prompt, stop_reason = self.original_prompt, None
@@ -161,7 +161,7 @@ class _Loop:
         return rounds
 
     def _rebuild_round(self, number: int, prompt: str, *, steps: int, purpose: Purpose) -> RoundRecord:
-        """Return a fresh record; where only this one was lost, the next round still knows its refined prompt."""
+        """Return a fresh record; where only this was lost, the next round knows its refined prompt."""
         following = self.run.read_round(number + 1)
         return RoundRecord(
             round=number,

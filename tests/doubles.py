@@ -1,0 +1,196 @@
+"""The four roles without a model: fast, deterministic, and different for every prompt, seed and step count.
+
+Run as a program it refines in DIR and kills itself, with SIGKILL, at a given point:
+
+    python -m tests.doubles DIR ROUNDS KILL_AT        KILL_AT: denoise:2, caption:1, rename:3 …, or "never"
+"""
+
+import hashlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from phyt2v_cli.config import Config, RefinementConfig, ScheduleConfig
+from phyt2v_cli.events import Event, StageStarted, StepDone
+from phyt2v_cli.interfaces import ChatReply, ChatRequest, Frames, Latents, OnStep, Scores
+from phyt2v_cli.refinement import Roles, RunResult, refine
+from phyt2v_cli.run_dir import RunDir
+from phyt2v_cli.schedule import plan
+
+PROMPT = "a red ball drops"
+
+
+@dataclass
+class NumpyGenerator:
+    """Blurred noise, less of it the more steps there are."""
+
+    fps: int = 8
+    max_tokens: int = 60
+    settings: Mapping[str, str] = field(default_factory=lambda: {"offload": "none"})
+    denoised: list[tuple[str, int, int]] = field(default_factory=list)
+
+    def count_excess_tokens(self, prompt: str) -> int:
+        return max(len(prompt.split()) - self.max_tokens, 0)
+
+    def denoise(self, prompt: str, *, seed: int, num_inference_steps: int, on_step: OnStep) -> Latents:
+        self.denoised.append((prompt, seed, num_inference_steps))
+        digest = hashlib.sha256(f"{seed} {prompt}".encode()).digest()
+        rng = np.random.default_rng(int.from_bytes(digest[:8]))
+        latents = rng.normal(size=(3, 5, 8, 8)).astype(np.float32)
+        for step in range(1, num_inference_steps + 1):
+            latents *= np.float32(0.98)
+            on_step(step, num_inference_steps)
+        return latents
+
+    def decode(self, latents: Latents) -> Frames:
+        pixels = np.clip(128 + 60 * latents, 0, 255).astype(np.uint8)
+        return np.repeat(np.repeat(pixels, 4, axis=2), 4, axis=3).transpose(1, 2, 3, 0)
+
+
+def answer(request: ChatRequest) -> str:
+    """Return a usable reply that depends on everything asked."""
+    digest = hashlib.sha256(json.dumps(dict(request.data), sort_keys=True).encode()).hexdigest()[:6]
+    match request.task:
+        case "analysis":
+            return json.dumps(
+                {"reasoning": "r", "main_object": "the ball", "physical_law": f"gravity {digest}"}
+            )
+        case "mismatch":
+            return json.dumps({"reasoning": "r", "found": True, "text": f"it hovers {digest}"})
+        case "refinement":
+            return json.dumps(
+                {"step_back": "s", "prompt": f"{request.data['original_prompt']}, version {digest}"}
+            )
+
+
+@dataclass
+class ScriptedChat:
+    """Answers usably, unless the script for the task still has a reply (or an error) left."""
+
+    script: dict[str, list[str | Exception]] = field(default_factory=dict)
+    requests: list[ChatRequest] = field(default_factory=list)
+
+    def reply(self, request: ChatRequest) -> ChatReply:
+        self.requests.append(request)
+        left = self.script.get(request.task)
+        scripted = left.pop(0) if left else answer(request)
+        if isinstance(scripted, Exception):
+            raise scripted
+        return ChatReply(scripted, prompt_tokens=10, completion_tokens=2)
+
+    def tasks(self) -> list[str]:
+        return [request.task for request in self.requests]
+
+
+@dataclass
+class DigestCaptioner:
+    """Names the bytes of the video, which stand for what is seen in it."""
+
+    calls: int = 0
+
+    def caption(self, video_path: Path, instruction: str) -> str:
+        self.calls += 1
+        assert instruction
+        return f"I see {hashlib.sha256(video_path.read_bytes()).hexdigest()[:8]}"
+
+
+@dataclass
+class ScriptedScorer:
+    """Scores 0.5, unless told otherwise by video name."""
+
+    name: str = "double"
+    by_video: dict[str, Scores] = field(default_factory=dict)
+    calls: list[tuple[str, str]] = field(default_factory=list)
+
+    def score(self, video_path: Path, prompt: str) -> Scores:
+        self.calls.append((video_path.name, prompt))
+        return self.by_video.get(video_path.name, Scores(0.5, 0.5, ("half of it is missing",)))
+
+
+@dataclass
+class Cast:
+    """All roles, and what they saw."""
+
+    generator: NumpyGenerator = field(default_factory=NumpyGenerator)
+    llm: ScriptedChat = field(default_factory=ScriptedChat)
+    captioner: DigestCaptioner = field(default_factory=DigestCaptioner)
+    scorer: ScriptedScorer = field(default_factory=ScriptedScorer)
+    loads: int = 0
+    events: list[Event] = field(default_factory=list)
+
+    def roles(self) -> Roles:
+        return Roles(self.load_generator, self.llm, self.captioner, self.scorer)
+
+    def load_generator(self) -> NumpyGenerator:
+        self.loads += 1
+        return self.generator
+
+    def worked(self) -> bool:
+        return bool(self.loads or self.llm.requests or self.captioner.calls or self.scorer.calls)
+
+
+def make_config(rounds: int = 2, *, seed: int = 0, **refinement: object) -> Config:
+    return Config.model_validate(
+        {
+            "schedule": ScheduleConfig(min_steps=3, max_steps=6),
+            "refinement": RefinementConfig.model_validate({"rounds": rounds, **refinement}),
+            "run": {"seed": seed},
+        }
+    )
+
+
+def open_run(
+    path: Path, config: Config | None = None, *, prompt: str = PROMPT, force: bool = False
+) -> RunDir:
+    config = config or make_config()
+    rounds = plan(config.schedule, config.refinement.rounds)
+    return RunDir.open(path, prompt=prompt, config=config, plan=rounds, force=force)
+
+
+def run_through(
+    path: Path,
+    config: Config | None = None,
+    cast: Cast | None = None,
+    *,
+    prompt: str = PROMPT,
+    cancelled: Callable[[], bool] = lambda: False,
+    emit: Callable[[Event], None] | None = None,
+) -> RunResult:
+    cast = cast or Cast()
+    with open_run(path, config, prompt=prompt) as run:
+        return refine(run, cast.roles(), emit=emit or cast.events.append, cancelled=cancelled)
+
+
+def main() -> None:
+    directory, rounds, kill_at = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    where, _, number = kill_at.partition(":")
+
+    def die() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def emit(event: Event) -> None:
+        if isinstance(event, StepDone) and where == "step" and event.round == int(number) and event.step == 2:
+            die()
+        if isinstance(event, StageStarted) and where == event.stage and event.round == int(number):
+            die()
+
+    if where == "rename":
+        replace = Path.replace
+
+        def kill_before_rename(self: Path, target: Path) -> Path:
+            if target.name == number:
+                die()
+            return replace(self, target)
+
+        Path.replace = kill_before_rename  # type: ignore[method-assign, assignment]
+    run_through(directory, make_config(rounds), emit=emit)
+
+
+if __name__ == "__main__":
+    main()
