@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from phyt2v_cli.events import Purpose
+from phyt2v_cli.interfaces import Scores
 
 SCHEMA = "phyt2v.run/1"
 
@@ -93,9 +94,11 @@ class MismatchRecord(Record):
     text: str
 
 
-class VideoRecord(Record):
-    """control.json, and what every round says about its video."""
+class RoundRecord(Record):
+    """roundN.json, and control.json, which ends with its scores."""
 
+    round: int | None = Field(ge=1)
+    """None for the control."""
     prompt: str
     steps: int = Field(ge=1)
     purpose: Purpose
@@ -106,17 +109,24 @@ class VideoRecord(Record):
     caption: str | None = None
     scores: ScoresRecord | None = None
     scorers: dict[str, ScorerRecord] = Field(default_factory=dict)
+    mismatch: MismatchRecord | None = None
+    refined_prompt: str | None = None
+    """The next round's prompt; set also where it was kept, so that it marks the round as finished."""
     flags: list[str] = Field(default_factory=list)
     generator: dict[str, str] = Field(default_factory=dict)
     seconds: dict[str, float] = Field(default_factory=dict)
     run_key: str
     """Digest of the run's prompt and config: a record is only trusted in the run it was made for."""
 
+    def all_scores(self) -> Scores:
+        """Return the scores with the reasons of every scorer."""
+        scores = self.scores or ScoresRecord()
+        reasons = tuple(reason for scorer in self.scorers.values() for reason in scorer.reasons)
+        return Scores(scores.semantic_adherence, scores.physical_commonsense, reasons)
 
-class RoundRecord(VideoRecord):
-    """roundN.json."""
-
-    round: int = Field(ge=1)
-    mismatch: MismatchRecord | None = None
-    refined_prompt: str | None = None
-    """The next round's prompt; set also where it was kept, so that it marks the round as finished."""
+    def score_pair(self) -> tuple[float, float] | None:
+        """Return SA and PC, or None where one is missing."""
+        scores = self.all_scores()
+        if scores.semantic_adherence is None or scores.physical_commonsense is None:
+            return None
+        return scores.semantic_adherence, scores.physical_commonsense

@@ -26,7 +26,7 @@ from phyt2v_cli.events import (
     StageStarted,
     StepDone,
 )
-from phyt2v_cli.interfaces import ChatModel, Scores, VideoCaptioner, VideoGenerator, VideoScorer
+from phyt2v_cli.interfaces import ChatModel, VideoCaptioner, VideoGenerator, VideoScorer
 from phyt2v_cli.prompts import (
     CAPTION_INSTRUCTION,
     MismatchReply,
@@ -46,11 +46,11 @@ from phyt2v_cli.records import (
     ScorerRecord,
     ScoresRecord,
     StopReason,
-    VideoRecord,
 )
 from phyt2v_cli.render import render_video
 from phyt2v_cli.run_dir import RunDir
 from phyt2v_cli.schedule import video_name
+from phyt2v_cli.selection import select_result
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class _Loop:
         analysis = self._analyse()
         rounds = self._complete_rounds(analysis)
         control = self._complete_control() if self.config.refinement.control else None
-        return self._select(rounds, control)
+        return self._hand_back(rounds, control)
 
     def _analyse(self) -> PhysicsAnalysis:
         run = self.run
@@ -145,7 +145,7 @@ class _Loop:
                 purpose="final" if is_last else planned.purpose,
             )
             total = planned.round if is_last else len(plan)
-            self.emit(RoundStarted(record.round, total, record.steps, record.purpose, record.prompt))
+            self.emit(RoundStarted(planned.round, total, record.steps, record.purpose, record.prompt))
             self._complete_video(record)
             if not is_last:
                 self._find_mismatch(record, analysis)
@@ -153,7 +153,7 @@ class _Loop:
                 self._refine(record, analysis, keep=stop_reason is not None)
                 prompt = record.refined_prompt or record.prompt
             rounds.append(record)
-            self.emit(_round_done(record))
+            self.emit(_round_done(planned.round, record))
             # A draft that is good enough is followed by its final; a final is that already.
             if is_last or (stop_reason is not None and record.purpose == "final"):
                 break
@@ -174,10 +174,11 @@ class _Loop:
             refined_prompt=following.prompt if following is not None else None,
         )
 
-    def _complete_control(self) -> VideoRecord:
+    def _complete_control(self) -> RoundRecord:
         steps = self.run.record.plan[-1].steps
         self.emit(ControlStarted(steps))
-        record = self.run.read_control() or VideoRecord(
+        record = self.run.read_control() or RoundRecord(
+            round=None,
             prompt=self.original_prompt,
             steps=steps,
             purpose="final",
@@ -188,7 +189,7 @@ class _Loop:
         self._complete_video(record)
         return record
 
-    def _complete_video(self, record: VideoRecord) -> None:
+    def _complete_video(self, record: RoundRecord) -> None:
         """Render, caption and score what is missing."""
         run, recorded_sha256 = self.run, record.sha256
         has_video = run.has_video(record)
@@ -200,7 +201,7 @@ class _Loop:
                 # Another machine may round differently; what was seen in the lost video does not count here.
                 record.caption, record.scores, record.scorers = None, None, {}
                 record.flags.append("rerendered")
-            run.save_video_record(record)
+            run.save_round(record)
         run.latents_path(record).unlink(missing_ok=True)
         if record.caption is None:
             with self._stage(record, "caption"):
@@ -216,15 +217,15 @@ class _Loop:
                 record.scores = ScoresRecord(**own)
                 record.scorers = {self.roles.scorer.name: ScorerRecord(**own, reasons=list(scores.reasons))}
 
-    def _render(self, record: VideoRecord) -> None:
+    def _render(self, record: RoundRecord) -> None:
         self._begin()
         generator = self.generator()
         if generator.count_excess_tokens(record.prompt) and "truncated_prompt" not in record.flags:
             record.flags.append("truncated_prompt")
-        self.run.save_video_record(record)
+        self.run.save_round(record)
 
         def on_step(step: int, steps: int) -> None:
-            self.emit(StepDone(_number(record), step, steps))
+            self.emit(StepDone(record.round or 0, step, steps))
             self._begin()
 
         record.sha256 = render_video(
@@ -233,7 +234,7 @@ class _Loop:
             seed=record.seed,
             num_inference_steps=record.steps,
             video_path=self.run.video_path(record),
-            round_number=record.round if isinstance(record, RoundRecord) else None,
+            round_number=record.round,
             latents_path=self.run.latents_path(record),
             on_step=on_step,
             stage=partial(self._stage, record),
@@ -249,7 +250,7 @@ class _Loop:
                 prompt=record.prompt,
                 analysis=analysis,
                 caption=record.caption or "",
-                scores=_scores(record),
+                scores=record.all_scores(),
             )
             try:
                 reply = ask(self.roles.llm, request, MismatchReply, on_reply=self.run.count_reply)
@@ -264,8 +265,8 @@ class _Loop:
             return None
         if record.mismatch is not None and not record.mismatch.found:
             return "no_mismatch"
-        total = _total_score(record, min)
-        return "stop_score" if total is not None and total >= self.config.refinement.stop_score else None
+        pair = record.score_pair()
+        return "stop_score" if pair is not None and min(pair) >= self.config.refinement.stop_score else None
 
     def _refine(self, record: RoundRecord, analysis: PhysicsAnalysis, *, keep: bool) -> None:
         """Set the next round's prompt; `keep` keeps this one, as an unusable reply does."""
@@ -273,7 +274,7 @@ class _Loop:
             return
         if keep or record.mismatch is None:
             record.refined_prompt = record.prompt
-            self.run.save_video_record(record)
+            self.run.save_round(record)
             return
         settings = self.config.refinement
         with self._stage(record, "refine"):
@@ -283,7 +284,7 @@ class _Loop:
                 analysis=analysis,
                 caption=record.caption or "",
                 mismatch=record.mismatch.text,
-                scores=_scores(record),
+                scores=record.all_scores(),
                 max_words=settings.max_prompt_words,
             )
             find_fault = partial(
@@ -307,29 +308,19 @@ class _Loop:
             else:
                 record.refined_prompt = reply.prompt
 
-    def _select(self, rounds: list[RoundRecord], control: VideoRecord | None) -> RunResult:
-        """Choose among finals only: a draft's score says nothing about a final's."""
-        run, chosen, selected_by = self.run, rounds[-1], "last"
-        # Equal scores go to the later round, and to any round before the control.
-        finals: list[VideoRecord] = [record for record in reversed(rounds) if record.purpose == "final"]
-        finals += [control] if control is not None else []
-        result: VideoRecord = chosen
-        if self.config.refinement.select == "best" and len(finals) > 1:
-            totals = [_total_score(record, sum) for record in finals]
-            known = [total for total in totals if total is not None]
-            if len(known) == len(finals):
-                result, selected_by = finals[known.index(max(known))], "best"
-            else:
-                selected_by = "last_unscored"
-        number = result.round if isinstance(result, RoundRecord) else None
+    def _hand_back(self, rounds: list[RoundRecord], control: RoundRecord | None) -> RunResult:
+        run = self.run
+        chosen, selected_by = select_result(rounds, control, self.config.refinement.select)
         before = run.record.model_copy()
         run.record.result = ResultRecord(
-            round=number, video=result.video, prompt=result.prompt, selected_by=selected_by
+            round=chosen.round, video=chosen.video, prompt=chosen.prompt, selected_by=selected_by
         )
         run.record.status = "complete"
         if run.record != before:
             run.save()
-        return RunResult(number, run.video_path(result), result.prompt, selected_by, run.record.stop_reason)
+        return RunResult(
+            chosen.round, run.video_path(chosen), chosen.prompt, selected_by, run.record.stop_reason
+        )
 
     # What every part needs
 
@@ -346,15 +337,15 @@ class _Loop:
         return generator
 
     @contextmanager
-    def _stage(self, record: VideoRecord, stage: Stage) -> Iterator[None]:
+    def _stage(self, record: RoundRecord, stage: Stage) -> Iterator[None]:
         """Time a stage, and save the record when it is done. Events of the control carry round 0."""
         self._begin()
-        self.emit(StageStarted(_number(record), stage))
+        self.emit(StageStarted(record.round or 0, stage))
         start = time.monotonic()
         yield
         record.seconds[stage] = round(time.monotonic() - start, 3)
-        self.run.save_video_record(record)
-        self.emit(StageDone(_number(record), stage, record.seconds[stage]))
+        self.run.save_round(record)
+        self.emit(StageDone(record.round or 0, stage, record.seconds[stage]))
 
     def _begin(self) -> None:
         """Stop here if told to; otherwise there is work, so the run is running."""
@@ -369,29 +360,12 @@ class _Loop:
             self.emit(Notice(self.run.notices.pop(0)))
 
 
-def _number(record: VideoRecord) -> int:
-    return record.round if isinstance(record, RoundRecord) else 0
-
-
-def _scores(record: VideoRecord) -> Scores:
-    scores = record.scores or ScoresRecord()
-    reasons = tuple(reason for scorer in record.scorers.values() for reason in scorer.reasons)
-    return Scores(scores.semantic_adherence, scores.physical_commonsense, reasons)
-
-
-def _total_score(record: VideoRecord, combine: Callable[[tuple[float, float]], float]) -> float | None:
-    scores = _scores(record)
-    if scores.semantic_adherence is None or scores.physical_commonsense is None:
-        return None
-    return combine((scores.semantic_adherence, scores.physical_commonsense))
-
-
-def _round_done(record: RoundRecord) -> RoundDone:
+def _round_done(number: int, record: RoundRecord) -> RoundDone:
     return RoundDone(
-        round=record.round,
+        round=number,
         purpose=record.purpose,
         seconds=sum(record.seconds.values()),
-        scores=_scores(record),
+        scores=record.all_scores(),
         mismatch=record.mismatch.text if record.mismatch is not None and record.mismatch.found else None,
         refined_prompt=record.refined_prompt,
         flags=tuple(record.flags),

@@ -23,7 +23,7 @@ from phyt2v_cli.errors import RunDirError, VideoError
 from phyt2v_cli.folder_lock import LOCK_NAME, lock_folder
 from phyt2v_cli.identity import list_differences, run_key, slugify
 from phyt2v_cli.interfaces import ChatReply
-from phyt2v_cli.records import SCHEMA, PlanRecord, Record, RoundRecord, RunRecord, VideoRecord
+from phyt2v_cli.records import SCHEMA, PlanRecord, Record, RoundRecord, RunRecord
 from phyt2v_cli.schedule import PlannedRound
 from phyt2v_cli.video import VideoMetadata, read_frames, read_metadata, sha256_of
 
@@ -148,29 +148,29 @@ class RunDir:
 
     def read_round(self, number: int) -> RoundRecord | None:
         """Return a round's record; None where there is none, or only a broken or foreign one."""
-        return self._read_own(f"round{number}.json", RoundRecord)
+        return self._read_own(f"round{number}.json")
 
-    def read_control(self) -> VideoRecord | None:
+    def read_control(self) -> RoundRecord | None:
         """Return the control's record, as `read_round` does."""
-        return self._read_own("control.json", VideoRecord)
+        return self._read_own("control.json")
 
-    def save_video_record(self, record: VideoRecord) -> None:
+    def save_round(self, record: RoundRecord) -> None:
         """Save a round's record, or the control's."""
-        name = f"round{record.round}.json" if isinstance(record, RoundRecord) else "control.json"
+        name = f"round{record.round}.json" if record.round is not None else "control.json"
         self._save_record(name, record)
 
     # Videos
 
-    def video_path(self, record: VideoRecord) -> Path:
+    def video_path(self, record: RoundRecord) -> Path:
         """Return where the record's video lies, whatever path the record claims."""
         return self.path / Path(record.video).name
 
-    def latents_path(self, record: VideoRecord) -> Path:
+    def latents_path(self, record: RoundRecord) -> Path:
         """Return where the latents wait until the record's video is verified."""
-        number = record.round if isinstance(record, RoundRecord) else "-control"
+        number = record.round if record.round is not None else "-control"
         return self.path / f"latents{number}.safetensors"
 
-    def has_video(self, record: VideoRecord) -> bool:
+    def has_video(self, record: RoundRecord) -> bool:
         """Tell whether the record's video is there and the one that was verified; set a broken one aside.
 
         A video without a checksum (its process was killed before it could be recorded, or the record was
@@ -187,8 +187,8 @@ class RunDir:
             fault = "is not the file that was verified"
         else:
             try:
-                number = record.round if isinstance(record, RoundRecord) else None
-                if read_metadata(path) == VideoMetadata(record.prompt, record.seed, record.steps, number):
+                made_from = VideoMetadata(record.prompt, record.seed, record.steps, record.round)
+                if read_metadata(path) == made_from:
                     read_frames(path)
                     record.sha256 = sha256_of(path)
                     return True
@@ -258,9 +258,9 @@ class RunDir:
             raise describe_os_error(error, f"{self.path} could not be moved aside") from error
         return self.path.parent / aside.name
 
-    def _read_own(self, name: str, kind: type[AnyRecord]) -> AnyRecord | None:
-        record = self._read_record(name, kind)
-        if isinstance(record, VideoRecord) and record.run_key != self.key:
+    def _read_own(self, name: str) -> RoundRecord | None:
+        record = self._read_record(name, RoundRecord)
+        if record is not None and record.run_key != self.key:
             self._set_record_aside(name, "belongs to another run")
             return None
         return record
