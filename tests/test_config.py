@@ -138,7 +138,8 @@ def test_each_wrong_value_is_one_line_with_its_origin() -> None:
         "run.seed",
     ]
     assert lines[0] == (
-        "schedule.min_steps: '-3' does not fit: it should be greater than or equal to 1 (--set schedule.min_steps)"
+        "schedule.min_steps: '-3' does not fit: it should be greater than or equal to 1 "
+        "(--set schedule.min_steps)"
     )
     assert lines[1].startswith("schedule.steps: entry 2: 'x'")
     assert lines[3].endswith("(environment PHYT2V_RUN__SEED)")

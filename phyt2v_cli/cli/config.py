@@ -1,0 +1,115 @@
+"""`phyt2v config`: where settings come from, which presets there are, and what may be set."""
+
+import typer
+from rich import box
+from rich.table import Table
+
+from phyt2v_cli.cli import console, options
+from phyt2v_cli.config import KEYS, Config, list_presets, load_config
+
+app = typer.Typer(no_args_is_help=True, help="Show settings, presets and the schema.")
+
+
+@app.command(
+    epilog="""
+[bold]Examples[/]
+
+phyt2v config show --preset cogvideox-5b
+
+PHYT2V_RUN__SEED=7 phyt2v config show --set schedule.min_steps=10 --json
+"""
+)
+def show(
+    preset: options.Preset = None,
+    config: options.ConfigPath = None,
+    assignments: options.Assignments = None,
+    model: options.Model = None,
+    as_json: options.AsJson = False,
+    verbose: options.Verbose = False,
+    no_color: options.NoColor = False,
+) -> None:
+    """Show every setting as a run would use it, and where each value comes from."""
+    console.configure(verbose=verbose, no_color=no_color)
+    loaded = options.load(preset, config, assignments, model=model)
+    sections = loaded.config.model_dump(mode="json")
+    if as_json:
+        console.json_object(
+            {
+                "schema": "phyt2v.config/1",
+                "preset": loaded.preset,
+                "config": sections,
+                "origins": dict(loaded.origins),
+            }
+        )
+        return
+    table = _table("setting", "value", "from")
+    for key in KEYS:
+        section, _, name = key.partition(".")
+        value, origin = sections[section][name], loaded.origins[key]
+        style = "dim" if origin == "default" else ""
+        shown = "none" if value is None else _as_text(value)
+        table.add_row(key, console.safe(shown, style), console.safe(origin, style))
+    console.data(table)
+
+
+@app.command(
+    epilog="""
+[bold]Examples[/]
+
+phyt2v config presets
+
+phyt2v config presets --json
+"""
+)
+def presets(
+    as_json: options.AsJson = False, verbose: options.Verbose = False, no_color: options.NoColor = False
+) -> None:
+    """List the presets that `--preset` takes."""
+    console.configure(verbose=verbose, no_color=no_color)
+    found = {name: load_config(preset=name, environment={}).config for name in list_presets()}
+    if as_json:
+        console.json_object(
+            {
+                "schema": "phyt2v.presets/1",
+                "presets": [
+                    {"name": name, "path": str(path), "model": found[name].generator.model}
+                    for name, path in list_presets().items()
+                ],
+            }
+        )
+        return
+    table = _table("preset", "model", "video", "judges")
+    for name, config in found.items():
+        generator = config.generator
+        table.add_row(
+            name,
+            generator.model,
+            f"{generator.num_frames} x {generator.height} x {generator.width}",
+            config.scorer.backend or "none",
+        )
+    console.data(table)
+
+
+@app.command(
+    epilog="""
+[bold]Examples[/]
+
+phyt2v config schema > phyt2v.schema.json
+"""
+)
+def schema() -> None:
+    """Print the JSON Schema of the settings."""
+    console.json_object({"schema": "phyt2v.config-schema/1", **Config.model_json_schema()})
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, list):
+        return ",".join(str(entry) for entry in value)
+    return str(value).lower() if isinstance(value, bool) else repr(value) if value == "" else str(value)

@@ -1,0 +1,139 @@
+"""The only printer: data to stdout, everything else to stderr.
+
+It knows streams, colours and what must not reach a terminal. It knows no command, no config and no event.
+"""
+
+import os
+import re
+import sys
+import traceback
+from dataclasses import dataclass
+
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+PIPED_WIDTH = 80
+
+CLOSED_PIPE_EXIT_CODE = 141
+"""What a shell reports for GNU tools whose reader went away (128 + SIGPIPE)."""
+
+# C0 and C1 controls but for tab and newline, line separators, bidirectional controls and lone surrogates:
+# what could drive a terminal, reorder a line, or not be printed at all.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+class _PipedConsole(Console):
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        hush_stdout()
+        raise SystemExit(CLOSED_PIPE_EXIT_CODE)
+
+
+@dataclass
+class _Settings:
+    quiet: bool = False
+    verbose: bool = False
+    no_color: bool = False
+
+
+_settings = _Settings()
+
+
+def configure(*, quiet: bool = False, verbose: bool = False, no_color: bool = False) -> None:
+    """Set how much is said, and whether in colour; each command calls it first."""
+    _settings.quiet, _settings.verbose, _settings.no_color = quiet, verbose, no_color
+
+
+def is_verbose() -> bool:
+    """Return whether tracebacks and details are wanted."""
+    return _settings.verbose
+
+
+def is_quiet() -> bool:
+    """Return whether only data, warnings and errors are wanted."""
+    return _settings.quiet
+
+
+def stdout() -> Console:
+    """Return a console on stdout, for data."""
+    return _console(stderr=False)
+
+
+def stderr() -> Console:
+    """Return a console on stderr, for everything that is not data."""
+    return _console(stderr=True)
+
+
+def data(renderable: RenderableType) -> None:
+    """Print data; a text is printed as it is, on one line however long."""
+    console = stdout()
+    if isinstance(renderable, str):
+        console.file.write(visible(renderable) + "\n")
+    else:
+        console.print(renderable)
+
+
+def json_object(value: object) -> None:
+    """Print one JSON object as data. JSON escapes control characters by itself."""
+    import json
+
+    stdout().file.write(json.dumps(value, indent=2) + "\n")
+
+
+def say(renderable: RenderableType, style: str = "") -> None:
+    """Tell the user something, unless --quiet; a str is printed literally, without markup."""
+    if not _settings.quiet:
+        stderr().print(safe(renderable, style) if isinstance(renderable, str) else renderable)
+
+
+def warn(text: str) -> None:
+    """Tell the user what they should know even with --quiet."""
+    stderr().print(Text.assemble(("note: ", "bold yellow"), safe(text)), soft_wrap=True)
+
+
+def error(text: str) -> None:
+    """Print `error: message`; with --verbose the traceback of the exception being handled comes first."""
+    console = stderr()
+    if _settings.verbose and sys.exc_info()[0] is not None:
+        console.print(safe(traceback.format_exc().rstrip()), soft_wrap=True)
+    # A line that wraps cannot be searched for, so the terminal is left to break it.
+    console.print(Text.assemble(("error: ", "bold red"), safe(text)), soft_wrap=True)
+
+
+def say_from_signal_handler(text: str) -> None:
+    """Print one line from where buffered streams may be in the middle of a write."""
+    os.write(sys.stderr.fileno(), f"\n{text}\n".encode())
+
+
+def show_cursor() -> None:
+    """Give back the cursor that a live display hides, where the process ends without unwinding."""
+    if sys.stderr.isatty():
+        os.write(sys.stderr.fileno(), b"\x1b[?25h\n")
+
+
+def visible(text: str) -> str:
+    """Return `text` with everything that could drive a terminal written out, as in ``\\x1b``."""
+    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def safe(text: str, style: str = "") -> Text:
+    """Return text from a model or a file as rich text: controls visible, markup literal."""
+    return Text(visible(text), style=style)
+
+
+def hush_stdout() -> None:
+    """Point stdout at nothing, so that the flush at exit does not complain about a closed pipe."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _console(*, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    plain = _settings.no_color or bool(os.environ.get("NO_COLOR"))
+    piped = not stream.isatty() and "COLUMNS" not in os.environ
+    return _PipedConsole(
+        stderr=stderr,
+        highlight=False,
+        emoji=False,
+        color_system=None if plain else "auto",
+        width=PIPED_WIDTH if piped else None,
+    )

@@ -1,0 +1,156 @@
+"""`phyt2v generate`: one video from one prompt, without judges and without the loop."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from phyt2v_cli.cli import console, options
+from phyt2v_cli.config import Config
+from phyt2v_cli.errors import FilesError, PromptError, RunInterruptedError, UsageError
+from phyt2v_cli.events import Stage, StageDone, StageStarted, StepDone
+
+EXAMPLES = """
+[bold]Examples[/]
+
+phyt2v generate prompt.txt --out ball.mp4
+
+phyt2v generate --prompt "a red ball drops" --steps 20 --seed 7
+
+phyt2v generate prompt.txt --model ./my-cogvideox --set generator.num_frames=49
+"""
+
+
+def generate(
+    prompt_file: options.PromptFile = None,
+    prompt: options.PromptText = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            "--steps", metavar="N", help="Denoising steps. (default: the preset's max)", show_default=False
+        ),
+    ] = None,
+    seed: options.Seed = None,
+    allow_truncation: options.AllowTruncation = None,
+    preset: options.Preset = None,
+    model: options.Model = None,
+    config: options.ConfigPath = None,
+    assignments: options.Assignments = None,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.mp4", help="The video file.")] = Path(
+        "output.mp4"
+    ),
+    force: Annotated[bool, typer.Option("--force", help="Replace the file that is there.")] = False,
+    dry_run: options.DryRun = False,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    no_color: options.NoColor = False,
+) -> None:
+    """Render one video from a prompt; its path is printed on stdout."""
+    from phyt2v_cli.cli.preflight import check_disk, check_model, needed_bytes
+    from phyt2v_cli.cli.prompt_file import read_prompt, several_lines_hint
+
+    console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
+    text = read_prompt(prompt_file, prompt)
+    if hint := several_lines_hint(text):
+        console.warn(hint)
+    loaded = options.load(
+        preset,
+        config,
+        assignments,
+        video_steps=steps,
+        seed=seed,
+        allow_truncation=allow_truncation,
+        model=model,
+    ).config
+    schedule = loaded.schedule
+    num_steps = schedule.max_steps if steps is not None else max(schedule.min_steps, schedule.max_steps)
+    if out.suffix.lower() != ".mp4":
+        raise UsageError(f"--out {out}: the video is an mp4, so give a name that ends in .mp4")
+    if out.is_dir():
+        raise FilesError(f"{out} is a folder; give the name of a file")
+    if out.exists() and not force:
+        raise FilesError(
+            f"{out} is there already; choose another name with --out, or replace it with --force"
+        )
+    if not out.parent.is_dir():
+        raise FilesError(f"there is no folder {out.parent}; create it, or choose another one with --out")
+    check_model(loaded)
+    check_disk(out.parent, needed_bytes(loaded, 1))
+    if dry_run:
+        console.say(f"Would render {out} with {num_steps} denoising steps of {loaded.generator.model}.")
+        return
+    seconds, sha256 = _render(text, loaded, num_steps, out)
+    if as_json:
+        console.json_object(
+            {
+                "schema": "phyt2v.video/1",
+                "video": str(out),
+                "sha256": sha256,
+                "prompt": text,
+                "steps": num_steps,
+                "seed": loaded.run.seed,
+                "seconds": seconds,
+            }
+        )
+    else:
+        console.data(str(out))
+
+
+def _render(prompt: str, config: Config, num_steps: int, out: Path) -> tuple[dict[str, float], str]:
+    """Return the seconds of each stage and the sha256 of the video."""
+    from phyt2v_cli import backends
+    from phyt2v_cli.cli.progress import RunProgress
+    from phyt2v_cli.cli.signals import StopRequest
+    from phyt2v_cli.render import render_video
+
+    seconds: dict[str, float] = {}
+    stop = StopRequest(
+        on_first=lambda: console.say_from_signal_handler("stopping soon; once more to stop at once"),
+        on_second=console.show_cursor,
+    )
+
+    def begin() -> None:
+        if stop.cancelled():
+            raise RunInterruptedError("The rendering was stopped; nothing was written.")
+
+    @contextmanager
+    def stage(name: Stage) -> Iterator[None]:
+        begin()
+        progress(StageStarted(0, name))
+        start = time.monotonic()
+        yield
+        seconds[name] = round(time.monotonic() - start, 3)
+        progress(StageDone(0, name, seconds[name]))
+
+    def on_step(step: int, steps: int) -> None:
+        progress(StepDone(0, step, steps))
+        begin()
+
+    console.say(f"{num_steps} denoising steps of {config.generator.model}")
+    try:
+        with stop, RunProgress() as progress:
+            generator = backends.load_generator(config)
+            if excess := generator.count_excess_tokens(prompt):
+                if not config.generator.allow_truncation:
+                    raise PromptError(
+                        f"The prompt is {excess} tokens longer than the video model reads; "
+                        "shorten it, or let it be cut with --allow-truncation."
+                    )
+                console.warn(f"the last {excess} tokens of the prompt are beyond what the video model reads")
+            sha256 = render_video(
+                generator,
+                prompt,
+                seed=config.run.seed,
+                num_inference_steps=num_steps,
+                video_path=out,
+                on_step=on_step,
+                stage=stage,
+            )
+    except RunInterruptedError as interruption:
+        interruption.exit_code = stop.exit_code
+        raise
+    return seconds, sha256

@@ -1,0 +1,205 @@
+"""Each option that commands share, declared once, and the config key that it sets.
+
+Knows how options are spelt; what their values mean is the config's business.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from phyt2v_cli.config import LoadedConfig, ScheduleKind, Setting, load_config
+from phyt2v_cli.errors import UsageError
+
+_SCHEDULE, _CONFIG, _OUTPUT = "Schedule", "Configuration", "Output"
+
+Rounds = Annotated[
+    int | None,
+    typer.Option(
+        "--rounds",
+        help="Number of refinements; the run has one video more. (default: 4)",
+        rich_help_panel=_SCHEDULE,
+        show_default=False,
+    ),
+]
+MinSteps = Annotated[
+    int | None,
+    typer.Option(
+        "--min-steps",
+        "--min",
+        help="Denoising steps of the first draft. (default: 20)",
+        rich_help_panel=_SCHEDULE,
+        show_default=False,
+    ),
+]
+MaxSteps = Annotated[
+    int | None,
+    typer.Option(
+        "--max-steps",
+        "--max",
+        help="Denoising steps of a final. (default: 50)",
+        rich_help_panel=_SCHEDULE,
+        show_default=False,
+    ),
+]
+# The spellings of the founding plan. An option of its own each, because help shows every name of an option.
+RoundNum = Annotated[int | None, typer.Option("--round_num", hidden=True)]
+MinStepsUnderscore = Annotated[int | None, typer.Option("--min_steps", hidden=True)]
+MaxStepsUnderscore = Annotated[int | None, typer.Option("--max_steps", hidden=True)]
+Schedule = Annotated[
+    ScheduleKind | None,
+    typer.Option(
+        "--schedule",
+        help="How the steps rise from min to max. (default: linear)",
+        rich_help_panel=_SCHEDULE,
+        show_default=False,
+    ),
+]
+StepsList = Annotated[
+    str | None,
+    typer.Option(
+        "--steps",
+        metavar="N,N,…",
+        help="Denoising steps of each video, in place of a schedule.",
+        rich_help_panel=_SCHEDULE,
+        show_default=False,
+    ),
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        "--preset",
+        metavar="NAME",
+        help="Settings to begin with; see `phyt2v config presets`. (default: tiny)",
+        rich_help_panel=_CONFIG,
+        show_default=False,
+    ),
+]
+ConfigPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="A TOML file with settings.",
+        rich_help_panel=_CONFIG,
+        show_default=False,
+    ),
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="One setting, as in `--set generator.fps=8`; may be repeated.",
+        rich_help_panel=_CONFIG,
+        show_default=False,
+    ),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="The text-to-video model: tiny, a local folder or a hub id.",
+        rich_help_panel=_CONFIG,
+        show_default=False,
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option("--seed", help="The seed of every video. (default: 0)", show_default=False),
+]
+AllowTruncation = Annotated[
+    bool | None,
+    typer.Option(
+        "--allow-truncation",
+        help="Render a prompt that is longer than the model reads, cut short.",
+        show_default=False,
+    ),
+]
+Select = Annotated[
+    Literal["last", "best"] | None,
+    typer.Option(
+        "--select", help="Which video is the result: the last, or the better final.", show_default=False
+    ),
+]
+Control = Annotated[
+    bool | None,
+    typer.Option(
+        "--control/--no-control", help="Also render the original prompt at full steps.", show_default=False
+    ),
+]
+EarlyStop = Annotated[
+    bool | None,
+    typer.Option(
+        "--early-stop/--no-early-stop",
+        help="Render the final as soon as nothing is left to mend.",
+        show_default=False,
+    ),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on stdout.", rich_help_panel=_OUTPUT)
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only data and errors.", rich_help_panel=_OUTPUT)]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="More detail; tracebacks of errors.", rich_help_panel=_OUTPUT)
+]
+NoColor = Annotated[
+    bool, typer.Option("--no-color", help="No colours, as with NO_COLOR.", rich_help_panel=_OUTPUT)
+]
+Force = Annotated[bool, typer.Option("--force", help="Move what is in the way aside; nothing is deleted.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Check everything and show the plan; render nothing.")
+]
+
+PromptFile = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="PROMPT_FILE",
+        help="A text file that is one prompt; - reads standard input.",
+        show_default=False,
+    ),
+]
+PromptText = Annotated[
+    str | None,
+    typer.Option("--prompt", metavar="TEXT", help="The prompt, in place of a file.", show_default=False),
+]
+
+_KEYS = {
+    "rounds": ("refinement.rounds", "--rounds"),
+    "min_steps": ("schedule.min_steps", "--min-steps"),
+    "max_steps": ("schedule.max_steps", "--max-steps"),
+    "schedule": ("schedule.kind", "--schedule"),
+    "steps": ("schedule.steps", "--steps"),
+    "video_steps": ("schedule.max_steps", "--steps"),
+    "model": ("generator.model", "--model"),
+    "seed": ("run.seed", "--seed"),
+    "allow_truncation": ("generator.allow_truncation", "--allow-truncation"),
+    "select": ("refinement.select", "--select"),
+    "control": ("refinement.control", "--control"),
+    "early_stop": ("refinement.early_stop", "--early-stop"),
+}
+
+
+def load(
+    preset: str | None, config_path: Path | None, assignments: list[str] | None, **flags: object
+) -> LoadedConfig:
+    """Layer the config under the shared flags, named as in `_KEYS`; None means that a flag was not given."""
+    given = {name: value for name, value in flags.items() if value is not None}
+    if "steps" in given and (others := given.keys() & {"schedule", "min_steps", "max_steps"}):
+        spelt = " and ".join(sorted(_KEYS[name][1] for name in others))
+        raise UsageError(f"--steps gives the steps of every video, so leave out {spelt}")
+    if isinstance(given.get("steps"), str):
+        given["steps"] = [part.strip() for part in str(given["steps"]).split(",")]
+    if isinstance(given.get("rounds"), int):
+        given["rounds"] = max(int(str(given["rounds"])), 0)  # none or fewer: a single video
+    return load_config(
+        preset=preset,
+        config_path=config_path,
+        assignments=assignments or (),
+        flags={_KEYS[name][0]: Setting(value, _KEYS[name][1]) for name, value in given.items()},
+    )
+
+
+def first(*values: int | None) -> int | None:
+    """Return the value of an option that has more than one spelling."""
+    return next((value for value in values if value is not None), None)

@@ -1,0 +1,111 @@
+"""The plan of a run as a table, for whoever shows it. Knows the plan and a width; prints nothing."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from phyt2v_cli.schedule import PlannedRound
+
+_NEAR_CONVERGENCE = 0.8
+"""Share of the full steps from which a draft looks much like its final."""
+
+_WIDE = 76
+"""Columns from which the table has room for wider gaps."""
+
+
+def plan_table(
+    planned: Sequence[PlannedRound],
+    width: int,
+    seconds_per_step: float | None = None,
+    *,
+    ascii_only: bool = False,
+) -> Group:
+    """Return the plan as a table of at most `width` columns, and its totals line."""
+    total_steps, fixed_steps = totals(planned)
+    gap = 2 if width >= _WIDE else 1
+    table = Table(
+        box=box.ASCII2 if ascii_only else box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, gap, 0, 0),
+        header_style="bold",
+    )
+    table.add_column("#", justify="right", style="dim")
+    table.add_column("video", no_wrap=True)
+    table.add_column("steps", justify="right", style="bold")
+    table.add_column("")
+    table.add_column("purpose", no_wrap=True)
+    table.add_column("share", justify="right")
+    table.add_column("sum", justify="right")
+    if seconds_per_step is not None:
+        table.add_column("time", justify="right", no_wrap=True)
+
+    most = max(entry.steps for entry in planned)
+    bar_width = max(4, min(24, width - (62 if gap == 2 else 54) - (8 if seconds_per_step is not None else 0)))
+    done = 0
+    for entry in planned:
+        done += entry.steps
+        is_final = entry.purpose == "final"
+        cells: list[str | Text] = [
+            str(entry.round),
+            entry.video,
+            str(entry.steps),
+            Text(_bar(entry.steps / most, bar_width, ascii_only), style="green" if is_final else "cyan"),
+            Text(_in_words(entry, planned), style="bold green" if is_final else ""),
+            f"{entry.steps / fixed_steps:.1%}",
+            str(done),
+        ]
+        if seconds_per_step is not None:
+            cells.append(duration(entry.steps * seconds_per_step))
+        table.add_row(*cells)
+
+    parts: list[RenderableType] = [table, Text(), Text(_totals_line(total_steps, fixed_steps), style="bold")]
+    if seconds_per_step is not None:
+        spent, fixed = total_steps * seconds_per_step, fixed_steps * seconds_per_step
+        parts.append(
+            Text(f"{duration(spent)} instead of {duration(fixed)}, at {seconds_per_step:g} s a step")
+        )
+    return Group(*parts)
+
+
+def totals(planned: Sequence[PlannedRound]) -> tuple[int, int]:
+    """Return the steps of a plan, and the steps of as many videos that all have the last one's count."""
+    return sum(entry.steps for entry in planned), len(planned) * planned[-1].steps
+
+
+def duration(seconds: float) -> str:
+    """Return a time for people: `12.5 s`, `3m 05s`, `2h 07m`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m {rest:02}s"
+    return f"{minutes // 60}h {minutes % 60:02}m"
+
+
+def _in_words(entry: PlannedRound, planned: Sequence[PlannedRound]) -> str:
+    if entry.purpose == "final":
+        return "final"
+    if entry.round == 1:
+        return "first look"
+    return "near convergence" if entry.steps >= _NEAR_CONVERGENCE * planned[-1].steps else "explore"
+
+
+def _bar(share: float, width: int, ascii_only: bool) -> str:
+    if ascii_only:
+        return "#" * max(1, round(share * width))
+    eighths = max(1, round(share * width * 8))
+    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+
+
+def _totals_line(total_steps: int, fixed_steps: int) -> str:
+    if total_steps == fixed_steps:
+        return f"{total_steps} steps: every video at full steps"
+    change = abs(1 - total_steps / fixed_steps)
+    return (
+        f"{total_steps} steps instead of {fixed_steps}: "
+        f"{change * 100:.1f} % {'fewer' if total_steps < fixed_steps else 'more'}"
+    )

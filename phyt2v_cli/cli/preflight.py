@@ -1,0 +1,76 @@
+"""What is checked before anything is loaded or written: judges, model folder, disk and output folder.
+
+Knows the config and the file system; loads no model.
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import get_args
+
+from phyt2v_cli.atomic import describe_os_error
+from phyt2v_cli.config import Config, Section
+from phyt2v_cli.errors import ConfigError, FilesError
+
+_BYTES_PER_PIXEL = 0.5
+"""Upper bound for near-lossless H.264 of noisy frames, latents included."""
+
+_UNKNOWN_SIZE = (81, 720, 1280)
+_SPARE_BYTES = 4 * 2**20
+"""Records, a sheet and the file system's own needs."""
+
+
+def check_judges(config: Config) -> None:
+    """Raise ConfigError listing the choices where a role of the loop is played by nobody."""
+    roles: dict[str, Section] = {"llm": config.llm, "captioner": config.captioner, "scorer": config.scorer}
+    lines = [
+        f"{role}.backend: none is set; choices: {', '.join(_choices(section))}"
+        for role, section in roles.items()
+        if getattr(section, "backend", None) is None
+    ]
+    if lines:
+        lines.append("Set them with --set or in a config file; `phyt2v generate` renders without judges.")
+        raise ConfigError("\n".join(lines))
+
+
+def check_model(config: Config) -> None:
+    """Raise ModelLoadError where the model's folder is missing, incomplete or unsafe, by its json files."""
+    from phyt2v_cli.backends.model_folder import find_model
+
+    find_model(config.generator.model)
+
+
+def needed_bytes(config: Config, num_videos: int) -> int:
+    """Return about how much disk the videos of a run take at most."""
+    wanted = (config.generator.num_frames, config.generator.height, config.generator.width)
+    frames, height, width = (value or assumed for value, assumed in zip(wanted, _UNKNOWN_SIZE, strict=True))
+    return _SPARE_BYTES + int(num_videos * frames * height * width * _BYTES_PER_PIXEL)
+
+
+def check_disk(folder: Path, needed: int) -> None:
+    """Raise FilesError where `folder`, or the parent it will be created in, is not writable or too full."""
+    existing = folder.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir():
+        raise FilesError(f"{existing} is a file, not a folder; choose another one with --out")
+    try:
+        free = shutil.disk_usage(existing).free
+        if free < needed:
+            raise FilesError(
+                f"{folder}: about {_megabytes(needed)} are needed and {_megabytes(free)} are free; "
+                "free some space or choose another disk with --out"
+            )
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise describe_os_error(error, f"the folder {existing} cannot be written to") from error
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 2**20:,.1f} MiB"
+
+
+def _choices(section: Section) -> list[str]:
+    annotation = type(section).model_fields["backend"].annotation
+    return [name for option in get_args(annotation) for name in get_args(option)]

@@ -1,0 +1,81 @@
+"""`phyt2v preview-schedule`: the plan as a table, with no model, no run and no torch."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from phyt2v_cli.cli import console, options
+from phyt2v_cli.cli.plan_table import plan_table, totals
+from phyt2v_cli.schedule import PlannedRound, plan, schedule_name, swap_notice
+
+EXAMPLES = """
+[bold]Examples[/]
+
+phyt2v preview-schedule --rounds 4 --min 20 --max 50
+
+phyt2v preview-schedule --schedule final-only --seconds-per-step 3.6
+
+phyt2v preview-schedule --steps 10,10,20,50 --json
+"""
+
+
+def preview_schedule(
+    rounds: options.Rounds = None,
+    min_steps: options.MinSteps = None,
+    max_steps: options.MaxSteps = None,
+    schedule: options.Schedule = None,
+    steps: options.StepsList = None,
+    seconds_per_step: Annotated[
+        float | None,
+        typer.Option(
+            "--seconds-per-step", metavar="S", min=0, help="Show times too.", rich_help_panel="Output"
+        ),
+    ] = None,
+    preset: options.Preset = None,
+    config: options.ConfigPath = None,
+    assignments: options.Assignments = None,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    no_color: options.NoColor = False,
+    round_num: options.RoundNum = None,
+    min_steps_underscore: options.MinStepsUnderscore = None,
+    max_steps_underscore: options.MaxStepsUnderscore = None,
+) -> None:
+    """Show how the denoising steps are spread over the rounds; nothing is loaded."""
+    console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
+    loaded = options.load(
+        preset,
+        config,
+        assignments,
+        rounds=options.first(rounds, round_num),
+        min_steps=options.first(min_steps, min_steps_underscore),
+        max_steps=options.first(max_steps, max_steps_underscore),
+        schedule=schedule,
+        steps=steps,
+    ).config
+    planned = plan(loaded.schedule, loaded.refinement.rounds)
+    if notice := swap_notice(loaded.schedule):
+        console.warn(notice)
+    if as_json:
+        console.json_object(_as_json(schedule_name(loaded.schedule), planned))
+    else:
+        out = console.stdout()
+        console.data(plan_table(planned, out.width, seconds_per_step, ascii_only=out.options.ascii_only))
+
+
+def _as_json(kind: str, planned: Sequence[PlannedRound]) -> dict[str, object]:
+    total_steps, fixed_steps = totals(planned)
+    return {
+        "schema": "phyt2v.schedule/1",
+        "kind": kind,
+        "rounds": len(planned) - 1,
+        "videos": [
+            {"round": entry.round, "video": entry.video, "steps": entry.steps, "purpose": entry.purpose}
+            for entry in planned
+        ],
+        "total_steps": total_steps,
+        "fixed_steps": fixed_steps,
+        "saved_fraction": round(1 - total_steps / fixed_steps, 3),
+    }

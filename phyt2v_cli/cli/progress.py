@@ -1,0 +1,160 @@
+"""Draws the events of a run on stderr: a live bar per denoising step on a terminal, plain lines elsewhere.
+
+Knows events and the console; decides nothing about the run.
+"""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from phyt2v_cli.cli import console
+from phyt2v_cli.cli.plan_table import duration
+from phyt2v_cli.events import (
+    AnalysisDone,
+    ControlStarted,
+    Event,
+    Notice,
+    RoundDone,
+    RoundStarted,
+    StageDone,
+    StageStarted,
+    StepDone,
+)
+from phyt2v_cli.interfaces import Scores
+
+SECONDS_BETWEEN_LINES = 5.0
+
+_DOING = {
+    "denoise": "denoising",
+    "decode": "decoding",
+    "encode": "writing the video",
+    "caption": "captioning",
+    "score": "scoring",
+    "mismatch": "comparing",
+    "refine": "rewriting the prompt",
+}
+
+
+class RunProgress:
+    """Call it with each event; use it in a ``with`` statement, so that the bar is gone afterwards."""
+
+    def __init__(self) -> None:
+        self._console: Console = console.stderr()
+        self._live = self._console.is_terminal and not self._console.is_dumb_terminal
+        self._bar = Progress(
+            TextColumn("  {task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True),
+            console=self._console,
+            transient=True,
+            disable=not self._live or console.is_quiet(),
+        )
+        self._task: TaskID | None = None
+        self._heading: Text | None = None
+        self._total_rounds = 0
+        self._last_line = 0.0
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Draw one event."""
+        if isinstance(event, Notice):
+            console.warn(event.text)
+        if console.is_quiet():
+            return
+        match event:
+            case AnalysisDone():
+                self._say("main object", event.main_object)
+                self._say("physical law", event.physical_law)
+            case RoundStarted():
+                self._total_rounds = event.total_rounds
+                # Held back until a stage begins: a resumed run passes finished rounds without working.
+                self._heading = Text(
+                    f"Round {event.round} of {event.total_rounds}: {event.steps} denoising steps",
+                    style="bold",
+                )
+            case ControlStarted():
+                self._heading = Text(f"Control: {event.steps} denoising steps", style="bold")
+            case StageStarted():
+                self._print_heading()
+                self._start_stage(_DOING[event.stage])
+            case StepDone():
+                self._draw_step(event)
+            case StageDone():
+                self._end_stage()
+                if console.is_verbose():
+                    console.say(f"  {_DOING[event.stage]}: {duration(event.seconds)}", "dim")
+            case RoundDone():
+                self._end_stage()
+                self._draw_round(event)
+
+    def _start_stage(self, doing: str) -> None:
+        self._end_stage()
+        self._last_line = time.monotonic()
+        self._task = self._bar.add_task(doing, total=None)
+
+    def _end_stage(self) -> None:
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+            self._task = None
+
+    def _draw_step(self, event: StepDone) -> None:
+        if self._live:
+            if self._task is not None:
+                self._bar.update(self._task, completed=event.step, total=event.steps)
+        elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = time.monotonic()
+            console.say(f"  step {event.step} of {event.steps}")
+
+    def _draw_round(self, event: RoundDone) -> None:
+        if self._heading is not None:
+            self._heading = None
+            console.say(f"Round {event.round} of {self._total_rounds}: done before", "dim")
+            return
+        console.say(f"  {duration(event.seconds)}, {scores_text(event.scores)} ({event.purpose})")
+        if console.is_verbose() or event.scores.semantic_adherence is None:
+            for reason in event.scores.reasons:
+                self._say("score", reason)
+        if event.flags:
+            self._say("flags", ", ".join(event.flags).replace("_", " "))
+        if event.mismatch is not None:
+            self._say("mismatch", event.mismatch, one_line=True)
+        elif event.refined_prompt is not None and not event.flags:
+            self._say("mismatch", "none found")
+        if event.refined_prompt is not None:
+            self._say("new prompt", event.refined_prompt)
+
+    def _say(self, label: str, text: str, *, one_line: bool = False) -> None:
+        line = Text.assemble((f"{label}: ", "dim"), console.safe(" ".join(text.split())))
+        if one_line and self._live:
+            line.no_wrap, line.overflow = True, "ellipsis"
+        console.say(Padding(line, (0, 0, 0, 2), expand=False))
+
+    def _print_heading(self) -> None:
+        if self._heading is not None:
+            console.say(self._heading)
+            self._heading = None
+
+
+def scores_text(scores: Scores) -> str:
+    """Return ``SA 0.90, PC 0.40``, with a dash where the scorer abstained."""
+    sa, pc = score(scores.semantic_adherence), score(scores.physical_commonsense)
+    return f"SA {sa}, PC {pc}"
+
+
+def score(value: float | None) -> str:
+    """Return a score with two digits, or a dash where the scorer abstained."""
+    return "-" if value is None else f"{value:.2f}"

@@ -1,0 +1,64 @@
+"""The user's prompt, from a file, standard input or the command line. Never writes to it."""
+
+import sys
+from pathlib import Path
+
+from phyt2v_cli.errors import PromptError, UsageError
+
+MAX_CHARS = 10_000
+_MAX_BYTES = 4 * MAX_CHARS + 4  # UTF-8 takes up to four a character, and there may be a byte order mark
+
+
+def read_prompt(file: str | None, text: str | None) -> str:
+    """Return the prompt without the white space around it.
+
+    Raises UsageError unless exactly one of the two is given, and PromptError for a prompt that cannot be
+    read, is empty, is not text, or is longer than 10,000 characters.
+    """
+    if (file is None) == (text is None):
+        raise UsageError("give one prompt: a file, - for standard input, or --prompt TEXT")
+    if file == "-":
+        name, content = "standard input", sys.stdin.buffer.read(_MAX_BYTES + 1)
+    elif file is not None:
+        name, content = file, _read(Path(file))
+    else:
+        name, content = "--prompt", (text or "").encode(errors="surrogateescape")
+    if len(content) > _MAX_BYTES:
+        raise _too_long(name)
+    try:
+        prompt = content.decode("utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise PromptError(f"{name} is not UTF-8 text; a prompt is plain text") from error
+    if "\0" in prompt:
+        raise PromptError(f"{name} is a binary file; a prompt is plain text")
+    if not prompt:
+        raise PromptError(f"{name} is empty; write what the video should show")
+    if len(prompt) > MAX_CHARS:
+        raise _too_long(name)
+    return prompt
+
+
+def several_lines_hint(prompt: str) -> str | None:
+    """Return what to tell someone whose file may have been meant as a list of prompts."""
+    lines = sum(1 for line in prompt.splitlines() if line.strip())
+    if lines < 2:
+        return None
+    return f"the {lines} lines are one prompt; for several videos put each prompt in a file of its own"
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.is_dir():
+            raise PromptError(f"{path} is a directory; give the file with the prompt")
+        with path.open("rb") as file:
+            return file.read(_MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise PromptError(
+            f"there is no file {path}; give the file with the prompt, or --prompt TEXT"
+        ) from error
+    except OSError as error:
+        raise PromptError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _too_long(name: str) -> PromptError:
+    return PromptError(f"{name} is longer than {MAX_CHARS:,} characters; a prompt says what one video shows")

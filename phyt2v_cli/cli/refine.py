@@ -1,0 +1,213 @@
+"""`phyt2v refine`: from the command line to one run of the loop, and its result on stdout."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from phyt2v_cli.cli import console, options
+from phyt2v_cli.config import Config
+from phyt2v_cli.errors import RunInterruptedError, UsageError
+from phyt2v_cli.schedule import PlannedRound, plan, swap_notice, video_name
+
+if TYPE_CHECKING:
+    from phyt2v_cli.refinement import RunResult
+    from phyt2v_cli.run_dir import RunDir
+
+EXAMPLES = """
+[bold]Examples[/]
+
+phyt2v refine prompt.txt --rounds 4
+
+phyt2v refine --prompt "a red ball drops" --min 20 --max 50 --seed 7
+
+echo "a blue cube slides" | phyt2v refine - --out runs/cube --json
+
+phyt2v refine --resume runs/cube
+"""
+
+
+def refine(
+    prompt_file: options.PromptFile = None,
+    prompt: options.PromptText = None,
+    rounds: options.Rounds = None,
+    min_steps: options.MinSteps = None,
+    max_steps: options.MaxSteps = None,
+    schedule: options.Schedule = None,
+    steps: options.StepsList = None,
+    seed: options.Seed = None,
+    select: options.Select = None,
+    control: options.Control = None,
+    early_stop: options.EarlyStop = None,
+    allow_truncation: options.AllowTruncation = None,
+    preset: options.Preset = None,
+    model: options.Model = None,
+    config: options.ConfigPath = None,
+    assignments: options.Assignments = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="The run directory. (default: runs/, named after the prompt)",
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            "--resume", metavar="DIR", help="Go on with the run in DIR, as it was begun.", show_default=False
+        ),
+    ] = None,
+    force: options.Force = False,
+    dry_run: options.DryRun = False,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    no_color: options.NoColor = False,
+    round_num: options.RoundNum = None,
+    min_steps_underscore: options.MinStepsUnderscore = None,
+    max_steps_underscore: options.MaxStepsUnderscore = None,
+) -> None:
+    """Render a prompt, judge the video, rewrite the prompt, and again; the last video is the result.
+
+    Its path is printed on stdout. The same command goes on with an interrupted run and leaves a complete
+    one alone.
+    """
+    console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
+    flags = {
+        "rounds": options.first(rounds, round_num),
+        "min_steps": options.first(min_steps, min_steps_underscore),
+        "max_steps": options.first(max_steps, max_steps_underscore),
+        "schedule": schedule,
+        "steps": steps,
+        "seed": seed,
+        "select": select,
+        "control": control,
+        "early_stop": early_stop,
+        "allow_truncation": allow_truncation,
+        "model": model,
+    }
+    if resume is not None:
+        others = [prompt_file, prompt, preset, config, out, force or None, assignments or None]
+        if any(value is not None for value in [*others, *flags.values()]):
+            raise UsageError("--resume goes on with the run's own prompt and settings; leave out all others")
+        if dry_run:
+            raise UsageError("--resume and --dry-run do not go together")
+        _resume(resume, as_json=as_json)
+        return
+    text = _read_prompt(prompt_file, prompt)
+    loaded = options.load(preset, config, assignments, **flags).config
+    _start(text, loaded, out, force=force, dry_run=dry_run, as_json=as_json)
+
+
+def _read_prompt(prompt_file: str | None, prompt: str | None) -> str:
+    from phyt2v_cli.cli.prompt_file import read_prompt, several_lines_hint
+
+    text = read_prompt(prompt_file, prompt)
+    if hint := several_lines_hint(text):
+        console.warn(hint)
+    return text
+
+
+def _start(
+    prompt: str, config: Config, out: Path | None, *, force: bool, dry_run: bool, as_json: bool
+) -> None:
+    from phyt2v_cli.cli.preflight import check_disk, check_judges, check_model, needed_bytes
+    from phyt2v_cli.run_dir import RunDir, default_run_dir
+
+    planned = plan(config.schedule, config.refinement.rounds)
+    if notice := swap_notice(config.schedule):
+        console.warn(notice)
+    check_judges(config)
+    path = out or default_run_dir(prompt, config)
+    needed = needed_bytes(config, len(planned) + config.refinement.control)
+    if not (path / "run.json").exists():
+        # A run that is there already has what it needs, or the loop says what is missing.
+        check_model(config)
+        check_disk(path, needed)
+    if dry_run:
+        _show_plan(planned)
+        console.say(f"Would be rendered into {path}, taking at most about {needed / 2**20:,.0f} MiB.")
+        if as_json:
+            console.json_object(
+                {
+                    "schema": "phyt2v.dry-run/1",
+                    "run_dir": str(path),
+                    "videos": [{"round": p.round, "steps": p.steps, "purpose": p.purpose} for p in planned],
+                    "needed_bytes": needed,
+                }
+            )
+        return
+    with RunDir.open(path, prompt=prompt, config=config, plan=planned, force=force) as run:
+        _run(run, planned, as_json=as_json)
+
+
+def _resume(path: Path, *, as_json: bool) -> None:
+    from phyt2v_cli.cli.preflight import check_judges
+    from phyt2v_cli.run_dir import RunDir
+
+    with RunDir.resume(path) as run:
+        check_judges(run.config)
+        planned = [
+            PlannedRound(entry.round, entry.steps, entry.purpose, video_name(entry.round))
+            for entry in run.record.plan
+        ]
+        _run(run, planned, as_json=as_json)
+
+
+def _run(run: "RunDir", planned: Sequence[PlannedRound], *, as_json: bool) -> None:
+    from phyt2v_cli import backends, refinement
+    from phyt2v_cli.cli.progress import RunProgress
+    from phyt2v_cli.cli.rounds_table import rounds_as_json, rounds_table
+    from phyt2v_cli.cli.signals import StopRequest
+
+    config = run.config
+    if run.record.status == "complete":
+        console.say(f"{run.path} is complete, so there may be nothing to do; --force runs it again.")
+    else:
+        _show_plan(planned)
+    console.say(f"Run directory: {run.path}")
+    stop = StopRequest(
+        on_first=lambda: console.say_from_signal_handler("stopping soon; once more to stop at once"),
+        on_second=console.show_cursor,
+    )
+    roles = refinement.Roles(
+        load_generator=lambda: backends.load_generator(config),
+        llm=backends.make_chat_model(config),
+        captioner=backends.make_captioner(config),
+        scorer=backends.make_scorer(config),
+    )
+    try:
+        with stop, RunProgress() as progress:
+            result = refinement.refine(run, roles, emit=progress, cancelled=stop.cancelled)
+    except RunInterruptedError as interruption:
+        interruption.exit_code = stop.exit_code
+        raise
+    console.say(rounds_table(run))
+    if as_json:
+        console.json_object(_as_json(run, result, rounds_as_json(run)))
+    else:
+        console.data(str(result.video))
+
+
+def _as_json(run: "RunDir", result: "RunResult", rounds: list[dict[str, object]]) -> dict[str, object]:
+    return {
+        "schema": "phyt2v.result/1",
+        "run_dir": str(run.path),
+        "status": run.record.status,
+        "video": str(result.video),
+        "round": result.round,
+        "prompt": result.prompt,
+        "selected_by": result.selected_by,
+        "stop_reason": result.stop_reason,
+        "rounds": rounds,
+    }
+
+
+def _show_plan(planned: Sequence[PlannedRound]) -> None:
+    from phyt2v_cli.cli.plan_table import plan_table
+
+    err = console.stderr()
+    console.say(plan_table(planned, err.width, ascii_only=err.options.ascii_only))

@@ -1,0 +1,64 @@
+"""The rounds of a run as they ended, as a table and as JSON. Reads the records; prints nothing."""
+
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+
+from phyt2v_cli.cli.plan_table import duration
+from phyt2v_cli.cli.progress import score
+
+if TYPE_CHECKING:
+    from phyt2v_cli.records import RoundRecord
+    from phyt2v_cli.run_dir import RunDir
+
+
+def rounds_table(run: "RunDir") -> Table:
+    """Return one row for each video; a draft's scores stand beside the word, for they are not a final's."""
+    table = Table(
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0)
+    )
+    table.add_column("video", no_wrap=True)
+    for name in ("steps", "time", "SA", "PC"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("scored as", no_wrap=True)
+    control = run.read_control() if run.config.refinement.control else None
+    for record in [*_rounds(run), *([control] if control is not None else [])]:
+        scores = record.scores
+        chosen = run.record.result is not None and run.record.result.video == record.video
+        table.add_row(
+            record.video,
+            str(record.steps),
+            duration(sum(record.seconds.values())),
+            score(scores.semantic_adherence if scores else None),
+            score(scores.physical_commonsense if scores else None),
+            f"{record.purpose}, the result" if chosen else record.purpose,
+            style="bold green" if chosen else "",
+        )
+    return table
+
+
+def rounds_as_json(run: "RunDir") -> list[dict[str, object]]:
+    """Return what was learned in each round."""
+    return [_as_json(record) for record in _rounds(run)]
+
+
+def _rounds(run: "RunDir") -> "list[RoundRecord]":
+    records = (run.read_round(planned.round) for planned in run.record.plan)
+    return [record for record in records if record is not None]
+
+
+def _as_json(record: "RoundRecord") -> dict[str, object]:
+    kept = {
+        "round",
+        "video",
+        "steps",
+        "purpose",
+        "prompt",
+        "caption",
+        "scores",
+        "mismatch",
+        "flags",
+        "seconds",
+    }
+    return record.model_dump(mode="json", include=kept)
