@@ -1,0 +1,60 @@
+"""Which frames and sizes a family makes, and how the nearest right ones are named."""
+
+import pytest
+
+from phyt2v_cli.backends.families import complaints, family_of
+
+COGVIDEOX_5B = {
+    "vae": {"block_out_channels": [128, 256, 256, 512], "temporal_compression_ratio": 4},
+    "transformer": {"patch_size": 2, "patch_size_t": None, "use_rotary_positional_embeddings": True},
+}
+
+
+@pytest.mark.parametrize(
+    ("pipeline_class", "frame_step", "size_multiple", "fps"),
+    [
+        ("CogVideoXPipeline", 8, 16, 8),
+        ("WanPipeline", 4, 16, 16),
+        ("LTXPipeline", 8, 32, 24),
+        ("MochiPipeline", 6, 16, 30),
+        ("UnheardOfPipeline", 1, 1, 16),
+    ],
+)
+def test_published_sizes_follow_from_default_configs(pipeline_class, frame_step, size_multiple, fps):
+    family = family_of(pipeline_class, {})
+    assert (family.frame_step, family.size_multiple, family.fps) == (frame_step, size_multiple, fps)
+
+
+def test_cogvideox_generations_differ():
+    family = family_of("CogVideoXPipeline", COGVIDEOX_5B)
+    assert (family.half_dtype, family.fps) == ("bfloat16", 8)
+    two_b = {"transformer": {"use_rotary_positional_embeddings": False}}
+    assert family_of("CogVideoXPipeline", two_b).half_dtype == "float16"
+    one_five = {"transformer": {"use_rotary_positional_embeddings": True, "patch_size_t": 2}}
+    assert family_of("CogVideoXPipeline", one_five).fps == 16
+
+
+def test_wan_2_2_5b_compresses_more():
+    family = family_of(
+        "WanPipeline", {"vae": {"scale_factor_spatial": 16}, "transformer": {"patch_size": [1, 2, 2]}}
+    )
+    assert (family.size_multiple, family.fps) == (32, 24)
+
+
+@pytest.mark.parametrize("num_frames", [1, 9, 25, 49])
+def test_right_values_raise_no_complaint(num_frames):
+    family = family_of("CogVideoXPipeline", COGVIDEOX_5B)
+    assert complaints(family, num_frames=num_frames, height=480, width=720) == ()
+
+
+def test_nothing_asked_nothing_to_complain_about():
+    assert complaints(family_of("WanPipeline", {}), num_frames=None, height=None, width=None) == ()
+
+
+def test_wrong_values_name_the_nearest_right_ones():
+    family = family_of("CogVideoXPipeline", COGVIDEOX_5B)
+    assert complaints(family, num_frames=48, height=488, width=10) == (
+        "generator.num_frames: CogVideoX makes 8k+1 frames, not 48; the nearest are 41 and 49",
+        "generator.height: CogVideoX needs a multiple of 16, not 488; the nearest are 480 and 496",
+        "generator.width: CogVideoX needs a multiple of 16, not 10; the nearest is 16",
+    )

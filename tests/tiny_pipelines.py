@@ -1,0 +1,189 @@
+"""Tiny random pipelines of the real classes, saved in diffusers layout: what tests load instead of mocks.
+
+Each `save_*` writes a pipeline of under 3 MB that renders a step in milliseconds. The pictures are noise.
+"""
+
+import string
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import (
+    AutoencoderKLCogVideoX,
+    AutoencoderKLLTXVideo,
+    AutoencoderKLMochi,
+    AutoencoderKLWan,
+    CogVideoXDDIMScheduler,
+    CogVideoXDPMScheduler,
+    CogVideoXPipeline,
+    CogVideoXTransformer3DModel,
+    FlowMatchEulerDiscreteScheduler,
+    LTXPipeline,
+    LTXVideoTransformer3DModel,
+    MochiPipeline,
+    MochiTransformer3DModel,
+    UniPCMultistepScheduler,
+    WanPipeline,
+    WanTransformer3DModel,
+)
+from transformers import T5Config, T5EncoderModel, T5Tokenizer
+
+TEXT_LENGTH = 32
+"""Tokens that the CogVideoX ones read: about as many letters."""
+
+
+def _tokenizer() -> T5Tokenizer:
+    letters = [(letter, -3.0) for letter in string.ascii_lowercase + ".,"]
+    return T5Tokenizer(
+        vocab=[("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -1.0), ("▁", -2.0), *letters],
+        extra_ids=0,
+        model_max_length=64,
+    )
+
+
+def _text_encoder(width: int) -> T5EncoderModel:
+    return T5EncoderModel(T5Config(vocab_size=32, d_model=width, d_kv=8, d_ff=32, num_layers=2, num_heads=2))
+
+
+def _save(pipeline: Any, path: Path, dtype: torch.dtype) -> Path:
+    for component in pipeline.components.values():
+        if isinstance(component, torch.nn.Module):
+            component.eval().to(dtype)
+    pipeline.save_pretrained(path)
+    return path
+
+
+def save_cogvideox(
+    path: Path, style: str = "5b", *, dpm: bool = False, dtype: torch.dtype = torch.float32
+) -> Path:
+    """Save a CogVideoX of 9 frames, 16x16, in the style of `2b`, `5b` or `1.5`; return the path."""
+    torch.manual_seed(0)
+    scheduler_class = CogVideoXDPMScheduler if dpm else CogVideoXDDIMScheduler
+    pipeline = CogVideoXPipeline(
+        tokenizer=_tokenizer(),
+        text_encoder=_text_encoder(32),
+        vae=AutoencoderKLCogVideoX(
+            block_out_channels=(8, 8, 8, 8),
+            down_block_types=("CogVideoXDownBlock3D",) * 4,
+            up_block_types=("CogVideoXUpBlock3D",) * 4,
+            latent_channels=4,
+            layers_per_block=1,
+            norm_num_groups=2,
+            temporal_compression_ratio=4,
+            scaling_factor=0.7,
+        ),
+        transformer=CogVideoXTransformer3DModel(
+            num_attention_heads=2,
+            attention_head_dim=16,
+            in_channels=4,
+            out_channels=4,
+            time_embed_dim=8,
+            text_embed_dim=32,
+            num_layers=2,
+            sample_width=2,
+            sample_height=2,
+            sample_frames=9,
+            patch_size=2,
+            patch_size_t=2 if style == "1.5" else None,
+            temporal_compression_ratio=4,
+            max_text_seq_length=TEXT_LENGTH,
+            use_rotary_positional_embeddings=style != "2b",
+        ),
+        scheduler=scheduler_class(
+            prediction_type="v_prediction",
+            rescale_betas_zero_snr=True,
+            timestep_spacing="trailing",
+            snr_shift_scale=3.0 if style == "2b" else 1.0,
+        ),
+    )
+    return _save(pipeline, path, dtype)
+
+
+def save_wan(path: Path) -> Path:
+    """Save a Wan 2.1; return the path. It renders 9 frames of 16x16 when asked to."""
+    torch.manual_seed(0)
+    pipeline = WanPipeline(
+        tokenizer=_tokenizer(),
+        text_encoder=_text_encoder(32),
+        vae=AutoencoderKLWan(
+            base_dim=3,
+            z_dim=16,
+            dim_mult=[1, 1, 1, 1],
+            num_res_blocks=1,
+            temperal_downsample=[False, True, True],
+        ),
+        transformer=WanTransformer3DModel(
+            patch_size=(1, 2, 2),
+            num_attention_heads=2,
+            attention_head_dim=12,
+            in_channels=16,
+            out_channels=16,
+            text_dim=32,
+            freq_dim=256,
+            ffn_dim=32,
+            num_layers=2,
+            rope_max_seq_len=32,
+        ),
+        scheduler=UniPCMultistepScheduler(
+            prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
+        ),
+    )
+    return _save(pipeline, path, torch.float32)
+
+
+def save_ltx(path: Path, *, timestep_conditioning: bool = False) -> Path:
+    """Save an LTX; return the path. It renders 9 frames of 32x32 when asked to."""
+    torch.manual_seed(0)
+    pipeline = LTXPipeline(
+        tokenizer=_tokenizer(),
+        text_encoder=_text_encoder(32),
+        vae=AutoencoderKLLTXVideo(
+            latent_channels=8,
+            block_out_channels=(8, 8, 8, 8),
+            decoder_block_out_channels=(8, 8, 8, 8),
+            layers_per_block=(1, 1, 1, 1, 1),
+            decoder_layers_per_block=(1, 1, 1, 1, 1),
+            timestep_conditioning=timestep_conditioning,
+        ),
+        transformer=LTXVideoTransformer3DModel(
+            in_channels=8,
+            out_channels=8,
+            num_attention_heads=4,
+            attention_head_dim=8,
+            cross_attention_dim=32,
+            num_layers=1,
+            caption_channels=32,
+        ),
+        scheduler=FlowMatchEulerDiscreteScheduler(),
+    )
+    return _save(pipeline, path, torch.float32)
+
+
+def save_mochi(path: Path) -> Path:
+    """Save a Mochi; return the path. It renders 7 frames of 16x16 when asked to."""
+    torch.manual_seed(0)
+    pipeline = MochiPipeline(
+        tokenizer=_tokenizer(),
+        text_encoder=_text_encoder(32),
+        vae=AutoencoderKLMochi(
+            latent_channels=12,
+            out_channels=3,
+            encoder_block_out_channels=(32, 32, 32, 32),
+            decoder_block_out_channels=(32, 32, 32, 32),
+            layers_per_block=(1, 1, 1, 1, 1),
+        ),
+        transformer=MochiTransformer3DModel(
+            patch_size=2,
+            num_attention_heads=2,
+            attention_head_dim=8,
+            num_layers=2,
+            pooled_projection_dim=16,
+            in_channels=12,
+            text_embed_dim=32,
+            time_embed_dim=4,
+            activation_fn="swiglu",
+            max_sequence_length=16,
+        ),
+        scheduler=FlowMatchEulerDiscreteScheduler(),
+    )
+    return _save(pipeline, path, torch.float32)
