@@ -25,7 +25,7 @@ from phyt2v_cli.identity import list_differences, run_key, slugify
 from phyt2v_cli.interfaces import ChatReply
 from phyt2v_cli.records import SCHEMA, PlanRecord, Record, RoundRecord, RunRecord
 from phyt2v_cli.schedule import PlannedRound
-from phyt2v_cli.video import VideoMetadata, read_frames, read_metadata, sha256_of
+from phyt2v_cli.video import VideoMetadata, read_video, sha256_of
 
 MAX_RECORD_BYTES = 16 * 2**20
 _VERSIONED = ("torch", "diffusers", "transformers", "av", "numpy")
@@ -188,8 +188,7 @@ class RunDir:
         else:
             try:
                 made_from = VideoMetadata(record.prompt, record.seed, record.steps, record.round)
-                if read_metadata(path) == made_from:
-                    read_frames(path)
+                if read_video(path)[1] == made_from:
                     record.sha256 = sha256_of(path)
                     return True
                 fault = "was made from something else"

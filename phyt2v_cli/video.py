@@ -57,8 +57,8 @@ def write_video(path: Path, frames: Frames, *, fps: int, metadata: VideoMetadata
         raise VideoError(f"{path} could not be encoded: {error}") from error
     with replace_file(path) as temporary:
         temporary.write_bytes(encoded)
-        decoded = read_frames(temporary)
-        if decoded.shape != frames.shape or read_metadata(temporary) != metadata:
+        decoded, stored = read_video(temporary)
+        if decoded.shape != frames.shape or stored != metadata:
             raise VideoError(
                 f"{path} could not be verified: wrote {frames.shape[0]} frames of {width}x{height} pixels, "
                 f"read back {decoded.shape[0]} of {decoded.shape[2]}x{decoded.shape[1]}"
@@ -66,10 +66,10 @@ def write_video(path: Path, frames: Frames, *, fps: int, metadata: VideoMetadata
     return hashlib.sha256(encoded).hexdigest()
 
 
-def read_frames(path: Path) -> Frames:
-    """Decode a video in full, to uint8 RGB of shape (num_frames, height, width, 3).
+def read_video(path: Path) -> tuple[Frames, VideoMetadata | None]:
+    """Decode a video in full, to uint8 RGB of shape (num_frames, height, width, 3), and say how it was made.
 
-    Raises VideoError where it is missing, cut short, or no video.
+    The metadata are None where it does not say. Raises VideoError where it is missing, cut short or no video.
     """
     import numpy as np
     from av import FFmpegError
@@ -77,28 +77,25 @@ def read_frames(path: Path) -> Frames:
     try:
         # Single-threaded, so that an error is raised at the frame it belongs to, and none is left behind.
         with _open(path, "r") as file:
+            comment = file.container_metadata.get("comment", "")
             frames = list(file.iter(thread_count=1))
             declared = file.properties().shape[0]  # what the container says
     except (FFmpegError, OSError, ValueError, IndexError, StopIteration) as error:
-        raise _not_whole(path) from error
+        raise VideoError(
+            f"{path} is " + ("cut short, or no video" if path.exists() else "missing")
+        ) from error
     if not frames or (declared and declared != len(frames)):
         raise VideoError(f"{path} is not a whole video: {len(frames)} of {declared} frames decode")
-    return np.stack(frames)
-
-
-def read_metadata(path: Path) -> VideoMetadata | None:
-    """Return how a video was made, or None where it does not say; raise VideoError where it is no video."""
-    from av import FFmpegError
-
     try:
-        with _open(path, "r") as file:
-            comment = file.container_metadata.get("comment", "")
-    except (FFmpegError, OSError, ValueError, IndexError) as error:
-        raise _not_whole(path) from error
-    try:
-        return VideoMetadata(**json.loads(comment))
+        metadata = VideoMetadata(**json.loads(comment))
     except (ValueError, TypeError):
-        return None
+        metadata = None
+    return np.stack(frames), metadata
+
+
+def read_frames(path: Path) -> Frames:
+    """Decode a video in full, as `read_video` does."""
+    return read_video(path)[0]
 
 
 def sample_frames(path: Path, num_frames: int) -> Frames:
@@ -122,7 +119,3 @@ def _open(path: Path | str, mode: Literal["r", "w"], **options: Any) -> Any:
     # Temporary names end in no extension that imageio knows.
     open_untyped: Any = iio.imopen
     return open_untyped(path, mode, plugin="pyav", extension=".mp4", **options)
-
-
-def _not_whole(path: Path) -> VideoError:
-    return VideoError(f"{path} is " + ("cut short, or no video" if path.exists() else "missing"))

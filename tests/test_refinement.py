@@ -13,7 +13,7 @@ from phyt2v_cli.errors import BackendError, FilesError, PromptError, ReplyError,
 from phyt2v_cli.events import Event, Notice, RoundStarted, StageStarted, StepDone
 from phyt2v_cli.interfaces import ChatRequest, Scores
 from phyt2v_cli.refinement import refine
-from phyt2v_cli.video import VideoMetadata, read_metadata
+from phyt2v_cli.video import VideoMetadata, read_video
 from tests.doubles import PROMPT, Cast, ScriptedChat, ScriptedScorer, make_config, open_run, run_through
 
 NO_MISMATCH = json.dumps({"found": False, "text": ""})
@@ -57,7 +57,7 @@ def test_every_round_is_rendered_and_judged(tmp_path: Path) -> None:
     assert rounds[1]["prompt"] == rounds[0]["refined_prompt"]
     assert rounds[2]["mismatch"] is None
     assert rounds[2]["refined_prompt"] is None
-    assert read_metadata(result.video) == VideoMetadata(result.prompt, 0, 6, 3)
+    assert read_video(result.video)[1] == VideoMetadata(result.prompt, 0, 6, 3)
     assert not list((tmp_path / "run").glob("latents*"))
     record = read(tmp_path / "run", "run.json")
     assert record["status"] == "complete"
@@ -392,7 +392,7 @@ def test_a_control_can_be_added_to_a_complete_run(tmp_path: Path) -> None:
     cast = Cast()
     run_through(tmp_path / "run", make_config(rounds=1, control=True), cast)
     assert cast.generator.denoised == [(PROMPT, 0, 6)]
-    assert read_metadata(tmp_path / "run" / CONTROL) == VideoMetadata(PROMPT, 0, 6, None)
+    assert read_video(tmp_path / "run" / CONTROL)[1] == VideoMetadata(PROMPT, 0, 6, None)
 
 
 def test_a_scorer_may_abstain(tmp_path: Path) -> None:
