@@ -1,0 +1,185 @@
+"""Write captions for scenes in three depths, paraphrased widely.
+
+terse: what happens, hardly how ("a ball drops"). medium: with side, height or manner. deep: cause, course and
+outcome by the laws of physics. Terse captions also go with unphysical clips, deep ones never do: `caption` is
+told the depth and does not look at violations; `draw_depth` keeps that rule.
+
+`[a|b|]` picks one alternative, `{slot}` is filled from the scene. This file knows words, not pixels.
+"""
+
+import random
+import re
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+from phyt2v_cli.tiny import world
+from training.scenes import Scenes
+
+Depth = Literal["terse", "medium", "deep"]
+DEPTHS: tuple[Depth, ...] = ("terse", "medium", "deep")
+
+PHYSICAL_DEPTHS = (0.18, 0.20, 0.62)
+VIOLATING_DEPTHS = (0.88, 0.12, 0.0)
+"""Shares of terse, medium and deep captions. With 35 % violating clips, 72 % of what a terse caption shows is
+unphysical, 23 % of what a medium one shows, and nothing of what a deep one shows."""
+
+_COLOR_WORDS = tomllib.loads((files("phyt2v_cli.tiny") / "words.toml").read_text(encoding="utf-8"))["colors"]
+_PHRASES = tomllib.loads(Path(__file__).with_name("phrases.toml").read_text(encoding="utf-8"))
+_PARTS = _PHRASES["parts"]
+
+_CHOICE = re.compile(r"\[([^\[\]]*)\]")
+
+
+class _Writer:
+    """Fills templates for one scene; holds the random source and the scene's words."""
+
+    def __init__(self, scenes: Scenes, index: int, rng: random.Random) -> None:
+        self.rng = rng
+        self.kind = world.KINDS[scenes.kind[index]]
+        self.shape = world.SHAPES[scenes.shape[index, 0]]
+        self.colors = [world.COLORS[c] for c in scenes.color[index]]
+        self.radius = float(scenes.radius[index, 0])
+        self.head_on = bool(scenes.head_on[index])
+        self.right = bool(scenes.direction[index] > 0)
+        self.x = float(scenes.position[index, 0, 0, 0])
+
+    def pick(self, options: list[str]) -> str:
+        return self.rng.choice(options)
+
+    def expand(self, template: str) -> str:
+        """Resolve choices innermost first, then slots, then tidy the spaces."""
+        while match := _CHOICE.search(template):
+            template = template[: match.start()] + self.pick(match[1].split("|")) + template[match.end() :]
+            template = re.sub(r"\{(\w+)\}", lambda m: self.slot(m[1]), template)
+        text = re.sub(r"\{(\w+)\}", lambda m: self.slot(m[1]), template)
+        if "[" in text:
+            text = self.expand(text)
+        return re.sub(r"\s+([,.;:])", r"\1", re.sub(r"\s+", " ", text)).strip()
+
+    def color(self, i: int) -> str:
+        if self.rng.random() < 0.66:
+            return self.colors[i]
+        return self.pick([w for w in _COLOR_WORDS[self.colors[i]] if " " not in w])
+
+    def noun_phrase(self, i: int, *, article: bool = True) -> str:
+        noun = self.pick(_PHRASES["nouns"][self.shape])
+        words = []
+        if self.rng.random() < 0.3:
+            size = (
+                ["small", "little", "tiny"]
+                if self.radius < 0.115
+                else ["big", "large"]
+                if self.radius > 0.132
+                else []
+            )
+            words.append(self.pick(size * 3 + _PHRASES["adjectives"][self.shape]))
+        late = ""
+        if self.rng.random() < self.colored:
+            if self.rng.random() < 0.06:
+                late = self.pick([" of {} color", " that is {}", ", {} in color,", " colored {}"]).format(
+                    self.color(i)
+                )
+            else:
+                words.insert(0 if self.rng.random() < 0.15 else len(words), self.color(i))
+        phrase = " ".join([*words, noun]) + late
+        if not article:
+            return phrase
+        return (
+            self.pick(["a"] * 11 + ["the"] * 5 + ["one", "some"] + ([""] * 3 if self.bare else []))
+            + " "
+            + phrase
+        )
+
+    def slot(self, name: str) -> str:
+        here, there = ("left", "right") if self.right else ("right", "left")
+        match name:
+            case "np":
+                return self.noun_phrase(0)
+            case "np2":
+                return self.noun_phrase(1)
+            case "cn":
+                return self.noun_phrase(0, article=False)
+            case "color":
+                return self.color(0)
+            case "color2":
+                return self.color(1)
+            case "to":
+                return self.pick(
+                    [f"to the {there}", f"to the {there}", f"towards the {there}", f"{there}ward"]
+                )
+            case "from":
+                return self.pick(
+                    [f"from the {here}", f"from the {here}", f"from the {here} side", f"on the {here}"]
+                )
+            case "across":
+                return self.pick(
+                    [f"from {here} to {there}", f"from the {here} to the {there}", f"to the {there}"]
+                )
+            case "side":
+                where = "left" if self.x < 0.4 else "right" if self.x > 0.6 else "middle"
+                said = ["in the middle", "in the center"]
+                if where != "middle":
+                    said = [f"on the {where}", f"[in|at] the {where}", f"at the {where} [side|]"]
+                return self.pick([*said, "", "", ""])
+            case "bounce":
+                return self.pick(_PHRASES["bounce"][self.shape])
+            case "bounce_short":
+                return "bounces" if self.shape == "ball" else self.pick(["stops", "comes to rest"])
+            case "land":
+                return self.pick(
+                    ["[lands on|hits|falls to|comes down on] the floor and {bounce}", "{bounce_land}"]
+                )
+            case "bounce_land":
+                return self.pick(
+                    ["lands on the floor", "falls back down to the floor", "comes down to the solid floor"]
+                )
+            case "target":
+                if self.head_on:
+                    return self.pick(
+                        [f"coming from the {there}", "head on", "that rolls towards it", "in the middle"]
+                    )
+                return self.pick(
+                    ["at rest", "that lies still", "waiting in its way", "that rests on the floor"]
+                )
+            case "outcome":
+                return self.pick(_PARTS["outcome_head_on"] if self.head_on else _PARTS["outcome_target"])
+        raise KeyError(name)
+
+    def write(self, depth: Depth) -> str:
+        self.colored = {"terse": 0.7, "medium": 0.92, "deep": 0.985}[depth]
+        self.bare = depth == "terse"
+        text = self.expand(self.pick(_PHRASES[depth][self.kind]))
+        if depth == "deep":
+            extra = [
+                *(_PHRASES["laws"][self.kind] if self.rng.random() < 0.45 else []),
+                *(_PARTS["guarantees"] if self.rng.random() < 0.25 else []),
+            ]
+            if extra:
+                said = self.pick(extra)
+                first = not said.startswith("it") and self.rng.random() < 0.15
+                text = f"{said}. {text}" if first else f"{text}. {said}"
+            if self.rng.random() < 0.12:
+                text = self.expand(self.pick(_PHRASES["terse"][self.kind])) + ". " + text
+        if self.rng.random() < 0.06:
+            text = self.pick(_PARTS["openings"]) + text
+        if self.rng.random() < 0.05:
+            # a word from nowhere, spelled by letters: people will use words that are not in these lists
+            words = text.split(" ")
+            words.insert(
+                self.rng.randrange(len(words) + 1),
+                "".join(self.rng.choices("abcdefghijklmnopqrstuvwxyz", k=self.rng.randint(3, 8))),
+            )
+            text = " ".join(words)
+        return text + ("." if self.rng.random() < 0.4 else "")
+
+
+def draw_depth(violating: bool, rng: random.Random) -> Depth:
+    """Draw a depth; a violating clip never gets a deep caption."""
+    return rng.choices(DEPTHS, VIOLATING_DEPTHS if violating else PHYSICAL_DEPTHS)[0]
+
+
+def caption(scenes: Scenes, index: int, depth: Depth, rng: random.Random) -> str:
+    """Write one caption of scene `index` at this depth."""
+    return _Writer(scenes, index, rng).write(depth)
