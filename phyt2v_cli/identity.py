@@ -38,7 +38,8 @@ def run_key(prompt: str, config: Config) -> str:
     Values that equal their defaults stay out, so that a new setting does not rename old runs.
     """
     relevant = config.model_dump(mode="json", exclude=_NOT_IDENTITY, exclude_defaults=True)
-    text = json.dumps([prompt, relevant], sort_keys=True)
+    # Flat, because a section that differs only in what does not count is left as an empty one.
+    text = json.dumps([prompt, dict(_flatten(relevant))], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

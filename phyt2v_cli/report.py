@@ -26,7 +26,7 @@ _PAPER, _INK, _SOFT, _FINAL, _DRAFT = "#fbfaf7", "#1d1d1f", "#6b6b70", "#0b6e4f"
 def contact_sheet(run_path: Path) -> Path:
     """Write `contact.png`: evenly sampled frames of each round and the control, a row each.
 
-    Returns its path. Raises VideoError where the run has no video yet, FilesError where the picture cannot be written.
+    Returns its path. Raises VideoError where the run has no video yet, FilesError where the disk refuses.
     """
     from PIL import Image, ImageDraw, ImageFont
 
