@@ -76,7 +76,7 @@ def _looks(subject: Subject, seen: SceneRequest) -> list[Finding]:
     asked = subject.scene.objects
     if len(seen.objects) < len(asked):
         several = f"There should be {subject.introduction}, but only {len(seen.objects)} can be seen."
-        return [Finding(several, (f"{_capital(subject.introduction)} are in the picture.",))]
+        return [Finding(several, ("{A} can be seen all the time.",))]
     if asked and len(seen.objects) > len(asked):
         text = f"There should only be {subject.introduction}, but {len(seen.objects)} things are seen."
         return [Finding(text, ("{A} is the only thing in the picture.", "{A} is alone in the picture."))]
@@ -94,7 +94,7 @@ def _looks(subject: Subject, seen: SceneRequest) -> list[Finding]:
     shapes = {o.shape for o in seen.objects if o.shape}
     if shapes and shapes.isdisjoint({o.shape for o in asked if o.shape} or shapes):
         text = f"There should be {subject.introduction}, but a {sorted(shapes)[0]} is seen."
-        findings.append(Finding(text, ("{A} is clearly a {thing}.", "{A} has the clear shape of a {thing}.")))
+        findings.append(Finding(text, ("{A} keeps its shape all the time.", "{A} is whole and solid.")))
     return findings
 
 

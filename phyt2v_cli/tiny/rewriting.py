@@ -5,6 +5,7 @@ no JSON, and remembers nothing: the next wording follows from the prompt that wa
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from phyt2v_cli.tiny.comparison import Finding
@@ -32,12 +33,15 @@ def explicit_prompt(
 
     The findings' sentences come first. `skip` leaves out so many of the candidates, for a second attempt.
     """
-    candidates = [
-        text
-        for text in _candidates(original_prompt, subject, findings, previous, max_words)
-        if _differ(text, previous)
-    ]
-    return candidates[skip % len(candidates)] if candidates else fit(previous, max_words)
+    texts = list(_candidates(original_prompt, subject, findings, max_words))
+    if is_explicit(previous, original_prompt):
+        # go on after the wording that was rendered last, which may have begun with another finding
+        last = max(range(len(texts)), key=lambda i: _likeness(texts[i], previous))
+        texts = texts[last + 1 :] + texts[: last + 1]
+    # so few words are allowed that only what comes first is left of each text: then leave that out
+    texts += _candidates(original_prompt, subject, (), max_words)
+    others = [text for text in texts if _differ(text, previous)]
+    return others[skip % len(others)] if others else fit(previous, max_words)
 
 
 def is_explicit(prompt: str, original_prompt: str) -> bool:
@@ -63,37 +67,30 @@ def fit(text: str, max_words: int) -> str:
 
 
 def _candidates(
-    original_prompt: str, subject: Subject, findings: Sequence[Finding], previous: str, max_words: int
+    original_prompt: str, subject: Subject, findings: Sequence[Finding], max_words: int
 ) -> Iterator[str]:
-    """Yield one text for each wording, beginning with the one after that of the previous prompt."""
+    """Yield wordings with what to say first and last; neighbours differ in all of it."""
     if subject.kind is None:
         wordings: tuple[str, ...] = topic_of(original_prompt).wordings
     else:
         wordings = _wordings_of_scene(original_prompt, subject)
         max_words = min(max_words, MAX_WORLD_WORDS)
-    rendered = [subject.fill(w, turn=i, known=False) for i, w in enumerate(wordings)]
-    used = [i for i, text in enumerate(rendered) if _core(text) in _core(previous)]
-    first = used[-1] + 1 if used else 0
-    for turn in range(first, first + 3 * len(wordings)):
-        body_index = turn % len(wordings)
+    own = _as_sentence(original_prompt[:_MAX_ORIGINAL_CHARS])
+    for turn in range(3 * len(wordings)):
         leads: list[str] = []
         for finding in findings[:2]:
             lead = subject.fill(finding.leads[turn % len(finding.leads)], known=bool(leads))
             if subject.kind is None or _num_words(" ".join([*leads, lead])) <= max_words // 2:
                 leads.append(lead)
-        lead_text = " ".join(leads)
-        body = subject.fill(wordings[body_index], turn=body_index, known=bool(leads))
+        lead = " ".join(leads)
+        body = subject.fill(wordings[turn % len(wordings)], turn=turn, known=bool(leads))
         if subject.kind is not None:
-            yield fit(f"{lead_text} {body}".strip(), max_words)
+            yield fit(f"{lead} {body}".strip(), max_words)
             continue
-        closing = everyday().closings[turn // len(wordings) % len(everyday().closings)]
-        own = fit(
-            _as_sentence(original_prompt[:_MAX_ORIGINAL_CHARS]), max(1, int(_SHARE_OF_ORIGINAL * max_words))
-        )
-        whole = _as_sentence(original_prompt[:_MAX_ORIGINAL_CHARS])
-        if _num_words(f"{lead_text} {whole} {body}") <= max_words:
-            own = whole
-        yield fit(" ".join(filter(None, (lead_text, own, body, closing))), max_words)
+        closing = everyday().closings[turn // len(wordings)]
+        if _num_words(f"{lead} {own} {body}") > max_words:
+            own = fit(own, max(1, int(_SHARE_OF_ORIGINAL * max_words)))
+        yield fit(" ".join(filter(None, (lead, own, body, closing))), max_words)
 
 
 def _wordings_of_scene(original_prompt: str, subject: Subject) -> tuple[str, ...]:
@@ -111,9 +108,9 @@ def _as_sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?", "…", '"', "”", "。")) else text.rstrip(" ,;:") + "."
 
 
-def _core(text: str) -> str:
-    """Return what is left of `text` when its objects' articles are gone, to find a wording again."""
-    return " ".join(w for w in re.findall(r"[^\W_]+", text.lower()) if w not in ("a", "an", "the"))
+def _likeness(one: str, other: str) -> int:
+    """Return how many words two texts share."""
+    return (Counter(one.lower().split()) & Counter(other.lower().split())).total()
 
 
 def _differ(one: str, other: str) -> bool:
