@@ -15,6 +15,9 @@ from phyt2v_cli.tiny.wording import Subject
 MAX_WORLD_WORDS = 45
 """The embedded model's text encoder reads 64 tokens, about one for each word and punctuation mark."""
 
+_KEPT_SHARE = 0.7
+"""A cut loses at most the rest of the words to end with a whole clause."""
+
 _MAX_ORIGINAL_CHARS = 6000
 _SHARE_OF_ORIGINAL = 0.6
 """At most this part of the words repeats the user's own ones where not everything fits."""
@@ -61,7 +64,7 @@ def fit(text: str, max_words: int) -> str:
         return " ".join(words)
     kept = " ".join(words[:max_words])
     ends = [m.start() for m in re.finditer(r"[.!?:;,](?= |$)", kept)]
-    if ends and _num_words(kept[: ends[-1]]) > max_words // 2:
+    if ends and _num_words(kept[: ends[-1]]) >= _KEPT_SHARE * max_words:
         kept = kept[: ends[-1]]
     return kept.rstrip(" ,;:.") + "."
 
