@@ -15,8 +15,8 @@ from phyt2v_cli.tiny.wording import Subject
 MAX_WORLD_WORDS = 45
 """The embedded model's text encoder reads 64 tokens, about one for each word and punctuation mark."""
 
-_KEPT_SHARE = 0.7
-"""A cut loses at most the rest of the words to end with a whole clause."""
+_KEPT_SHARE = 0.8
+"""A cut gives up at most the rest of the words to end with a whole clause."""
 
 _MAX_ORIGINAL_CHARS = 6000
 _SHARE_OF_ORIGINAL = 0.6

@@ -91,10 +91,19 @@ def subject_of(prompt: str, scene: SceneRequest) -> Subject:
     if not scene.in_world:
         return Subject((main_noun(prompt),), scene=scene)
     objects = scene.objects or (RequestedObject(),)
-    kind: world.Kind = scene.kind or ("float" if objects[0].shape == "balloon" else "rest")
+    kind = scene.kind or _unnamed_motion(objects[0].shape, moves=scene.direction is not None)
     usual = world.SHAPES_OF_KIND[kind][0]
     names = tuple(" ".join(filter(None, (o.color, o.shape or usual))) for o in objects)
     return Subject(names, objects[0].shape or usual, scene, kind)
+
+
+def _unnamed_motion(shape: world.Shape | None, *, moves: bool) -> world.Kind:
+    """Return the plainest motion for a prompt that names none, perhaps only a direction."""
+    if shape == "balloon":
+        return "float"
+    if moves:
+        return "slide" if shape == "cube" else "roll"
+    return "rest"
 
 
 def main_noun(prompt: str) -> str:

@@ -307,7 +307,7 @@ WORDY = st.lists(
 
 
 @settings(max_examples=100, deadline=None)
-@given(ANY_TEXT | WORDY, ANY_TEXT | WORDY, st.integers(10, 130))
+@given(ANY_TEXT | WORDY, ANY_TEXT | WORDY, st.integers(20, 130))
 def test_any_text_gets_usable_replies_and_the_same_ones_again(
     prompt: str, caption: str, max_words: int
 ) -> None:
@@ -324,3 +324,8 @@ def test_any_text_gets_usable_replies_and_the_same_ones_again(
 def test_long_and_broken_text(prompt: str) -> None:
     found = compare(prompt, prompt, Scores(0.0, 0.0))
     assert len(refine(prompt, prompt, found.text).prompt) <= 10_000
+
+
+@pytest.mark.parametrize("prompt", ["a red ball falls", "two balls collide", *OUTSIDE])
+def test_ten_words_are_kept_to(prompt: str) -> None:
+    assert len(refine(prompt, "", "", max_words=10).prompt.split()) <= 10

@@ -1,0 +1,329 @@
+"""Does refining help, and does the schedule cost quality? Paired over prompts, with the product's own loop.
+
+    python benchmarks/refine_effect.py --prompts 40 --out effect.json
+
+For every prompt, with one seed for all arms:
+
+    linear       refine, 4 rounds, 20 to 50 steps (174 in all)
+    constant     the same with 50 steps in every round (250 in all)
+    original     the user's prompt, one video at 50 steps
+    extra seeds  the user's prompt with as many seeds as linear's steps pay for (3); the mean of their scores
+    best seed    of these the one that the scorer likes best: what picking by the same judge would give
+    rewrite      one rewrite by the rulebook that has seen no video, at 50 steps
+
+SA is always judged against the user's prompt. A second start goes on where the first was stopped. This script
+knows how arms are compared; it must not know how the loop, the model or the judges work.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.table import Table
+
+from phyt2v_cli import backends, prompts
+from phyt2v_cli.atomic import replace_file
+from phyt2v_cli.config import Config, load_config
+from phyt2v_cli.events import Event
+from phyt2v_cli.interfaces import ChatModel, Scores, VideoGenerator, VideoScorer
+from phyt2v_cli.prompts import PhysicsAnalysis, RefinedPrompt
+from phyt2v_cli.records import RoundRecord
+from phyt2v_cli.refinement import Roles, refine
+from phyt2v_cli.render import render_video
+from phyt2v_cli.run_dir import RunDir
+from phyt2v_cli.schedule import plan
+
+PROMPTS_PATH = Path(__file__).with_name("terse_prompts.txt")
+NUM_RESAMPLES = 10_000
+MEASURES = ("semantic_adherence", "physical_commonsense")
+ARMS = ("linear", "constant", "original", "extra seeds", "best seed", "rewrite")
+PAIRS = (
+    ("linear", "constant"),
+    ("linear", "original"),
+    ("linear", "extra seeds"),
+    ("linear", "best seed"),
+    ("linear", "rewrite"),
+    ("rewrite", "original"),
+)
+
+Array = npt.NDArray[np.float64]
+Summary = dict[str, Any]
+"""`arms` and `differences`: (mean, low, high) by name and measure; `rounds`: mean scores by arm."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One video's scores, and the seconds of everything that led to it."""
+
+    semantic_adherence: float
+    physical_commonsense: float
+    seconds: float
+    steps: int
+
+    @property
+    def joint(self) -> float:
+        """The smaller score: a video is as good as its weaker side."""
+        return min(self.semantic_adherence, self.physical_commonsense)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One prompt in all arms, and every round of the two refining ones."""
+
+    prompt: str
+    seed: int
+    arms: dict[str, Outcome]
+    rounds: dict[str, list[dict[str, Any]]]
+
+
+def run_trial(prompt: str, seed: int, config: Config, roles: Roles, folder: Path, max_steps: int) -> Trial:
+    """Render what is missing of one prompt under `folder` and return its outcomes."""
+    arms: dict[str, Outcome] = {}
+    rounds: dict[str, list[dict[str, Any]]] = {}
+    for kind in ("linear", "constant"):
+        records = _refine(prompt, seed, kind, config, roles, folder / kind)
+        seconds = sum(sum(r.seconds.values()) for r in records)
+        arms[kind] = _outcome(records[-1].all_scores(), seconds, sum(r.steps for r in records))
+        rounds[kind] = [
+            {
+                "round": r.round,
+                "steps": r.steps,
+                "purpose": r.purpose,
+                "prompt": r.prompt,
+                "caption": r.caption,
+            }
+            | r.all_scores().__dict__
+            for r in records
+        ]
+    generator = roles.load_generator()
+
+    def single(text: str, number: int) -> Outcome:
+        name = folder / f"{'original' if text == prompt else 'rewrite'}{number}.mp4"
+        return _single(generator, roles.scorer, text, prompt, seed + number, max_steps, name)
+
+    num_seeds = max(1, arms["linear"].steps // max_steps)
+    singles = [single(prompt, 1000 * k) for k in range(num_seeds)]
+    seconds, steps = sum(s.seconds for s in singles), sum(s.steps for s in singles)
+    mean_sa, mean_pc = (float(np.mean([getattr(s, measure) for s in singles])) for measure in MEASURES)
+    arms["original"] = singles[0]
+    arms["extra seeds"] = Outcome(mean_sa, mean_pc, seconds, steps)
+    best = max(singles, key=lambda s: s.joint)
+    arms["best seed"] = Outcome(best.semantic_adherence, best.physical_commonsense, seconds, steps)
+    arms["rewrite"] = single(rewrite_unseen(prompt, roles.llm, config, generator), 0)
+    return Trial(prompt, seed, arms, rounds)
+
+
+def rewrite_unseen(prompt: str, llm: ChatModel, config: Config, generator: VideoGenerator) -> str:
+    """Return the rewrite of a prompt of which no video was seen."""
+    unseen = Scores(None, None)
+    analysis = prompts.ask(llm, prompts.analysis_request(prompt), PhysicsAnalysis, on_reply=lambda _: None)
+    request = prompts.refinement_request(
+        original_prompt=prompt,
+        prompt=prompt,
+        analysis=analysis,
+        caption="",
+        mismatch="",
+        scores=unseen,
+        max_words=config.refinement.max_prompt_words,
+    )
+
+    def find_fault(reply: RefinedPrompt) -> str | None:
+        return prompts.find_fault_in_refinement(
+            reply, request=request, rendered_prompt=prompt, excess_tokens=generator.count_excess_tokens
+        )
+
+    return prompts.ask(llm, request, RefinedPrompt, on_reply=lambda _: None, find_fault=find_fault).prompt
+
+
+def _refine(
+    prompt: str, seed: int, kind: str, config: Config, roles: Roles, folder: Path
+) -> list[RoundRecord]:
+    """Complete one run of the loop and return its rounds."""
+    changed = config.model_dump()
+    changed["schedule"]["kind"] = kind
+    changed["run"]["seed"] = seed
+    own = Config.model_validate(changed)
+    with RunDir.open(
+        folder, prompt=prompt, config=own, plan=plan(own.schedule, own.refinement.rounds)
+    ) as run:
+        refine(run, roles, emit=_ignore, cancelled=lambda: False)
+        return [record for p in run.record.plan if (record := run.read_round(p.round)) is not None]
+
+
+def _single(
+    generator: VideoGenerator,
+    scorer: VideoScorer,
+    text: str,
+    original_prompt: str,
+    seed: int,
+    steps: int,
+    video_path: Path,
+) -> Outcome:
+    """Render `text` once, score it against the user's prompt, and keep both for the next start."""
+    kept = video_path.with_suffix(".json")
+    asked = {"text": text, "original_prompt": original_prompt, "seed": seed, "steps": steps}
+    if kept.exists():
+        known = json.loads(kept.read_text("utf-8"))
+        if known["asked"] == asked:
+            return Outcome(**known["outcome"])
+    start = time.monotonic()
+    render_video(
+        generator,
+        text,
+        seed=seed,
+        num_inference_steps=steps,
+        video_path=video_path,
+        on_step=lambda _, __: None,
+        stage=lambda _: nullcontext(),
+    )
+    scores = scorer.score(video_path, original_prompt)
+    outcome = _outcome(scores, time.monotonic() - start, steps)
+    with replace_file(kept) as temporary:
+        temporary.write_text(json.dumps({"asked": asked, "outcome": asdict(outcome)}, indent=1), "utf-8")
+    return outcome
+
+
+def _outcome(scores: Scores, seconds: float, steps: int) -> Outcome:
+    if scores.semantic_adherence is None or scores.physical_commonsense is None:
+        raise SystemExit(f"The scorer abstained, so nothing can be compared: {'; '.join(scores.reasons)}")
+    return Outcome(scores.semantic_adherence, scores.physical_commonsense, seconds, steps)
+
+
+def _ignore(_: Event) -> None: ...
+
+
+def bootstrap(values: Array, seed: int = 0) -> tuple[float, float, float]:
+    """Return the mean of `values` over prompts, and the ends of its 95 % bootstrap interval."""
+    picks = np.random.default_rng(seed).integers(0, len(values), (NUM_RESAMPLES, len(values)))
+    low, high = np.percentile(values[picks].mean(axis=1), [2.5, 97.5])
+    return float(values.mean()), float(low), float(high)
+
+
+def summarise(trials: Sequence[Trial]) -> Summary:
+    """Return means, paired differences and rounds over all trials."""
+
+    def values(arm: str, measure: str) -> Array:
+        return np.array([getattr(t.arms[arm], measure) for t in trials], dtype=float)
+
+    measures = (*MEASURES, "joint", "seconds", "steps")
+    by_round = {
+        arm: [
+            {
+                "round": rounds[0]["round"],
+                "steps": rounds[0]["steps"],
+                "purpose": rounds[0]["purpose"],
+                **{m: float(np.mean([r[m] for r in rounds])) for m in MEASURES},
+            }
+            for rounds in zip(*(t.rounds[arm] for t in trials), strict=True)
+        ]
+        for arm in ("linear", "constant")
+    }
+    return {
+        "arms": {arm: {m: bootstrap(values(arm, m)) for m in measures} for arm in ARMS},
+        "differences": {
+            f"{a} - {b}": {m: bootstrap(values(a, m) - values(b, m)) for m in measures} for a, b in PAIRS
+        },
+        "rounds": by_round,
+    }
+
+
+def print_summary(summary: Summary, num_prompts: int, console: Console) -> None:
+    """Print the three tables."""
+
+    def cell(triple: Sequence[float], digits: int, *, signed: bool = False) -> str:
+        mean, low, high = triple
+        sign = "+" if signed else ""
+        return f"{mean:{sign}.{digits}f} [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
+
+    for title, key in (("Final video", "arms"), ("Paired difference", "differences")):
+        table = Table(title=f"{title}: mean over {num_prompts} prompts, 95 % bootstrap interval")
+        for column in ("arm", "SA", "PC", "min(SA, PC)", "seconds", "steps"):
+            table.add_column(column, justify="left" if column == "arm" else "right")
+        for name, measured in summary[key].items():
+            signed = key == "differences"
+            scores = [cell(measured[m], 3, signed=signed) for m in (*MEASURES, "joint")]
+            table.add_row(
+                name, *scores, cell(measured["seconds"], 1, signed=signed), f"{measured['steps'][0]:.0f}"
+            )
+        console.print(table)
+    table = Table(title="Rounds: a draft's score and a final's are not the same kind of thing")
+    for column in ("arm", "round", "steps", "video", "SA", "PC"):
+        table.add_column(column, justify="left" if column in ("arm", "video") else "right")
+    for arm, rounds in summary["rounds"].items():
+        for r in rounds:
+            scores = [f"{r[m]:.3f}" for m in MEASURES]
+            table.add_row(arm, str(r["round"]), str(r["steps"]), r["purpose"], *scores)
+    console.print(table)
+
+
+def main() -> None:
+    """Run all trials, print the tables and write them as JSON."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--prompts", type=int, default=40, metavar="N", help="the first N prompts only")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first prompt; the next has the next")
+    parser.add_argument("--runs", type=Path, default=Path("runs/refine_effect"), metavar="DIR")
+    parser.add_argument("--out", type=Path, default=Path("refine_effect.json"), metavar="JSON")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="as phyt2v's own --set"
+    )
+    options = parser.parse_args()
+    lines = PROMPTS_PATH.read_text("utf-8").splitlines()
+    chosen = [line.strip() for line in lines if line.strip()][: options.prompts]
+    config = load_config(preset="tiny", assignments=options.set).config
+    generator = backends.load_generator(config)
+    roles = Roles(
+        load_generator=lambda: generator,
+        llm=backends.make_chat_model(config),
+        captioner=backends.make_captioner(config),
+        scorer=backends.make_scorer(config),
+    )
+    console = Console()
+    measure(chosen, options.seed, config, roles, options.runs, options.out, console.print)
+    report = json.loads(options.out.read_text("utf-8"))
+    print_summary(report["summary"], len(chosen), console)
+
+
+def measure(
+    chosen: Sequence[str],
+    seed: int,
+    config: Config,
+    roles: Roles,
+    runs: Path,
+    out: Path,
+    say: Callable[[str], None],
+) -> None:
+    """Complete every trial and write `out`."""
+    trials: list[Trial] = []
+    for number, prompt in enumerate(chosen):
+        folder = runs / f"{seed + number:03d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        trials.append(run_trial(prompt, seed + number, config, roles, folder, config.schedule.max_steps))
+        arms = trials[-1].arms
+        say(
+            f"{number + 1}/{len(chosen)} {prompt}: "
+            + ", ".join(
+                f"{a} {arms[a].semantic_adherence:.2f}/{arms[a].physical_commonsense:.2f}" for a in ARMS
+            )
+        )
+    report = {
+        "schema": "phyt2v.refine-effect/1",
+        "config": config.model_dump(mode="json"),
+        "summary": summarise(trials),
+        "trials": [asdict(t) for t in trials],
+    }
+    with replace_file(out) as temporary:
+        temporary.write_text(json.dumps(report, indent=1), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

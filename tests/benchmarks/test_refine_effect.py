@@ -1,0 +1,81 @@
+"""The measurement itself: arms, pairs, resuming and its prompts; with doubles in the roles."""
+
+import json
+import random
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from benchmarks.refine_effect import ARMS, PAIRS, PROMPTS_PATH, bootstrap, measure, print_summary
+from phyt2v_cli.backends.rulebook import Rulebook
+from phyt2v_cli.config import Config
+from phyt2v_cli.refinement import Roles
+from phyt2v_cli.tiny import world
+from phyt2v_cli.tiny.language import parse_prompt
+from tests.doubles import DigestCaptioner, NumpyGenerator, ScriptedScorer
+from training.captions import caption, draw_depth
+from training.scenes import sample_pool
+
+
+def test_all_arms_are_measured_and_a_second_start_renders_nothing(tmp_path: Path) -> None:
+    generator, scorer = NumpyGenerator(), ScriptedScorer()
+    roles = Roles(lambda: generator, Rulebook(), DigestCaptioner(), scorer)
+    config = Config.model_validate({"schedule": {"min_steps": 2, "max_steps": 5}})
+    prompts, said = ["a ball drops", "two balls clash"], list[str]()
+
+    def run() -> dict[str, object]:
+        measure(prompts, 7, config, roles, tmp_path / "runs", tmp_path / "out.json", said.append)
+        return dict(json.loads((tmp_path / "out.json").read_text("utf-8")))
+
+    report = run()
+    denoised = len(generator.denoised)
+    assert denoised == 2 * (5 + 5 + 3 + 1)
+    assert run() == report
+    assert len(generator.denoised) == denoised
+    assert len(said) == 4
+    assert {prompt for _, prompt in scorer.calls} == set(prompts)
+
+    summary = report["summary"]
+    assert isinstance(summary, dict)
+    assert summary["arms"].keys() == set(ARMS)
+    assert len(summary["differences"]) == len(PAIRS)
+    assert summary["arms"]["linear"]["steps"][0] == 2 + 2 + 3 + 4 + 5
+    assert summary["arms"]["constant"]["steps"][0] == 25
+    assert [r["purpose"] for r in summary["rounds"]["linear"]] == ["draft"] * 4 + ["final"]
+    console = Console(width=140, record=True, file=(tmp_path / "table.txt").open("w"))
+    print_summary(summary, 2, console)
+    console.file.close()
+    assert "linear - constant" in (tmp_path / "table.txt").read_text("utf-8")
+
+
+def test_the_interval_covers_the_mean_and_narrows_with_more_prompts() -> None:
+    values = np.random.default_rng(0).normal(0.3, 0.2, 400)
+    mean, low, high = bootstrap(values)
+    assert low < mean < high
+    assert mean == pytest.approx(values.mean())
+    _, few_low, few_high = bootstrap(values[:20])
+    assert few_high - few_low > high - low
+
+
+def test_the_prompts_cover_the_world_in_words_of_their_own() -> None:
+
+    prompts = PROMPTS_PATH.read_text("utf-8").split("\n")[:-1]
+    assert len(set(prompts)) == 40
+    requests = [parse_prompt(prompt) for prompt in prompts]
+    assert {r.kind for r in requests} >= set(world.KINDS)
+    assert {o.color for r in requests for o in r.objects} == set(world.COLORS)
+    assert {o.shape for r in requests for o in r.objects} == set(world.SHAPES)
+    assert {r.direction for r in requests} == {None, "left", "right"}
+    scenes, rng = sample_pool(20_000, seed=9), random.Random(9)
+    captions = {
+        _plain(caption(scenes, i, draw_depth(bool(scenes.violation[i] >= 0), rng), rng))
+        for i in range(len(scenes))
+    }
+    assert not captions & {_plain(prompt) for prompt in prompts}
+
+
+def _plain(text: str) -> str:
+    return " ".join(re.findall(r"[a-z]+", text.lower()))
