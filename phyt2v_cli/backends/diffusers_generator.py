@@ -40,26 +40,22 @@ def load(config: GeneratorConfig) -> "DiffusersGenerator":
     _check(config, folder, family)
     device = _choose_device(config)
     _silence_libraries()
-    with _out_of_memory_as_backend_error("loading the model"):
-        try:
-            pipeline = DiffusionPipeline.from_pretrained(
-                folder.source,
-                dtype=_choose_dtypes(config, family, device),
-                use_safetensors=True,
-                trust_remote_code=False,
-            )
-        except (torch.OutOfMemoryError, MemoryError):
-            raise
-        except Exception as error:  # whatever is wrong inside a folder comes as any of a dozen types
-            raise ModelLoadError(
-                f"{config.model} cannot be loaded: {_first_line(error)}. "
-                "Fetch the model again, or name another."
-            ) from error
-        if not hasattr(pipeline, "vae"):
-            raise ModelLoadError(
-                f"{config.model} ({folder.pipeline_class}) has no `vae` to decode latents with."
-            )
+    try:
+        pipeline = DiffusionPipeline.from_pretrained(
+            folder.source,
+            dtype=_choose_dtypes(config, family, device),
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
         pipeline.to(device)
+    except Exception as error:  # whatever is wrong inside a folder comes as any of a dozen types
+        if _is_out_of_memory(error):
+            raise _out_of_memory("loading the model", error) from error
+        raise ModelLoadError(
+            f"{config.model} cannot be loaded: {_first_line(error)}. Fetch the model again, or name another."
+        ) from error
+    if not hasattr(pipeline, "vae"):
+        raise ModelLoadError(f"{config.model} ({folder.pipeline_class}) has no `vae` to decode latents with.")
     pipeline.scheduler = exact_and_deterministic(pipeline.scheduler)
     return DiffusersGenerator(pipeline, config, family)
 
@@ -114,8 +110,9 @@ class DiffusersGenerator:
     def denoise(self, prompt: str, *, seed: int, num_inference_steps: int, on_step: OnStep) -> Latents:
         """Return what the autoencoder will decode; the same arguments give the same latents.
 
-        Raises BackendError when memory runs out, and whatever `on_step` raises; the pipeline stays usable.
+        Raises BackendError when the model fails, and whatever `on_step` raises; the pipeline stays usable.
         """
+        reporter = _StepReporter(on_step, num_inference_steps)
 
         def call() -> None:
             self._pipeline(
@@ -125,8 +122,8 @@ class DiffusersGenerator:
                 **self._arguments,
             )
 
-        self._pipeline.progress_bar = _StepReporter(on_step, num_inference_steps)
-        with _out_of_memory_as_backend_error("denoising"), torch.inference_mode():
+        self._pipeline.progress_bar = reporter
+        with _failures_translated("denoising", reporter), torch.inference_mode():
             try:
                 latents = latent_decoding.run_until_decode(self._pipeline, call)
             finally:
@@ -135,8 +132,8 @@ class DiffusersGenerator:
         return latents.float().cpu().numpy()
 
     def decode(self, latents: Latents) -> Frames:
-        """Return the frames of latents; raise BackendError when memory runs out."""
-        with _out_of_memory_as_backend_error("decoding"), torch.inference_mode():
+        """Return the frames of latents; raise BackendError when the model fails."""
+        with _failures_translated("decoding"), torch.inference_mode():
             try:
                 on_device = torch.from_numpy(latents).to(self._pipeline._execution_device)
                 return latent_decoding.decode(self._pipeline, on_device).cpu().numpy()
@@ -164,6 +161,8 @@ class _StepReporter:
         self._on_step = on_step
         self._num_steps = num_steps
         self._num_done = 0
+        self.stopped_by: Exception | None = None
+        """What `on_step` raised, to tell it from a failure of the model."""
 
     def __call__(self, iterable: Iterable[Any] | None = None, **_: object) -> "_StepReporter":
         self._iterable = iterable
@@ -185,7 +184,11 @@ class _StepReporter:
 
     def update(self, n: int = 1) -> None:
         self._num_done += n
-        self._on_step(self._num_done, self._num_steps)
+        try:
+            self._on_step(self._num_done, self._num_steps)
+        except Exception as error:
+            self.stopped_by = error
+            raise
 
     def set_postfix(self, *_: object, **__: object) -> None:
         return None
@@ -265,17 +268,27 @@ def _silence_libraries() -> None:
 
 
 @contextmanager
-def _out_of_memory_as_backend_error(doing: str) -> Iterator[None]:
+def _failures_translated(doing: str, reporter: _StepReporter | None = None) -> Iterator[None]:
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        # On a CPU torch raises a bare RuntimeError: "DefaultCPUAllocator: can't allocate memory".
-        if type(error) is RuntimeError and "can't allocate memory" not in str(error):
+    except Exception as error:
+        if reporter is not None and error is reporter.stopped_by:
             raise
-        raise BackendError(
-            f"Out of memory while {doing}. Use fewer frames, a smaller size, or a smaller model: "
-            f"{_first_line(error)}"
-        ) from error
+        if _is_out_of_memory(error):
+            raise _out_of_memory(doing, error) from error
+        raise BackendError(f"The model failed while {doing}: {_first_line(error)}.") from error
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # On a CPU torch raises a bare RuntimeError: "DefaultCPUAllocator: can't allocate memory".
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
+def _out_of_memory(doing: str, error: Exception) -> BackendError:
+    return BackendError(
+        f"Out of memory while {doing}. Use fewer frames, a smaller size, or a smaller model: "
+        f"{_first_line(error)}."
+    )
 
 
 def _first_line(error: BaseException) -> str:

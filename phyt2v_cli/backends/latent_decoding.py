@@ -47,4 +47,4 @@ def decode(pipeline: Any, latents: torch.Tensor) -> torch.Tensor:
     video = pipeline.vae.decode(latents.to(pipeline.vae.dtype), *extra, return_dict=False)[0]
     frames = video[0].permute(1, 2, 3, 0).float()
     colors: torch.Tensor = (frames * 0.5 + 0.5).clamp(0, 1)
-    return colors.mul(255).round().to(torch.uint8)
+    return colors.mul(255).round().to(torch.uint8).contiguous()
