@@ -8,7 +8,6 @@ import os
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal, Union, get_args, get_origin
 
@@ -23,7 +22,8 @@ Steps = Annotated[int, Field(ge=1, le=1000)]
 class Section(BaseModel):
     """Base of every config section: unknown keys are errors, values do not change after validation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Validators are built on first use: most commands start without them.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class GeneratorConfig(Section):
@@ -94,13 +94,13 @@ class RunConfig(Section):
 class Config(Section):
     """Every setting of a run."""
 
-    generator: GeneratorConfig = GeneratorConfig()
-    schedule: ScheduleConfig = ScheduleConfig()
-    llm: LlmConfig = LlmConfig()
-    captioner: CaptionerConfig = CaptionerConfig()
-    scorer: ScorerConfig = ScorerConfig()
-    refinement: RefinementConfig = RefinementConfig()
-    run: RunConfig = RunConfig()
+    generator: GeneratorConfig = Field(default_factory=GeneratorConfig)
+    schedule: ScheduleConfig = Field(default_factory=ScheduleConfig)
+    llm: LlmConfig = Field(default_factory=LlmConfig)
+    captioner: CaptionerConfig = Field(default_factory=CaptionerConfig)
+    scorer: ScorerConfig = Field(default_factory=ScorerConfig)
+    refinement: RefinementConfig = Field(default_factory=RefinementConfig)
+    run: RunConfig = Field(default_factory=RunConfig)
 
 
 DEFAULT_PRESET = "tiny"
@@ -169,7 +169,7 @@ def load_config(
 
 def list_presets() -> dict[str, Path]:
     """Return the presets that come with phyt2v, by name."""
-    packaged = Path(str(resources.files("phyt2v_cli"))) / "configs"
+    packaged = Path(__file__).parent / "configs"
     # A checkout keeps them at its root; only the wheel has them inside the package.
     folder = packaged if packaged.is_dir() else packaged.parents[1] / "configs"
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
@@ -284,10 +284,10 @@ def _nearest_key(key: str) -> str:
 
 
 def _validate(settings: Mapping[str, Setting]) -> Config:
-    tree: dict[str, dict[str, object]] = {}
+    tree: dict[str, dict[str, object]] = {section: {} for section in SECTIONS}
     for key, setting in settings.items():
         section, _, name = key.partition(".")
-        tree.setdefault(section, {})[name] = setting.value
+        tree[section][name] = setting.value
     try:
         return Config.model_validate(tree)
     except ValidationError as error:

@@ -5,10 +5,13 @@ Pure arithmetic on the config; knows no model, no run directory and no terminal.
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from phyt2v_cli.config import ScheduleConfig, ScheduleKind
 from phyt2v_cli.errors import ConfigError
-from phyt2v_cli.events import Purpose
+
+if TYPE_CHECKING:
+    from phyt2v_cli.events import Purpose
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class PlannedRound:
     round: int
     """Numbered from 1."""
     steps: int
-    purpose: Purpose
+    purpose: "Purpose"
     video: str
     """File name inside the run directory."""
 

@@ -5,7 +5,6 @@ from rich import box
 from rich.table import Table
 
 from phyt2v_cli.cli import console, options
-from phyt2v_cli.config import KEYS, Config, list_presets, load_config
 
 app = typer.Typer(no_args_is_help=True, help="Show settings, presets and the schema.")
 
@@ -29,6 +28,8 @@ def show(
     no_color: options.NoColor = False,
 ) -> None:
     """Show every setting as a run would use it, and where each value comes from."""
+    from phyt2v_cli.config import KEYS
+
     console.configure(verbose=verbose, no_color=no_color)
     loaded = options.load(preset, config, assignments, model=model)
     sections = loaded.config.model_dump(mode="json")
@@ -65,6 +66,8 @@ def presets(
     as_json: options.AsJson = False, verbose: options.Verbose = False, no_color: options.NoColor = False
 ) -> None:
     """List the presets that `--preset` takes."""
+    from phyt2v_cli.config import list_presets, load_config
+
     console.configure(verbose=verbose, no_color=no_color)
     found = {name: load_config(preset=name, environment={}).config for name in list_presets()}
     if as_json:
@@ -99,6 +102,8 @@ phyt2v config schema > phyt2v.schema.json
 )
 def schema() -> None:
     """Print the JSON Schema of the settings."""
+    from phyt2v_cli.config import Config
+
     console.json_object({"schema": "phyt2v.config-schema/1", **Config.model_json_schema()})
 
 

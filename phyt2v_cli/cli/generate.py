@@ -4,14 +4,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from phyt2v_cli.cli import console, options
-from phyt2v_cli.config import Config
 from phyt2v_cli.errors import FilesError, PromptError, RunInterruptedError, UsageError
-from phyt2v_cli.events import Stage, StageDone, StageStarted, StepDone
+
+if TYPE_CHECKING:
+    from phyt2v_cli.config import Config
+    from phyt2v_cli.events import Stage
 
 EXAMPLES = """
 [bold]Examples[/]
@@ -100,11 +102,12 @@ def generate(
         console.data(str(out))
 
 
-def _render(prompt: str, config: Config, num_steps: int, out: Path) -> tuple[dict[str, float], str]:
+def _render(prompt: str, config: "Config", num_steps: int, out: Path) -> tuple[dict[str, float], str]:
     """Return the seconds of each stage and the sha256 of the video."""
     from phyt2v_cli import backends
     from phyt2v_cli.cli.progress import RunProgress
     from phyt2v_cli.cli.signals import StopRequest
+    from phyt2v_cli.events import StageDone, StageStarted, StepDone
     from phyt2v_cli.render import render_video
 
     seconds: dict[str, float] = {}
@@ -118,7 +121,7 @@ def _render(prompt: str, config: Config, num_steps: int, out: Path) -> tuple[dic
             raise RunInterruptedError("The rendering was stopped; nothing was written.")
 
     @contextmanager
-    def stage(name: Stage) -> Iterator[None]:
+    def stage(name: "Stage") -> Iterator[None]:
         begin()
         progress(StageStarted(0, name))
         start = time.monotonic()

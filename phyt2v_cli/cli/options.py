@@ -4,12 +4,14 @@ Knows how options are spelt; what their values mean is the config's business.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from phyt2v_cli.config import LoadedConfig, ScheduleKind, Setting, load_config
 from phyt2v_cli.errors import UsageError
+
+if TYPE_CHECKING:  # pydantic is a third of the start-up time, and `--help` needs none of it
+    from phyt2v_cli.config import LoadedConfig
 
 _SCHEDULE, _CONFIG, _OUTPUT = "Schedule", "Configuration", "Output"
 
@@ -47,10 +49,12 @@ RoundNum = Annotated[int | None, typer.Option("--round_num", hidden=True)]
 MinStepsUnderscore = Annotated[int | None, typer.Option("--min_steps", hidden=True)]
 MaxStepsUnderscore = Annotated[int | None, typer.Option("--max_steps", hidden=True)]
 Schedule = Annotated[
-    ScheduleKind | None,
+    str | None,
     typer.Option(
         "--schedule",
-        help="How the steps rise from min to max. (default: linear)",
+        metavar="KIND",
+        help="How the steps rise from min to max: linear, constant, cosine, geometric or final-only. "
+        "(default: linear)",
         rich_help_panel=_SCHEDULE,
         show_default=False,
     ),
@@ -182,8 +186,10 @@ _KEYS = {
 
 def load(
     preset: str | None, config_path: Path | None, assignments: list[str] | None, **flags: object
-) -> LoadedConfig:
+) -> "LoadedConfig":
     """Layer the config under the shared flags, named as in `_KEYS`; None means that a flag was not given."""
+    from phyt2v_cli.config import Setting, load_config
+
     given = {name: value for name, value in flags.items() if value is not None}
     if "steps" in given and (others := given.keys() & {"schedule", "min_steps", "max_steps"}):
         spelt = " and ".join(sorted(_KEYS[name][1] for name in others))

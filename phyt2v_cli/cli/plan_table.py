@@ -1,13 +1,15 @@
 """The plan of a run as a table, for whoever shows it. Knows the plan and a width; prints nothing."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from phyt2v_cli.schedule import PlannedRound
+if TYPE_CHECKING:
+    from phyt2v_cli.schedule import PlannedRound
 
 _NEAR_CONVERGENCE = 0.8
 """Share of the full steps from which a draft looks much like its final."""
@@ -17,7 +19,7 @@ _WIDE = 76
 
 
 def plan_table(
-    planned: Sequence[PlannedRound],
+    planned: "Sequence[PlannedRound]",
     width: int,
     seconds_per_step: float | None = None,
     *,
@@ -71,7 +73,7 @@ def plan_table(
     return Group(*parts)
 
 
-def totals(planned: Sequence[PlannedRound]) -> tuple[int, int]:
+def totals(planned: "Sequence[PlannedRound]") -> tuple[int, int]:
     """Return the steps of a plan, and the steps of as many videos that all have the last one's count."""
     return sum(entry.steps for entry in planned), len(planned) * planned[-1].steps
 
@@ -86,7 +88,7 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60}h {minutes % 60:02}m"
 
 
-def _in_words(entry: PlannedRound, planned: Sequence[PlannedRound]) -> str:
+def _in_words(entry: "PlannedRound", planned: "Sequence[PlannedRound]") -> str:
     if entry.purpose == "final":
         return "final"
     if entry.round == 1:

@@ -1,13 +1,15 @@
 """`phyt2v preview-schedule`: the plan as a table, with no model, no run and no torch."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from phyt2v_cli.cli import console, options
 from phyt2v_cli.cli.plan_table import plan_table, totals
-from phyt2v_cli.schedule import PlannedRound, plan, schedule_name, swap_notice
+
+if TYPE_CHECKING:
+    from phyt2v_cli.schedule import PlannedRound
 
 EXAMPLES = """
 [bold]Examples[/]
@@ -44,6 +46,8 @@ def preview_schedule(
     max_steps_underscore: options.MaxStepsUnderscore = None,
 ) -> None:
     """Show how the denoising steps are spread over the rounds; nothing is loaded."""
+    from phyt2v_cli.schedule import plan, schedule_name, swap_notice
+
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
     loaded = options.load(
         preset,
@@ -65,7 +69,7 @@ def preview_schedule(
         console.data(plan_table(planned, out.width, seconds_per_step, ascii_only=out.options.ascii_only))
 
 
-def _as_json(kind: str, planned: Sequence[PlannedRound]) -> dict[str, object]:
+def _as_json(kind: str, planned: "Sequence[PlannedRound]") -> dict[str, object]:
     total_steps, fixed_steps = totals(planned)
     return {
         "schema": "phyt2v.schedule/1",

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from phyt2v_cli.cli import console, options
-from phyt2v_cli.config import Config
 from phyt2v_cli.errors import RunInterruptedError, UsageError
-from phyt2v_cli.schedule import PlannedRound, plan, swap_notice, video_name
 
 if TYPE_CHECKING:
+    from phyt2v_cli.config import Config
     from phyt2v_cli.refinement import RunResult
     from phyt2v_cli.run_dir import RunDir
+    from phyt2v_cli.schedule import PlannedRound
 
 EXAMPLES = """
 [bold]Examples[/]
@@ -112,10 +112,11 @@ def _read_prompt(prompt_file: str | None, prompt: str | None) -> str:
 
 
 def _start(
-    prompt: str, config: Config, out: Path | None, *, force: bool, dry_run: bool, as_json: bool
+    prompt: str, config: "Config", out: Path | None, *, force: bool, dry_run: bool, as_json: bool
 ) -> None:
     from phyt2v_cli.cli.preflight import check_disk, check_judges, check_model, needed_bytes
     from phyt2v_cli.run_dir import RunDir, default_run_dir
+    from phyt2v_cli.schedule import plan, swap_notice
 
     planned = plan(config.schedule, config.refinement.rounds)
     if notice := swap_notice(config.schedule):
@@ -147,6 +148,7 @@ def _start(
 def _resume(path: Path, *, as_json: bool) -> None:
     from phyt2v_cli.cli.preflight import check_judges
     from phyt2v_cli.run_dir import RunDir
+    from phyt2v_cli.schedule import PlannedRound, video_name
 
     with RunDir.resume(path) as run:
         check_judges(run.config)
@@ -157,7 +159,7 @@ def _resume(path: Path, *, as_json: bool) -> None:
         _run(run, planned, as_json=as_json)
 
 
-def _run(run: "RunDir", planned: Sequence[PlannedRound], *, as_json: bool) -> None:
+def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, as_json: bool) -> None:
     from phyt2v_cli import backends, refinement
     from phyt2v_cli.cli.progress import RunProgress
     from phyt2v_cli.cli.rounds_table import rounds_as_json, rounds_table
@@ -206,7 +208,7 @@ def _as_json(run: "RunDir", result: "RunResult", rounds: list[dict[str, object]]
     }
 
 
-def _show_plan(planned: Sequence[PlannedRound]) -> None:
+def _show_plan(planned: "Sequence[PlannedRound]") -> None:
     from phyt2v_cli.cli.plan_table import plan_table
 
     err = console.stderr()
