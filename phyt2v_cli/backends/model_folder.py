@@ -14,7 +14,15 @@ from typing import Any
 from phyt2v_cli.errors import ModelLoadError
 from phyt2v_cli.tiny import MODEL_DIR
 
-_WEIGHTLESS = ("Tokenizer", "TokenizerFast", "Scheduler", "Processor", "ProcessorFast", "FeatureExtractor")
+_WEIGHTLESS = (
+    "TokenizersBackend",
+    "Tokenizer",
+    "TokenizerFast",
+    "Scheduler",
+    "Processor",
+    "ProcessorFast",
+    "FeatureExtractor",
+)
 """How the class names of components end that have no weights."""
 
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")

@@ -1,7 +1,7 @@
 """Read a free English prompt as a request for a scene of the embedded world.
 
-The vocabulary is data (`words.toml`); this file is the little grammar around it. It knows no physics, no video
-and no score.
+The vocabulary is data (`words.toml`); this file is the little grammar around it. It knows no physics,
+no video and no score.
 """
 
 import re
@@ -62,7 +62,7 @@ class _Cue:
 
 def parse_prompt(text: str) -> SceneRequest:
     """Return what `text` asks for; anything that is not of this world ends up in `unknown`."""
-    tokens = re.findall(r"[a-z0-9]+(?:'[a-z]+)?", text.lower().replace("’", "'"))
+    tokens = re.findall(r"[a-z0-9]+(?:'[a-z]+)?", text.lower().replace("\u2019", "'"))
     cues = list(_find_cues(tokens))
     objects = _objects(tokens, [c for c in cues if c.group in ("color", "shape", "number", "new")])
     kind = _kind(cues, objects)
@@ -155,7 +155,7 @@ def _find_cues(tokens: list[str]) -> Iterator[_Cue]:
 
 
 def _kind(cues: list[_Cue], objects: list[RequestedObject]) -> world.Kind | None:
-    """Choose the motion: two things that meet collide; else the earliest sure word; else the earliest hint."""
+    """Choose the motion: two that meet collide; else the earliest sure word; else the earliest hint."""
     sure = [c.value for c in cues if c.group == "sure"]
     maybe = [c.value for c in cues if c.group == "maybe"]
     if len(objects) >= 2 and "collide" in sure + maybe:

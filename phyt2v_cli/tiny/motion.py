@@ -1,9 +1,10 @@
 """Tracks to findings: what kind of motion is seen, and which laws it breaks.
 
-Lengths are in picture heights, times in frames unless a name says seconds. This file knows no pixels, no prompt
-and no wording of captions; each finding carries one plain sentence.
+Lengths are in picture heights, times in frames unless a name says seconds. This file knows no pixels, no
+prompt and no wording of captions; each finding carries one plain sentence.
 """
 
+import itertools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -126,14 +127,16 @@ def _in_air(p: Path) -> list[Finding]:
     ratio = p.gravity_ratio
     if ratio is not None and ratio < 0.65:
         severity = float(np.clip((0.65 - ratio) / 0.4, 0, 1))
-        how = "at an almost constant speed" if severity > 0.6 else "more slowly than gravity makes things fall"
+        how = (
+            "at an almost constant speed" if severity > 0.6 else "more slowly than gravity makes things fall"
+        )
         findings.append(Finding("constant-fall", severity, p.flight_start, f"falls {how}"))
     elif ratio is not None and ratio > 1.6:
         severity = float(np.clip((ratio - 1.6) / 1.5, 0, 1))
         text = "is pulled down harder than gravity pulls"
         findings.append(Finding("constant-fall", severity, p.flight_start, text))
     bounds = [0, *p.contacts, len(p.y)]
-    apexes = [p.contact - float(p.y[a:b].min()) for a, b in zip(bounds[:-1], bounds[1:], strict=True) if b > a]
+    apexes = [p.contact - float(p.y[a:b].min()) for a, b in itertools.pairwise(bounds) if b > a]
     for k in range(1, len(apexes)):
         if apexes[k - 1] > 0.06 and apexes[k] > 1.1 * apexes[k - 1] + 0.02:
             gain = apexes[k] / apexes[k - 1] - 1
@@ -151,7 +154,7 @@ def _on_floor(p: Path, partners: list[Path]) -> list[Finding]:
         frame = int(np.argmax(depth > 0.05))
         text = f"goes through the floor at frame {frame}"
         findings.append(Finding("through-floor", _graded(float(depth.max()), 0.2), frame, text))
-    for start, stop in runs(p.lying & (not p.is_balloon)):
+    for _, stop in runs(p.lying & (not p.is_balloon)):
         height = p.contact - float(p.y[stop : stop + 8].min(initial=p.contact))
         if height > 0.07:
             text = f"shoots up from the floor by itself at frame {stop}"

@@ -1,4 +1,5 @@
-"""One object's track as a continuous path, with what a judge of motion asks of it: where it flies, lies, touches.
+"""One object's track as a continuous path, with what a judge of motion asks of it:
+where it flies, lies and touches.
 
 Knows kinematics only: which of these facts breaks a law is decided in `motion.py`.
 """
@@ -108,7 +109,7 @@ class Path:
 
     @property
     def gravity_ratio(self) -> float | None:
-        """Its acceleration in flight over the world's gravity, by its longest flights; None without a long one."""
+        """Its acceleration in flight over the world's gravity, by its longest flights; None if all are short."""
         weights, ratios = [], []
         for f in self._flights:
             if len(f) >= 5 and np.ptp(self.y[f]) > 0.08:
@@ -184,7 +185,7 @@ def _still(path: Array, visible: Mask, n: int, x_range: float, y_range: float) -
 
 
 def _contacts(y: Array, contact: float) -> tuple[int, ...]:
-    """Return the frames in which a path is lowest near the floor between two times of being clearly higher."""
+    """Return the frames in which a path is lowest near the floor, between two that are clearly higher."""
     frames = []
     for start, stop in runs(y > contact - 0.12):
         low = start + int(np.argmax(y[start:stop]))

@@ -104,9 +104,6 @@ def track(frames: Frames) -> Tracks:
     clean = smeared < 0.004
     for o in objects:
         clean &= o.clean | out_of_picture(o, w / h) | hidden(o, objects)
-    seen = (
-        [len(found) for found in blobs] <= np.sum([o.visible for o in objects], axis=0) if objects else True
-    )
     hung = [s for s in strings if s is not None]
     pivot = float(np.median(hung)) / h if len(hung) >= max(3, 0.5 * sum(bool(b) for b in blobs)) else None
     return Tracks(tuple(objects), t, w / h, clean, pivot)
@@ -118,7 +115,7 @@ def _shrink(frames: Frames) -> npt.NDArray[np.float32]:
     if factor == 1:
         return frames.astype(np.float32)
     blocks = frames[:, : h * factor, : w * factor].reshape(t, h, factor, w, factor, 3)
-    return blocks.mean(axis=(2, 4), dtype=np.float32)
+    return np.asarray(blocks.mean(axis=(2, 4)), dtype=np.float32)
 
 
 def _background(h: int) -> npt.NDArray[np.float32]:
@@ -145,7 +142,7 @@ def _palette_index(picture: npt.NDArray[np.float32], foreground: Mask) -> npt.ND
 
 
 def _foreign(foreground: Mask, core: npt.NDArray[np.int8]) -> str | None:
-    """Say why the pictures are not of this world: too little of its sky, of its floor, or of known colours."""
+    """Say why the pictures are not of this world: too little sky, floor, or known colours."""
     floor_row = round(world.FLOOR_Y * foreground.shape[1])
     empty = ~foreground
     strange = (foreground & (core < 0)).mean(axis=(1, 2)) > 0.15

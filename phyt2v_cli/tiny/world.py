@@ -80,5 +80,5 @@ VIOLATIONS_OF_KIND: dict[Kind, tuple[Violation, ...]] = {
 """hover: stops in mid-air and hangs there. jump: is suddenly elsewhere. constant-fall: falls at one speed
 from the first frame and stops dead. through-floor: falls on through the floor. gain-height: each bounce is
 higher. self-propelled: speeds up with nothing pushing. stuck-swing: stops at the side of its swing and hangs
-there. pass-through: two balls go through each other. sink: the balloon falls. leap: shoots up from the floor by
-itself. vanish: is gone for some frames or for good."""
+there. pass-through: two balls go through each other. sink: the balloon falls. leap: shoots up from the floor
+by itself. vanish: is gone for some frames or for good."""
