@@ -27,7 +27,11 @@ def plan_table(
 ) -> Group:
     """Return the plan as a table of at most `width` columns, and its totals line."""
     total_steps, fixed_steps = totals(planned)
-    gap = 2 if width >= _WIDE else 1
+    # One column more lies between two columns than the gap says: the box has a line there.
+    gap = 2 if width >= _WIDE else 1 if seconds_per_step is None else 0
+    texts = 5 + len("near convergence") + 5 + len(str(len(planned))) + len(planned[-1].video)
+    texts += max(3, len(str(total_steps))) + (0 if seconds_per_step is None else 7)
+    bar_width = max(1, min(24, width - texts - (gap + 1) * (6 if seconds_per_step is None else 7)))
     table = Table(
         box=box.ASCII2 if ascii_only else box.SIMPLE_HEAD,
         show_edge=False,
@@ -46,7 +50,6 @@ def plan_table(
         table.add_column("time", justify="right", no_wrap=True)
 
     most = max(entry.steps for entry in planned)
-    bar_width = max(4, min(24, width - (62 if gap == 2 else 54) - (8 if seconds_per_step is not None else 0)))
     done = 0
     for entry in planned:
         done += entry.steps

@@ -1,0 +1,41 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from phyt2v_cli.cli.app import app
+from phyt2v_cli.config import KEYS, Config
+
+runner = CliRunner()
+
+
+def test_show_gives_every_value_and_its_origin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHYT2V_RUN__SEED", "7")
+    result = runner.invoke(app, ["config", "show", "--set", "schedule.min_steps=10", "--json"])
+    shown = json.loads(result.stdout)
+    assert shown["schema"] == "phyt2v.config/1"
+    assert Config.model_validate(shown["config"]).run.seed == 7
+    assert set(shown["origins"]) == set(KEYS)
+    assert shown["origins"]["run.seed"] == "environment PHYT2V_RUN__SEED"
+    assert shown["origins"]["schedule.min_steps"] == "--set schedule.min_steps"
+    assert shown["origins"]["generator.fps"] == "preset tiny"
+    assert shown["origins"]["refinement.select"] == "default"
+
+
+def test_show_as_a_table() -> None:
+    result = runner.invoke(app, ["config", "show", "--model", "their/[model]"])
+    assert "their/[model]" in result.stdout
+    assert "--model" in result.stdout
+
+
+def test_presets() -> None:
+    listed = json.loads(runner.invoke(app, ["config", "presets", "--json"]).stdout)
+    assert listed["schema"] == "phyt2v.presets/1"
+    assert {"tiny", "cogvideox-2b", "cogvideox-5b"} <= {preset["name"] for preset in listed["presets"]}
+    assert "49 x 480 x 720" in runner.invoke(app, ["config", "presets"]).stdout
+
+
+def test_schema_is_a_json_schema() -> None:
+    schema = json.loads(runner.invoke(app, ["config", "schema"]).stdout)
+    assert schema["schema"] == "phyt2v.config-schema/1"
+    assert set(schema["properties"]) == set(Config.model_fields)

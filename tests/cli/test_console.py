@@ -1,0 +1,75 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from phyt2v_cli.cli import console
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b]52;c;aGk=\x07", "\\x1b]52;c;aGk=\\x07"),  # OSC 52 would write the clipboard
+        ("a\x9bb", "a\\x9bb"),
+        ("a\u202eb", "a\\u202eb"),
+        ("a\rb", "a\\rb"),
+        ("\udcff", "\\udcff"),
+        ("tab\tand\nnewline, ünïcode, 球", "tab\tand\nnewline, ünïcode, 球"),
+    ],
+)
+def test_control_characters_are_shown_not_obeyed(text: str, shown: str) -> None:
+    assert console.visible(text) == shown
+
+
+def test_markup_in_foreign_text_is_literal() -> None:
+    stream = io.StringIO()
+    Console(file=stream, width=40).print(console.safe("[/bold] [red]x[/]"))
+    assert stream.getvalue() == "[/bold] [red]x[/]\n"
+
+
+def test_data_goes_to_stdout_and_the_rest_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    console.configure()
+    console.data("runs/a [b]/output5.mp4")
+    console.say("said")
+    console.warn("warned")
+    console.error("wrong")
+    out, err = capsys.readouterr()
+    assert out == "runs/a [b]/output5.mp4\n"
+    assert err == "said\nnote: warned\nerror: wrong\n"
+
+
+def test_quiet_keeps_data_warnings_and_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    console.configure(quiet=True)
+    console.say("said")
+    console.warn("warned")
+    console.data("data")
+    console.configure()
+    assert capsys.readouterr() == ("data\n", "note: warned\n")
+
+
+def test_verbose_errors_come_with_their_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    console.configure(verbose=True)
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        console.error("it broke")
+    console.configure()
+    err = capsys.readouterr().err
+    assert err.startswith("Traceback")
+    assert err.endswith("error: it broke\n")
+
+
+def test_long_lines_stay_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    console.error("x" * 300)
+    assert capsys.readouterr().err == f"error: {'x' * 300}\n"
+
+
+@pytest.mark.parametrize("plain", ["NO_COLOR", "--no-color"])
+def test_colours_can_be_switched_off(plain: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if plain == "NO_COLOR":
+        monkeypatch.setenv("NO_COLOR", "1")
+    console.configure(no_color=plain == "--no-color")
+    assert console.stdout().color_system is None
+    console.configure()

@@ -1,0 +1,27 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from phyt2v_cli.video import VideoMetadata, read_frames, read_metadata
+
+
+def test_a_video_of_any_local_model(tiny_cogvideox_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "my prompt.txt").write_text("a ball\n")
+    sizes = ["--set", "generator.num_frames=9", "--set", "generator.height=16", "--set", "generator.width=16"]
+    command = [sys.executable, "-m", "phyt2v_cli", "generate", "my prompt.txt", "--out", "ünïcode.mp4"]
+    result = subprocess.run(
+        [*command, "--model", str(tiny_cogvideox_dir), "--steps", "2", "--seed", "4", *sizes, "--json"],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        cwd=tmp_path,
+        timeout=200,
+    )
+    assert result.returncode == 0, result.stderr
+    made = json.loads(result.stdout)
+    assert made["schema"] == "phyt2v.video/1"
+    assert set(made["seconds"]) == {"denoise", "decode", "encode"}
+    video = tmp_path / made["video"]
+    assert read_frames(video).shape == (9, 16, 16, 3)
+    assert read_metadata(video) == VideoMetadata("a ball", 4, 2, None)

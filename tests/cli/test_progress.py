@@ -1,0 +1,73 @@
+from collections.abc import Sequence
+
+import pytest
+
+from phyt2v_cli.cli import console
+from phyt2v_cli.cli.progress import RunProgress
+from phyt2v_cli.events import (
+    AnalysisDone,
+    Event,
+    Notice,
+    RoundDone,
+    RoundStarted,
+    StageDone,
+    StageStarted,
+    StepDone,
+)
+from phyt2v_cli.interfaces import Scores
+
+
+def drawn(events: Sequence[Event], capsys: pytest.CaptureFixture[str]) -> list[str]:
+    with RunProgress() as progress:
+        for event in events:
+            progress(event)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "\x1b" not in err
+    return err.splitlines()
+
+
+def round_done(number: int, mismatch: str | None = "it hovers", prompt: str | None = "better") -> RoundDone:
+    return RoundDone(number, "draft", 12.34, Scores(0.8, None), mismatch, prompt, ())
+
+
+def test_a_round_is_told_in_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    events: list[Event] = [
+        AnalysisDone("the ball", "gravity"),
+        RoundStarted(2, 5, 27, "draft", "a ball"),
+        StageStarted(2, "denoise"),
+        StepDone(2, 1, 27),
+        StageDone(2, "denoise", 3.2),
+        round_done(2),
+    ]
+    assert drawn(events, capsys) == [
+        "  main object: the ball",
+        "  physical law: gravity",
+        "Round 2 of 5: 27 denoising steps",
+        "  12.3 s, SA 0.80, PC - (draft)",
+        "  mismatch: it hovers",
+        "  new prompt: better",
+    ]
+
+
+def test_a_round_done_before_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    events = [RoundStarted(1, 5, 20, "draft", "a ball"), round_done(1)]
+    assert drawn(events, capsys) == ["Round 1 of 5: done before"]
+
+
+def test_foreign_text_cannot_drive_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    events = [
+        RoundStarted(1, 2, 20, "draft", "p"),
+        StageStarted(1, "caption"),
+        round_done(1, "\x1b]52;c;x\x07 two\nlines", "[/red] up"),
+    ]
+    lines = drawn(events, capsys)
+    assert "  mismatch: \\x1b]52;c;x\\x07 two lines" in lines
+    assert "  new prompt: [/red] up" in lines
+
+
+def test_quiet_keeps_only_notices(capsys: pytest.CaptureFixture[str]) -> None:
+    console.configure(quiet=True)
+    events = [Notice("odd"), RoundStarted(1, 2, 20, "draft", "p"), StageStarted(1, "denoise")]
+    assert drawn(events, capsys) == ["note: odd"]
+    console.configure()

@@ -1,0 +1,85 @@
+"""The main job for real: the embedded model, its tracker and its rulebook, in processes of their own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PHYT2V = [sys.executable, "-m", "phyt2v_cli"]
+QUICK = ["--prompt", "a red ball drops", "--min", "2", "--max", "3", "--rounds", "1"]
+
+
+def refine(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*PHYT2V, "refine", *arguments],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        cwd=cwd,
+        timeout=200,
+    )
+
+
+def test_a_run_prints_its_result_and_then_has_nothing_to_do(tmp_path: Path) -> None:
+    first = refine(*QUICK, "--json", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    result = json.loads(first.stdout)
+    assert result["schema"] == "phyt2v.result/1"
+    assert result["status"] == "complete"
+    assert [(entry["steps"], entry["purpose"]) for entry in result["rounds"]] == [(2, "draft"), (3, "final")]
+    said = first.stderr
+    assert said.index("5 steps instead of 6") < said.index("Round 1 of 2: 2 denoising steps")
+    assert "Round 2 of 2: 3 denoising steps" in said
+    assert "\x1b" not in said
+
+    video = tmp_path / result["video"]
+    written = video.stat().st_mtime_ns
+    again = refine(*QUICK, cwd=tmp_path)
+    assert again.returncode == 0
+    assert again.stdout == f"{result['video']}\n"
+    assert "complete" in again.stderr
+    assert video.stat().st_mtime_ns == written
+
+    run_dir = result["run_dir"]
+    other = refine(*QUICK, "--seed", "3", "--out", run_dir, cwd=tmp_path)
+    assert other.returncode == 3
+    assert "run.seed" in other.stderr
+    assert "--force" in other.stderr
+
+    resumed = refine("--resume", run_dir, "--quiet", cwd=tmp_path)
+    assert (resumed.returncode, resumed.stderr) == (0, "")
+    assert resumed.stdout == f"{result['video']}\n"
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
+    result = refine(*QUICK, "--dry-run", "--json", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    shown = json.loads(result.stdout)
+    assert shown["schema"] == "phyt2v.dry-run/1"
+    assert [video["steps"] for video in shown["videos"]] == [2, 3]
+    assert "5 steps instead of 6" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_goes_on(number: signal.Signals, code: int, tmp_path: Path) -> None:
+    command = [*PHYT2V, "refine", "--prompt", "a red ball drops", "--steps", "3,900", "--out", "run"]
+    environment = {**os.environ, "PHYT2V_RUN__SEED": "5"}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, cwd=tmp_path, env=environment, text=True)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "run" / "round2.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Traceback" not in said
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["status"] == "interrupted"
+    assert (tmp_path / "run" / "output1.mp4").exists()
+    assert not (tmp_path / "run" / "output2.mp4").exists()

@@ -1,0 +1,146 @@
+"""How a process ends: exit codes, signals and closed pipes, seen from outside."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from phyt2v_cli import __version__, cli
+
+PHYT2V = [sys.executable, "-m", "phyt2v_cli"]
+
+
+def run(*arguments: str, cwd: Path | None = None, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([*PHYT2V, *arguments], capture_output=True, cwd=cwd, input=stdin, timeout=60)
+
+
+def test_version() -> None:
+    assert run("--version").stdout == f"phyt2v {__version__}\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "guess"),
+    [(["preview-schedul"], b"preview-schedule"), (["preview-schedule", "--round", "3"], b"--rounds")],
+)
+def test_a_mistyped_word_exits_2_with_a_guess(arguments: list[str], guess: bytes) -> None:
+    result = run(*arguments)
+    assert result.returncode == 2
+    assert result.stdout == b""
+    assert guess in result.stderr
+
+
+def test_a_closed_pipe_is_silent() -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    result = subprocess.run(
+        [*PHYT2V, "preview-schedule", "--rounds", "100"], stdout=write_end, stderr=subprocess.PIPE, timeout=60
+    )
+    os.close(write_end)
+    assert result.returncode == 141
+    assert result.stderr == b""
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_signal_ends_a_waiting_command(number: signal.Signals, code: int, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*PHYT2V, "refine", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
+    )
+    time.sleep(1.5)  # it is reading standard input by now
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert b"Traceback" not in err
+
+
+RunHere = Callable[[list[str], bytes], tuple[int, str, str]]
+
+
+@pytest.fixture
+def here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[RunHere]:
+    """Run phyt2v in this process and in `tmp_path`: the same way out, without a second to start."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+
+    def run_here(arguments: list[str], stdin: bytes) -> tuple[int, str, str]:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["phyt2v", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        with pytest.raises(SystemExit) as leaving:
+            cli.run()
+        out, err = capsys.readouterr()
+        return int(leaving.value.code or 0), out, err
+
+    yield run_here
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("command", ["refine", "generate"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b" \n\t\n", "is empty"),
+        (b"\xff\xfe\x00a", "binary"),
+        (b"caf\xe9", "not UTF-8"),
+        (b"a" * 10_001, "longer than 10,000 characters"),
+        (b"a" * 100_000, "longer than 10,000 characters"),
+    ],
+)
+def test_bad_prompts_exit_2_and_leave_nothing(
+    command: str, content: bytes, message: str, tmp_path: Path, here: RunHere
+) -> None:
+    (tmp_path / "prompt file.txt").write_bytes(content)
+    for arguments, stdin in [(["prompt file.txt"], b""), (["-"], content)]:
+        code, out, err = here([command, *arguments], stdin)
+        assert (code, out) == (2, "")
+        assert message in err
+        assert len(err.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["prompt file.txt"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["refine", "missing.txt"], 2, "there is no file missing.txt"),
+        (["refine", "."], 2, "is a directory"),
+        (["refine"], 2, "give one prompt"),
+        (["refine", "a.txt", "--prompt", "b"], 2, "give one prompt"),
+        (["refine", "--prompt", "x", "--preset", "cogvideox-5b"], 2, "choices: rulebook"),
+        (["refine", "--prompt", "x", "--model", "y/z"], 2, "scorer.backend: none is set; choices: tracker"),
+        (["refine", "--resume", "runs/a", "--seed", "3"], 2, "leave out all others"),
+        (["refine", "--resume", "runs/a"], 3, "is no run directory"),
+        (["refine", "--prompt", "x", "--preset", "tiny", "--model", "./nowhere"], 4, "./nowhere"),
+        (["generate", "--prompt", "x", "--model", "./nowhere"], 4, "./nowhere"),
+        (["generate", "--prompt", "x", "--out", "a.avi"], 2, ".mp4"),
+        (["generate", "--prompt", "x", "--out", "no/such/a.mp4"], 3, "there is no folder"),
+        (["generate", "--prompt", "x", "--out", "there.mp4"], 3, "--force"),
+        (["generate", "--prompt", "x", "--steps", "0"], 2, "schedule.max_steps: 0 does not fit"),
+        (["refine", "--prompt", "x", "--out", "/proc/nowhere/run"], 3, "are free"),
+    ],
+)
+def test_what_cannot_work_is_said_before_anything_is_loaded(
+    arguments: list[str], code: int, message: str, tmp_path: Path, here: RunHere
+) -> None:
+    (tmp_path / "there.mp4").write_bytes(b"mine")
+    ended, out, err = here(arguments, b"")
+    assert (ended, out) == (code, "")
+    assert message in err
+    assert "Traceback" not in err
+    assert [path.name for path in tmp_path.iterdir()] == ["there.mp4"]
+    assert (tmp_path / "there.mp4").read_bytes() == b"mine"
+
+
+def test_verbose_shows_the_traceback() -> None:
+    result = run("refine", "missing.txt", "--verbose")
+    assert b"Traceback" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith(b"error: there is no file")
