@@ -81,9 +81,13 @@ def json_object(value: object) -> None:
 
 
 def say(renderable: RenderableType, style: str = "") -> None:
-    """Tell the user something, unless --quiet; a str is printed literally, without markup."""
-    if not _settings.quiet:
-        stderr().print(safe(renderable, style) if isinstance(renderable, str) else renderable)
+    """Tell the user something, unless --quiet; a str is printed literally, on one line, without markup."""
+    if _settings.quiet:
+        return
+    if isinstance(renderable, str):
+        stderr().print(safe(renderable, style), soft_wrap=True)
+    else:
+        stderr().print(renderable)
 
 
 def warn(text: str) -> None:

@@ -58,6 +58,7 @@ class RunProgress:
         self._task: TaskID | None = None
         self._heading: Text | None = None
         self._total_rounds = 0
+        self._prompt = ""
         self._last_line = 0.0
 
     def __enter__(self) -> Self:
@@ -80,7 +81,7 @@ class RunProgress:
                 self._say("main object", event.main_object)
                 self._say("physical law", event.physical_law)
             case RoundStarted():
-                self._total_rounds = event.total_rounds
+                self._total_rounds, self._prompt = event.total_rounds, event.prompt
                 # Held back until a stage begins: a resumed run passes finished rounds without working.
                 self._heading = Text(
                     f"Round {event.round} of {event.total_rounds}: {event.steps} denoising steps",
@@ -134,12 +135,18 @@ class RunProgress:
             self._say("mismatch", event.mismatch, one_line=True)
         elif event.refined_prompt is not None and not event.flags:
             self._say("mismatch", "none found")
-        if event.refined_prompt is not None:
+        if event.refined_prompt == self._prompt:
+            console.say("  prompt: kept")
+        elif event.refined_prompt is not None:
             self._say("new prompt", event.refined_prompt)
 
     def _say(self, label: str, text: str, *, one_line: bool = False) -> None:
-        line = Text.assemble((f"{label}: ", "dim"), console.safe(" ".join(text.split())))
-        if one_line and self._live:
+        flat = " ".join(text.split())
+        if not self._live:
+            console.say(f"  {label}: {flat}")
+            return
+        line = Text.assemble((f"{label}: ", "dim"), console.safe(flat))
+        if one_line:
             line.no_wrap, line.overflow = True, "ellipsis"
         console.say(Padding(line, (0, 0, 0, 2), expand=False))
 

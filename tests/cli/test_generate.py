@@ -3,7 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from phyt2v_cli.video import VideoMetadata, read_frames, read_metadata
+from phyt2v_cli.video import VideoMetadata, read_video
 
 
 def test_a_video_of_any_local_model(tiny_cogvideox_dir: Path, tmp_path: Path) -> None:
@@ -23,5 +23,6 @@ def test_a_video_of_any_local_model(tiny_cogvideox_dir: Path, tmp_path: Path) ->
     assert made["schema"] == "phyt2v.video/1"
     assert set(made["seconds"]) == {"denoise", "decode", "encode"}
     video = tmp_path / made["video"]
-    assert read_frames(video).shape == (9, 16, 16, 3)
-    assert read_metadata(video) == VideoMetadata("a ball", 4, 2, None)
+    frames, metadata = read_video(video)
+    assert frames.shape == (9, 16, 16, 3)
+    assert metadata == VideoMetadata("a ball", 4, 2, None)

@@ -50,6 +50,11 @@ def test_a_round_is_told_in_plain_lines(capsys: pytest.CaptureFixture[str]) -> N
     ]
 
 
+def test_a_kept_prompt_is_not_called_new(capsys: pytest.CaptureFixture[str]) -> None:
+    events = [RoundStarted(1, 2, 20, "draft", "p"), StageStarted(1, "refine"), round_done(1, None, "p")]
+    assert drawn(events, capsys)[-2:] == ["  mismatch: none found", "  prompt: kept"]
+
+
 def test_a_round_done_before_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     events = [RoundStarted(1, 5, 20, "draft", "a ball"), round_done(1)]
     assert drawn(events, capsys) == ["Round 1 of 5: done before"]

@@ -1,10 +1,13 @@
 """How a process ends: exit codes, signals and closed pipes, seen from outside."""
 
+import array
+import fcntl
 import io
 import os
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -46,6 +49,12 @@ def test_a_closed_pipe_is_silent() -> None:
     assert result.stderr == b""
 
 
+def unread(pipe: int) -> int:
+    count = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, count)
+    return count[0]
+
+
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
@@ -53,7 +62,11 @@ def test_a_signal_ends_a_waiting_command(number: signal.Signals, code: int, tmp_
     process = subprocess.Popen(
         [*PHYT2V, "refine", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
     )
-    time.sleep(1.5)  # it is reading standard input by now
+    assert process.stdin is not None
+    process.stdin.write(b"a")
+    process.stdin.flush()
+    while unread(process.stdin.fileno()):  # until it waits for the rest of its prompt
+        time.sleep(0.02)
     process.send_signal(number)
     _, err = process.communicate(timeout=30)
     assert process.returncode == code
