@@ -7,9 +7,8 @@ no terminal; a preset is data in `configs/`.
 import os
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Union, get_args, get_origin
+from typing import Annotated, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -113,8 +112,7 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
 KEYS = tuple(f"{section}.{key}" for section, model in SECTIONS.items() for key in model.model_fields)
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     """One value of one layer, and where it was set, in words that lead the user there."""
 
     value: object
@@ -125,8 +123,7 @@ Layer = Mapping[str, Setting]
 """Settings of one layer, by dotted key."""
 
 
-@dataclass(frozen=True)
-class LoadedConfig:
+class LoadedConfig(NamedTuple):
     """The validated config, the preset it began with, and the origin of each of its values by dotted key."""
 
     config: Config

@@ -7,7 +7,6 @@ import os
 import re
 import sys
 import traceback
-from dataclasses import dataclass
 
 from rich.console import Console, RenderableType
 from rich.text import Text
@@ -29,11 +28,10 @@ class _PipedConsole(Console):
         raise SystemExit(CLOSED_PIPE_EXIT_CODE)
 
 
-@dataclass
 class _Settings:
-    quiet: bool = False
-    verbose: bool = False
-    no_color: bool = False
+    quiet = False
+    verbose = False
+    no_color = False
 
 
 _settings = _Settings()
