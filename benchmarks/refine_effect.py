@@ -269,7 +269,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--prompts", type=int, default=40, metavar="N", help="the first N prompts only")
+    parser.add_argument(
+        "--prompts", type=int, default=40, metavar="N", help="N prompts, spread over the list"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the first prompt; the next has the next")
     parser.add_argument("--runs", type=Path, default=Path("runs/refine_effect"), metavar="DIR")
     parser.add_argument("--out", type=Path, default=Path("refine_effect.json"), metavar="JSON")
@@ -278,7 +280,10 @@ def main() -> None:
     )
     options = parser.parse_args()
     lines = PROMPTS_PATH.read_text("utf-8").splitlines()
-    chosen = [line.strip() for line in lines if line.strip()][: options.prompts]
+    everything = [line.strip() for line in lines if line.strip()]
+    count = min(options.prompts, len(everything))
+    # spread over the list, which is sorted by kind of motion
+    chosen = [everything[i * len(everything) // count] for i in range(count)]
     config = load_config(preset="tiny", assignments=options.set).config
     generator = backends.load_generator(config)
     roles = Roles(

@@ -1,3 +1,3 @@
-"""phyt2v: make text-to-video models obey physics, by refining the prompt over a schedule of denoising steps."""
+"""phyt2v: make text-to-video models obey physics, refining prompts over a schedule of steps."""
 
 __version__ = "0.1.0"

@@ -85,5 +85,7 @@ class Notice:
     text: str
 
 
-Event = AnalysisDone | RoundStarted | StepDone | StageStarted | StageDone | RoundDone | ControlStarted | Notice
+Event = (
+    AnalysisDone | RoundStarted | StepDone | StageStarted | StageDone | RoundDone | ControlStarted | Notice
+)
 Emit = Callable[[Event], None]

@@ -160,7 +160,7 @@ def _resume(path: Path, *, as_json: bool) -> None:
 
 
 def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, as_json: bool) -> None:
-    from phyt2v_cli import backends, refinement
+    from phyt2v_cli import backends, refinement, report
     from phyt2v_cli.cli.progress import RunProgress
     from phyt2v_cli.cli.rounds_table import rounds_as_json, rounds_table
     from phyt2v_cli.cli.signals import StopRequest
@@ -188,6 +188,7 @@ def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, as_json: bool) -> 
         interruption.exit_code = stop.exit_code
         raise
     console.say(rounds_table(run))
+    console.say(f"Contact sheet: {report.contact_sheet(run.path)}")
     if as_json:
         console.json_object(_as_json(run, result, rounds_as_json(run)))
     else:

@@ -10,22 +10,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from itertools import accumulate
 from typing import Literal, cast
 
 from phyt2v_cli.tiny import world
+from phyt2v_cli.tiny.mentions import Cue, RequestedObject, find_objects
+
+__all__ = ["Direction", "RequestedObject", "SceneRequest", "parse_prompt"]
 
 Direction = Literal["left", "right"]
-
-_MAX_OBJECTS = 3
-_LONGEST_PHRASE = 7
-
-
-@dataclass(frozen=True)
-class RequestedObject:
-    """One object of the prompt; None where the prompt does not say."""
-
-    shape: world.Shape | None = None
-    color: world.Color | None = None
 
 
 @dataclass(frozen=True)
@@ -49,26 +42,24 @@ class SceneRequest:
         return not self.unknown and (self.kind is not None or bool(self.objects))
 
 
-@dataclass(frozen=True)
-class _Cue:
-    """A phrase of the lexicon as found in a prompt."""
-
-    group: str
-    value: str
-    start: int
-    stop: int
-    plural: bool
-
-
 def parse_prompt(text: str) -> SceneRequest:
     """Return what `text` asks for; anything that is not of this world ends up in `unknown`."""
-    tokens = re.findall(r"[a-z0-9]+(?:'[a-z]+)?", text.lower().replace("\u2019", "'"))
+    sentences = [
+        re.findall(r"[a-z0-9]+(?:'[a-z]+)?", s)
+        for s in re.split(r"[.;:!?\n]", text.lower().replace("\u2019", "'"))
+    ]
+    tokens = [word for words in sentences for word in words]
     cues = list(_find_cues(tokens))
-    objects = _objects(tokens, [c for c in cues if c.group in ("color", "shape", "number", "new")])
-    kind = _kind(cues, objects)
+    ends = tuple(accumulate(len(words) for words in sentences))
+    meeting = any(c.value == "collide" for c in cues)
+    objects = list(find_objects(tokens, ends, cues, meeting=meeting))
+    kind: world.Kind | None = _kind(cues, objects)
     if kind == "collide" and len(objects) == 1:
         objects.append(RequestedObject(objects[0].shape))
     directions = [c.value for c in cues if c.group == "direction" and c.value != "none"]
+    if kind is None and directions and objects:
+        # "a ball moves to the left": on its own it can only roll there
+        kind = {"ball": "roll", "cube": "slide", "balloon": "float", None: None}[objects[0].shape]
     known = {i for c in cues for i in range(c.start, c.stop)}
     plain = _lexicon().plain
     unknown = [
@@ -131,7 +122,7 @@ def _bases(word: str) -> frozenset[str]:
     return frozenset(forms)
 
 
-def _find_cues(tokens: list[str]) -> Iterator[_Cue]:
+def _find_cues(tokens: list[str]) -> Iterator[Cue]:
     """Yield the phrases found, longest first at each place; a word can mean one thing in each group."""
     lexicon = _lexicon()
     bases = [_bases(t) for t in tokens]
@@ -146,7 +137,7 @@ def _find_cues(tokens: list[str]) -> Iterator[_Cue]:
         ]
         longest = max((len(words) for words, _, _ in found), default=1)
         cues = {
-            _Cue(group, value, i, i + longest, tokens[i + longest - 1] not in words)
+            Cue(group, value, i, i + longest, tokens[i + longest - 1] not in words)
             for words, group, value in found
             if len(words) == longest
         }
@@ -154,7 +145,7 @@ def _find_cues(tokens: list[str]) -> Iterator[_Cue]:
         i += longest
 
 
-def _kind(cues: list[_Cue], objects: list[RequestedObject]) -> world.Kind | None:
+def _kind(cues: list[Cue], objects: list[RequestedObject]) -> world.Kind | None:
     """Choose the motion: two that meet collide; else the earliest sure word; else the earliest hint."""
     sure = [c.value for c in cues if c.group == "sure"]
     maybe = [c.value for c in cues if c.group == "maybe"]
@@ -162,63 +153,9 @@ def _kind(cues: list[_Cue], objects: list[RequestedObject]) -> world.Kind | None
         return "collide"
     candidates = sure or [m for m in maybe if m != "collide"]
     if any(o.shape == "balloon" for o in objects):
-        candidates = ["float"] if "float" in sure + maybe else candidates
+        # and a balloon that somebody lets go of rises
+        candidates = ["float"] if "float" in sure + maybe or (maybe and not sure) else candidates
     else:
         # "a ball rises and falls" is a throw or a drop: only balloons float here
         candidates = [c for c in candidates if c != "float"] or candidates
     return cast(world.Kind, candidates[0]) if candidates else None
-
-
-def _objects(tokens: list[str], cues: list[_Cue]) -> list[RequestedObject]:
-    """Put colours and shapes together; a later mention of the same thing adds no object."""
-    objects: list[RequestedObject] = []
-    colors: list[_Cue] = []
-    number, is_new, last_noun = 1, False, -1
-    for cue in cues:
-        if cue.group == "number":
-            one_after_color = cue.value == "one" and colors and colors[-1].stop == cue.start
-            if one_after_color and objects and tokens[cue.start] == "one":
-                objects.append(RequestedObject(objects[-1].shape, cast(world.Color, colors[-1].value)))
-                colors = []
-                continue
-            number, is_new = {"one": 1, "two": 2, "three": 3}[cue.value], True
-        elif cue.group == "new":
-            is_new = True
-        elif cue.group == "color":
-            colors.append(cue)
-        else:
-            adjectives = [c for c in colors if cue.start - c.stop <= (3 if c is colors[-1] else 6)]
-            between = tokens[adjectives[0].stop : adjectives[-1].start] if adjectives else []
-            names = list(dict.fromkeys(cast(world.Color, c.value) for c in adjectives))
-            several = number > 1 or cue.plural or bool({"a", "an", "one", "the"} & set(between))
-            shape = None if cue.value == "any" else cast(world.Shape, cue.value)
-            if len(names) > 1 and several:
-                mentioned = [RequestedObject(shape, name) for name in names]
-            else:
-                count = max(number, 2 if cue.plural and is_new else 1)
-                mentioned = [RequestedObject(shape, names[0] if names else None)] * count
-            if is_new or not all(_is_known(m, objects) for m in mentioned):
-                objects += mentioned
-            colors = [c for c in colors if c not in adjectives]
-            number, is_new, last_noun = 1, False, cue.stop
-            continue
-    return _color_afterwards(objects, colors if last_noun >= 0 else [])[:_MAX_OBJECTS]
-
-
-def _is_known(mention: RequestedObject, objects: list[RequestedObject]) -> bool:
-    """Whether a mention with a definite article may be one of `objects`."""
-    return any(
-        mention.shape in (None, o.shape) and (mention.color in (None, o.color) or o.color is None)
-        for o in objects
-    )
-
-
-def _color_afterwards(objects: list[RequestedObject], colors: list[_Cue]) -> list[RequestedObject]:
-    """Give colours that follow their noun ("two balls, one red, one blue") to objects without one."""
-    names = [cast(world.Color, c.value) for c in colors]
-    painted = []
-    for o in objects:
-        if o.color is None and names:
-            o = RequestedObject(o.shape, names.pop(0))
-        painted.append(o)
-    return painted

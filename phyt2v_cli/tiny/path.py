@@ -109,7 +109,7 @@ class Path:
 
     @property
     def gravity_ratio(self) -> float | None:
-        """Its acceleration in flight over the world's gravity, by its longest flights; None if all are short."""
+        """Its acceleration in flight over the world's gravity, by its longest flights, if any is long."""
         weights, ratios = [], []
         for f in self._flights:
             if len(f) >= 5 and np.ptp(self.y[f]) > 0.08:

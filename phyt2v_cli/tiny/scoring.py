@@ -1,7 +1,7 @@
 """What a motion is worth: semantic adherence (SA) to a request, and physical commonsense (PC) without one.
 
-Only what the prompt names counts towards SA; only findings count against PC. Each deduction is named. This file
-knows no pixels.
+Only what the prompt names counts towards SA; only findings count against PC. Each deduction is named. This
+file knows no pixels.
 """
 
 from collections import Counter

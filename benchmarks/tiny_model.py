@@ -1,0 +1,124 @@
+"""How good is the embedded model? Held-out prompts in two depths at 50 steps, measured by the tracker.
+
+    python benchmarks/tiny_model.py render --device cuda --out frames.npz
+    python benchmarks/tiny_model.py measure frames.npz --json tiny_model.json
+    python benchmarks/tiny_model.py autoencoder --clips 200
+
+`render` and `measure` are two commands because rendering 200 videos takes seconds on a GPU and half an hour
+on two CPU cores, while the tracker needs no GPU. Prompts and scenes come from seeds that training never saw.
+"""
+
+import argparse
+import json
+import random
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import CogVideoXPipeline, DiffusionPipeline
+from rich.console import Console
+from rich.table import Table
+
+from phyt2v_cli.backends.tracker import score_tracks
+from phyt2v_cli.config import load_config
+from phyt2v_cli.tiny import MODEL_DIR
+from phyt2v_cli.tiny.tracking import track
+from training.captions import Depth, caption
+from training.scenes import sample_pool
+from training.train_autoencoder import psnr, render_pool
+
+DEPTHS: tuple[Depth, ...] = ("terse", "deep")
+PROMPT_SEED, SCENE_SEED, FIRST_NOISE_SEED, CLIP_SEED = 777, 987_654, 1000, 2_000_000
+BATCH = 50
+
+
+def render(options: argparse.Namespace) -> None:
+    """Render `num` prompts of each depth and keep the frames, uint8 (num, T, H, W, 3)."""
+    pipeline: CogVideoXPipeline = DiffusionPipeline.from_pretrained(MODEL_DIR, dtype=torch.float32)
+    pipeline.to(options.device).set_progress_bar_config(disable=True)
+    guidance = load_config(preset="tiny").config.generator.guidance_scale
+    scenes, rng = sample_pool(options.num + 8, SCENE_SEED, violating_share=0.0), random.Random(PROMPT_SEED)
+    kept: dict[str, np.ndarray] = {}
+    for depth in DEPTHS:
+        prompts = [caption(scenes, i, depth, rng) for i in range(options.num)]
+        parts = []
+        for start in range(0, options.num, BATCH):
+            batch = prompts[start : start + BATCH]
+            noise = [torch.Generator().manual_seed(FIRST_NOISE_SEED + start + i) for i in range(len(batch))]
+            output = pipeline(
+                batch,
+                num_inference_steps=options.steps,
+                guidance_scale=guidance,
+                max_sequence_length=pipeline.transformer.config.max_text_seq_length,
+                generator=noise,
+                output_type="np",
+            )
+            parts.append((output.frames * 255).round().astype(np.uint8))
+        kept |= {f"{depth}_frames": np.concatenate(parts), f"{depth}_prompts": np.array(prompts)}
+    np.savez_compressed(options.out, **kept)
+
+
+def measure(options: argparse.Namespace) -> None:
+    """Print mean SA, PC and the share of clean frames for each depth."""
+    kept, result = np.load(options.frames), {}
+    table = Table(title="Embedded model, by the tracker")
+    for column in ("depth", "videos", "SA", "PC", "clean frames"):
+        table.add_column(column, justify="left" if column == "depth" else "right")
+    for depth in DEPTHS:
+        tracks = [track(frames) for frames in kept[f"{depth}_frames"]]
+        scores = [score_tracks(t, str(p)) for t, p in zip(tracks, kept[f"{depth}_prompts"], strict=True)]
+        known = [s.semantic_adherence for s in scores if s.semantic_adherence is not None]
+        row = {
+            "videos": len(scores),
+            "abstained": len(scores) - len(known),
+            "semantic_adherence": float(np.mean(known)),
+            "physical_commonsense": float(np.mean([s.physical_commonsense for s in scores])),
+            "clean_frames": float(np.mean([t.clean.mean() for t in tracks])),
+        }
+        result[depth] = row
+        shown = (row["semantic_adherence"], row["physical_commonsense"], row["clean_frames"])
+        table.add_row(depth, str(len(scores)), *(f"{value:.3f}" for value in shown))
+    Console().print(table)
+    if options.json:
+        options.json.write_text(
+            json.dumps({"schema": "phyt2v.benchmark/1", "depths": result}, indent=2) + "\n"
+        )
+
+
+def autoencoder(options: argparse.Namespace) -> None:
+    """Print the autoencoder's PSNR on fresh clips."""
+    pipeline = DiffusionPipeline.from_pretrained(MODEL_DIR, dtype=torch.float32)
+    begin = time.perf_counter()
+    value = psnr(pipeline.vae.to(options.device), render_pool(options.clips, CLIP_SEED, options.device))
+    Console().print(
+        f"PSNR on {options.clips} fresh clips: {value:.1f} dB ({time.perf_counter() - begin:.0f} s)"
+    )
+
+
+def main() -> None:
+    """Parse the command and run it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(required=True)
+    rendering = commands.add_parser("render", help="render held-out prompts")
+    rendering.add_argument("--num", type=int, default=100, help="prompts for each depth")
+    rendering.add_argument("--steps", type=int, default=50)
+    rendering.add_argument("--device", default="cpu")
+    rendering.add_argument("--out", type=Path, required=True, metavar="NPZ")
+    rendering.set_defaults(run=render)
+    measuring = commands.add_parser("measure", help="measure rendered frames")
+    measuring.add_argument("frames", type=Path)
+    measuring.add_argument("--json", type=Path)
+    measuring.set_defaults(run=measure)
+    encoding = commands.add_parser("autoencoder", help="PSNR on fresh clips")
+    encoding.add_argument("--clips", type=int, default=200)
+    encoding.add_argument("--device", default="cpu")
+    encoding.set_defaults(run=autoencoder)
+    options = parser.parse_args()
+    options.run(options)
+
+
+if __name__ == "__main__":
+    main()

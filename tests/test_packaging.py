@@ -1,0 +1,68 @@
+"""The wheel carries what a user needs: presets, the embedded model and the console script."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel with the backend that is installed here; nothing is fetched."""
+    out = tmp_path_factory.mktemp("wheel")
+    code = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(out)], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    return out / done.stdout.strip().splitlines()[-1]
+
+
+def test_the_wheel_carries_presets_data_and_weights(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {f"phyt2v_cli/configs/{p.name}" for p in (ROOT / "configs").glob("*.toml")} <= names
+    assert {f"phyt2v_cli/tiny/{p.name}" for p in (ROOT / "phyt2v_cli/tiny").glob("*.toml")} <= names
+    assert "phyt2v_cli/py.typed" in names
+    weights = {n for n in names if n.endswith(".safetensors")}
+    assert {n.split("/")[3] for n in weights} == {"text_encoder", "transformer", "vae"}
+    assert not any(n.startswith(("tests/", "training/", "benchmarks/")) for n in names)
+
+
+def test_the_installed_wheel_works_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
+    home = tmp_path / "fresh"
+    venv.create(home, with_pip=False)
+    python = home / "bin" / "python"
+    # the fresh environment sees the dependencies that are installed here, but not this checkout
+    here = sysconfig.get_paths()["purelib"]
+    site = next((home / "lib").glob("python*/site-packages"))
+    install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps"]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PHYT2V_"))}
+    subprocess.run([*install, "--no-index", str(wheel)], check=True, cwd=tmp_path, env=environment)
+    (site / "dependencies.pth").write_text(here + "\n")
+
+    def phyt2v(*arguments: str) -> str:
+        command = [str(home / "bin" / "phyt2v"), *arguments]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
+        )
+        return done.stdout
+
+    where = subprocess.run(
+        [str(python), "-c", "import phyt2v_cli; print(phyt2v_cli.__file__)"],
+        cwd=tmp_path,
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert Path(where.stdout.strip()).is_relative_to(home)
+    assert "174 steps instead of 250" in phyt2v("preview-schedule")
+    presets = phyt2v("config", "presets")
+    assert "tiny" in presets
+    assert "cogvideox-5b" in presets
