@@ -1,4 +1,4 @@
-"""The embedded model is an ordinary diffusers pipeline: it loads, it is small, and it reads people's words."""
+"""The embedded model is an ordinary diffusers pipeline: it loads, it is small, it reads people's words."""
 
 import json
 from pathlib import Path
