@@ -55,7 +55,8 @@ def semantic_adherence(request: SceneRequest, motion: Motion) -> tuple[float, li
         if o.shape is not None:
             parts.append((_SHAPE, float(any(s.shape == o.shape for s in seen)), f"no {o.shape} is seen"))
     if request.kind is not None:
-        why = f"{request.kind} asked for, {motion.kind} seen"
+        how = "seen, but broken" if motion.kind == request.kind else f"asked for, {motion.kind} seen"
+        why = f"{request.kind} {how}"
         parts.append((_KIND, _kind_match(request, motion), why))
     if request.direction is not None and motion.kind != "rest":
         parts.append((_DIRECTION, _direction_match(request, motion), f"no move to the {request.direction}"))
