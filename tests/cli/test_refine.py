@@ -71,7 +71,15 @@ def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:
 def test_a_stopped_run_goes_on(number: signal.Signals, code: int, tmp_path: Path) -> None:
     command = [*PHYT2V, "refine", "--prompt", "a red ball drops", "--steps", "3,900", "--out", "run"]
     environment = {**os.environ, "PHYT2V_RUN__SEED": "5"}
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, cwd=tmp_path, env=environment, text=True)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        env=environment,
+        text=True,
+        # a job started with nohup or in the background of a script hands on ignored signals
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 120
     while not (tmp_path / "run" / "round2.json").exists() and time.monotonic() < deadline:
         time.sleep(0.1)

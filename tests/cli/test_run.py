@@ -60,7 +60,12 @@ def unread(pipe: int) -> int:
 )
 def test_a_signal_ends_a_waiting_command(number: signal.Signals, code: int, tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [*PHYT2V, "refine", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
+        [*PHYT2V, "refine", "-"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        # a job started with nohup or in the background of a script hands on ignored signals
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     assert process.stdin is not None
     process.stdin.write(b"a")
