@@ -17,7 +17,7 @@ Frames: TypeAlias = "npt.NDArray[np.uint8]"
 """Decoded video, uint8, shape (num_frames, height, width, 3), RGB."""
 
 Latents: TypeAlias = "npt.NDArray[np.float32]"
-"""Denoised latents as the pipeline leaves them, float32 whatever dtype the model computes in."""
+"""Denoised latents as the autoencoder takes them, float32 whatever dtype the model computes in."""
 
 OnStep = Callable[[int, int], None]
 """Called after each denoising step with (steps done, steps in all). It may raise to stop the denoising."""
