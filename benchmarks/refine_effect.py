@@ -11,8 +11,9 @@ For every prompt, with one seed for all arms:
     best seed    of these the one that the scorer likes best: what picking by the same judge would give
     rewrite      one rewrite by the rulebook that has seen no video, at 50 steps
 
-SA is always judged against the user's prompt. A second start goes on where the first was stopped. This script
-knows how arms are compared; it must not know how the loop, the model or the judges work.
+SA is always judged against the user's prompt. A second start goes on where the first was stopped, so the work
+can be shared out: start with --part 1/4 to --part 4/4 beside each other, then once without, for the tables.
+This script knows how arms are compared; it must not know how the loop, the model or the judges work.
 """
 
 import argparse
@@ -273,6 +274,13 @@ def main() -> None:
         "--prompts", type=int, default=40, metavar="N", help="N prompts, spread over the list"
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the first prompt; the next has the next")
+    parser.add_argument(
+        "--part",
+        type=_part,
+        default=(1, 1),
+        metavar="I/N",
+        help="render every N-th prompt from the I-th only",
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs/refine_effect"), metavar="DIR")
     parser.add_argument("--out", type=Path, default=Path("refine_effect.json"), metavar="JSON")
     parser.add_argument(
@@ -293,41 +301,53 @@ def main() -> None:
         scorer=backends.make_scorer(config),
     )
     console = Console()
-    measure(chosen, options.seed, config, roles, options.runs, options.out, console.print)
-    report = json.loads(options.out.read_text("utf-8"))
-    print_summary(report["summary"], len(chosen), console)
+    part, num_parts = options.part
+    numbered = list(enumerate(chosen))[part - 1 :: num_parts]
+    trials = run_trials(numbered, options.seed, config, roles, options.runs, console.print)
+    if num_parts > 1:
+        return
+    summary = summarise(trials)
+    report = {
+        "schema": "phyt2v.refine-effect/1",
+        "config": config.model_dump(mode="json"),
+        "summary": summary,
+        "trials": [asdict(t) for t in trials],
+    }
+    with replace_file(options.out) as temporary:
+        temporary.write_text(json.dumps(report, indent=1), "utf-8")
+    print_summary(summary, len(trials), console)
 
 
-def measure(
-    chosen: Sequence[str],
+def _part(text: str) -> tuple[int, int]:
+    """Parse "2/4"."""
+    part, num_parts = (int(number) for number in text.split("/"))
+    if not 1 <= part <= num_parts:
+        raise ValueError
+    return part, num_parts
+
+
+def run_trials(
+    numbered: Sequence[tuple[int, str]],
     seed: int,
     config: Config,
     roles: Roles,
     runs: Path,
-    out: Path,
     say: Callable[[str], None],
-) -> None:
-    """Complete every trial and write `out`."""
+) -> list[Trial]:
+    """Complete the trials of the prompts, whose numbers are added to `seed` and name their folders."""
     trials: list[Trial] = []
-    for number, prompt in enumerate(chosen):
+    for number, prompt in numbered:
         folder = runs / f"{seed + number:03d}"
         folder.mkdir(parents=True, exist_ok=True)
         trials.append(run_trial(prompt, seed + number, config, roles, folder, config.schedule.max_steps))
         arms = trials[-1].arms
         say(
-            f"{number + 1}/{len(chosen)} {prompt}: "
+            f"{number + 1} {prompt}: "
             + ", ".join(
                 f"{a} {arms[a].semantic_adherence:.2f}/{arms[a].physical_commonsense:.2f}" for a in ARMS
             )
         )
-    report = {
-        "schema": "phyt2v.refine-effect/1",
-        "config": config.model_dump(mode="json"),
-        "summary": summarise(trials),
-        "trials": [asdict(t) for t in trials],
-    }
-    with replace_file(out) as temporary:
-        temporary.write_text(json.dumps(report, indent=1), "utf-8")
+    return trials
 
 
 if __name__ == "__main__":

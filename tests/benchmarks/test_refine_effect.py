@@ -1,6 +1,5 @@
 """The measurement itself: arms, pairs, resuming and its prompts; with doubles in the roles."""
 
-import json
 import random
 import re
 from pathlib import Path
@@ -9,7 +8,16 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmarks.refine_effect import ARMS, PAIRS, PROMPTS_PATH, bootstrap, measure, print_summary
+from benchmarks.refine_effect import (
+    ARMS,
+    PAIRS,
+    PROMPTS_PATH,
+    Trial,
+    bootstrap,
+    print_summary,
+    run_trials,
+    summarise,
+)
 from phyt2v_cli.backends.rulebook import Rulebook
 from phyt2v_cli.config import Config
 from phyt2v_cli.refinement import Roles
@@ -24,30 +32,28 @@ def test_all_arms_are_measured_and_a_second_start_renders_nothing(tmp_path: Path
     generator, scorer = NumpyGenerator(), ScriptedScorer()
     roles = Roles(lambda: generator, Rulebook(), DigestCaptioner(), scorer)
     config = Config.model_validate({"schedule": {"min_steps": 2, "max_steps": 5}})
-    prompts, said = ["a ball drops", "two balls clash"], list[str]()
+    numbered, said = [(0, "a ball drops"), (1, "two balls clash")], list[str]()
 
-    def run() -> dict[str, object]:
-        measure(prompts, 7, config, roles, tmp_path / "runs", tmp_path / "out.json", said.append)
-        return dict(json.loads((tmp_path / "out.json").read_text("utf-8")))
+    def run(share: list[tuple[int, str]]) -> list[Trial]:
+        return run_trials(share, 7, config, roles, tmp_path, said.append)
 
-    report = run()
+    parts = [*run(numbered[:1]), *run(numbered[1:])]
     denoised = len(generator.denoised)
     assert denoised == 2 * (5 + 5 + 3 + 1)
-    assert run() == report
+    assert run(numbered) == parts
     assert len(generator.denoised) == denoised
     assert len(said) == 4
-    assert {prompt for _, prompt in scorer.calls} == set(prompts)
+    assert [trial.seed for trial in parts] == [7, 8]
+    assert {prompt for _, prompt in scorer.calls} == {prompt for _, prompt in numbered}
 
-    summary = report["summary"]
-    assert isinstance(summary, dict)
+    summary = summarise(parts)
     assert summary["arms"].keys() == set(ARMS)
     assert len(summary["differences"]) == len(PAIRS)
     assert summary["arms"]["linear"]["steps"][0] == 2 + 2 + 3 + 4 + 5
     assert summary["arms"]["constant"]["steps"][0] == 25
     assert [r["purpose"] for r in summary["rounds"]["linear"]] == ["draft"] * 4 + ["final"]
-    console = Console(width=140, record=True, file=(tmp_path / "table.txt").open("w"))
-    print_summary(summary, 2, console)
-    console.file.close()
+    with (tmp_path / "table.txt").open("w") as file:
+        print_summary(summary, 2, Console(width=140, file=file))
     assert "linear - constant" in (tmp_path / "table.txt").read_text("utf-8")
 
 
@@ -61,7 +67,6 @@ def test_the_interval_covers_the_mean_and_narrows_with_more_prompts() -> None:
 
 
 def test_the_prompts_cover_the_world_in_words_of_their_own() -> None:
-
     prompts = PROMPTS_PATH.read_text("utf-8").split("\n")[:-1]
     assert len(set(prompts)) == 40
     requests = [parse_prompt(prompt) for prompt in prompts]
