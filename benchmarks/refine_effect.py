@@ -32,7 +32,7 @@ from rich.table import Table
 
 from phyt2v_cli import backends, prompts
 from phyt2v_cli.atomic import replace_file
-from phyt2v_cli.config import Config, load_config
+from phyt2v_cli.config import load_config
 from phyt2v_cli.events import Event
 from phyt2v_cli.interfaces import ChatModel, Scores, VideoGenerator, VideoScorer
 from phyt2v_cli.prompts import PhysicsAnalysis, RefinedPrompt
@@ -41,6 +41,7 @@ from phyt2v_cli.refinement import Roles, refine
 from phyt2v_cli.render import render_video
 from phyt2v_cli.run_dir import RunDir
 from phyt2v_cli.schedule import plan
+from phyt2v_cli.settings import Config
 
 PROMPTS_PATH = Path(__file__).with_name("terse_prompts.txt")
 NUM_RESAMPLES = 10_000

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from pydantic import JsonValue, ValidationError
 
-from phyt2v_cli.config import Config
+from phyt2v_cli.settings import Config
 
 _NOT_IDENTITY = {
     "generator": {"device", "offload", "compile", "allow_truncation"},

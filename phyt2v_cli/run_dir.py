@@ -18,13 +18,13 @@ from pydantic_core import from_json
 
 from phyt2v_cli import __version__
 from phyt2v_cli.atomic import TEMPORARY, describe_os_error, replace_file, sync_folder
-from phyt2v_cli.config import Config
 from phyt2v_cli.errors import RunDirError, VideoError
 from phyt2v_cli.folder_lock import LOCK_NAME, lock_folder
 from phyt2v_cli.identity import list_differences, run_key, slugify
 from phyt2v_cli.interfaces import ChatReply
 from phyt2v_cli.records import SCHEMA, PlanRecord, Record, RoundRecord, RunRecord
 from phyt2v_cli.schedule import PlannedRound
+from phyt2v_cli.settings import Config
 from phyt2v_cli.video import VideoMetadata, read_video, sha256_of
 
 MAX_RECORD_BYTES = 16 * 2**20

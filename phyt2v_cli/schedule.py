@@ -7,8 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from phyt2v_cli.config import ScheduleConfig, ScheduleKind
 from phyt2v_cli.errors import ConfigError
+from phyt2v_cli.settings import ScheduleConfig, ScheduleKind
 
 if TYPE_CHECKING:
     from phyt2v_cli.events import Purpose

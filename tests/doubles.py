@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from phyt2v_cli.config import Config, RefinementConfig, ScheduleConfig
 from phyt2v_cli.events import Event, StageStarted, StepDone
 from phyt2v_cli.interfaces import ChatReply, ChatRequest, Frames, Latents, OnStep, Scores
 from phyt2v_cli.refinement import Roles, RunResult, refine
 from phyt2v_cli.run_dir import RunDir
 from phyt2v_cli.schedule import plan
+from phyt2v_cli.settings import Config, RefinementConfig, ScheduleConfig
 
 PROMPT = "a red ball drops"
 

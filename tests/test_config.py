@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from phyt2v_cli.config import Config, LoadedConfig, Setting, find_preset, list_presets, load_config
+from phyt2v_cli.config import LoadedConfig, Setting, find_preset, list_presets, load_config
 from phyt2v_cli.errors import ConfigError, UsageError
+from phyt2v_cli.settings import Config
 
 LAYERS = ["preset", "file", "environment", "flags"]
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phyt2v_cli.config import Config
 from phyt2v_cli.errors import FilesError, RunDirError
 from phyt2v_cli.identity import list_differences, run_key, slugify
 from phyt2v_cli.records import RoundRecord
 from phyt2v_cli.run_dir import RunDir, default_run_dir
+from phyt2v_cli.settings import Config
 from tests.doubles import PROMPT, Cast, make_config, open_run, run_through
 
 HOLD = """

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from phyt2v_cli.errors import ConfigError
 
 if TYPE_CHECKING:
-    from phyt2v_cli.config import Config
     from phyt2v_cli.interfaces import ChatModel, VideoCaptioner, VideoGenerator, VideoScorer
+    from phyt2v_cli.settings import Config
 
 
 def load_generator(config: "Config") -> "VideoGenerator":

@@ -21,9 +21,9 @@ from phyt2v_cli.backends import latent_decoding
 from phyt2v_cli.backends.families import Family, complaints, family_of
 from phyt2v_cli.backends.model_folder import ModelFolder, find_model
 from phyt2v_cli.backends.schedulers import exact_and_deterministic
-from phyt2v_cli.config import GeneratorConfig
 from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError
 from phyt2v_cli.interfaces import Frames, Latents, OnStep
+from phyt2v_cli.settings import GeneratorConfig
 
 _NUM_CACHED_PROMPTS = 16
 """Embeddings kept; 226 tokens of T5-XXL are 2 MB, so a whole run costs nothing worth counting."""

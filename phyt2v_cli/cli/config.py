@@ -102,7 +102,7 @@ phyt2v config schema > phyt2v.schema.json
 )
 def schema() -> None:
     """Print the JSON Schema of the settings."""
-    from phyt2v_cli.config import Config
+    from phyt2v_cli.settings import Config
 
     console.json_object({"schema": "phyt2v.config-schema/1", **Config.model_json_schema()})
 

@@ -12,8 +12,8 @@ from phyt2v_cli.cli import console, options
 from phyt2v_cli.errors import FilesError, PromptError, RunInterruptedError, UsageError
 
 if TYPE_CHECKING:
-    from phyt2v_cli.config import Config
     from phyt2v_cli.events import Stage
+    from phyt2v_cli.settings import Config
 
 EXAMPLES = """
 [bold]Examples[/]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import get_args
 
 from phyt2v_cli.atomic import describe_os_error
-from phyt2v_cli.config import Config, Section
 from phyt2v_cli.errors import ConfigError, FilesError
+from phyt2v_cli.settings import Config, Section
 
 _BYTES_PER_PIXEL = 0.5
 """Upper bound for near-lossless H.264 of noisy frames, latents included."""

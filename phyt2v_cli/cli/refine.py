@@ -10,10 +10,10 @@ from phyt2v_cli.cli import console, options
 from phyt2v_cli.errors import RunInterruptedError, UsageError
 
 if TYPE_CHECKING:
-    from phyt2v_cli.config import Config
     from phyt2v_cli.refinement import RunResult
     from phyt2v_cli.run_dir import RunDir
     from phyt2v_cli.schedule import PlannedRound
+    from phyt2v_cli.settings import Config
 
 EXAMPLES = """
 [bold]Examples[/]

@@ -11,8 +11,8 @@ from diffusers import DiffusionPipeline
 from phyt2v_cli.backends import diffusers_generator
 from phyt2v_cli.backends.diffusers_generator import load
 from phyt2v_cli.backends.schedulers import exact_and_deterministic
-from phyt2v_cli.config import GeneratorConfig
 from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError, RunInterruptedError
+from phyt2v_cli.settings import GeneratorConfig
 from tests.tiny_pipelines import TEXT_LENGTH, save_cogvideox, save_ltx, save_mochi, save_wan
 
 PROMPT = "a ball falls."

@@ -19,8 +19,8 @@ from benchmarks.refine_effect import (
     summarise,
 )
 from phyt2v_cli.backends.rulebook import Rulebook
-from phyt2v_cli.config import Config
 from phyt2v_cli.refinement import Roles
+from phyt2v_cli.settings import Config
 from phyt2v_cli.tiny import world
 from phyt2v_cli.tiny.language import parse_prompt
 from tests.doubles import DigestCaptioner, NumpyGenerator, ScriptedScorer

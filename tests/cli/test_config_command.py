@@ -4,7 +4,8 @@ import pytest
 from typer.testing import CliRunner
 
 from phyt2v_cli.cli.app import app
-from phyt2v_cli.config import KEYS, Config
+from phyt2v_cli.config import KEYS
+from phyt2v_cli.settings import Config
 
 runner = CliRunner()
 

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from phyt2v_cli.cli.preflight import check_disk, needed_bytes
-from phyt2v_cli.config import Config, GeneratorConfig
 from phyt2v_cli.errors import FilesError
+from phyt2v_cli.settings import Config, GeneratorConfig
 
 
 def test_a_disk_with_too_little_room_is_said_with_both_numbers(tmp_path: Path) -> None:
