@@ -114,3 +114,13 @@ def test_the_file_is_what_players_expect(tmp_path: Path) -> None:
         stream = container.streams.video[0]
         assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
         assert (stream.width, stream.height, stream.frames, stream.average_rate) == (64, 48, 9, 12)
+
+
+def test_equal_frames_give_equal_bytes_whatever_was_decoded_before(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).normal(128, 60, (5, 32, 32, 3))
+    frames = pixels.clip(0, 255).astype(np.uint8)
+    digests = {
+        write_video(tmp_path / "a.mp4", frames, fps=8, metadata=VideoMetadata("a", 0, 3, 1))
+        for _ in range(60)
+    }
+    assert len(digests) == 1
