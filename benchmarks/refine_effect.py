@@ -109,7 +109,7 @@ def run_trial(prompt: str, seed: int, config: Config, roles: Roles, folder: Path
 
     def single(text: str, number: int) -> Outcome:
         name = folder / f"{'original' if text == prompt else 'rewrite'}{number}.mp4"
-        return _single(generator, roles.scorer, text, prompt, seed + number, max_steps, name)
+        return _single(generator, roles.scorers[0], text, prompt, seed + number, max_steps, name)
 
     num_seeds = max(1, arms["linear"].steps // max_steps)
     singles = [single(prompt, 1000 * k) for k in range(num_seeds)]
@@ -299,7 +299,7 @@ def main() -> None:
         load_generator=lambda: generator,
         llm=backends.make_chat_model(config),
         captioner=backends.make_captioner(config),
-        scorer=backends.make_scorer(config),
+        scorers=backends.make_scorers(config),
     )
     console = Console()
     part, num_parts = options.part

@@ -167,6 +167,10 @@ def _merge(layers: Sequence[Layer]) -> dict[str, Setting]:
     steps = settings.get("schedule.steps")
     if steps and isinstance(steps.value, list | tuple) and "refinement.rounds" not in settings:
         settings["refinement.rounds"] = Setting(len(steps.value) - 1, "length of schedule.steps")
+    for role in ("llm", "captioner", "scorer"):
+        # An endpoint can only be meant for the one backend that has endpoints.
+        if f"{role}.base_url" in settings and f"{role}.backend" not in settings:
+            settings[f"{role}.backend"] = Setting("openai", f"{role}.base_url is set")
     return settings
 
 

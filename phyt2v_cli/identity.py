@@ -12,11 +12,15 @@ from pydantic import JsonValue, ValidationError
 
 from phyt2v_cli.settings import Config
 
+_NOT_IDENTITY_OF_SERVICE = {"base_url", "api_key_env", "timeout_s", "max_retries", "device"}
 _NOT_IDENTITY = {
     "generator": {"device", "offload", "compile", "allow_truncation"},
-    "llm": {"base_url", "api_key_env", "timeout_s"},
-    "captioner": {"base_url", "api_key_env", "timeout_s"},
-    "scorer": {"base_url", "api_key_env", "timeout_s"},
+    "llm": {*_NOT_IDENTITY_OF_SERVICE, "prompt_token_price", "completion_token_price"},
+    "captioner": _NOT_IDENTITY_OF_SERVICE,
+    "scorer": {
+        **dict.fromkeys(_NOT_IDENTITY_OF_SERVICE, True),
+        "others": {"__all__": _NOT_IDENTITY_OF_SERVICE},
+    },
     "refinement": {"select", "control"},
 }
 """Where and how fast a run computes, what is rendered beside it, and which video is picked at the end."""

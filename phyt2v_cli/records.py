@@ -86,6 +86,15 @@ class ScorerRecord(ScoresRecord):
 
     reasons: list[str] = Field(default_factory=list)
 
+    @classmethod
+    def of(cls, scores: Scores) -> "ScorerRecord":
+        """Return what is stored of `scores`."""
+        return cls(
+            semantic_adherence=scores.semantic_adherence,
+            physical_commonsense=scores.physical_commonsense,
+            reasons=list(scores.reasons),
+        )
+
 
 class MismatchRecord(Record):
     """Where the caption departs from the prompt or from physics."""
@@ -108,6 +117,7 @@ class RoundRecord(Record):
     """Set once the video is decoded back in full; None means that there is no video to trust."""
     caption: str | None = None
     scores: ScoresRecord | None = None
+    """The deciding scorer's."""
     scorers: dict[str, ScorerRecord] = Field(default_factory=dict)
     mismatch: MismatchRecord | None = None
     refined_prompt: str | None = None

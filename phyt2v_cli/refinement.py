@@ -7,7 +7,7 @@ complete one does nothing.
 
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, partial
@@ -62,7 +62,8 @@ class Roles:
     """Called at most once, after the physics analysis is there, and not at all where no video is missing."""
     llm: ChatModel
     captioner: VideoCaptioner
-    scorer: VideoScorer
+    scorers: Sequence[VideoScorer]
+    """The first decides; the scores of the others are kept beside its own."""
 
 
 @dataclass(frozen=True)
@@ -210,13 +211,16 @@ class _Loop:
         if record.scores is None:
             with self._stage(record, "score"):
                 # The original prompt, whatever this video was made from.
-                scores = self.roles.scorer.score(run.video_path(record), self.original_prompt)
-                own = {
-                    "semantic_adherence": scores.semantic_adherence,
-                    "physical_commonsense": scores.physical_commonsense,
-                }
-                record.scores = ScoresRecord(**own)
-                record.scorers = {self.roles.scorer.name: ScorerRecord(**own, reasons=list(scores.reasons))}
+                for scorer in self.roles.scorers:
+                    if scorer.name not in record.scorers:
+                        scores = scorer.score(run.video_path(record), self.original_prompt)
+                        record.scorers[scorer.name] = ScorerRecord.of(scores)
+                        run.save_round(record)
+                decisive = record.scorers[self.roles.scorers[0].name]
+                record.scores = ScoresRecord(
+                    semantic_adherence=decisive.semantic_adherence,
+                    physical_commonsense=decisive.physical_commonsense,
+                )
 
     def _render(self, record: RoundRecord) -> None:
         self._begin()

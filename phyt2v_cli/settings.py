@@ -46,22 +46,63 @@ class ScheduleConfig(Section):
     """An explicit list, one entry for each video; it wins over `kind`, `min_steps` and `max_steps`."""
 
 
-class LlmConfig(Section):
+class ServiceConfig(Section):
+    """What every role that may be played by a server, or by a local model of transformers, has in common."""
+
+    model: str | None = Field(default=None, min_length=1)
+    """`openai`: the name that the server knows; `transformers`: a local folder or a hub id."""
+    base_url: str | None = Field(default=None, pattern="^https?://")
+    """`openai`: any compatible endpoint; none is the vendor's own. Setting it alone chooses `openai`."""
+    api_key_env: str = Field(default="OPENAI_API_KEY", pattern="^[A-Za-z_][A-Za-z0-9_]*$")
+    """The environment variable that holds the key. Keys are only ever named."""
+    timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 300.0
+    """Total time for one answer, every retry included."""
+    max_retries: Annotated[int, Field(ge=0, le=20)] = 5
+    """`openai`: after connection errors, 408, 409, 429 and 5xx, with jitter; Retry-After is obeyed."""
+    max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
+    """Of one answer, reasoning included."""
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    """None: as the server likes; a local model then takes the likeliest token."""
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    """`transformers` only."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`transformers` only."""
+
+
+class LlmConfig(ServiceConfig):
     """Who names the physics, finds the mismatch and rewrites the prompt."""
 
-    backend: Literal["rulebook"] | None = None
+    backend: Literal["rulebook", "openai", "transformers"] | None = None
+    prompt_token_price: Annotated[float, Field(ge=0)] | None = None
+    """Currency units for a million prompt tokens; with both prices set the run's record has its cost."""
+    completion_token_price: Annotated[float, Field(ge=0)] | None = None
 
 
-class CaptionerConfig(Section):
+class VlmConfig(ServiceConfig):
+    """What captioner and scorer have in common."""
+
+    num_frames: Annotated[int, Field(ge=1, le=256)] = 16
+    """Frames that a VLM is shown, spread evenly over the video."""
+    max_frame_size: Annotated[int, Field(ge=32, le=4096)] = 512
+    """Longest side of a frame that a VLM is shown, in pixels; larger frames are scaled down."""
+
+
+class CaptionerConfig(VlmConfig):
     """Who says what is seen in a video."""
 
-    backend: Literal["tracker"] | None = None
+    backend: Literal["tracker", "openai", "transformers"] | None = None
 
 
-class ScorerConfig(Section):
+class ScorerConfig(VlmConfig):
     """Who scores a video."""
 
-    backend: Literal["tracker"] | None = None
+    backend: Literal["tracker", "openai", "transformers", "command"] | None = None
+    name: str | None = Field(default=None, pattern="^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")
+    """The key of its scores in the record; none: made from backend and model."""
+    command: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """`command`: a program and its arguments, started without a shell."""
+    others: "tuple[ScorerConfig, ...]" = ()
+    """Further scorers, whose scores are kept beside those of this one; this one decides."""
 
 
 class RefinementConfig(Section):

@@ -125,7 +125,7 @@ class Cast:
     events: list[Event] = field(default_factory=list)
 
     def roles(self) -> Roles:
-        return Roles(self.load_generator, self.llm, self.captioner, self.scorer)
+        return Roles(self.load_generator, self.llm, self.captioner, [self.scorer])
 
     def load_generator(self) -> NumpyGenerator:
         self.loads += 1

@@ -418,7 +418,7 @@ def test_a_caption_that_gives_orders_is_quoted_as_data(tmp_path: Path) -> None:
     cast = Cast()
     roles = cast.roles()
     with open_run(tmp_path / "run", make_config(rounds=1)) as run:
-        loud = type(roles)(roles.load_generator, roles.llm, Captioner(), roles.scorer)
+        loud = type(roles)(roles.load_generator, roles.llm, Captioner(), roles.scorers)
         refine(run, loud, emit=cast.events.append, cancelled=lambda: False)
 
     def holds_the_order(request: ChatRequest) -> bool:

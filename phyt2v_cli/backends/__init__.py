@@ -6,7 +6,7 @@ from phyt2v_cli.errors import ConfigError
 
 if TYPE_CHECKING:
     from phyt2v_cli.interfaces import ChatModel, VideoCaptioner, VideoGenerator, VideoScorer
-    from phyt2v_cli.settings import Config
+    from phyt2v_cli.settings import Config, ScorerConfig
 
 
 def load_generator(config: "Config") -> "VideoGenerator":
@@ -17,27 +17,73 @@ def load_generator(config: "Config") -> "VideoGenerator":
 
 
 def make_chat_model(config: "Config") -> "ChatModel":
-    """Return the LLM that `config.llm` names."""
-    if config.llm.backend == "rulebook":
-        from phyt2v_cli.backends.rulebook import Rulebook
+    """Return the LLM that `config.llm` names; nothing is loaded or asked before its first use."""
+    match config.llm.backend:
+        case "rulebook":
+            from phyt2v_cli.backends.rulebook import Rulebook
 
-        return Rulebook()
-    raise ConfigError("llm.backend: none is set; choices: rulebook")
+            return Rulebook()
+        case "openai":
+            from phyt2v_cli.backends.openai_chat import OpenAIChat
+
+            return OpenAIChat(config.llm)
+        case "transformers":
+            from phyt2v_cli.backends.transformers_chat import TransformersChat
+
+            return TransformersChat(config.llm)
+        case None:
+            raise ConfigError("llm.backend: none is set")
 
 
 def make_captioner(config: "Config") -> "VideoCaptioner":
-    """Return the captioner that `config.captioner` names."""
-    if config.captioner.backend == "tracker":
-        from phyt2v_cli.backends.tracker import TrackerCaptioner
+    """Return the captioner that `config.captioner` names; nothing is loaded before its first use."""
+    match config.captioner.backend:
+        case "tracker":
+            from phyt2v_cli.backends.tracker import TrackerCaptioner
 
-        return TrackerCaptioner()
-    raise ConfigError("captioner.backend: none is set; choices: tracker")
+            return TrackerCaptioner()
+        case "openai":
+            from phyt2v_cli.backends.openai_vision import OpenAICaptioner
+
+            return OpenAICaptioner(config.captioner)
+        case "transformers":
+            from phyt2v_cli.backends.transformers_vision import TransformersCaptioner
+
+            return TransformersCaptioner(config.captioner)
+        case None:
+            raise ConfigError("captioner.backend: none is set")
 
 
-def make_scorer(config: "Config") -> "VideoScorer":
-    """Return the scorer that `config.scorer` names."""
-    if config.scorer.backend == "tracker":
-        from phyt2v_cli.backends.tracker import TrackerScorer
+def make_scorers(config: "Config") -> "list[VideoScorer]":
+    """Return the scorers that `config.scorer` names, the deciding one first; nothing is loaded yet.
 
-        return TrackerScorer()
-    raise ConfigError("scorer.backend: none is set; choices: tracker")
+    Raises ConfigError where two of them have one name.
+    """
+    scorers = [_make_scorer(one) for one in (config.scorer, *config.scorer.others)]
+    names = [scorer.name for scorer in scorers]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"scorer.others: two scorers are called {name}; give one another `name`")
+    return scorers
+
+
+def _make_scorer(config: "ScorerConfig") -> "VideoScorer":
+    match config.backend:
+        case "tracker":
+            from phyt2v_cli.backends.tracker import TrackerScorer
+
+            return TrackerScorer()
+        case "openai":
+            from phyt2v_cli.backends.openai_vision import OpenAIScorer
+
+            return OpenAIScorer(config)
+        case "transformers":
+            from phyt2v_cli.backends.transformers_vision import TransformersScorer
+
+            return TransformersScorer(config)
+        case "command":
+            from phyt2v_cli.backends.command_scorer import CommandScorer
+
+            return CommandScorer(config)
+        case None:
+            raise ConfigError("scorer.backend: none is set")

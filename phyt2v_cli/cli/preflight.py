@@ -10,7 +10,7 @@ from typing import get_args
 
 from phyt2v_cli.atomic import describe_os_error
 from phyt2v_cli.errors import ConfigError, FilesError
-from phyt2v_cli.settings import Config, Section
+from phyt2v_cli.settings import CaptionerConfig, Config, LlmConfig, ScorerConfig, Section
 
 _BYTES_PER_PIXEL = 0.5
 """Upper bound for near-lossless H.264 of noisy frames, latents included."""
@@ -21,13 +21,21 @@ _SPARE_BYTES = 4 * 2**20
 
 
 def check_judges(config: Config) -> None:
-    """Raise ConfigError listing the choices where a role of the loop is played by nobody."""
-    roles: dict[str, Section] = {"llm": config.llm, "captioner": config.captioner, "scorer": config.scorer}
-    lines = [
-        f"{role}.backend: none is set; choices: {', '.join(_choices(section))}"
-        for role, section in roles.items()
-        if getattr(section, "backend", None) is None
+    """Raise ConfigError where a role of the loop is played by nobody, or by somebody who cannot be found."""
+    roles: list[tuple[str, LlmConfig | CaptionerConfig | ScorerConfig]] = [
+        ("llm", config.llm),
+        ("captioner", config.captioner),
+        ("scorer", config.scorer),
+        *((f"scorer.others[{n}]", other) for n, other in enumerate(config.scorer.others)),
     ]
+    lines = []
+    for role, section in roles:
+        if section.backend is None:
+            lines.append(f"{role}.backend: none is set; choices: {', '.join(_choices(section))}")
+        if section.backend in ("openai", "transformers") and section.model is None:
+            lines.append(f"{role}.model: the {section.backend} backend needs one")
+        if isinstance(section, ScorerConfig) and section.backend == "command" and section.command is None:
+            lines.append(f"{role}.command: the command backend needs a program")
     if lines:
         lines.append("Set them with --set or in a config file; `phyt2v generate` renders without judges.")
         raise ConfigError("\n".join(lines))

@@ -179,7 +179,7 @@ def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, as_json: bool) -> 
         load_generator=lambda: backends.load_generator(config),
         llm=backends.make_chat_model(config),
         captioner=backends.make_captioner(config),
-        scorer=backends.make_scorer(config),
+        scorers=backends.make_scorers(config),
     )
     try:
         with stop, RunProgress() as progress:

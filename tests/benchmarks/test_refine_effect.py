@@ -30,7 +30,7 @@ from training.scenes import sample_pool
 
 def test_all_arms_are_measured_and_a_second_start_renders_nothing(tmp_path: Path) -> None:
     generator, scorer = NumpyGenerator(), ScriptedScorer()
-    roles = Roles(lambda: generator, Rulebook(), DigestCaptioner(), scorer)
+    roles = Roles(lambda: generator, Rulebook(), DigestCaptioner(), [scorer])
     config = Config.model_validate({"schedule": {"min_steps": 2, "max_steps": 5}})
     numbered, said = [(0, "a ball drops"), (1, "two balls clash")], list[str]()
 
