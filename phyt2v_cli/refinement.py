@@ -231,6 +231,7 @@ class _Loop:
 
         def on_step(step: int, steps: int) -> None:
             self.emit(StepDone(record.round or 0, step, steps))
+            record.generator = dict(generator.settings)
             self._begin()
 
         record.sha256 = render_video(
@@ -241,10 +242,11 @@ class _Loop:
             video_path=self.run.video_path(record),
             round_number=record.round,
             latents_path=self.run.latents_path(record),
+            draft=record.purpose == "draft",
             on_step=on_step,
             stage=partial(self._stage, record),
         )
-        record.generator = dict(generator.settings)
+        record.generator |= generator.settings
 
     def _find_mismatch(self, record: RoundRecord, analysis: PhysicsAnalysis) -> None:
         if record.mismatch is not None or "mismatch_unusable" in record.flags:

@@ -19,8 +19,8 @@ CRF = 12
 """x264's quality, 0 (lossless) to 51: near-lossless, since judges look at single pixels of small videos."""
 
 _REPEATABLE = {"threads": "1", "mbtree": "0"}
-"""x264's macroblock tree reads uninitialised memory where the CPU has AVX-512: in a process that has decoded a
-video before, up to a third of equal small clips came out with other bytes (x264 core 165, av 18.1)."""
+"""x264's macroblock tree reads uninitialised memory where the CPU has AVX-512: in a process that has decoded
+a video, up to a third of equal small clips came out with other bytes (x264 core 165, av 18.1)."""
 
 
 @dataclass(frozen=True)

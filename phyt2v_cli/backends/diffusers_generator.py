@@ -5,19 +5,20 @@ or the terminal, nor any family or model by name: those differences are data in 
 """
 
 import inspect
+import math
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import diffusers
 import torch
 import transformers
 from diffusers import DiffusionPipeline
 
-from phyt2v_cli.backends import latent_decoding
+from phyt2v_cli.backends import compilation, draft_caches, latent_decoding, offloading
 from phyt2v_cli.backends.families import Family, complaints, family_of
 from phyt2v_cli.backends.model_folder import ModelFolder, find_model
 from phyt2v_cli.backends.schedulers import exact_and_deterministic
@@ -25,12 +26,18 @@ from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError
 from phyt2v_cli.interfaces import Frames, Latents, OnStep
 from phyt2v_cli.settings import GeneratorConfig
 
+_Result = TypeVar("_Result")
+
 _NUM_CACHED_PROMPTS = 16
 """Embeddings kept; 226 tokens of T5-XXL are 2 MB, so a whole run costs nothing worth counting."""
 
 
-def load(config: GeneratorConfig) -> "DiffusersGenerator":
-    """Load the pipeline that `config.model` names.
+_UNKNOWN_SIZE = (49, 480, 720)
+"""Assumed of a model whose frames and sizes the config leaves to it, to judge memory and compilation."""
+
+
+def load(config: GeneratorConfig, *, num_planned_steps: int = 0) -> "DiffusersGenerator":
+    """Load the pipeline that `config.model` names, for about `num_planned_steps` denoising steps.
 
     Raises ConfigError before anything is loaded where the family cannot make the wanted frames or sizes or
     the pipeline does not take a setting, and ModelLoadError where the model is missing, broken or unsafe.
@@ -47,7 +54,6 @@ def load(config: GeneratorConfig) -> "DiffusersGenerator":
             use_safetensors=True,
             trust_remote_code=False,
         )
-        pipeline.to(device)
     except Exception as error:  # whatever is wrong inside a folder comes as any of a dozen types
         if _is_out_of_memory(error):
             raise _out_of_memory("loading the model", error) from error
@@ -57,14 +63,36 @@ def load(config: GeneratorConfig) -> "DiffusersGenerator":
     if not hasattr(pipeline, "vae"):
         raise ModelLoadError(f"{config.model} ({folder.pipeline_class}) has no `vae` to decode latents with.")
     pipeline.scheduler = exact_and_deterministic(pipeline.scheduler)
-    return DiffusersGenerator(pipeline, config, family)
+    try:
+        return DiffusersGenerator(pipeline, config, family, torch.device(device), num_planned_steps)
+    except Exception as error:
+        if _is_out_of_memory(error):
+            raise _out_of_memory("placing the model", error) from error
+        raise
 
 
 class DiffusersGenerator:
     """Renders prompts with one resident pipeline; implements `interfaces.VideoGenerator`."""
 
-    def __init__(self, pipeline: Any, config: GeneratorConfig, family: Family) -> None:
+    def __init__(
+        self,
+        pipeline: Any,
+        config: GeneratorConfig,
+        family: Family,
+        device: torch.device,
+        num_planned_steps: int = 0,
+    ) -> None:
         self._pipeline = pipeline
+        self._config = config
+        self._device = device
+        self._used_cache: dict[str, str] = {}
+        size = (config.num_frames, config.height, config.width)
+        num_pixels = math.prod(given or assumed for given, assumed in zip(size, _UNKNOWN_SIZE, strict=True))
+        self._placement = _choose_placement(pipeline, config.offload, device, num_pixels)
+        self._compiled = self._wants_compilation(num_pixels, num_planned_steps)
+        if self._compiled:
+            compilation.compile_blocks(pipeline)
+        offloading.place(pipeline, self._placement, device)
         self._call_parameters = inspect.signature(type(pipeline).__call__).parameters
         self._max_tokens = self._find_max_tokens()
         self._fps = config.fps or family.fps
@@ -94,10 +122,12 @@ class DiffusersGenerator:
     def settings(self) -> Mapping[str, str]:
         """How the model runs."""
         return {
-            "offload": "none",
-            "compile": "none",
-            "cache": "none",
-            "device": self._pipeline.device.type,
+            "offload": self._placement.rung,
+            "offload_reason": self._placement.reason,
+            "tiled_decode": "on" if self._placement.tiled_decode else "off",
+            "compile": "on" if self._compiled else "off",
+            **self._used_cache,
+            "device": self._device.type,
             "dtype": str(_weights_dtype(self._pipeline)).removeprefix("torch."),
             "solver": type(self._pipeline.scheduler).__name__,
         }
@@ -107,7 +137,9 @@ class DiffusersGenerator:
         num_tokens = len(self._pipeline.tokenizer(prompt, truncation=False).input_ids)
         return max(0, num_tokens - self._max_tokens) if self._max_tokens else 0
 
-    def denoise(self, prompt: str, *, seed: int, num_inference_steps: int, on_step: OnStep) -> Latents:
+    def denoise(
+        self, prompt: str, *, seed: int, num_inference_steps: int, on_step: OnStep, draft: bool = False
+    ) -> Latents:
         """Return what the autoencoder will decode; the same arguments give the same latents.
 
         Raises BackendError when the model fails, and whatever `on_step` raises; the pipeline stays usable.
@@ -122,23 +154,58 @@ class DiffusersGenerator:
                 **self._arguments,
             )
 
+        def work() -> torch.Tensor:
+            with cache, torch.inference_mode():
+                try:
+                    return latent_decoding.run_until_decode(self._pipeline, call)
+                finally:
+                    # The pipeline does this at its end, which is not reached: state would leak on.
+                    self._pipeline.maybe_free_model_hooks()
+
+        name = self._config.draft_cache if draft else "off"
+        cache: AbstractContextManager[None] = nullcontext()
+        if name != "off":
+            cache = draft_caches.Cached(self._pipeline, name, self._config.draft_cache_strength)
+        self._used_cache = {"cache": name}
         self._pipeline.progress_bar = reporter
-        with _failures_translated("denoising", reporter), torch.inference_mode():
-            try:
-                latents = latent_decoding.run_until_decode(self._pipeline, call)
-            finally:
-                # The pipeline does this at its end, which is not reached: state would leak to the next video.
-                self._pipeline.maybe_free_model_hooks()
-        return latents.float().cpu().numpy()
+        with _failures_translated("denoising", reporter):
+            return self._with_room(work).float().cpu().numpy()
 
     def decode(self, latents: Latents) -> Frames:
         """Return the frames of latents; raise BackendError when the model fails."""
-        with _failures_translated("decoding"), torch.inference_mode():
+
+        def work() -> Frames:
+            with torch.inference_mode():
+                try:
+                    on_device = torch.from_numpy(latents).to(self._pipeline._execution_device)
+                    return latent_decoding.decode(self._pipeline, on_device).cpu().numpy()
+                finally:
+                    self._pipeline.maybe_free_model_hooks()
+
+        with _failures_translated("decoding"):
+            return self._with_room(work, decoding=True)
+
+    def _with_room(self, work: Callable[[], _Result], *, decoding: bool = False) -> _Result:
+        """Return what `work` returns; each time memory runs out, offload more and do it again."""
+        while True:
             try:
-                on_device = torch.from_numpy(latents).to(self._pipeline._execution_device)
-                return latent_decoding.decode(self._pipeline, on_device).cpu().numpy()
-            finally:
-                self._pipeline.maybe_free_model_hooks()
+                return work()
+            except Exception as error:
+                lower = offloading.lower(self._placement, decoding=decoding)
+                if not isinstance(error, torch.OutOfMemoryError) or lower is None:
+                    raise
+            # The error is gone by now, and with it the frames that held on to what was on the device.
+            offloading.release()
+            self._placement = lower
+            offloading.place(self._pipeline, lower, self._device)
+
+    def _wants_compilation(self, num_pixels: int, num_planned_steps: int) -> bool:
+        if self._config.compile != "auto":
+            return self._config.compile == "on"
+        if self._device.type != "cuda" or self._placement.rung == "sequential":
+            return False
+        # 4x8x8 pixels make a latent one, 2x2 of these a token; twice for guidance
+        return compilation.pays(self._pipeline, num_tokens=num_pixels // 512, num_steps=num_planned_steps)
 
     def _find_max_tokens(self) -> int | None:
         """Return how many tokens the model reads: what the transformer was made for, else the call's default.
@@ -232,6 +299,16 @@ def _check(config: GeneratorConfig, folder: ModelFolder, family: Family) -> None
             lines.append(f"generator.{field}: {folder.pipeline_class} does not take it; leave it out")
     if lines:
         raise ConfigError("\n".join(lines))
+
+
+def _choose_placement(
+    pipeline: Any, wanted: offloading.Offload, device: torch.device, num_pixels: int
+) -> offloading.Placement:
+    if device.type != "cuda":
+        return offloading.Placement("none", "no GPU to offload from")
+    need = offloading.need_of(pipeline, num_pixels=num_pixels)
+    free = offloading.free_bytes(device)
+    return offloading.choose(need, free=free, host_free=offloading.host_free_bytes(), wanted=wanted)
 
 
 def _choose_device(config: GeneratorConfig) -> str:

@@ -136,7 +136,7 @@ def _render(prompt: str, config: "Config", num_steps: int, out: Path) -> tuple[d
     console.say(f"{num_steps} denoising steps of {config.generator.model}")
     try:
         with stop, RunProgress() as progress:
-            generator = backends.load_generator(config)
+            generator = backends.load_generator(config, num_planned_steps=num_steps)
             if excess := generator.count_excess_tokens(prompt):
                 if not config.generator.allow_truncation:
                     raise PromptError(

@@ -176,7 +176,9 @@ def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, as_json: bool) -> 
         on_second=console.show_cursor,
     )
     roles = refinement.Roles(
-        load_generator=lambda: backends.load_generator(config),
+        load_generator=lambda: backends.load_generator(
+            config, num_planned_steps=sum(planned_round.steps for planned_round in planned)
+        ),
         llm=backends.make_chat_model(config),
         captioner=backends.make_captioner(config),
         scorers=backends.make_scorers(config),
