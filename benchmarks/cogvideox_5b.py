@@ -1,4 +1,4 @@
-"""The CogVideoX-5B architecture with random weights, built in memory: time and memory do not depend on values.
+"""The CogVideoX-5B architecture with random weights, built in memory: time does not depend on the values.
 
 What the GPU benchmarks share. Nothing is downloaded; the videos are noise.
 """

@@ -155,7 +155,7 @@ class DiffusersGenerator:
             )
 
         def work() -> torch.Tensor:
-            with cache, torch.inference_mode():
+            with cache, self._without_gradients():
                 try:
                     return latent_decoding.run_until_decode(self._pipeline, call)
                 finally:
@@ -175,7 +175,7 @@ class DiffusersGenerator:
         """Return the frames of latents; raise BackendError when the model fails."""
 
         def work() -> Frames:
-            with torch.inference_mode():
+            with self._without_gradients():
                 try:
                     on_device = torch.from_numpy(latents).to(self._pipeline._execution_device)
                     return latent_decoding.decode(self._pipeline, on_device).cpu().numpy()
@@ -198,6 +198,10 @@ class DiffusersGenerator:
             offloading.release()
             self._placement = lower
             offloading.place(self._pipeline, lower, self._device)
+
+    def _without_gradients(self) -> AbstractContextManager[None]:
+        # Offloading makes parameters anew, and what is made in inference mode can be none.
+        return torch.inference_mode() if self._placement.rung == "none" else torch.no_grad()
 
     def _wants_compilation(self, num_pixels: int, num_planned_steps: int) -> bool:
         if self._config.compile != "auto":
