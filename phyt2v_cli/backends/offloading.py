@@ -24,9 +24,9 @@ _FASTEST_FIRST: tuple[Rung, ...] = ("none", "group", "model", "sequential")
 # Bytes beside the weights, for each pixel of the video and each byte of a number: measured with CogVideoX-5B,
 # 49 frames of 480x720 in bfloat16, on one H200 (benchmarks/gpu_memory.py), and rounded up. Another
 # architecture may need more; then the first out-of-memory error moves it down a rung.
-_DENOISE_BYTES = 130
-_DECODE_BYTES = 420
-_TILED_DECODE_BYTES = 110
+_DENOISE_BYTES = 100
+_DECODE_BYTES = 560
+_TILED_DECODE_BYTES = 125
 
 _CONTEXT_BYTES = 2**29
 """What CUDA's libraries take for themselves as they are first used."""
@@ -146,7 +146,8 @@ def free_bytes(device: torch.device) -> int:
     free, total = torch.cuda.mem_get_info(device)
     allocated = torch.cuda.memory_allocated(device)
     unused = torch.cuda.memory_reserved(device) - allocated
-    fraction = torch.cuda.get_per_process_memory_fraction(device)
+    index = torch.cuda.current_device() if device.index is None else device.index
+    fraction = torch.cuda.get_per_process_memory_fraction(index)
     return min(free + unused, int(fraction * total) - allocated)
 
 
