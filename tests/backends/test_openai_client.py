@@ -120,6 +120,21 @@ def test_fault_44_a_key_that_is_none_is_not_shown(key: str, monkeypatch: pytest.
     assert not server.requests
 
 
+def test_fault_44_a_key_that_a_server_repeats_is_kept_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ask(answer(f"your key is {KEY}"))[0].text == "your key is [key]"
+    monkeypatch.setenv("CANARY_KEY", "none")  # a placeholder, which is also a word
+    assert ask(answer("there is none"))[0].text == "there is none"
+
+
+def test_fault_44_secrets_in_a_url_are_not_shown() -> None:
+    with ScriptedServer(answer("hi")) as server:
+        url = server.url
+    with pytest.raises(BackendError) as caught:
+        client_of(url.replace("//", "//user:hush@") + "?token=hush", max_retries=0).complete(MESSAGES)
+    assert url in str(caught.value)
+    assert "hush" not in str(caught.value)
+
+
 @pytest.mark.parametrize("url", ["http://", "http://[::1", "http://host:99999999", "https:///v1"])
 def test_what_is_no_url_is_a_config_error(url: str) -> None:
     with pytest.raises(ConfigError, match=r"llm\.base_url"):

@@ -83,6 +83,14 @@ def test_a_model_without_eyes_is_one_clear_line(code: int, message: str, video_p
         assert len(server.requests) == 1
 
 
+def test_a_model_that_is_called_vision_may_still_be_missing(video_path: Path) -> None:
+    config = CaptionerConfig(model="x/vision-1", max_retries=0)
+    with ScriptedServer(status(404, "no model x/vision-1")) as server:
+        captioner = OpenAICaptioner(config.model_copy(update={"base_url": server.url}))
+        with pytest.raises(BackendError, match=r"is not there .*captioner\.model"):
+            captioner.caption(video_path, "Say what you see.")
+
+
 def test_scores_from_logprobs(video_path: Path) -> None:
     with ScriptedServer(
         answer("Yes", logprobs=SURE, finish_reason="length"), answer("No", logprobs={"No": 0.0})
