@@ -152,7 +152,7 @@ class _Attempts:
         while True:
             outcome = await self._send(sdk, _body(self._config, question, self.traits))
             if isinstance(outcome, Answer):
-                if question.wants_logprobs and not outcome.logprobs:
+                if question.wants_logprobs and outcome.text and not outcome.logprobs:
                     self.traits = replace(self.traits, gives_logprobs=False)
                 return outcome
             self._last = outcome

@@ -490,6 +490,14 @@ def test_endpoints_without_logprobs_are_remembered(rejects: bool) -> None:
         assert "logprobs" not in server.bodies[-1]
 
 
+def test_a_refusal_says_nothing_about_logprobs() -> None:
+    with ScriptedServer(answer(None, refusal="no")) as server:
+        client = client_of(server.url)
+        with pytest.raises(ReplyError):
+            client.complete(MESSAGES, wants_logprobs=True)
+        assert client.gives_logprobs
+
+
 def test_logprobs_of_the_first_word() -> None:
     tokens = [
         {"token": "\n", "logprob": -0.1, "top_logprobs": []},
