@@ -74,6 +74,10 @@ def _tokenizer(template: str | None, **named_tokens: str) -> PreTrainedTokenizer
 
 
 def _save(network: Any, path: Path, tokenizer: PreTrainedTokenizerFast, *parts: dict[str, Any]) -> Path:
+    with torch.no_grad():
+        for weights in network.parameters():
+            if weights.dim() > 1:
+                weights.mul_(3)  # as initialised a network hardly reacts to what it reads
     network.eval().save_pretrained(path)
     tokenizer.save_pretrained(path)
     for part in parts:
@@ -211,6 +215,7 @@ def save_internvl(path: Path) -> Path:
         image_token_id=tokenizer.context_image_token_id,
         image_seq_length=1,
         downsample_ratio=0.5,
+        tie_word_embeddings=False,  # tied, it says the last token that it read for ever
     )
     pictures = {
         "file": "preprocessor_config.json",

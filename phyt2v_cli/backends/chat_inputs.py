@@ -4,7 +4,7 @@ This file knows transformers' processors. It must not know weights, devices, rol
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from jinja2 import TemplateError
@@ -120,7 +120,7 @@ def _load_processor(source: str, config: Any, tokenizer: Any, options: dict[str,
         processor_class = processor_class_from_name(processor_config["processor_class"]) or processor_class
     if processor_class is None:
         raise ModelLoadError(f"{source} has no processor that transformers knows. Name another model.")
-    parts = {
+    parts: dict[str, Callable[[], Any]] = {
         "tokenizer": lambda: tokenizer,
         "image_processor": lambda: AutoImageProcessor.from_pretrained(source, backend="pil", **options),
         "video_processor": _NoVideoProcessor,

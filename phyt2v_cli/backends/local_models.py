@@ -216,11 +216,11 @@ def _load(folder: LanguageFolder, role: Role, dtype: str, device: torch.device) 
             output_loading_info=True,
             **options,
         )
-    if lacking := sorted((*report["missing_keys"], *(entry[0] for entry in report["mismatched_keys"]))):
+    if lacking := sorted(report["missing_keys"]):
         # transformers fills them with noise and goes on.
         raise ModelLoadError(
-            f"{folder.source} lacks {len(lacking)} of its weights, {lacking[0]} for one, or has them in "
-            "another shape. Fetch the model again."
+            f"{folder.source} lacks {len(lacking)} of its weights, {lacking[0]} for one. "
+            "Fetch the model again, or name another."
         )
     return LocalModel(network.eval().requires_grad_(False), inputs, folder.source, device)
 
