@@ -8,8 +8,13 @@ import torch
 from phyt2v_cli.backends import local_models
 from phyt2v_cli.backends.transformers_chat import without_reasoning
 from phyt2v_cli.backends.vlm_frames import sampled_images
-from phyt2v_cli.backends.vlm_questions import PHYSICAL_QUESTION, semantic_question, yes_or_no
-from phyt2v_cli.errors import BackendError
+from phyt2v_cli.backends.vlm_questions import (
+    PHYSICAL_QUESTION,
+    caption_question,
+    semantic_question,
+    yes_or_no,
+)
+from phyt2v_cli.errors import BackendError, ReplyError
 from phyt2v_cli.interfaces import Message, Scores
 from phyt2v_cli.settings import CaptionerConfig, ScorerConfig
 
@@ -27,14 +32,14 @@ class TransformersCaptioner:
     def caption(self, video_path: Path, instruction: str) -> str:
         """Return what the model says, one answer for the same frames.
 
-        Raises ModelLoadError where the model cannot be had or cannot see, BackendError where it fails or says
-        nothing, VideoError where the video is broken.
+        Raises ModelLoadError where the model cannot be had or cannot see, BackendError where it fails,
+        ReplyError where it says nothing, VideoError where the video is broken.
         """
         config = self._config
         images = sampled_images(video_path, config)
         model = local_models.load(config, role="captioner")
         inputs, max_new_tokens = model.inputs.encode(
-            [Message("user", instruction)],
+            [Message("user", caption_question(instruction))],
             images,
             max_new_tokens=min(config.max_tokens, _MAX_CAPTION_TOKENS),
         )
@@ -43,7 +48,7 @@ class TransformersCaptioner:
         )
         caption = without_reasoning(answer.text).strip()
         if not caption:
-            raise BackendError(
+            raise ReplyError(
                 f"{config.model} says nothing about {video_path.name} ({answer.completion_tokens} tokens). "
                 "Raise captioner.max_tokens or captioner.timeout_s, or name another model."
             )

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from phyt2v_cli.backends import local_models
+from phyt2v_cli.backends import local_models, residency
 from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError
 from phyt2v_cli.interfaces import Message
 from phyt2v_cli.settings import CaptionerConfig, LlmConfig, ScorerConfig
@@ -196,3 +196,28 @@ def test_a_hub_id_is_loaded_from_the_cache_and_quietly(tiny_llama_dir: Path, tmp
     )
     assert done.stderr == ""
     assert int(done.stdout) > 100_000
+
+
+@pytest.mark.gpu
+def test_on_a_gpu_a_model_makes_way_and_a_wrong_estimate_is_mended(folder: Path, tiny_vlm_dir: Path) -> None:
+    model = local_models.load(LlmConfig(model=str(folder), device="cuda"), role="llm")
+    other = local_models.load(LlmConfig(model=str(tiny_vlm_dir), device="cuda"), role="llm")
+    inputs, _ = model.inputs.encode([Message("user", "a ball")])
+    other_inputs, _ = other.inputs.encode([Message("user", "a ball")])
+    on_cpu = local_models.load(LlmConfig(model=str(folder), device="cpu"), role="llm")
+    expected = on_cpu.write(inputs, role="llm", max_new_tokens=8, max_time=60)
+    other.write(other_inputs, role="llm", max_new_tokens=2, max_time=60)
+    failures = [torch.OutOfMemoryError("CUDA out of memory")]
+
+    def fail_once(*_: Any) -> None:
+        if failures:
+            raise failures.pop()
+
+    hook = model._network.register_forward_pre_hook(fail_once)
+    answer = model.write(inputs, role="llm", max_new_tokens=8, max_time=60)
+    hook.remove()
+    assert answer == expected
+    assert model._network.device.type == "cuda"
+    assert other._network.device.type == "cpu"
+    residency.forget(model)
+    assert model._network.device.type == "cpu"
