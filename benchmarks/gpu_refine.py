@@ -31,7 +31,7 @@ from diffusers import DiffusionPipeline
 from rich.console import Console
 from rich.table import Table
 
-from phyt2v_cli.backends import offloading
+from phyt2v_cli.backends import device_memory, offloading
 from phyt2v_cli.backends.diffusers_generator import DiffusersGenerator, load
 from phyt2v_cli.interfaces import VideoGenerator
 from phyt2v_cli.render import render_video
@@ -237,7 +237,7 @@ def main() -> None:
         pipeline = build()
         pipeline.save_pretrained(options.model)
         del pipeline
-        offloading.release()
+        device_memory.release()
     report: dict[str, Any] = {"schema": "phyt2v.benchmark/1", "gpu": torch.cuda.get_device_name()}
     for part in options.parts:
         torch.cuda.reset_peak_memory_stats()
@@ -252,7 +252,7 @@ def main() -> None:
                 report[part] = warm(options.model)
             case "attention":
                 report[part] = attention_kernels()
-        offloading.release()
+        device_memory.release()
         if options.json:
             options.json.write_text(json.dumps(report, indent=2) + "\n")
         console.print(_table(part, report[part]))

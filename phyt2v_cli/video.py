@@ -19,8 +19,8 @@ CRF = 12
 """x264's quality, 0 (lossless) to 51: near-lossless, since judges look at single pixels of small videos."""
 
 _ENCODER = {"crf": str(CRF), "preset": "veryfast", "threads": "4", "mbtree": "0", "flags": "+bitexact"}
-"""A third of the default preset's time for about the same size at this CRF. Equal bytes need a fixed number of
-threads; x264's macroblock tree reads uninitialised memory where the CPU has AVX-512: in a process that had
+"""A third of the default preset's time for about the same size at this CRF. Equal bytes need a fixed number
+of threads; x264's macroblock tree reads uninitialised memory where the CPU has AVX-512: in a process that had
 decoded a video, up to a third of equal small clips came out with other bytes (x264 core 165, av 18.1)."""
 
 

@@ -6,27 +6,29 @@ or the terminal, nor any family or model by name: those differences are data in 
 
 import inspect
 import math
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 import diffusers
 import torch
-import transformers
 from diffusers import DiffusionPipeline
 
-from phyt2v_cli.backends import compilation, draft_caches, latent_decoding, offloading
+from phyt2v_cli.backends import (
+    compilation,
+    draft_caches,
+    latent_decoding,
+    libraries,
+)
 from phyt2v_cli.backends.families import Family, complaints, family_of
 from phyt2v_cli.backends.model_folder import ModelFolder, find_model
+from phyt2v_cli.backends.placed_pipeline import PlacedPipeline
 from phyt2v_cli.backends.schedulers import exact_and_deterministic
 from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError
 from phyt2v_cli.interfaces import Frames, Latents, OnStep
 from phyt2v_cli.settings import GeneratorConfig
-
-_Result = TypeVar("_Result")
 
 _NUM_CACHED_PROMPTS = 16
 """Embeddings kept; 226 tokens of T5-XXL are 2 MB, so a whole run costs nothing worth counting."""
@@ -46,7 +48,7 @@ def load(config: GeneratorConfig, *, num_planned_steps: int = 0) -> "DiffusersGe
     family = family_of(folder.pipeline_class, folder.component_configs)
     _check(config, folder, family)
     device = _choose_device(config)
-    _silence_libraries()
+    libraries.silence_libraries()
     try:
         pipeline = DiffusionPipeline.from_pretrained(
             folder.source,
@@ -55,10 +57,11 @@ def load(config: GeneratorConfig, *, num_planned_steps: int = 0) -> "DiffusersGe
             trust_remote_code=False,
         )
     except Exception as error:  # whatever is wrong inside a folder comes as any of a dozen types
-        if _is_out_of_memory(error):
+        if libraries.is_out_of_memory(error):
             raise _out_of_memory("loading the model", error) from error
         raise ModelLoadError(
-            f"{config.model} cannot be loaded: {_first_line(error)}. Fetch the model again, or name another."
+            f"{config.model} cannot be loaded: {libraries.first_line(error)}. "
+            "Fetch the model again, or name another."
         ) from error
     if not hasattr(pipeline, "vae"):
         raise ModelLoadError(f"{config.model} ({folder.pipeline_class}) has no `vae` to decode latents with.")
@@ -66,7 +69,7 @@ def load(config: GeneratorConfig, *, num_planned_steps: int = 0) -> "DiffusersGe
     try:
         return DiffusersGenerator(pipeline, config, family, torch.device(device), num_planned_steps)
     except Exception as error:
-        if _is_out_of_memory(error):
+        if libraries.is_out_of_memory(error):
             raise _out_of_memory("placing the model", error) from error
         raise
 
@@ -84,15 +87,14 @@ class DiffusersGenerator:
     ) -> None:
         self._pipeline = pipeline
         self._config = config
-        self._device = device
         self._used_cache: dict[str, str] = {}
         size = (config.num_frames, config.height, config.width)
         num_pixels = math.prod(given or assumed for given, assumed in zip(size, _UNKNOWN_SIZE, strict=True))
-        self._placement = _choose_placement(pipeline, config.offload, device, num_pixels)
-        self._compiled = self._wants_compilation(num_pixels, num_planned_steps)
+        # before the weights move: what is hooked then stays outside of the compiled blocks
+        self._compiled = _wants_compilation(pipeline, config, device, num_pixels, num_planned_steps)
         if self._compiled:
             compilation.compile_blocks(pipeline)
-        offloading.place(pipeline, self._placement, device)
+        self._placed = PlacedPipeline(pipeline, device=device, wanted=config.offload, num_pixels=num_pixels)
         self._call_parameters = inspect.signature(type(pipeline).__call__).parameters
         self._max_tokens = self._find_max_tokens()
         self._fps = config.fps or family.fps
@@ -121,13 +123,14 @@ class DiffusersGenerator:
     @property
     def settings(self) -> Mapping[str, str]:
         """How the model runs."""
+        placement = self._placed.placement
         return {
-            "offload": self._placement.rung,
-            "offload_reason": self._placement.reason,
-            "tiled_decode": "on" if self._placement.tiled_decode else "off",
+            "offload": placement.rung,
+            "offload_reason": placement.reason,
+            "tiled_decode": "on" if placement.tiled_decode else "off",
             "compile": "on" if self._compiled else "off",
             **self._used_cache,
-            "device": self._device.type,
+            "device": self._placed.device.type,
             "dtype": str(_weights_dtype(self._pipeline)).removeprefix("torch."),
             "solver": type(self._pipeline.scheduler).__name__,
         }
@@ -155,7 +158,7 @@ class DiffusersGenerator:
             )
 
         def work() -> torch.Tensor:
-            with cache, self._without_gradients():
+            with cache:
                 try:
                     return latent_decoding.run_until_decode(self._pipeline, call)
                 finally:
@@ -169,47 +172,20 @@ class DiffusersGenerator:
         self._used_cache = {"cache": name}
         self._pipeline.progress_bar = reporter
         with _failures_translated("denoising", reporter):
-            return self._with_room(work).float().cpu().numpy()
+            return self._placed.run(work).float().cpu().numpy()
 
     def decode(self, latents: Latents) -> Frames:
         """Return the frames of latents; raise BackendError when the model fails."""
 
         def work() -> Frames:
-            with self._without_gradients():
-                try:
-                    on_device = torch.from_numpy(latents).to(self._pipeline._execution_device)
-                    return latent_decoding.decode(self._pipeline, on_device).cpu().numpy()
-                finally:
-                    self._pipeline.maybe_free_model_hooks()
+            try:
+                on_device = torch.from_numpy(latents).to(self._pipeline._execution_device)
+                return latent_decoding.decode(self._pipeline, on_device).cpu().numpy()
+            finally:
+                self._pipeline.maybe_free_model_hooks()
 
         with _failures_translated("decoding"):
-            return self._with_room(work, decoding=True)
-
-    def _with_room(self, work: Callable[[], _Result], *, decoding: bool = False) -> _Result:
-        """Return what `work` returns; each time memory runs out, offload more and do it again."""
-        while True:
-            try:
-                return work()
-            except Exception as error:
-                lower = offloading.lower(self._placement, decoding=decoding)
-                if not isinstance(error, torch.OutOfMemoryError) or lower is None:
-                    raise
-            # The error is gone by now, and with it the frames that held on to what was on the device.
-            offloading.release()
-            self._placement = lower
-            offloading.place(self._pipeline, lower, self._device)
-
-    def _without_gradients(self) -> AbstractContextManager[None]:
-        # Offloading makes parameters anew, and what is made in inference mode can be none.
-        return torch.inference_mode() if self._placement.rung == "none" else torch.no_grad()
-
-    def _wants_compilation(self, num_pixels: int, num_planned_steps: int) -> bool:
-        if self._config.compile != "auto":
-            return self._config.compile == "on"
-        if self._device.type != "cuda" or self._placement.rung == "sequential":
-            return False
-        # 4x8x8 pixels make a latent one, 2x2 of these a token; twice for guidance
-        return compilation.pays(self._pipeline, num_tokens=num_pixels // 512, num_steps=num_planned_steps)
+            return self._placed.run(work, decoding=True)
 
     def _find_max_tokens(self) -> int | None:
         """Return how many tokens the model reads: what the transformer was made for, else the call's default.
@@ -305,14 +281,15 @@ def _check(config: GeneratorConfig, folder: ModelFolder, family: Family) -> None
         raise ConfigError("\n".join(lines))
 
 
-def _choose_placement(
-    pipeline: Any, wanted: offloading.Offload, device: torch.device, num_pixels: int
-) -> offloading.Placement:
-    if device.type != "cuda":
-        return offloading.Placement("none", "no GPU to offload from")
-    need = offloading.need_of(pipeline, num_pixels=num_pixels)
-    free = offloading.free_bytes(device)
-    return offloading.choose(need, free=free, host_free=offloading.host_free_bytes(), wanted=wanted)
+def _wants_compilation(
+    pipeline: Any, config: GeneratorConfig, device: torch.device, num_pixels: int, num_planned_steps: int
+) -> bool:
+    if config.compile != "auto":
+        return config.compile == "on"
+    if device.type != "cuda" or config.offload == "sequential":
+        return False
+    # 4x8x8 pixels make a latent one, 2x2 of these a token; twice for guidance
+    return compilation.pays(pipeline, num_tokens=num_pixels // 512, num_steps=num_planned_steps)
 
 
 def _choose_device(config: GeneratorConfig) -> str:
@@ -340,14 +317,6 @@ def _weights_dtype(pipeline: Any) -> torch.dtype:
     return dtype
 
 
-def _silence_libraries() -> None:
-    """Keep stderr ours: errors come as exceptions, progress through `on_step`."""
-    for library in (diffusers, transformers):
-        library.utils.logging.set_verbosity_error()
-        library.utils.logging.disable_progress_bar()
-    warnings.filterwarnings("ignore", module=r"(diffusers|transformers|accelerate|torch)\b.*")
-
-
 @contextmanager
 def _failures_translated(doing: str, reporter: _StepReporter | None = None) -> Iterator[None]:
     try:
@@ -355,23 +324,13 @@ def _failures_translated(doing: str, reporter: _StepReporter | None = None) -> I
     except Exception as error:
         if reporter is not None and error is reporter.stopped_by:
             raise
-        if _is_out_of_memory(error):
+        if libraries.is_out_of_memory(error):
             raise _out_of_memory(doing, error) from error
-        raise BackendError(f"The model failed while {doing}: {_first_line(error)}.") from error
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # On a CPU torch raises a bare RuntimeError: "DefaultCPUAllocator: can't allocate memory".
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+        raise BackendError(f"The model failed while {doing}: {libraries.first_line(error)}.") from error
 
 
 def _out_of_memory(doing: str, error: Exception) -> BackendError:
     return BackendError(
         f"Out of memory while {doing}. Use fewer frames, a smaller size, or a smaller model: "
-        f"{_first_line(error)}."
+        f"{libraries.first_line(error)}."
     )
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -84,9 +84,12 @@ def _keep_hooks_out_of_graphs(denoiser: torch.nn.Module) -> None:
 
 
 def _forget_overrides(denoiser: torch.nn.Module) -> None:
-    """Take back the `forward` that a removed hook leaves on its module: a compiled graph was made without
-    it, and would be made once more."""
+    """Take back what a removed hook leaves on its module: a compiled graph was made without it, and would be
+    made once more."""
     for module in denoiser.modules():
+        registry = module.__dict__.get("_diffusers_hook")
+        if module is not denoiser and registry is not None and not registry.hooks:
+            del module.__dict__["_diffusers_hook"]
         override = module.__dict__.get("forward")
         if getattr(override, "__func__", None) is type(module).forward:
             del module.__dict__["forward"]

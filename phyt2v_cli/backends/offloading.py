@@ -6,7 +6,6 @@ In speed `group` comes before `model`. This file knows memory and components; it
 or families.
 """
 
-import gc
 import os
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -130,25 +129,11 @@ def place(pipeline: Any, placement: Placement, device: torch.device) -> None:
 def lift(pipeline: Any) -> None:
     """Undo every offloading, and leave the weights wherever they are."""
     pipeline.remove_all_hooks()
-    for module in _modules(pipeline).values():
-        registry = getattr(module, "_diffusers_hook", None)
-        if registry is not None:
-            for name in _HOOKS:
-                registry.remove_hook(name, recurse=True)
-
-
-def free_bytes(device: torch.device) -> int:
-    """Return the memory that this process can still take on a CUDA device.
-
-    `mem_get_info` knows nothing of `set_per_process_memory_fraction`, nor that what torch has reserved and
-    does not use is free to us.
-    """
-    free, total = torch.cuda.mem_get_info(device)
-    allocated = torch.cuda.memory_allocated(device)
-    unused = torch.cuda.memory_reserved(device) - allocated
-    index = torch.cuda.current_device() if device.index is None else device.index
-    fraction = torch.cuda.get_per_process_memory_fraction(index)
-    return min(free + unused, int(fraction * total) - allocated)
+    for component in _modules(pipeline).values():
+        for module in component.modules():
+            registry = getattr(module, "_diffusers_hook", None)
+            for name in _HOOKS if registry is not None else ():
+                registry.remove_hook(name, recurse=False)
 
 
 def host_free_bytes() -> int:
@@ -157,13 +142,6 @@ def host_free_bytes() -> int:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") + _page_cache_bytes()
     except (ValueError, OSError, AttributeError):
         return 2**62
-
-
-def release() -> None:
-    """Give back what an abandoned call has left on the device."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def _page_cache_bytes() -> int:

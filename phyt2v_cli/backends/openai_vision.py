@@ -19,6 +19,7 @@ from phyt2v_cli.backends.vlm_questions import (
     PHYSICAL_QUESTION,
     PHYSICAL_RATING_QUESTION,
     Rating,
+    caption_question,
     parse_rating,
     probability_of_yes,
     semantic_question,
@@ -40,7 +41,7 @@ class OpenAICaptioner:
 
     def caption(self, video_path: Path, instruction: str) -> str:
         """Return what the VLM says to `instruction`; raise ReplyError for a refusal, or half or no answer."""
-        question = f"You see frames of one video, in the order in which they are shown. {instruction}"
+        question = caption_question(instruction)
         pictures = _pictures(video_path, self._config)
         return self._client.complete([_message(pictures, question)]).text.strip()
 

@@ -39,6 +39,11 @@ PHYSICAL_QUESTION = f"{_PHYSICAL} {_YES_OR_NO}"
 """The question whether a video obeys physics; yes or no."""
 
 
+def caption_question(instruction: str) -> str:
+    """Return what a captioner is asked: `instruction`, after saying what the pictures are."""
+    return f"{_FRAMES} {instruction}"
+
+
 def semantic_rating_question(prompt: str) -> str:
     """Return the same question as `semantic_question`, to be answered with a `Rating`."""
     return f"{_semantic(prompt)} {_RATE}"

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from phyt2v_cli.backends.vlm_questions import (
     PHYSICAL_QUESTION,
     PHYSICAL_RATING_QUESTION,
+    caption_question,
     parse_rating,
     probability_of_yes,
     semantic_question,
@@ -31,6 +32,12 @@ def test_each_question_says_how_to_answer() -> None:
         assert question.endswith("one word, yes or no.")
     for question in (semantic_rating_question("a {ball}"), PHYSICAL_RATING_QUESTION):
         assert '{"score": S}' in question
+
+
+def test_a_captioner_is_told_that_the_pictures_are_one_video() -> None:
+    assert caption_question("Say what moves.").endswith(
+        "frames of one video, in the order in which they are shown. Say what moves."
+    )
 
 
 @pytest.mark.parametrize(
