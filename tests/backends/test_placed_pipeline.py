@@ -1,6 +1,7 @@
-"""The rungs on a real pipeline, and what happens when memory runs out; on a CPU, where diffusers offloads too.
+"""The rungs on a real pipeline, and what happens when memory runs out.
 
-How they do on a GPU is measured by benchmarks/gpu_memory.py.
+On a CPU, to which diffusers offloads too; but accelerate cannot offload to it layer by layer, so `sequential`
+is shown on a GPU, by benchmarks/gpu_memory.py.
 """
 
 from collections.abc import Callable
@@ -21,9 +22,6 @@ from phyt2v_cli.settings import GeneratorConfig
 
 def make_generator(folder: Path) -> DiffusersGenerator:
     generator = load(GeneratorConfig(model=str(folder), num_frames=9, height=16, width=16, device="cpu"))
-    # accelerate loses the type of tied weights where the device that it offloads from is the CPU itself
-    embedding = generator._pipeline.text_encoder.encoder.embed_tokens
-    embedding.weight = torch.nn.Parameter(embedding.weight.clone())
     return generator
 
 
@@ -57,7 +55,7 @@ def raise_out_of_memory(owner: Any, name: str, times: int) -> None:
     setattr(owner, name, call)
 
 
-@pytest.mark.parametrize("rung", RUNGS)
+@pytest.mark.parametrize("rung", RUNGS[:-1])
 def test_every_rung_makes_the_same_video(
     rung: offloading.Rung, generator: DiffusersGenerator, reference: tuple[Latents, Any]
 ) -> None:
@@ -73,7 +71,7 @@ def test_every_rung_makes_the_same_video(
     np.testing.assert_array_equal(denoise(generator), reference[0])
 
 
-@pytest.mark.parametrize("num_falls", [1, 2, 3])
+@pytest.mark.parametrize("num_falls", [1, 2])
 def test_fault_23_out_of_memory_while_denoising_falls_rung_by_rung(
     num_falls: int, generator: DiffusersGenerator, reference: tuple[Latents, Any]
 ) -> None:
@@ -86,8 +84,9 @@ def test_fault_23_out_of_memory_while_denoising_falls_rung_by_rung(
 def test_fault_23_the_last_rung_ends_in_a_clear_error_and_the_run_can_go_on(
     generator: DiffusersGenerator, reference: tuple[Latents, Any]
 ) -> None:
-    raise_out_of_memory(generator._pipeline.scheduler, "step", 4)
-    with pytest.raises(BackendError, match="Out of memory while denoising[.] Use fewer frames") as caught:
+    generator._placed._chosen = Placement("sequential", "a test", tiled_decode=True)
+    raise_out_of_memory(generator._pipeline.scheduler, "step", 1)
+    with pytest.raises(BackendError, match=r"^Out of memory while denoising\. Use fewer frames") as caught:
         denoise(generator)
     assert caught.value.exit_code == 4
     np.testing.assert_array_equal(denoise(generator), reference[0])
