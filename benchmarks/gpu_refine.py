@@ -109,9 +109,11 @@ def _family() -> Any:
     return family_of("CogVideoXPipeline", {})
 
 
-def ours(folder: Path, draft_cache: str, strength: float | None) -> dict[str, Any]:
+def ours(folder: Path, draft_cache: str, strength: float | None, steps: list[int] | None) -> dict[str, Any]:
     """Time the product's own path, whole."""
-    planned = plan(ScheduleConfig(), NUM_ROUNDS)
+    planned = plan(
+        ScheduleConfig(steps=tuple(steps) if steps else None), len(steps) - 1 if steps else NUM_ROUNDS
+    )
     config = CONFIG.model_copy(
         update={"model": str(folder), "draft_cache": draft_cache, "draft_cache_strength": strength}
     )
@@ -229,6 +231,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=parts, default=["reference", "exact"])
     parser.add_argument("--draft-cache", default="pab")
     parser.add_argument("--strength", type=float)
+    parser.add_argument("--steps", type=int, nargs="+", help="of each video, in place of the schedule")
     parser.add_argument("--model", type=Path, default=Path(tempfile.gettempdir()) / "random-cogvideox-5b")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -245,9 +248,9 @@ def main() -> None:
             case "reference":
                 report[part] = reference(options.model)
             case "exact":
-                report[part] = ours(options.model, "off", None)
+                report[part] = ours(options.model, "off", None, options.steps)
             case "cached":
-                report[part] = ours(options.model, options.draft_cache, options.strength)
+                report[part] = ours(options.model, options.draft_cache, options.strength, options.steps)
             case "warm":
                 report[part] = warm(options.model)
             case "attention":

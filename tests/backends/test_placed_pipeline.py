@@ -21,8 +21,7 @@ from phyt2v_cli.settings import GeneratorConfig
 
 
 def make_generator(folder: Path) -> DiffusersGenerator:
-    generator = load(GeneratorConfig(model=str(folder), num_frames=9, height=16, width=16, device="cpu"))
-    return generator
+    return load(GeneratorConfig(model=str(folder), num_frames=9, height=16, width=16, device="cpu"))
 
 
 @pytest.fixture
