@@ -101,6 +101,8 @@ class ScorerConfig(VlmConfig):
     """The key of its scores in the record; none: made from backend and model."""
     command: tuple[str, ...] | None = Field(default=None, min_length=1)
     """`command`: a program and its arguments, started without a shell."""
+    keep_alive: bool = False
+    """`command`: the program stays for the whole run, and answers each line with a line."""
     others: "tuple[ScorerConfig, ...]" = ()
     """Further scorers, whose scores are kept beside those of this one; this one decides."""
 

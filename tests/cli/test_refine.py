@@ -91,3 +91,24 @@ def test_a_stopped_run_goes_on(number: signal.Signals, code: int, tmp_path: Path
     assert record["status"] == "interrupted"
     assert (tmp_path / "run" / "output1.mp4").exists()
     assert not (tmp_path / "run" / "output2.mp4").exists()
+
+
+def test_a_scorer_program_that_prints_rubbish_fails_the_run_until_it_is_mended(tmp_path: Path) -> None:
+    judge = tmp_path / "judge"
+    judge.write_text("#!/bin/sh\necho loading the model...\necho 'out of memory' >&2\n")
+    judge.chmod(0o755)
+    command = [*QUICK, "--set", "scorer.backend=command", "--set", "scorer.command=./judge", "--json"]
+    failed = refine(*command, "--quiet", cwd=tmp_path)
+    assert (failed.returncode, failed.stdout) == (4, "")
+    assert len(failed.stderr.splitlines()) == 1
+    assert "error: The scorer ./judge printed no usable scores" in failed.stderr
+    assert "out of memory" in failed.stderr
+
+    rendered = [path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/output1.mp4")]
+    judge.write_text('#!/bin/sh\necho \'{"semantic_adherence": 0.5, "physical_commonsense": 1}\'\n')
+    mended = refine(*command, cwd=tmp_path)
+    assert mended.returncode == 0, mended.stderr
+    result = json.loads(mended.stdout)
+    scores = {"semantic_adherence": 0.5, "physical_commonsense": 1.0}
+    assert [entry["scores"] for entry in result["rounds"]] == [scores, scores]
+    assert [path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/output1.mp4")] == rendered
