@@ -99,6 +99,15 @@ def find_preset(name: str) -> Path:
     )
 
 
+def preset_of_model(model: str) -> str | None:
+    """Return the first preset that renders with `model`, or None."""
+    for name, path in list_presets().items():
+        setting = _read_toml(path, f"preset {name}").get("generator.model")
+        if setting is not None and setting.value == model:
+            return name
+    return None
+
+
 def did_you_mean(word: str, known: Sequence[str] | Mapping[str, object]) -> str:
     """Return " Did you mean …?" for the known word nearest to `word`, or an empty text."""
     from difflib import get_close_matches
@@ -167,13 +176,13 @@ def _merge(layers: Sequence[Layer]) -> dict[str, Setting]:
         if any(f"schedule.{key}" in layer for key in ("kind", "min_steps", "max_steps")):
             settings.pop("schedule.steps", None)
         settings |= layer
+        for role in ("llm", "captioner", "scorer"):
+            # An endpoint can only be meant for the one backend that has endpoints, whatever a preset says.
+            if f"{role}.base_url" in layer and f"{role}.backend" not in layer:
+                settings[f"{role}.backend"] = Setting("openai", f"{role}.base_url is set")
     steps = settings.get("schedule.steps")
     if steps and isinstance(steps.value, list | tuple) and "refinement.rounds" not in settings:
         settings["refinement.rounds"] = Setting(len(steps.value) - 1, "length of schedule.steps")
-    for role in ("llm", "captioner", "scorer"):
-        # An endpoint can only be meant for the one backend that has endpoints.
-        if f"{role}.base_url" in settings and f"{role}.backend" not in settings:
-            settings[f"{role}.backend"] = Setting("openai", f"{role}.base_url is set")
     others = settings.get("scorer.others")
     if others and isinstance(others.value, list):
         backends = [

@@ -189,6 +189,18 @@ def test_an_assignment_without_a_value() -> None:
         load_config(environment={}, assignments=["run.seed"])
 
 
+def test_an_endpoint_wins_over_the_embedded_judge_of_a_preset(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('[llm]\nbase_url = "http://localhost:8000/v1"\n')
+    loaded = load_config(config_path=tmp_path / "mine.toml", environment={})
+    assert loaded.preset == "tiny"
+    assert loaded.config.llm.backend == "openai"
+    assert loaded.origins["llm.backend"] == "llm.base_url is set"
+    named = load_config(
+        config_path=tmp_path / "mine.toml", environment={}, assignments=["llm.backend=rulebook"]
+    )
+    assert named.config.llm.backend == "rulebook"
+
+
 OTHERS = """
 [scorer]
 backend = "tracker"
