@@ -112,6 +112,7 @@ class RunProgress:
     def _end_stage(self) -> None:
         if self._task is not None:
             self._bar.remove_task(self._task)
+            self._bar.refresh()  # gone before the next line is printed, which the bar knows nothing of
             self._task = None
 
     def _draw_step(self, event: StepDone) -> None:
@@ -153,7 +154,7 @@ class RunProgress:
             self._say(name, scores_text(event.scorers[name]))
         self._say("scorers", disagreement_text(event.scorers.values()))
         for name, scores in event.scorers.items():
-            if console.is_verbose() or scores.semantic_adherence is None:
+            if console.is_verbose() or None in (scores.semantic_adherence, scores.physical_commonsense):
                 for reason in scores.reasons:
                     self._say(name, reason)
 
