@@ -7,6 +7,7 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pydantic import JsonValue, ValidationError
 
@@ -14,7 +15,7 @@ from phyt2v_cli.settings import Config
 
 _NOT_IDENTITY_OF_SERVICE = {"base_url", "api_key_env", "timeout_s", "max_retries", "device"}
 _NOT_IDENTITY_OF_SCORER = {*_NOT_IDENTITY_OF_SERVICE, "keep_alive"}
-_NOT_IDENTITY = {
+_NOT_IDENTITY: Mapping[str, Any] = {
     "generator": {"device", "offload", "compile", "allow_truncation"},
     "llm": {*_NOT_IDENTITY_OF_SERVICE, "prompt_token_price", "completion_token_price"},
     "captioner": _NOT_IDENTITY_OF_SERVICE,
