@@ -8,12 +8,15 @@ import os
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Union, get_args, get_origin
+from typing import TYPE_CHECKING, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from phyt2v_cli.errors import ConfigError, UsageError
-from phyt2v_cli.settings import Config
+from phyt2v_cli.settings import Config, ScorerConfig
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 DEFAULT_PRESET = "tiny"
 ENVIRONMENT_PREFIX = "PHYT2V_"
@@ -96,6 +99,15 @@ def find_preset(name: str) -> Path:
     )
 
 
+def preset_of_model(model: str) -> str | None:
+    """Return the first preset that renders with `model`, or None."""
+    for name, path in list_presets().items():
+        setting = _read_toml(path, f"preset {name}").get("generator.model")
+        if setting is not None and setting.value == model:
+            return name
+    return None
+
+
 def did_you_mean(word: str, known: Sequence[str] | Mapping[str, object]) -> str:
     """Return " Did you mean …?" for the known word nearest to `word`, or an empty text."""
     from difflib import get_close_matches
@@ -164,13 +176,20 @@ def _merge(layers: Sequence[Layer]) -> dict[str, Setting]:
         if any(f"schedule.{key}" in layer for key in ("kind", "min_steps", "max_steps")):
             settings.pop("schedule.steps", None)
         settings |= layer
+        for role in ("llm", "captioner", "scorer"):
+            # An endpoint can only be meant for the one backend that has endpoints, whatever a preset says.
+            if f"{role}.base_url" in layer and f"{role}.backend" not in layer:
+                settings[f"{role}.backend"] = Setting("openai", f"{role}.base_url is set")
     steps = settings.get("schedule.steps")
     if steps and isinstance(steps.value, list | tuple) and "refinement.rounds" not in settings:
         settings["refinement.rounds"] = Setting(len(steps.value) - 1, "length of schedule.steps")
-    for role in ("llm", "captioner", "scorer"):
-        # An endpoint can only be meant for the one backend that has endpoints.
-        if f"{role}.base_url" in settings and f"{role}.backend" not in settings:
-            settings[f"{role}.backend"] = Setting("openai", f"{role}.base_url is set")
+    others = settings.get("scorer.others")
+    if others and isinstance(others.value, list):
+        backends = [
+            {"backend": "openai", **other} if isinstance(other, dict) and "base_url" in other else other
+            for other in others.value
+        ]
+        settings["scorer.others"] = others._replace(value=backends)
     return settings
 
 
@@ -205,11 +224,22 @@ def _validate(settings: Mapping[str, Setting]) -> Config:
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        lines = []
-        for problem in error.errors(include_url=False, include_context=False):
-            key = ".".join(str(part) for part in problem["loc"][:2])
-            entry = f"entry {int(problem['loc'][2]) + 1}: " if len(problem["loc"]) > 2 else ""
-            message = problem["msg"].replace("Input should", "it should").removeprefix("Value error, ")
-            value = f"{problem['input']!r} does not fit: {message}"
-            lines.append(f"{key}: {entry}{value} ({settings[key].origin})")
+        lines = [_describe(problem, settings) for problem in error.errors(include_url=False)]
         raise ConfigError("\n".join(lines)) from error
+
+
+def _describe(problem: "ErrorDetails", settings: Mapping[str, Setting]) -> str:
+    """Return one ``field: message`` line; lists count their entries from 1, tables are shown as in TOML."""
+    section, name, *inner = problem["loc"]
+    entry = f"entry {int(inner.pop()) + 1}: " if inner and isinstance(inner[-1], int) else ""
+    key = f"{section}.{name}" + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in inner)
+    origin = settings[f"{section}.{name}"].origin
+    if problem["type"] == "extra_forbidden":
+        # Only scorers have tables inside their section.
+        return f"{key}: no such setting ({origin}).{did_you_mean(str(inner[-1]), ScorerConfig.model_fields)}"
+    if problem["type"] == "value_error":  # our own words
+        return f"{key}: {entry}{problem['msg'].removeprefix('Value error, ')} ({origin})"
+    if key == "scorer.others":
+        return f"{key}: further scorers are [[scorer.others]] tables in a config file ({origin})"
+    message = problem["msg"].replace("Input should", "it should")
+    return f"{key}: {entry}{problem['input']!r} does not fit: {message} ({origin})"

@@ -5,7 +5,7 @@ This file knows no layer that a value may come from; `config.py` does.
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 ScheduleKind = Literal["linear", "constant", "cosine", "geometric", "final-only"]
 Steps = Annotated[int, Field(ge=1, le=1000)]
@@ -109,8 +109,17 @@ class ScorerConfig(VlmConfig):
     """The key of its scores in the record; none: made from backend and model."""
     command: tuple[str, ...] | None = Field(default=None, min_length=1)
     """`command`: a program and its arguments, started without a shell."""
+    keep_alive: bool = False
+    """`command`: the program stays for the whole run, and answers each line with a line."""
     others: "tuple[ScorerConfig, ...]" = ()
     """Further scorers, whose scores are kept beside those of this one; this one decides."""
+
+    @field_validator("others")
+    @classmethod
+    def _has_one_level(cls, others: "tuple[ScorerConfig, ...]") -> "tuple[ScorerConfig, ...]":
+        if any(other.others for other in others):
+            raise ValueError("a further scorer has no others of its own; list all of them in scorer.others")
+        return others
 
 
 class RefinementConfig(Section):

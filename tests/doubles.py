@@ -2,7 +2,7 @@
 
 Run as a program it refines in DIR and kills itself, with SIGKILL, at a given point:
 
-    python -m tests.doubles DIR ROUNDS KILL_AT        KILL_AT: denoise:2, caption:1, rename:3 …, or "never"
+    python -m tests.doubles DIR ROUNDS KILL_AT        KILL_AT: denoise:2, scorer:1, rename:3 …, or "never"
 """
 
 import hashlib
@@ -110,11 +110,27 @@ class ScriptedScorer:
 
     name: str = "double"
     by_video: dict[str, Scores] = field(default_factory=dict)
+    error: Exception | None = None
     calls: list[tuple[str, str]] = field(default_factory=list)
 
     def score(self, video_path: Path, prompt: str) -> Scores:
         self.calls.append((video_path.name, prompt))
+        if self.error is not None:
+            raise self.error
         return self.by_video.get(video_path.name, Scores(0.5, 0.5, ("half of it is missing",)))
+
+
+@dataclass
+class KillingScorer(ScriptedScorer):
+    """Ends the process when it is asked about `video`."""
+
+    kill: Callable[[], None] = lambda: None
+    video: str = ""
+
+    def score(self, video_path: Path, prompt: str) -> Scores:
+        if video_path.name == self.video:
+            self.kill()
+        return super().score(video_path, prompt)
 
 
 @dataclass
@@ -125,11 +141,12 @@ class Cast:
     llm: ScriptedChat = field(default_factory=ScriptedChat)
     captioner: DigestCaptioner = field(default_factory=DigestCaptioner)
     scorer: ScriptedScorer = field(default_factory=ScriptedScorer)
+    other_scorers: list[ScriptedScorer] = field(default_factory=list)
     loads: int = 0
     events: list[Event] = field(default_factory=list)
 
     def roles(self) -> Roles:
-        return Roles(self.load_generator, self.llm, self.captioner, [self.scorer])
+        return Roles(self.load_generator, self.llm, self.captioner, [self.scorer, *self.other_scorers])
 
     def load_generator(self) -> NumpyGenerator:
         self.loads += 1
@@ -193,7 +210,10 @@ def main() -> None:
             return replace(self, target)
 
         Path.replace = kill_before_rename  # type: ignore[method-assign, assignment]
-    run_through(directory, make_config(rounds), emit=emit)
+    cast = Cast()
+    if where == "scorer":
+        cast.other_scorers.append(KillingScorer("second", kill=die, video=f"output{number}.mp4"))
+    run_through(directory, make_config(rounds), cast, emit=emit)
 
 
 if __name__ == "__main__":

@@ -68,6 +68,16 @@ def test_fault_42_the_digits_tell_runs_apart() -> None:
     assert run_key(PROMPT, base) == run_key(PROMPT, on_gpu)
 
 
+def test_how_a_scorer_runs_is_no_part_of_the_run_but_who_scores_is() -> None:
+    def key(**other: object) -> str:
+        program = {"backend": "command", "command": ["judge"]}
+        scorer = {**program, "others": [{**program, "name": "second", **other}]}
+        return run_key(PROMPT, Config.model_validate({"scorer": scorer}))
+
+    assert key() == key(keep_alive=True, timeout_s=5)
+    assert key() != key(command=["another-judge"])
+
+
 def test_settings_that_a_file_does_not_know_are_the_defaults() -> None:
     config = make_config()
     old = config.model_dump(mode="json")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 from phyt2v_cli.atomic import describe_os_error
-from phyt2v_cli.errors import ConfigError, FilesError
+from phyt2v_cli.errors import BackendError, ConfigError, FilesError
 from phyt2v_cli.settings import CaptionerConfig, Config, LlmConfig, ScorerConfig, Section
 
 _BYTES_PER_PIXEL = 0.5
@@ -34,11 +34,23 @@ def check_judges(config: Config) -> None:
             lines.append(f"{role}.backend: none is set; choices: {', '.join(_choices(section))}")
         if section.backend in ("openai", "transformers") and section.model is None:
             lines.append(f"{role}.model: the {section.backend} backend needs one")
-        if isinstance(section, ScorerConfig) and section.backend == "command" and section.command is None:
-            lines.append(f"{role}.command: the command backend needs a program")
+        if isinstance(section, ScorerConfig) and section.backend == "command":
+            lines += [f"{role}.command: {complaint}" for complaint in _complaints_about_program(section)]
     if lines:
         lines.append("Set them with --set or in a config file; `phyt2v generate` renders without judges.")
         raise ConfigError("\n".join(lines))
+
+
+def _complaints_about_program(section: ScorerConfig) -> list[str]:
+    from phyt2v_cli.backends.command_scorer import find_program
+
+    if section.command is None:
+        return ["the command backend needs a program"]
+    try:
+        find_program(section.command)
+    except BackendError as error:
+        return [str(error)]
+    return []
 
 
 def check_model(config: Config) -> None:

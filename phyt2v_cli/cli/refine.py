@@ -189,7 +189,7 @@ def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, as_json: bool) -> 
     except RunInterruptedError as interruption:
         interruption.exit_code = stop.exit_code
         raise
-    console.say(rounds_table(run))
+    console.say(rounds_table(run, console.stderr().width))
     console.say(f"Contact sheet: {report.contact_sheet(run.path)}")
     if as_json:
         console.json_object(_as_json(run, result, rounds_as_json(run)))

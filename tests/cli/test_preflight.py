@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from phyt2v_cli.cli.preflight import check_disk, needed_bytes
-from phyt2v_cli.errors import FilesError
+from phyt2v_cli.cli.preflight import check_disk, check_judges, needed_bytes
+from phyt2v_cli.errors import ConfigError, FilesError
 from phyt2v_cli.settings import Config, GeneratorConfig
 
 
@@ -18,3 +18,19 @@ def test_the_need_grows_with_the_videos() -> None:
     small = Config(generator=GeneratorConfig(num_frames=25, height=64, width=64))
     assert needed_bytes(small, 5) < needed_bytes(small, 6) < needed_bytes(Config(), 6)
     assert needed_bytes(small, 5) < 8 * 2**20
+
+
+def test_a_scorer_program_that_is_not_there_is_said_before_anything_is_loaded() -> None:
+    judges = {"llm": {"backend": "rulebook"}, "captioner": {"backend": "tracker"}}
+    for command, said in [
+        (None, "scorer.command: the command backend needs a program"),
+        (["no-such-judge"], "scorer.command: there is no program no-such-judge on the PATH"),
+    ]:
+        scorer = {"backend": "command", "command": command}
+        with pytest.raises(ConfigError, match=said):
+            check_judges(Config.model_validate({**judges, "scorer": scorer}))
+        others = {"backend": "tracker", "others": [scorer]}
+        with pytest.raises(ConfigError, match=said.replace("scorer.", r"scorer\.others\[0\]\.")):
+            check_judges(Config.model_validate({**judges, "scorer": others}))
+    scorer = {"backend": "command", "command": ["sh"]}
+    check_judges(Config.model_validate({**judges, "scorer": scorer}))
