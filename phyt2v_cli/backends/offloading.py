@@ -131,7 +131,7 @@ def lift(pipeline: Any) -> None:
     pipeline.remove_all_hooks()
     for component in _modules(pipeline).values():
         for module in component.modules():
-            registry = getattr(module, "_diffusers_hook", None)
+            registry: Any = getattr(module, "_diffusers_hook", None)
             for name in _HOOKS if registry is not None else ():
                 registry.remove_hook(name, recurse=False)
 
