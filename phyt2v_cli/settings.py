@@ -29,6 +29,10 @@ class GeneratorConfig(Section):
     width: Annotated[int, Field(ge=16, le=4096)] | None = None
     fps: Annotated[int, Field(ge=1, le=120)] | None = None
     guidance_scale: Annotated[float, Field(ge=0, le=30)] | None = None
+    guidance_scale_2: Annotated[float, Field(ge=0, le=30)] | None = None
+    """Of the second of two transformers, where there are two; none: as `guidance_scale`."""
+    true_cfg_scale: Annotated[float, Field(ge=0, le=30)] | None = None
+    """Guidance away from the negative prompt, where `guidance_scale` is an input of the transformer."""
     negative_prompt: str = ""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -25,6 +25,10 @@ from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError
 from phyt2v_cli.interfaces import Frames, Latents, OnStep
 from phyt2v_cli.settings import GeneratorConfig
 
+_NUM_FRAMES_NAMES = ("num_frames", "video_length", "frames")
+_FPS_NAMES = ("frame_rate", "fps")
+"""What pipelines call these two."""
+
 _NUM_CACHED_PROMPTS = 16
 """Embeddings kept; 226 tokens of T5-XXL are 2 MB, so a whole run costs nothing worth counting."""
 
@@ -56,6 +60,8 @@ def load(config: GeneratorConfig) -> "DiffusersGenerator":
         ) from error
     if not hasattr(pipeline, "vae"):
         raise ModelLoadError(f"{config.model} ({folder.pipeline_class}) has no `vae` to decode latents with.")
+    if family.tiled_vae:
+        pipeline.vae.enable_tiling()
     pipeline.scheduler = exact_and_deterministic(pipeline.scheduler)
     return DiffusersGenerator(pipeline, config, family)
 
@@ -71,18 +77,24 @@ class DiffusersGenerator:
         wanted = {
             "height": config.height,
             "width": config.width,
-            "num_frames": config.num_frames,
+            **dict.fromkeys(_NUM_FRAMES_NAMES, config.num_frames),
             "guidance_scale": config.guidance_scale,
+            "guidance_scale_2": config.guidance_scale_2,
+            "true_cfg_scale": config.true_cfg_scale,
             "negative_prompt": config.negative_prompt or None,
             "max_sequence_length": self._max_tokens,
-            "frame_rate": self._fps,
+            **dict.fromkeys(_FPS_NAMES, self._fps),
             "output_type": "np",
+            **family.call_arguments,
+            **latent_decoding.arguments(pipeline),
         }
         self._arguments = {
             name: value
             for name, value in wanted.items()
             if value is not None and name in self._call_parameters
         }
+        if config.guidance_scale is not None and "guidance_scale" not in self._call_parameters:
+            pipeline.guider = pipeline.guider.new(guidance_scale=config.guidance_scale)
         pipeline.encode_prompt = _remember(pipeline.encode_prompt)
 
     @property
@@ -221,14 +233,25 @@ def _check(config: GeneratorConfig, folder: ModelFolder, family: Family) -> None
             f"{diffusers.__version__} does not have. Upgrade diffusers, or name another model."
         )
     parameters = inspect.signature(pipeline_class.__call__).parameters
-    if not {"prompt", "num_frames", "num_inference_steps"} <= parameters.keys():
+    makes_videos = not parameters.keys().isdisjoint(_NUM_FRAMES_NAMES)
+    if not (makes_videos and {"prompt", "num_inference_steps"} <= parameters.keys()):
         raise ModelLoadError(
             f"{config.model} is a {folder.pipeline_class}, which makes no video from a text. "
             "Name another model."
         )
     lines = list(complaints(family, num_frames=config.num_frames, height=config.height, width=config.width))
-    for field in ("height", "width", "guidance_scale", "negative_prompt"):
-        if getattr(config, field) not in (None, "") and field not in parameters:
+    taken = set(parameters)
+    if "guider" in inspect.signature(pipeline_class.__init__).parameters:
+        taken.add("guidance_scale")  # a component guides, and has it
+    for field in (
+        "height",
+        "width",
+        "guidance_scale",
+        "guidance_scale_2",
+        "true_cfg_scale",
+        "negative_prompt",
+    ):
+        if getattr(config, field) not in (None, "") and field not in taken:
             lines.append(f"generator.{field}: {folder.pipeline_class} does not take it; leave it out")
     if lines:
         raise ConfigError("\n".join(lines))
@@ -244,13 +267,13 @@ def _choose_device(config: GeneratorConfig) -> str:
 
 def _choose_dtypes(config: GeneratorConfig, family: Family, device: str) -> dict[str, torch.dtype]:
     """Return the dtype of each component. On a CPU float32: half precision is slower there, not faster."""
-    name = config.dtype
-    if name == "auto":
-        name = "float32" if device == "cpu" else family.half_dtype
-    dtypes: dict[str, torch.dtype] = {"default": getattr(torch, name)}
-    if family.float32_vae:
-        dtypes["vae"] = torch.float32
-    return dtypes
+    if config.dtype == "auto":
+        names = {"default": "float32"} if device == "cpu" else dict(family.half_dtypes)
+    else:
+        # What the family keeps whole stays whole, whatever is chosen for the rest.
+        whole = {part: name for part, name in family.half_dtypes.items() if name == "float32"}
+        names = {"default": config.dtype, **whole}
+    return {part: getattr(torch, name) for part, name in names.items()}
 
 
 def _weights_dtype(pipeline: Any) -> torch.dtype:

@@ -1,4 +1,4 @@
-"""What differs between families of text-to-video pipelines, as data read off their component configs.
+"""What differs between families of text-to-video pipelines, as data; sizes are read off component configs.
 
 This file must not import torch or diffusers: it serves checks that run before anything is loaded. A family
 that is not listed here works from its pipeline's signature and the user's config.
@@ -6,11 +6,36 @@ that is not listed here works from its pipeline's signature and the user's confi
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 ComponentConfigs = Mapping[str, Mapping[str, Any]]
-HalfDtype = Literal["float16", "bfloat16"]
+DtypeName = Literal["float32", "float16", "bfloat16"]
+
+_BLOCK_CACHES = ("first-block", "pab", "mag")
+_ALL_CACHES = (*_BLOCK_CACHES, "faster")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The values that a family makes: `start`, `start + step`, …"""
+
+    step: int = 1
+    start: int = 0
+
+    def nearest(self, value: int) -> list[int]:
+        """Return the right values next to a wrong one, or the smallest where it is too small."""
+        smallest = self.start or self.step
+        below = self.start + (value - self.start) // self.step * self.step
+        return [right for right in (below, below + self.step) if right >= smallest] or [smallest]
+
+    def has(self, value: int) -> bool:
+        """Tell whether a family makes this value."""
+        return value >= self.start and (value - self.start) % self.step == 0
+
+    def in_words(self) -> str:
+        """Return the rule, as in `8k+1` or `a multiple of 16`."""
+        return f"{self.step}k+{self.start}" if self.start else f"a multiple of {self.step}"
 
 
 @dataclass(frozen=True)
@@ -18,29 +43,55 @@ class Family:
     """What a family renders well, and how."""
 
     name: str
-    fps: int
+    fps: int = 16
     """What it was trained at."""
-    frame_step: int = 1
-    """It makes `frame_step * k + 1` frames; any other number is rounded silently by the pipeline."""
-    size_multiple: int = 1
-    """Height and width are multiples of it."""
-    half_dtype: HalfDtype = "bfloat16"
-    """The published precision on a GPU."""
-    float32_vae: bool = False
-    """Whether the autoencoder stays in float32 there."""
+    num_inference_steps: int = 50
+    """The published number of steps of a video at full quality."""
+    num_frames: Grid = Grid()
+    """Any other number is rounded silently by the pipeline, or crashes it."""
+    height: Grid = Grid()
+    width: Grid = Grid()
+    half_dtypes: Mapping[str, DtypeName] = field(default_factory=lambda: {"default": "bfloat16"})
+    """The published precision on a GPU, by component."""
+    max_sequence_length: int | None = None
+    """Tokens that the model was made to read, where the default of the pipeline's call is another."""
+    tiled_vae: bool = False
+    """Whether the autoencoder works in tiles only."""
+    call_arguments: Mapping[str, object] = field(default_factory=dict)
+    """What the pipeline must be told besides what the user sets."""
+    draft_caches: tuple[str, ...] = ()
+    """The feature caches that take effect on it."""
+    negative_prompt_needs: str | None = None
+    """The setting without which, above 1, a negative prompt has no effect."""
+    image_pipeline: str | None = None
+    """The pipeline class that begins a video with an image, of the same components."""
+    video_pipeline: str | None = None
+    """The pipeline class that begins with a video, of the same components."""
+
+
+def _square(multiple: int) -> dict[str, Grid]:
+    return {"height": Grid(multiple), "width": Grid(multiple)}
 
 
 def _cogvideox(configs: ComponentConfigs) -> Family:
     vae, transformer = configs.get("vae", {}), configs.get("transformer", {})
     spatial = 2 ** (len(vae.get("block_out_channels", (128, 256, 256, 512))) - 1)
+    is_1_5 = bool(transformer.get("patch_size_t"))
+    # Checkpoints made for an image take twice the channels, and the class for images then.
+    takes_images = transformer.get("in_channels", 16) == 2 * transformer.get("out_channels", 16)
     return Family(
-        name="CogVideoX 1.5" if transformer.get("patch_size_t") else "CogVideoX",
-        fps=16 if transformer.get("patch_size_t") else 8,
+        name="CogVideoX 1.5" if is_1_5 else "CogVideoX",
+        fps=16 if is_1_5 else 8,
         # Twice the compression, because the VAE decodes latent frames in pairs after a first odd one.
-        frame_step=2 * vae.get("temporal_compression_ratio", 4),
+        num_frames=Grid(2 * vae.get("temporal_compression_ratio", 4), 1),
         # The pipeline itself checks for 8 only, and then crashes where patches do not fit.
-        size_multiple=math.lcm(8, spatial * transformer.get("patch_size", 2)),
-        half_dtype="bfloat16" if transformer.get("use_rotary_positional_embeddings") else "float16",
+        **_square(math.lcm(8, spatial * transformer.get("patch_size", 2))),
+        half_dtypes={
+            "default": "bfloat16" if transformer.get("use_rotary_positional_embeddings") else "float16"
+        },
+        draft_caches=_ALL_CACHES,
+        image_pipeline="CogVideoXImageToVideoPipeline" if takes_images else None,
+        video_pipeline="CogVideoXVideoToVideoPipeline",
     )
 
 
@@ -48,13 +99,42 @@ def _wan(configs: ComponentConfigs) -> Family:
     vae = configs.get("vae", {})
     transformer = configs.get("transformer") or configs.get("transformer_2") or {}
     spatial = vae.get("scale_factor_spatial", 8)
-    patch = math.lcm(*transformer.get("patch_size", (1, 2, 2))[1:])
+    compresses_more = spatial == 16  # Wan 2.2 5B, which takes images as they are
+    takes_images = compresses_more or transformer.get("in_channels", 16) > transformer.get("out_channels", 16)
     return Family(
         name="Wan",
-        fps=24 if spatial == 16 else 16,  # 16-fold compression is Wan 2.2 5B
-        frame_step=vae.get("scale_factor_temporal", 4),
-        size_multiple=math.lcm(16, spatial * patch),
-        float32_vae=True,
+        fps=24 if compresses_more else 16,
+        num_frames=Grid(vae.get("scale_factor_temporal", 4), 1),
+        **_square(math.lcm(16, spatial * math.lcm(*transformer.get("patch_size", (1, 2, 2))[1:]))),
+        half_dtypes={"default": "bfloat16", "vae": "float32"},
+        draft_caches=_BLOCK_CACHES,
+        image_pipeline="WanImageToVideoPipeline" if takes_images else None,
+        # That class knows one transformer, and no way to hold the first frame.
+        video_pipeline=None if compresses_more or "transformer_2" in configs else "WanVideoToVideoPipeline",
+    )
+
+
+def _skyreels(configs: ComponentConfigs) -> Family:
+    vae = configs.get("vae", {})
+    return Family(
+        name="SkyReels V2",
+        fps=24,
+        num_frames=Grid(vae.get("scale_factor_temporal", 4), 1),
+        **_square(16),
+        half_dtypes={"default": "bfloat16", "vae": "float32"},
+    )
+
+
+def _sana_video(configs: ComponentConfigs) -> Family:
+    vae = configs.get("vae", {})
+    return Family(
+        name="Sana Video",
+        fps=16,
+        num_frames=Grid(vae.get("scale_factor_temporal") or vae.get("temporal_compression_ratio", 4), 1),
+        **_square(32),
+        half_dtypes={"default": "bfloat16", "vae": "float32"},
+        # Otherwise it renders the nearest size of a list of its own, and scales and crops that.
+        call_arguments={"use_resolution_binning": False},
     )
 
 
@@ -64,29 +144,105 @@ def _ltx(configs: ComponentConfigs) -> Family:
     return Family(
         name="LTX",
         fps=24,
-        frame_step=vae.get("patch_size_t", 1) * 2**doublings,
-        size_multiple=math.lcm(32, vae.get("patch_size", 4) * 2**doublings),
-        float32_vae=True,
+        num_frames=Grid(vae.get("patch_size_t", 1) * 2**doublings, 1),
+        **_square(math.lcm(32, vae.get("patch_size", 4) * 2**doublings)),
+        half_dtypes={"default": "bfloat16", "vae": "float32"},
+        draft_caches=_BLOCK_CACHES,
+        image_pipeline="LTXImageToVideoPipeline",
+    )
+
+
+def _hunyuan(configs: ComponentConfigs) -> Family:
+    return Family(
+        name="HunyuanVideo",
+        fps=15,
+        num_frames=Grid(configs.get("vae", {}).get("temporal_compression_ratio", 4), 1),
+        **_square(16),
+        half_dtypes={"default": "float16", "transformer": "bfloat16"},
+        draft_caches=_BLOCK_CACHES,
+        # Its guidance_scale is an input of the transformer, which knows no negative prompt.
+        negative_prompt_needs="true_cfg_scale",
+    )
+
+
+def _hunyuan_1_5(configs: ComponentConfigs) -> Family:
+    return Family(
+        name="HunyuanVideo 1.5",
+        fps=24,
+        num_frames=Grid(configs.get("vae", {}).get("temporal_compression_ratio", 4), 1),
+        **_square(configs.get("vae", {}).get("spatial_compression_ratio", 16)),
     )
 
 
 def _mochi(configs: ComponentConfigs) -> Family:
     temporal = math.prod(configs.get("vae", {}).get("temporal_expansions", (1, 2, 3)))
-    return Family(name="Mochi", fps=30, frame_step=temporal, size_multiple=16)
+    return Family(
+        name="Mochi",
+        fps=30,
+        num_inference_steps=64,
+        num_frames=Grid(temporal, 1),
+        **_square(16),
+        draft_caches=_ALL_CACHES,
+    )
+
+
+def _allegro(configs: ComponentConfigs) -> Family:
+    tile = configs.get("vae", {}).get("sample_size", 320)
+    return Family(
+        name="Allegro",
+        fps=15,
+        num_inference_steps=100,
+        # Its autoencoder puts tiles of 24 frames side by side, and what does not fill one is left out.
+        num_frames=Grid(16, 24),
+        height=Grid(tile - 120, tile),
+        width=Grid(tile - 80, tile),
+        half_dtypes={"default": "bfloat16", "vae": "float32"},
+        tiled_vae=True,
+    )
+
+
+def _latte(_: ComponentConfigs) -> Family:
+    return Family(name="Latte", fps=8, **_square(16), half_dtypes={"default": "float16"})
+
+
+def _animatediff(_: ComponentConfigs) -> Family:
+    return Family(
+        name="AnimateDiff",
+        fps=8,
+        num_inference_steps=25,
+        **_square(8),
+        half_dtypes={"default": "float16"},
+    )
+
+
+def _modelscope(_: ComponentConfigs) -> Family:
+    return Family(
+        name="ModelScope", fps=8, num_inference_steps=25, **_square(8), half_dtypes={"default": "float16"}
+    )
 
 
 _FAMILY_OF_PIPELINE: Mapping[str, Callable[[ComponentConfigs], Family]] = {
     "CogVideoXPipeline": _cogvideox,
+    "CogVideoXImageToVideoPipeline": _cogvideox,
     "WanPipeline": _wan,
+    "WanImageToVideoPipeline": _wan,
+    "SkyReelsV2Pipeline": _skyreels,
+    "SanaVideoPipeline": _sana_video,
     "LTXPipeline": _ltx,
+    "HunyuanVideoPipeline": _hunyuan,
+    "HunyuanVideo15Pipeline": _hunyuan_1_5,
     "MochiPipeline": _mochi,
+    "AllegroPipeline": _allegro,
+    "LattePipeline": _latte,
+    "AnimateDiffPipeline": _animatediff,
+    "TextToVideoSDPipeline": _modelscope,
 }
 
 
 def family_of(pipeline_class: str, configs: ComponentConfigs) -> Family:
     """Return the family of a diffusers pipeline class; one without rules for a class not listed."""
     describe = _FAMILY_OF_PIPELINE.get(pipeline_class)
-    return describe(configs) if describe else Family(name=pipeline_class, fps=16)
+    return describe(configs) if describe else Family(name=pipeline_class)
 
 
 def complaints(
@@ -94,18 +250,18 @@ def complaints(
 ) -> tuple[str, ...]:
     """Return a `field: message` line, with the nearest right values, for each size that cannot be made."""
     lines = []
-    if num_frames is not None and (num_frames - 1) % family.frame_step:
-        below = (num_frames - 1) // family.frame_step * family.frame_step + 1
+    wanted = {
+        "num_frames": (num_frames, family.num_frames),
+        "height": (height, family.height),
+        "width": (width, family.width),
+    }
+    for name, (value, grid) in wanted.items():
+        if value is None or grid.has(value):
+            continue
+        rule = f"makes {grid.in_words()} frames" if name == "num_frames" else f"needs {grid.in_words()}"
+        nearest = [str(right) for right in grid.nearest(value)]
         lines.append(
-            f"generator.num_frames: {family.name} makes {family.frame_step}k+1 frames, not {num_frames}; "
-            f"the nearest are {below} and {below + family.frame_step}"
+            f"generator.{name}: {family.name} {rule}, not {value}; "
+            f"the nearest {'are' if nearest[1:] else 'is'} {' and '.join(nearest)}"
         )
-    for field, size in (("height", height), ("width", width)):
-        if size is not None and size % family.size_multiple:
-            below = size // family.size_multiple * family.size_multiple
-            nearest = [str(value) for value in (below, below + family.size_multiple) if value]
-            lines.append(
-                f"generator.{field}: {family.name} needs a multiple of {family.size_multiple}, not {size}; "
-                f"the nearest {'are' if nearest[1:] else 'is'} {' and '.join(nearest)}"
-            )
     return tuple(lines)

@@ -22,6 +22,7 @@ _WEIGHTLESS = (
     "Processor",
     "ProcessorFast",
     "FeatureExtractor",
+    "Guidance",
 )
 """How the class names of components end that have no weights."""
 

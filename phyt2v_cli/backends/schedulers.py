@@ -6,7 +6,14 @@ This file knows noise schedules. It must not know prompts, sizes, configs or how
 from typing import Any
 
 import torch
-from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler
+from diffusers import (
+    CogVideoXDDIMScheduler,
+    CogVideoXDPMScheduler,
+    DDIMScheduler,
+    DDPMScheduler,
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+)
 
 
 class ExactCogVideoXDDIMScheduler(CogVideoXDDIMScheduler):  # type: ignore[misc]
@@ -61,12 +68,19 @@ class ExactCogVideoXDDIMScheduler(CogVideoXDDIMScheduler):  # type: ignore[misc]
                 raise ValueError(f"unknown prediction_type {other!r}")
 
 
+_DETERMINISTIC = {
+    CogVideoXDDIMScheduler: ExactCogVideoXDDIMScheduler,
+    CogVideoXDPMScheduler: ExactCogVideoXDDIMScheduler,
+    DDPMScheduler: DDIMScheduler,
+    EulerAncestralDiscreteScheduler: EulerDiscreteScheduler,
+}
+"""Solvers that draw noise at every step, or stop short of x0, and who walks the same noise schedule without."""
+
+
 def exact_and_deterministic(scheduler: Any) -> Any:
     """Return the solver to use in place of a pipeline's own; most are returned as they are.
 
-    CogVideoX's DPM draws noise at every step, so that a draft would not resemble the final of its seed; its
-    config describes the same noise schedule, which DDIM walks without noise.
+    Where noise is drawn at every step a draft would not resemble the final of its seed.
     """
-    if isinstance(scheduler, CogVideoXDDIMScheduler | CogVideoXDPMScheduler):
-        return ExactCogVideoXDDIMScheduler.from_config(scheduler.config)
-    return scheduler
+    replacement = _DETERMINISTIC.get(type(scheduler))
+    return scheduler if replacement is None else replacement.from_config(scheduler.config)

@@ -11,25 +11,43 @@ COGVIDEOX_5B = {
 
 
 @pytest.mark.parametrize(
-    ("pipeline_class", "frame_step", "size_multiple", "fps"),
+    ("pipeline_class", "frame_step", "size_multiple", "fps", "num_inference_steps"),
     [
-        ("CogVideoXPipeline", 8, 16, 8),
-        ("WanPipeline", 4, 16, 16),
-        ("LTXPipeline", 8, 32, 24),
-        ("MochiPipeline", 6, 16, 30),
-        ("UnheardOfPipeline", 1, 1, 16),
+        ("CogVideoXPipeline", 8, 16, 8, 50),
+        ("WanPipeline", 4, 16, 16, 50),
+        ("LTXPipeline", 8, 32, 24, 50),
+        ("HunyuanVideoPipeline", 4, 16, 15, 50),
+        ("MochiPipeline", 6, 16, 30, 64),
+        ("UnheardOfPipeline", 1, 1, 16, 50),
     ],
 )
-def test_published_sizes_follow_from_default_configs(pipeline_class, frame_step, size_multiple, fps):
+def test_published_sizes_follow_from_default_configs(
+    pipeline_class, frame_step, size_multiple, fps, num_inference_steps
+):
     family = family_of(pipeline_class, {})
-    assert (family.frame_step, family.size_multiple, family.fps) == (frame_step, size_multiple, fps)
+    assert (family.num_frames.step, family.height.step, family.width.step) == (
+        frame_step,
+        size_multiple,
+        size_multiple,
+    )
+    assert (family.fps, family.num_inference_steps) == (fps, num_inference_steps)
+
+
+def test_tiles_side_by_side_make_a_grid_of_sizes():
+    family = family_of("AllegroPipeline", {})
+    assert complaints(family, num_frames=88, height=720, width=1280) == ()
+    assert complaints(family, num_frames=20, height=700, width=1300) == (
+        "generator.num_frames: Allegro makes 16k+24 frames, not 20; the nearest is 24",
+        "generator.height: Allegro needs 200k+320, not 700; the nearest are 520 and 720",
+        "generator.width: Allegro needs 240k+320, not 1300; the nearest are 1280 and 1520",
+    )
 
 
 def test_cogvideox_generations_differ():
     family = family_of("CogVideoXPipeline", COGVIDEOX_5B)
-    assert (family.half_dtype, family.fps) == ("bfloat16", 8)
+    assert (family.half_dtypes, family.fps) == ({"default": "bfloat16"}, 8)
     two_b = {"transformer": {"use_rotary_positional_embeddings": False}}
-    assert family_of("CogVideoXPipeline", two_b).half_dtype == "float16"
+    assert family_of("CogVideoXPipeline", two_b).half_dtypes == {"default": "float16"}
     one_five = {"transformer": {"use_rotary_positional_embeddings": True, "patch_size_t": 2}}
     assert family_of("CogVideoXPipeline", one_five).fps == 16
 
@@ -38,7 +56,7 @@ def test_wan_2_2_5b_compresses_more():
     family = family_of(
         "WanPipeline", {"vae": {"scale_factor_spatial": 16}, "transformer": {"patch_size": [1, 2, 2]}}
     )
-    assert (family.size_multiple, family.fps) == (32, 24)
+    assert (family.height.step, family.fps) == (32, 24)
 
 
 @pytest.mark.parametrize("num_frames", [1, 9, 25, 49])
