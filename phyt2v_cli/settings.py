@@ -34,6 +34,10 @@ class GeneratorConfig(Section):
     true_cfg_scale: Annotated[float, Field(ge=0, le=30)] | None = None
     """Guidance away from the negative prompt, where `guidance_scale` is an input of the transformer."""
     negative_prompt: str = ""
+    solver: Literal["auto", "own", "ddim", "unipc", "dpm++", "flow-euler"] = "auto"
+    """`own`: the pipeline's; `auto`: that too, or one like it that draws no noise while it denoises."""
+    flow_shift: Annotated[float, Field(gt=0, le=100)] | None = None
+    """Of a flow-matching solver: more of the steps at high noise, which larger videos need."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     allow_truncation: bool = False

@@ -13,7 +13,6 @@ from diffusers import (
     AutoencoderKLHunyuanVideo,
     AutoencoderKLHunyuanVideo15,
     AutoencoderKLTemporalDecoder,
-    AutoencoderKLWan,
     ClassifierFreeGuidance,
     DDIMScheduler,
     EulerAncestralDiscreteScheduler,

@@ -20,7 +20,7 @@ from diffusers import DiffusionPipeline
 from phyt2v_cli.backends import latent_decoding
 from phyt2v_cli.backends.families import Family, complaints, family_of
 from phyt2v_cli.backends.model_folder import ModelFolder, find_model
-from phyt2v_cli.backends.schedulers import exact_and_deterministic
+from phyt2v_cli.backends.schedulers import choose_solver
 from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError
 from phyt2v_cli.interfaces import Frames, Latents, OnStep
 from phyt2v_cli.settings import GeneratorConfig
@@ -62,7 +62,7 @@ def load(config: GeneratorConfig) -> "DiffusersGenerator":
         raise ModelLoadError(f"{config.model} ({folder.pipeline_class}) has no `vae` to decode latents with.")
     if family.tiled_vae:
         pipeline.vae.enable_tiling()
-    pipeline.scheduler = exact_and_deterministic(pipeline.scheduler)
+    pipeline.scheduler = choose_solver(pipeline.scheduler, config.solver, config.flow_shift)
     return DiffusersGenerator(pipeline, config, family)
 
 
@@ -239,7 +239,7 @@ def _check(config: GeneratorConfig, folder: ModelFolder, family: Family) -> None
             f"{config.model} is a {folder.pipeline_class}, which makes no video from a text. "
             "Name another model."
         )
-    lines = list(complaints(family, num_frames=config.num_frames, height=config.height, width=config.width))
+    lines = list(complaints(family, config))
     taken = set(parameters)
     if "guider" in inspect.signature(pipeline_class.__init__).parameters:
         taken.add("guidance_scale")  # a component guides, and has it

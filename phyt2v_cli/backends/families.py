@@ -5,12 +5,18 @@ that is not listed here works from its pipeline's signature and the user's confi
 """
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+
+from phyt2v_cli.backends.solver_rules import allowed_solvers, has_flow_shift
+from phyt2v_cli.settings import GeneratorConfig
 
 ComponentConfigs = Mapping[str, Mapping[str, Any]]
 DtypeName = Literal["float32", "float16", "bfloat16"]
+
+OPTIONS = ("guidance_scale_2", "true_cfg_scale")
+"""Settings that only some families take."""
 
 _BLOCK_CACHES = ("first-block", "pab", "mag")
 _ALL_CACHES = (*_BLOCK_CACHES, "faster")
@@ -50,7 +56,8 @@ class Family:
     num_frames: Grid = Grid()
     """Any other number is rounded silently by the pipeline, or crashes it."""
     height: Grid = Grid()
-    width: Grid = Grid()
+    width: Grid | None = None
+    """None: as the height."""
     half_dtypes: Mapping[str, DtypeName] = field(default_factory=lambda: {"default": "bfloat16"})
     """The published precision on a GPU, by component."""
     max_sequence_length: int | None = None
@@ -59,18 +66,20 @@ class Family:
     """Whether the autoencoder works in tiles only."""
     call_arguments: Mapping[str, object] = field(default_factory=dict)
     """What the pipeline must be told besides what the user sets."""
+    solvers: tuple[str, ...] = ()
+    """Those that walk its noise schedule, besides the pipeline's own."""
+    has_flow_shift: bool = False
+    """Whether that schedule has a shift that can be set."""
     draft_caches: tuple[str, ...] = ()
     """The feature caches that take effect on it."""
+    options: tuple[str, ...] | None = ()
+    """The settings besides the usual ones that it takes; None where only its pipeline's signature knows."""
     negative_prompt_needs: str | None = None
-    """The setting without which, above 1, a negative prompt has no effect."""
+    """The setting that must be above 1 for a negative prompt to have an effect."""
     image_pipeline: str | None = None
     """The pipeline class that begins a video with an image, of the same components."""
     video_pipeline: str | None = None
     """The pipeline class that begins with a video, of the same components."""
-
-
-def _square(multiple: int) -> dict[str, Grid]:
-    return {"height": Grid(multiple), "width": Grid(multiple)}
 
 
 def _cogvideox(configs: ComponentConfigs) -> Family:
@@ -85,7 +94,7 @@ def _cogvideox(configs: ComponentConfigs) -> Family:
         # Twice the compression, because the VAE decodes latent frames in pairs after a first odd one.
         num_frames=Grid(2 * vae.get("temporal_compression_ratio", 4), 1),
         # The pipeline itself checks for 8 only, and then crashes where patches do not fit.
-        **_square(math.lcm(8, spatial * transformer.get("patch_size", 2))),
+        height=Grid(math.lcm(8, spatial * transformer.get("patch_size", 2))),
         half_dtypes={
             "default": "bfloat16" if transformer.get("use_rotary_positional_embeddings") else "float16"
         },
@@ -105,9 +114,10 @@ def _wan(configs: ComponentConfigs) -> Family:
         name="Wan",
         fps=24 if compresses_more else 16,
         num_frames=Grid(vae.get("scale_factor_temporal", 4), 1),
-        **_square(math.lcm(16, spatial * math.lcm(*transformer.get("patch_size", (1, 2, 2))[1:]))),
+        height=Grid(math.lcm(16, spatial * math.lcm(*transformer.get("patch_size", (1, 2, 2))[1:]))),
         half_dtypes={"default": "bfloat16", "vae": "float32"},
         draft_caches=_BLOCK_CACHES,
+        options=("guidance_scale_2",) if "transformer_2" in configs else (),
         image_pipeline="WanImageToVideoPipeline" if takes_images else None,
         # That class knows one transformer, and no way to hold the first frame.
         video_pipeline=None if compresses_more or "transformer_2" in configs else "WanVideoToVideoPipeline",
@@ -120,7 +130,7 @@ def _skyreels(configs: ComponentConfigs) -> Family:
         name="SkyReels V2",
         fps=24,
         num_frames=Grid(vae.get("scale_factor_temporal", 4), 1),
-        **_square(16),
+        height=Grid(16),
         half_dtypes={"default": "bfloat16", "vae": "float32"},
     )
 
@@ -131,7 +141,7 @@ def _sana_video(configs: ComponentConfigs) -> Family:
         name="Sana Video",
         fps=16,
         num_frames=Grid(vae.get("scale_factor_temporal") or vae.get("temporal_compression_ratio", 4), 1),
-        **_square(32),
+        height=Grid(32),
         half_dtypes={"default": "bfloat16", "vae": "float32"},
         # Otherwise it renders the nearest size of a list of its own, and scales and crops that.
         call_arguments={"use_resolution_binning": False},
@@ -145,7 +155,7 @@ def _ltx(configs: ComponentConfigs) -> Family:
         name="LTX",
         fps=24,
         num_frames=Grid(vae.get("patch_size_t", 1) * 2**doublings, 1),
-        **_square(math.lcm(32, vae.get("patch_size", 4) * 2**doublings)),
+        height=Grid(math.lcm(32, vae.get("patch_size", 4) * 2**doublings)),
         half_dtypes={"default": "bfloat16", "vae": "float32"},
         draft_caches=_BLOCK_CACHES,
         image_pipeline="LTXImageToVideoPipeline",
@@ -155,12 +165,13 @@ def _ltx(configs: ComponentConfigs) -> Family:
 def _hunyuan(configs: ComponentConfigs) -> Family:
     return Family(
         name="HunyuanVideo",
-        fps=15,
+        fps=24,
         num_frames=Grid(configs.get("vae", {}).get("temporal_compression_ratio", 4), 1),
-        **_square(16),
+        height=Grid(16),
         half_dtypes={"default": "float16", "transformer": "bfloat16"},
         draft_caches=_BLOCK_CACHES,
         # Its guidance_scale is an input of the transformer, which knows no negative prompt.
+        options=("true_cfg_scale",),
         negative_prompt_needs="true_cfg_scale",
     )
 
@@ -170,7 +181,7 @@ def _hunyuan_1_5(configs: ComponentConfigs) -> Family:
         name="HunyuanVideo 1.5",
         fps=24,
         num_frames=Grid(configs.get("vae", {}).get("temporal_compression_ratio", 4), 1),
-        **_square(configs.get("vae", {}).get("spatial_compression_ratio", 16)),
+        height=Grid(configs.get("vae", {}).get("spatial_compression_ratio", 16)),
     )
 
 
@@ -181,7 +192,7 @@ def _mochi(configs: ComponentConfigs) -> Family:
         fps=30,
         num_inference_steps=64,
         num_frames=Grid(temporal, 1),
-        **_square(16),
+        height=Grid(16),
         draft_caches=_ALL_CACHES,
     )
 
@@ -202,7 +213,7 @@ def _allegro(configs: ComponentConfigs) -> Family:
 
 
 def _latte(_: ComponentConfigs) -> Family:
-    return Family(name="Latte", fps=8, **_square(16), half_dtypes={"default": "float16"})
+    return Family(name="Latte", fps=8, height=Grid(16), half_dtypes={"default": "float16"})
 
 
 def _animatediff(_: ComponentConfigs) -> Family:
@@ -210,14 +221,14 @@ def _animatediff(_: ComponentConfigs) -> Family:
         name="AnimateDiff",
         fps=8,
         num_inference_steps=25,
-        **_square(8),
+        height=Grid(8),
         half_dtypes={"default": "float16"},
     )
 
 
 def _modelscope(_: ComponentConfigs) -> Family:
     return Family(
-        name="ModelScope", fps=8, num_inference_steps=25, **_square(8), half_dtypes={"default": "float16"}
+        name="ModelScope", fps=8, num_inference_steps=25, height=Grid(8), half_dtypes={"default": "float16"}
     )
 
 
@@ -242,26 +253,53 @@ _FAMILY_OF_PIPELINE: Mapping[str, Callable[[ComponentConfigs], Family]] = {
 def family_of(pipeline_class: str, configs: ComponentConfigs) -> Family:
     """Return the family of a diffusers pipeline class; one without rules for a class not listed."""
     describe = _FAMILY_OF_PIPELINE.get(pipeline_class)
-    return describe(configs) if describe else Family(name=pipeline_class)
+    family = describe(configs) if describe else Family(name=pipeline_class, options=None)
+    scheduler = configs.get("scheduler", {})
+    return replace(family, solvers=allowed_solvers(scheduler), has_flow_shift=has_flow_shift(scheduler))
 
 
-def complaints(
-    family: Family, *, num_frames: int | None, height: int | None, width: int | None
-) -> tuple[str, ...]:
-    """Return a `field: message` line, with the nearest right values, for each size that cannot be made."""
-    lines = []
-    wanted = {
-        "num_frames": (num_frames, family.num_frames),
-        "height": (height, family.height),
-        "width": (width, family.width),
+def complaints(family: Family, config: GeneratorConfig) -> tuple[str, ...]:
+    """Return a `field: message` line for each setting that the family cannot follow.
+
+    Sizes that it cannot make come with the nearest right values.
+    """
+    return (*_size_complaints(family, config), *_option_complaints(family, config))
+
+
+def _size_complaints(family: Family, config: GeneratorConfig) -> Iterator[str]:
+    grids = {
+        "num_frames": family.num_frames,
+        "height": family.height,
+        "width": family.width or family.height,
     }
-    for name, (value, grid) in wanted.items():
+    for name, grid in grids.items():
+        value = getattr(config, name)
         if value is None or grid.has(value):
             continue
         rule = f"makes {grid.in_words()} frames" if name == "num_frames" else f"needs {grid.in_words()}"
         nearest = [str(right) for right in grid.nearest(value)]
-        lines.append(
+        yield (
             f"generator.{name}: {family.name} {rule}, not {value}; "
             f"the nearest {'are' if nearest[1:] else 'is'} {' and '.join(nearest)}"
         )
-    return tuple(lines)
+
+
+def _option_complaints(family: Family, config: GeneratorConfig) -> Iterator[str]:
+    if family.options is not None:
+        for name in OPTIONS:
+            if getattr(config, name) is not None and name not in family.options:
+                yield f"generator.{name}: {family.name} does not take it; leave it out"
+    fitting = ("auto", "own", *family.solvers)
+    if config.solver not in fitting:
+        yield (
+            f"generator.solver: {config.solver} does not walk the noise schedule of this {family.name}; "
+            f"use {', '.join(fitting)}"
+        )
+    if config.flow_shift is not None and not family.has_flow_shift:
+        yield f"generator.flow_shift: the noise schedule of this {family.name} has none to set; leave it out"
+    needed = family.negative_prompt_needs
+    if needed and config.negative_prompt and (getattr(config, needed) or 1) <= 1:
+        yield (
+            f"generator.negative_prompt: without generator.{needed} above 1 it has no effect "
+            f"on {family.name}; set that, or leave it out"
+        )

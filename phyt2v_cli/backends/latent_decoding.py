@@ -66,7 +66,7 @@ def _decode_video(pipeline: Any, latents: torch.Tensor) -> torch.Tensor:
     if pipeline.vae.config.get("timestep_conditioning"):
         default = parameters["decode_timestep"].default
         extra = [torch.tensor([default], device=latents.device, dtype=pipeline.vae.dtype)]
-    video = pipeline.vae.decode(latents, *extra, return_dict=False)[0][0]
+    video: torch.Tensor = pipeline.vae.decode(latents, *extra, return_dict=False)[0][0]
     # Channels first or frames first; a video of three frames is taken for the usual channels first.
     return video.permute(1, 2, 3, 0) if video.shape[0] == 3 else video.permute(0, 2, 3, 1)
 
@@ -77,8 +77,8 @@ def _decode_pictures(pipeline: Any, latents: torch.Tensor) -> torch.Tensor:
     size = parameters[_CHUNK].default if _CHUNK in parameters else _PICTURES_AT_A_TIME
     # An autoencoder that smooths over time must know how many frames belong together.
     smooths = "num_frames" in inspect.signature(type(pipeline.vae).decode).parameters
-    chunks = [
+    chunks: list[torch.Tensor] = [
         pipeline.vae.decode(chunk, return_dict=False, **({"num_frames": len(chunk)} if smooths else {}))[0]
-        for chunk in latents.split(size)
+        for chunk in torch.split(latents, size)
     ]
     return torch.cat(chunks).permute(0, 2, 3, 1)

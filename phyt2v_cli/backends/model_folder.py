@@ -26,6 +26,9 @@ _WEIGHTLESS = (
 )
 """How the class names of components end that have no weights."""
 
+_CONFIG_NAMES = ("scheduler_config.json", "config.json")
+_CONFIG_PATTERNS = tuple(f"*/{name}" for name in _CONFIG_NAMES)
+
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 
 
@@ -70,7 +73,7 @@ def _fetch_json_files(hub_id: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=["model_index.json", "*/config.json"]))
+        return Path(snapshot_download(hub_id, allow_patterns=["model_index.json", *_CONFIG_PATTERNS]))
     except RepositoryNotFoundError as error:
         raise ModelLoadError(
             f"{hub_id} is neither a folder here nor a model on the hub (or it needs a login). Check the name."
@@ -99,9 +102,10 @@ def _read(path: Path, *, source: str, label: str) -> ModelFolder:
             "Pipelines that bring their own code are refused."
         )
     configs = {
-        component: _read_json(path / component / "config.json")
+        component: _read_json(file)
         for component in _components(index)
-        if (path / component / "config.json").is_file()
+        for name in _CONFIG_NAMES
+        if (file := path / component / name).is_file()
     }
     return ModelFolder(source=source, pipeline_class=pipeline_class, component_configs=configs)
 

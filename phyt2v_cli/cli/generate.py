@@ -39,6 +39,7 @@ def generate(
     allow_truncation: options.AllowTruncation = None,
     preset: options.Preset = None,
     model: options.Model = None,
+    solver: options.Solver = None,
     config: options.ConfigPath = None,
     assignments: options.Assignments = None,
     out: Annotated[Path, typer.Option("--out", metavar="FILE.mp4", help="The video file.")] = Path(
@@ -52,14 +53,14 @@ def generate(
     no_color: options.NoColor = False,
 ) -> None:
     """Render one video from a prompt; its path is printed on stdout."""
-    from phyt2v_cli.cli.preflight import check_disk, check_model, needed_bytes
+    from phyt2v_cli.cli.preflight import check_disk, check_model, needed_bytes, with_family_steps
     from phyt2v_cli.cli.prompt_file import read_prompt, several_lines_hint
 
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
     text = read_prompt(prompt_file, prompt)
     if hint := several_lines_hint(text):
         console.warn(hint)
-    loaded = options.load(
+    layered = options.load(
         preset,
         config,
         assignments,
@@ -67,9 +68,8 @@ def generate(
         seed=seed,
         allow_truncation=allow_truncation,
         model=model,
-    ).config
-    schedule = loaded.schedule
-    num_steps = schedule.max_steps if steps is not None else max(schedule.min_steps, schedule.max_steps)
+        solver=solver,
+    )
     if out.suffix.lower() != ".mp4":
         raise UsageError(f"--out {out}: the video is an mp4, so give a name that ends in .mp4")
     if out.is_dir():
@@ -80,6 +80,9 @@ def generate(
         )
     if not out.parent.is_dir():
         raise FilesError(f"there is no folder {out.parent}; create it, or choose another one with --out")
+    loaded = with_family_steps(layered)
+    schedule = loaded.schedule
+    num_steps = schedule.max_steps if steps is not None else max(schedule.min_steps, schedule.max_steps)
     check_model(loaded)
     check_disk(out.parent, needed_bytes(loaded, 1))
     if dry_run:

@@ -108,6 +108,16 @@ Model = Annotated[
         show_default=False,
     ),
 ]
+Solver = Annotated[
+    str | None,
+    typer.Option(
+        "--solver",
+        metavar="NAME",
+        help="How to denoise: auto, own (the pipeline's), ddim, unipc, dpm++ or flow-euler. (default: auto)",
+        rich_help_panel=_CONFIG,
+        show_default=False,
+    ),
+]
 Seed = Annotated[
     int | None,
     typer.Option("--seed", help="The seed of every video. (default: 0)", show_default=False),
@@ -176,6 +186,7 @@ _KEYS = {
     "steps": ("schedule.steps", "--steps"),
     "video_steps": ("schedule.max_steps", "--steps"),
     "model": ("generator.model", "--model"),
+    "solver": ("generator.solver", "--solver"),
     "seed": ("run.seed", "--seed"),
     "allow_truncation": ("generator.allow_truncation", "--allow-truncation"),
     "select": ("refinement.select", "--select"),

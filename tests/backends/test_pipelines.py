@@ -45,7 +45,7 @@ CASES = [
     Case("wan-2.1", tiny_pipelines.save_wan, (9, 16, 32), 16),
     Case("wan-2.2", lambda path: tiny_pipelines.save_wan(path, two_transformers=True), (5, 16, 16), 16),
     Case("ltx", tiny_pipelines.save_ltx, (9, 32, 64), 24),
-    Case("hunyuan", tiny_families.save_hunyuan, (5, 16, 32), 15),
+    Case("hunyuan", tiny_families.save_hunyuan, (5, 16, 32), 24),
     Case("hunyuan-1.5", tiny_families.save_hunyuan_15, (5, 16, 32), 24),
     Case("mochi", tiny_pipelines.save_mochi, (7, 16, 16), 30),
     Case("skyreels", tiny_families.save_skyreels, (9, 16, 32), 24),
