@@ -20,6 +20,7 @@ from diffusers import DiffusionPipeline
 from phyt2v_cli.backends import latent_decoding
 from phyt2v_cli.backends.families import Family, complaints, family_of
 from phyt2v_cli.backends.model_folder import ModelFolder, find_model
+from phyt2v_cli.backends.prompt_length import find_prompt_length
 from phyt2v_cli.backends.schedulers import choose_solver
 from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError
 from phyt2v_cli.interfaces import Frames, Latents, OnStep
@@ -72,7 +73,6 @@ class DiffusersGenerator:
     def __init__(self, pipeline: Any, config: GeneratorConfig, family: Family) -> None:
         self._pipeline = pipeline
         self._call_parameters = inspect.signature(type(pipeline).__call__).parameters
-        self._max_tokens = self._find_max_tokens()
         self._fps = config.fps or family.fps
         wanted = {
             "height": config.height,
@@ -82,7 +82,7 @@ class DiffusersGenerator:
             "guidance_scale_2": config.guidance_scale_2,
             "true_cfg_scale": config.true_cfg_scale,
             "negative_prompt": config.negative_prompt or None,
-            "max_sequence_length": self._max_tokens,
+            "max_sequence_length": family.max_sequence_length,
             **dict.fromkeys(_FPS_NAMES, self._fps),
             "output_type": "np",
             **family.call_arguments,
@@ -95,6 +95,16 @@ class DiffusersGenerator:
         }
         if config.guidance_scale is not None and "guidance_scale" not in self._call_parameters:
             pipeline.guider = pipeline.guider.new(guidance_scale=config.guidance_scale)
+        with _failures_translated("reading a prompt"), torch.inference_mode():
+            self._prompt_length = find_prompt_length(
+                pipeline, lambda prompt: pipeline(prompt=prompt, num_inference_steps=2, **self._arguments)
+            )
+        excess = self.count_excess_tokens(config.negative_prompt)
+        if excess and not config.allow_truncation:
+            raise ConfigError(
+                f"generator.negative_prompt: it is {excess} tokens longer than the model reads; "
+                "shorten it, or let it be cut with --allow-truncation"
+            )
         pipeline.encode_prompt = _remember(pipeline.encode_prompt)
 
     @property
@@ -116,8 +126,7 @@ class DiffusersGenerator:
 
     def count_excess_tokens(self, prompt: str) -> int:
         """Return how many tokens of `prompt` lie beyond what the text encoder is given to read."""
-        num_tokens = len(self._pipeline.tokenizer(prompt, truncation=False).input_ids)
-        return max(0, num_tokens - self._max_tokens) if self._max_tokens else 0
+        return self._prompt_length.count_excess(prompt) if self._prompt_length else 0
 
     def denoise(self, prompt: str, *, seed: int, num_inference_steps: int, on_step: OnStep) -> Latents:
         """Return what the autoencoder will decode; the same arguments give the same latents.
@@ -151,19 +160,6 @@ class DiffusersGenerator:
                 return latent_decoding.decode(self._pipeline, on_device).cpu().numpy()
             finally:
                 self._pipeline.maybe_free_model_hooks()
-
-    def _find_max_tokens(self) -> int | None:
-        """Return how many tokens the model reads: what the transformer was made for, else the call's default.
-
-        The tokenizer's own limit is no guide: T5 tokenizers say 512 or nothing for models made for 226.
-        """
-        transformer = getattr(self._pipeline, "transformer", None)
-        if transformer is not None and (length := transformer.config.get("max_text_seq_length")):
-            return int(length)
-        if "max_sequence_length" in self._call_parameters:
-            return int(self._call_parameters["max_sequence_length"].default)
-        limit = self._pipeline.tokenizer.model_max_length
-        return int(limit) if limit < 1_000_000 else None  # transformers says "no limit" with 1e30
 
 
 class _StepReporter:

@@ -61,7 +61,7 @@ class Family:
     half_dtypes: Mapping[str, DtypeName] = field(default_factory=lambda: {"default": "bfloat16"})
     """The published precision on a GPU, by component."""
     max_sequence_length: int | None = None
-    """Tokens that the model was made to read, where the default of the pipeline's call is another."""
+    """Tokens that the transformer was made for, where it says so; else the pipeline's call knows."""
     tiled_vae: bool = False
     """Whether the autoencoder works in tiles only."""
     call_arguments: Mapping[str, object] = field(default_factory=dict)
@@ -255,7 +255,13 @@ def family_of(pipeline_class: str, configs: ComponentConfigs) -> Family:
     describe = _FAMILY_OF_PIPELINE.get(pipeline_class)
     family = describe(configs) if describe else Family(name=pipeline_class, options=None)
     scheduler = configs.get("scheduler", {})
-    return replace(family, solvers=allowed_solvers(scheduler), has_flow_shift=has_flow_shift(scheduler))
+    return replace(
+        family,
+        # The call's default, made for another checkpoint of the class, would crash or mislead this one.
+        max_sequence_length=configs.get("transformer", {}).get("max_text_seq_length"),
+        solvers=allowed_solvers(scheduler),
+        has_flow_shift=has_flow_shift(scheduler),
+    )
 
 
 def complaints(family: Family, config: GeneratorConfig) -> tuple[str, ...]:
