@@ -14,7 +14,7 @@ from phyt2v_cli.settings import Config
 
 _NOT_IDENTITY_OF_SERVICE = {"base_url", "api_key_env", "timeout_s", "max_retries", "device"}
 _NOT_IDENTITY = {
-    "generator": {"device", "offload", "compile", "allow_truncation"},
+    "generator": {"device", "offload", "compile", "allow_truncation", "image", "video"},
     "llm": {*_NOT_IDENTITY_OF_SERVICE, "prompt_token_price", "completion_token_price"},
     "captioner": _NOT_IDENTITY_OF_SERVICE,
     "scorer": {
@@ -23,7 +23,8 @@ _NOT_IDENTITY = {
     },
     "refinement": {"select", "control"},
 }
-"""Where and how fast a run computes, what is rendered beside it, and which video is picked at the end."""
+"""Where and how fast a run computes, where a file lies whose content counts, what is rendered beside it, and
+which video is picked at the end."""
 
 _MAX_SLUG_BYTES = 40
 

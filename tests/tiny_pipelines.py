@@ -15,6 +15,7 @@ from diffusers import (
     AutoencoderKLWan,
     CogVideoXDDIMScheduler,
     CogVideoXDPMScheduler,
+    CogVideoXImageToVideoPipeline,
     CogVideoXPipeline,
     CogVideoXTransformer3DModel,
     FlowMatchEulerDiscreteScheduler,
@@ -55,12 +56,18 @@ def save_pipeline(pipeline: Any, path: Path, dtype: torch.dtype = torch.float32)
 
 
 def save_cogvideox(
-    path: Path, style: str = "5b", *, dpm: bool = False, dtype: torch.dtype = torch.float32
+    path: Path,
+    style: str = "5b",
+    *,
+    dpm: bool = False,
+    takes_images: bool = False,
+    dtype: torch.dtype = torch.float32,
 ) -> Path:
     """Save a CogVideoX of 9 frames, 16x16, in the style of `2b`, `5b` or `1.5`; return the path."""
     torch.manual_seed(0)
     scheduler_class = CogVideoXDPMScheduler if dpm else CogVideoXDDIMScheduler
-    pipeline = CogVideoXPipeline(
+    pipeline_class = CogVideoXImageToVideoPipeline if takes_images else CogVideoXPipeline
+    pipeline = pipeline_class(
         tokenizer=tiny_tokenizer(),
         text_encoder=tiny_text_encoder(32),
         vae=AutoencoderKLCogVideoX(
@@ -76,7 +83,7 @@ def save_cogvideox(
         transformer=CogVideoXTransformer3DModel(
             num_attention_heads=2,
             attention_head_dim=16,
-            in_channels=4,
+            in_channels=8 if takes_images else 4,
             out_channels=4,
             time_embed_dim=8,
             text_embed_dim=32,

@@ -15,9 +15,9 @@ from typing import Any
 import diffusers
 import torch
 import transformers
-from diffusers import DiffusionPipeline
 
-from phyt2v_cli.backends import latent_decoding
+from phyt2v_cli.backends import conditioning, latent_decoding, weights
+from phyt2v_cli.backends.conditioning import call_arguments, pipeline_for
 from phyt2v_cli.backends.families import Family, complaints, family_of
 from phyt2v_cli.backends.model_folder import ModelFolder, find_model
 from phyt2v_cli.backends.prompt_length import find_prompt_length
@@ -45,14 +45,24 @@ def load(config: GeneratorConfig) -> "DiffusersGenerator":
     _check(config, folder, family)
     device = _choose_device(config)
     _silence_libraries()
+    dtypes = _choose_dtypes(config, family, device)
+    pipeline_class = getattr(diffusers, pipeline_for(config, family, folder.pipeline_class))
+    transformer_class = folder.component_configs.get("transformer", {}).get("_class_name")
+    weights.check(config, pipeline_class, transformer_class)
+    source = call_arguments(config, family)
     try:
-        pipeline = DiffusionPipeline.from_pretrained(
+        transformer_dtype = dtypes.get("transformer", dtypes["default"])
+        pipeline = pipeline_class.from_pretrained(
             folder.source,
-            dtype=_choose_dtypes(config, family, device),
+            dtype=dtypes,
             use_safetensors=True,
             trust_remote_code=False,
+            **weights.load_transformer(config, folder.source, transformer_class, transformer_dtype),
         )
+        weights.add_lora(pipeline, config)
         pipeline.to(device)
+    except ModelLoadError:
+        raise
     except Exception as error:  # whatever is wrong inside a folder comes as any of a dozen types
         if _is_out_of_memory(error):
             raise _out_of_memory("loading the model", error) from error
@@ -64,13 +74,15 @@ def load(config: GeneratorConfig) -> "DiffusersGenerator":
     if family.tiled_vae:
         pipeline.vae.enable_tiling()
     pipeline.scheduler = choose_solver(pipeline.scheduler, config.solver, config.flow_shift)
-    return DiffusersGenerator(pipeline, config, family)
+    return DiffusersGenerator(pipeline, config, family, source)
 
 
 class DiffusersGenerator:
     """Renders prompts with one resident pipeline; implements `interfaces.VideoGenerator`."""
 
-    def __init__(self, pipeline: Any, config: GeneratorConfig, family: Family) -> None:
+    def __init__(
+        self, pipeline: Any, config: GeneratorConfig, family: Family, source: Mapping[str, Any]
+    ) -> None:
         self._pipeline = pipeline
         self._call_parameters = inspect.signature(type(pipeline).__call__).parameters
         self._fps = config.fps or family.fps
@@ -87,6 +99,7 @@ class DiffusersGenerator:
             "output_type": "np",
             **family.call_arguments,
             **latent_decoding.arguments(pipeline),
+            **source,
         }
         self._arguments = {
             name: value
@@ -172,8 +185,9 @@ class _StepReporter:
         self.stopped_by: Exception | None = None
         """What `on_step` raised, to tell it from a failure of the model."""
 
-    def __call__(self, iterable: Iterable[Any] | None = None, **_: object) -> "_StepReporter":
+    def __call__(self, iterable: Iterable[Any] | None = None, total: int | None = None) -> "_StepReporter":
         self._iterable = iterable
+        self._num_steps = total or self._num_steps  # fewer where a video is only changed
         self._num_done = 0
         return self
 
@@ -222,20 +236,20 @@ def _remember(encode_prompt: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _check(config: GeneratorConfig, folder: ModelFolder, family: Family) -> None:
-    pipeline_class = getattr(diffusers, folder.pipeline_class, None)
+    pipeline_class = getattr(diffusers, pipeline_for(config, family, folder.pipeline_class), None)
     if pipeline_class is None:
         raise ModelLoadError(
             f"{config.model} needs the pipeline class {folder.pipeline_class}, which diffusers "
             f"{diffusers.__version__} does not have. Upgrade diffusers, or name another model."
         )
     parameters = inspect.signature(pipeline_class.__call__).parameters
-    makes_videos = not parameters.keys().isdisjoint(_NUM_FRAMES_NAMES)
+    makes_videos = config.video is not None or not parameters.keys().isdisjoint(_NUM_FRAMES_NAMES)
     if not (makes_videos and {"prompt", "num_inference_steps"} <= parameters.keys()):
         raise ModelLoadError(
             f"{config.model} is a {folder.pipeline_class}, which makes no video from a text. "
             "Name another model."
         )
-    lines = list(complaints(family, config))
+    lines = [*complaints(family, config), *conditioning.complaints(family, config)]
     taken = set(parameters)
     if "guider" in inspect.signature(pipeline_class.__init__).parameters:
         taken.add("guidance_scale")  # a component guides, and has it

@@ -80,6 +80,8 @@ class Family:
     """The pipeline class that begins a video with an image, of the same components."""
     video_pipeline: str | None = None
     """The pipeline class that begins with a video, of the same components."""
+    needs_image: bool = False
+    """Whether it renders nothing without an image."""
 
 
 def _cogvideox(configs: ComponentConfigs) -> Family:
@@ -100,7 +102,8 @@ def _cogvideox(configs: ComponentConfigs) -> Family:
         },
         draft_caches=_ALL_CACHES,
         image_pipeline="CogVideoXImageToVideoPipeline" if takes_images else None,
-        video_pipeline="CogVideoXVideoToVideoPipeline",
+        video_pipeline=None if takes_images else "CogVideoXVideoToVideoPipeline",
+        needs_image=takes_images,
     )
 
 
@@ -108,8 +111,8 @@ def _wan(configs: ComponentConfigs) -> Family:
     vae = configs.get("vae", {})
     transformer = configs.get("transformer") or configs.get("transformer_2") or {}
     spatial = vae.get("scale_factor_spatial", 8)
-    compresses_more = spatial == 16  # Wan 2.2 5B, which takes images as they are
-    takes_images = compresses_more or transformer.get("in_channels", 16) > transformer.get("out_channels", 16)
+    compresses_more = spatial == 16  # Wan 2.2 5B, which takes an image as its first latent frame
+    needs_image = transformer.get("in_channels", 16) > transformer.get("out_channels", 16)
     return Family(
         name="Wan",
         fps=24 if compresses_more else 16,
@@ -118,9 +121,12 @@ def _wan(configs: ComponentConfigs) -> Family:
         half_dtypes={"default": "bfloat16", "vae": "float32"},
         draft_caches=_BLOCK_CACHES,
         options=("guidance_scale_2",) if "transformer_2" in configs else (),
-        image_pipeline="WanImageToVideoPipeline" if takes_images else None,
-        # That class knows one transformer, and no way to hold the first frame.
-        video_pipeline=None if compresses_more or "transformer_2" in configs else "WanVideoToVideoPipeline",
+        image_pipeline="WanImageToVideoPipeline" if compresses_more or needs_image else None,
+        # That class knows one transformer, and one time for all latent frames.
+        video_pipeline=None
+        if compresses_more or needs_image or "transformer_2" in configs
+        else "WanVideoToVideoPipeline",
+        needs_image=needs_image,
     )
 
 

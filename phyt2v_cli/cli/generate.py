@@ -40,6 +40,8 @@ def generate(
     preset: options.Preset = None,
     model: options.Model = None,
     solver: options.Solver = None,
+    image: options.Image = None,
+    video: options.Video = None,
     config: options.ConfigPath = None,
     assignments: options.Assignments = None,
     out: Annotated[Path, typer.Option("--out", metavar="FILE.mp4", help="The video file.")] = Path(
@@ -53,7 +55,7 @@ def generate(
     no_color: options.NoColor = False,
 ) -> None:
     """Render one video from a prompt; its path is printed on stdout."""
-    from phyt2v_cli.cli.preflight import check_disk, check_model, needed_bytes, with_family_steps
+    from phyt2v_cli.cli.preflight import check_disk, check_model, complete, needed_bytes
     from phyt2v_cli.cli.prompt_file import read_prompt, several_lines_hint
 
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
@@ -69,6 +71,8 @@ def generate(
         allow_truncation=allow_truncation,
         model=model,
         solver=solver,
+        image=image,
+        video=video,
     )
     if out.suffix.lower() != ".mp4":
         raise UsageError(f"--out {out}: the video is an mp4, so give a name that ends in .mp4")
@@ -80,7 +84,7 @@ def generate(
         )
     if not out.parent.is_dir():
         raise FilesError(f"there is no folder {out.parent}; create it, or choose another one with --out")
-    loaded = with_family_steps(layered)
+    loaded = complete(layered)
     schedule = loaded.schedule
     num_steps = schedule.max_steps if steps is not None else max(schedule.min_steps, schedule.max_steps)
     check_model(loaded)

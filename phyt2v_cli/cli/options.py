@@ -118,6 +118,18 @@ Solver = Annotated[
         show_default=False,
     ),
 ]
+Image = Annotated[
+    str | None,
+    typer.Option(
+        "--image", metavar="FILE", help="A picture that every video begins with.", show_default=False
+    ),
+]
+Video = Annotated[
+    str | None,
+    typer.Option(
+        "--video", metavar="FILE", help="A video that every video is made from.", show_default=False
+    ),
+]
 Seed = Annotated[
     int | None,
     typer.Option("--seed", help="The seed of every video. (default: 0)", show_default=False),
@@ -187,6 +199,8 @@ _KEYS = {
     "video_steps": ("schedule.max_steps", "--steps"),
     "model": ("generator.model", "--model"),
     "solver": ("generator.solver", "--solver"),
+    "image": ("generator.image", "--image"),
+    "video": ("generator.video", "--video"),
     "seed": ("run.seed", "--seed"),
     "allow_truncation": ("generator.allow_truncation", "--allow-truncation"),
     "select": ("refinement.select", "--select"),

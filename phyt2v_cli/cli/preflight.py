@@ -51,23 +51,43 @@ def check_model(config: Config) -> None:
     Raises ModelLoadError where its folder is missing, incomplete or unsafe, and ConfigError where its family
     cannot make the wanted frames or sizes or does not take a setting.
     """
-    from phyt2v_cli.backends.families import complaints
+    from phyt2v_cli.backends import conditioning, families
 
-    if lines := complaints(_family(config), config.generator):
+    family = _family(config)
+    lines = [
+        *families.complaints(family, config.generator),
+        *conditioning.complaints(family, config.generator),
+    ]
+    if lines:
         raise ConfigError("\n".join(lines))
 
 
-def with_family_steps(loaded: LoadedConfig) -> Config:
-    """Return the config, with the published steps of the model's family where no preset and nobody set any.
+def complete(loaded: LoadedConfig) -> Config:
+    """Return the config with what only the model's and the user's files can tell.
 
-    Raises ModelLoadError where the model must be looked at and is not there.
+    That is the published steps of the model's family, where no preset and nobody set any, and the digest of
+    the image or video that the run begins with. Raises ModelLoadError where the model must be looked at and
+    is not there, and ConfigError where the image or video cannot be read.
     """
+    from phyt2v_cli.backends import conditioning
+
     config = loaded.config
     is_set = config.schedule.steps is not None or loaded.origins["schedule.max_steps"] != "default"
-    if loaded.preset is not None or is_set:
-        return config
-    steps = _family(config).num_inference_steps
-    return config.model_copy(update={"schedule": config.schedule.model_copy(update={"max_steps": steps})})
+    if loaded.preset is None and not is_set:
+        steps = _family(config).num_inference_steps
+        schedule = config.schedule.model_copy(update={"max_steps": steps})
+        config = config.model_copy(update={"schedule": schedule})
+    if sha256 := conditioning.digest(config.generator):
+        generator = config.generator
+        # Absolute, because the run may be resumed from elsewhere.
+        paths = {
+            name: str(Path(path).absolute())
+            for name in ("image", "video")
+            if (path := getattr(generator, name)) is not None
+        }
+        generator = generator.model_copy(update={"source_sha256": sha256, **paths})
+        config = config.model_copy(update={"generator": generator})
+    return config
 
 
 def _family(config: Config) -> "Family":

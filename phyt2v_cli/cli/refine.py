@@ -44,6 +44,8 @@ def refine(
     preset: options.Preset = None,
     model: options.Model = None,
     solver: options.Solver = None,
+    image: options.Image = None,
+    video: options.Video = None,
     config: options.ConfigPath = None,
     assignments: options.Assignments = None,
     out: Annotated[
@@ -90,6 +92,8 @@ def refine(
         "allow_truncation": allow_truncation,
         "model": model,
         "solver": solver,
+        "image": image,
+        "video": video,
     }
     if resume is not None:
         others = [prompt_file, prompt, preset, config, out, force or None, assignments or None]
@@ -120,14 +124,14 @@ def _start(
         check_disk,
         check_judges,
         check_model,
+        complete,
         needed_bytes,
-        with_family_steps,
     )
     from phyt2v_cli.run_dir import RunDir, default_run_dir
     from phyt2v_cli.schedule import plan, swap_notice
 
     check_judges(loaded.config)
-    config = with_family_steps(loaded)
+    config = complete(loaded)
     planned = plan(config.schedule, config.refinement.rounds)
     if notice := swap_notice(config.schedule):
         console.warn(notice)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from phyt2v_cli.cli.preflight import check_disk, needed_bytes, with_family_steps
+from phyt2v_cli.cli.preflight import check_disk, complete, needed_bytes
 from phyt2v_cli.config import load_config
 from phyt2v_cli.errors import FilesError
 from phyt2v_cli.settings import Config, GeneratorConfig, ScheduleConfig
@@ -31,8 +31,8 @@ def test_a_model_without_a_preset_takes_the_steps_of_its_family(tmp_path: Path) 
     (tmp_path / "model_index.json").write_text(json.dumps(index))
     model = f"generator.model={tmp_path}"
     loaded = load_config(environment={}, assignments=[model])
-    assert with_family_steps(loaded).schedule == ScheduleConfig(min_steps=20, max_steps=64)
+    assert complete(loaded).schedule == ScheduleConfig(min_steps=20, max_steps=64)
     named = load_config(environment={}, assignments=[model, "schedule.max_steps=30"])
-    assert with_family_steps(named).schedule.max_steps == 30
+    assert complete(named).schedule.max_steps == 30
     with_preset = load_config(preset="tiny", environment={}, assignments=[model])
-    assert with_family_steps(with_preset).schedule.max_steps == 50
+    assert complete(with_preset).schedule.max_steps == 50
