@@ -33,9 +33,10 @@ def complaints(family: Family, config: GeneratorConfig) -> Iterator[str]:
     """Yield a `field: message` line for each way in which image, video and strength do not fit."""
     if config.image is not None and config.video is not None:
         yield "generator.image: there is generator.video too; a video begins with one of them"
-    if config.image is not None and family.image_pipeline is None:
+    is_known = family.options is not None  # otherwise its pipeline's signature decides
+    if config.image is not None and family.image_pipeline is None and is_known:
         yield f"generator.image: this {family.name} cannot begin with an image; name a checkpoint made for it"
-    if config.video is not None and family.video_pipeline is None:
+    if config.video is not None and family.video_pipeline is None and is_known:
         yield f"generator.video: this {family.name} cannot begin with a video; name another model"
     if config.image is None and family.needs_image:
         yield f"generator.image: this {family.name} is made to begin with an image; name one with --image"

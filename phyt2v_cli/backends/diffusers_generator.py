@@ -16,19 +16,16 @@ import diffusers
 import torch
 import transformers
 
-from phyt2v_cli.backends import conditioning, latent_decoding, weights
-from phyt2v_cli.backends.conditioning import call_arguments, pipeline_for
-from phyt2v_cli.backends.families import Family, complaints, family_of
-from phyt2v_cli.backends.model_folder import ModelFolder, find_model
+from phyt2v_cli.backends import latent_decoding, weights
+from phyt2v_cli.backends.conditioning import call_arguments
+from phyt2v_cli.backends.families import Family, family_of
+from phyt2v_cli.backends.model_folder import find_model
+from phyt2v_cli.backends.pipeline_signature import FPS_NAMES, NUM_FRAMES_NAMES, choose_pipeline_class
 from phyt2v_cli.backends.prompt_length import find_prompt_length
 from phyt2v_cli.backends.schedulers import choose_solver
 from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError
 from phyt2v_cli.interfaces import Frames, Latents, OnStep
 from phyt2v_cli.settings import GeneratorConfig
-
-_NUM_FRAMES_NAMES = ("num_frames", "video_length", "frames")
-_FPS_NAMES = ("frame_rate", "fps")
-"""What pipelines call these two."""
 
 _NUM_CACHED_PROMPTS = 16
 """Embeddings kept; 226 tokens of T5-XXL are 2 MB, so a whole run costs nothing worth counting."""
@@ -42,11 +39,10 @@ def load(config: GeneratorConfig) -> "DiffusersGenerator":
     """
     folder = find_model(config.model)
     family = family_of(folder.pipeline_class, folder.component_configs)
-    _check(config, folder, family)
+    pipeline_class = choose_pipeline_class(config, folder, family)
     device = _choose_device(config)
     _silence_libraries()
     dtypes = _choose_dtypes(config, family, device)
-    pipeline_class = getattr(diffusers, pipeline_for(config, family, folder.pipeline_class))
     transformer_class = folder.component_configs.get("transformer", {}).get("_class_name")
     weights.check(config, pipeline_class, transformer_class)
     source = call_arguments(config, family)
@@ -89,13 +85,13 @@ class DiffusersGenerator:
         wanted = {
             "height": config.height,
             "width": config.width,
-            **dict.fromkeys(_NUM_FRAMES_NAMES, config.num_frames),
+            **dict.fromkeys(NUM_FRAMES_NAMES, config.num_frames),
             "guidance_scale": config.guidance_scale,
             "guidance_scale_2": config.guidance_scale_2,
             "true_cfg_scale": config.true_cfg_scale,
             "negative_prompt": config.negative_prompt or None,
             "max_sequence_length": family.max_sequence_length,
-            **dict.fromkeys(_FPS_NAMES, self._fps),
+            **dict.fromkeys(FPS_NAMES, self._fps),
             "output_type": "np",
             **family.call_arguments,
             **latent_decoding.arguments(pipeline),
@@ -233,38 +229,6 @@ def _remember(encode_prompt: Callable[..., Any]) -> Callable[..., Any]:
         return results[key]
 
     return remembering
-
-
-def _check(config: GeneratorConfig, folder: ModelFolder, family: Family) -> None:
-    pipeline_class = getattr(diffusers, pipeline_for(config, family, folder.pipeline_class), None)
-    if pipeline_class is None:
-        raise ModelLoadError(
-            f"{config.model} needs the pipeline class {folder.pipeline_class}, which diffusers "
-            f"{diffusers.__version__} does not have. Upgrade diffusers, or name another model."
-        )
-    parameters = inspect.signature(pipeline_class.__call__).parameters
-    makes_videos = config.video is not None or not parameters.keys().isdisjoint(_NUM_FRAMES_NAMES)
-    if not (makes_videos and {"prompt", "num_inference_steps"} <= parameters.keys()):
-        raise ModelLoadError(
-            f"{config.model} is a {folder.pipeline_class}, which makes no video from a text. "
-            "Name another model."
-        )
-    lines = [*complaints(family, config), *conditioning.complaints(family, config)]
-    taken = set(parameters)
-    if "guider" in inspect.signature(pipeline_class.__init__).parameters:
-        taken.add("guidance_scale")  # a component guides, and has it
-    for field in (
-        "height",
-        "width",
-        "guidance_scale",
-        "guidance_scale_2",
-        "true_cfg_scale",
-        "negative_prompt",
-    ):
-        if getattr(config, field) not in (None, "") and field not in taken:
-            lines.append(f"generator.{field}: {folder.pipeline_class} does not take it; leave it out")
-    if lines:
-        raise ConfigError("\n".join(lines))
 
 
 def _choose_device(config: GeneratorConfig) -> str:

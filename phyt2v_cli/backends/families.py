@@ -24,23 +24,31 @@ _ALL_CACHES = (*_BLOCK_CACHES, "faster")
 
 @dataclass(frozen=True)
 class Grid:
-    """The values that a family makes: `start`, `start + step`, …"""
+    """The values that a family makes: `start`, `start + step`, … up to `largest`."""
 
     step: int = 1
     start: int = 0
-
-    def nearest(self, value: int) -> list[int]:
-        """Return the right values next to a wrong one, or the smallest where it is too small."""
-        smallest = self.start or self.step
-        below = self.start + (value - self.start) // self.step * self.step
-        return [right for right in (below, below + self.step) if right >= smallest] or [smallest]
+    largest: int | None = None
 
     def has(self, value: int) -> bool:
         """Tell whether a family makes this value."""
-        return value >= self.start and (value - self.start) % self.step == 0
+        too_large = self.largest is not None and value > self.largest
+        return value >= self.start and (value - self.start) % self.step == 0 and not too_large
+
+    def nearest(self, value: int) -> list[int]:
+        """Return the right values on both sides of a wrong one, or the one at that end."""
+        smallest = self.start or self.step
+        largest = self.largest or value + self.step
+        below = self.start + (value - self.start) // self.step * self.step
+        ends = {min(max(right, smallest), largest) for right in (below, below + self.step)}
+        return sorted(ends)
 
     def in_words(self) -> str:
         """Return the rule, as in `8k+1` or `a multiple of 16`."""
+        if self.largest == self.start:
+            return f"exactly {self.start}"
+        if self.largest is not None:
+            return f"{self.start} to {self.largest}"
         return f"{self.step}k+{self.start}" if self.start else f"a multiple of {self.step}"
 
 
@@ -218,14 +226,23 @@ def _allegro(configs: ComponentConfigs) -> Family:
     )
 
 
-def _latte(_: ComponentConfigs) -> Family:
-    return Family(name="Latte", fps=8, height=Grid(16), half_dtypes={"default": "float16"})
+def _latte(configs: ComponentConfigs) -> Family:
+    frames = configs.get("transformer", {}).get("video_length", 16)
+    return Family(
+        name="Latte",
+        fps=8,
+        num_frames=Grid(frames, frames, largest=frames),  # it has a place in time for each
+        height=Grid(16),
+        half_dtypes={"default": "float16"},
+    )
 
 
-def _animatediff(_: ComponentConfigs) -> Family:
+def _animatediff(configs: ComponentConfigs) -> Family:
+    most = configs.get("motion_adapter", {}).get("motion_max_seq_length", 32)
     return Family(
         name="AnimateDiff",
         fps=8,
+        num_frames=Grid(1, 1, largest=most),
         num_inference_steps=25,
         height=Grid(8),
         half_dtypes={"default": "float16"},

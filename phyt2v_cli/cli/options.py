@@ -121,13 +121,19 @@ Solver = Annotated[
 Image = Annotated[
     str | None,
     typer.Option(
-        "--image", metavar="FILE", help="A picture that every video begins with.", show_default=False
+        "--image",
+        metavar="FILE",
+        help="A picture that every video begins with, scaled and cropped to its size.",
+        show_default=False,
     ),
 ]
 Video = Annotated[
     str | None,
     typer.Option(
-        "--video", metavar="FILE", help="A video that every video is made from.", show_default=False
+        "--video",
+        metavar="FILE",
+        help="A video that every video is made from, scaled and cropped to its size.",
+        show_default=False,
     ),
 ]
 Seed = Annotated[

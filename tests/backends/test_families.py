@@ -79,6 +79,13 @@ def test_wrong_values_name_the_nearest_right_ones():
     )
 
 
+def test_some_families_have_a_longest_video():
+    (line,) = complaints(family_of("LattePipeline", {}), GeneratorConfig(num_frames=17))
+    assert line == "generator.num_frames: Latte makes exactly 16 frames, not 17; the nearest is 16"
+    (line,) = complaints(family_of("AnimateDiffPipeline", {}), GeneratorConfig(num_frames=40))
+    assert line.endswith("AnimateDiff makes 1 to 32 frames, not 40; the nearest is 32")
+
+
 def test_options_of_other_families_are_refused():
     two = family_of("WanPipeline", {"transformer_2": {}})
     assert complaints(two, GeneratorConfig(guidance_scale_2=3)) == ()
