@@ -7,8 +7,6 @@ import torch
 from diffusers import (
     AllegroPipeline,
     AllegroTransformer3DModel,
-    AnimateDiffPipeline,
-    AutoencoderKL,
     AutoencoderKLAllegro,
     AutoencoderKLHunyuanVideo,
     AutoencoderKLHunyuanVideo15,
@@ -23,14 +21,10 @@ from diffusers import (
     HunyuanVideoTransformer3DModel,
     LattePipeline,
     LatteTransformer3DModel,
-    MotionAdapter,
     SanaVideoPipeline,
     SanaVideoTransformer3DModel,
     SkyReelsV2Pipeline,
     SkyReelsV2Transformer3DModel,
-    TextToVideoSDPipeline,
-    UNet2DConditionModel,
-    UNet3DConditionModel,
     UniPCMultistepScheduler,
 )
 from diffusers.pipelines.hunyuan_video.pipeline_hunyuan_video import DEFAULT_PROMPT_TEMPLATE
@@ -56,7 +50,7 @@ _VOCABULARY = {
 }
 
 
-def _letter_tokenizer(
+def letter_tokenizer(
     *, template: str | None = None, template_tokens: int = 0, model_max_length: int = 77
 ) -> PreTrainedTokenizerFast:
     """Return a tokenizer of letters to which a prompt template is as long as to the real one."""
@@ -81,7 +75,8 @@ def _letter_tokenizer(
     )
 
 
-def _clip_text_model(width: int) -> CLIPTextModel:
+def tiny_clip_text_model(width: int) -> CLIPTextModel:
+    """Return the text encoder that goes with `letter_tokenizer`."""
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(_VOCABULARY),
@@ -105,7 +100,7 @@ def save_hunyuan(path: Path) -> Path:
     torch.manual_seed(0)
     template = DEFAULT_PROMPT_TEMPLATE["template"]
     pipeline = HunyuanVideoPipeline(
-        tokenizer=_letter_tokenizer(
+        tokenizer=letter_tokenizer(
             template=template[: template.index("{}")],
             template_tokens=DEFAULT_PROMPT_TEMPLATE["crop_start"],
             model_max_length=1024,
@@ -120,8 +115,8 @@ def save_hunyuan(path: Path) -> Path:
                 pad_token_id=0,
             )
         ),
-        tokenizer_2=_letter_tokenizer(),
-        text_encoder_2=_clip_text_model(8),
+        tokenizer_2=letter_tokenizer(),
+        text_encoder_2=tiny_clip_text_model(8),
         transformer=HunyuanVideoTransformer3DModel(
             in_channels=4,
             out_channels=4,
@@ -146,7 +141,7 @@ def save_hunyuan(path: Path) -> Path:
 def save_hunyuan_15(path: Path) -> Path:
     """Save a HunyuanVideo 1.5, which is guided by a component; it renders 5 frames of 16x16 when asked to."""
     torch.manual_seed(0)
-    tokenizer = _letter_tokenizer(template="<system>", template_tokens=108, model_max_length=2048)
+    tokenizer = letter_tokenizer(template="<system>", template_tokens=108, model_max_length=2048)
     tokenizer.chat_template = "<system>{{ messages[-1].content }}"
     pipeline = HunyuanVideo15Pipeline(
         tokenizer=tokenizer,
@@ -305,66 +300,5 @@ def save_sana_video(path: Path) -> Path:
         scheduler=UniPCMultistepScheduler(
             prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=8.0
         ),
-    )
-    return save_pipeline(pipeline, path)
-
-
-def _image_vae() -> AutoencoderKL:
-    return AutoencoderKL(
-        block_out_channels=(8, 8, 8, 8),
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        latent_channels=4,
-        norm_num_groups=2,
-        sample_size=16,
-    )
-
-
-def save_animatediff(path: Path) -> Path:
-    """Save an AnimateDiff, whose autoencoder knows pictures only; it renders 18 frames of 16x16."""
-    torch.manual_seed(0)
-    channels = (8, 8)
-    pipeline = AnimateDiffPipeline(
-        tokenizer=_letter_tokenizer(),
-        text_encoder=_clip_text_model(8),
-        vae=_image_vae(),
-        unet=UNet2DConditionModel(
-            block_out_channels=channels,
-            layers_per_block=1,
-            sample_size=2,
-            down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-            cross_attention_dim=8,
-            norm_num_groups=2,
-        ),
-        motion_adapter=MotionAdapter(
-            block_out_channels=channels,
-            motion_layers_per_block=1,
-            motion_norm_num_groups=2,
-            motion_num_attention_heads=4,
-        ),
-        scheduler=DDIMScheduler(beta_schedule="linear", clip_sample=False),
-    )
-    return save_pipeline(pipeline, path)
-
-
-def save_text_to_video_sd(path: Path) -> Path:
-    """Save a ModelScope text-to-video; it renders 4 frames of 16x16 when asked to."""
-    torch.manual_seed(0)
-    pipeline = TextToVideoSDPipeline(
-        tokenizer=_letter_tokenizer(),
-        text_encoder=_clip_text_model(8),
-        vae=_image_vae(),
-        unet=UNet3DConditionModel(
-            block_out_channels=(8, 8),
-            layers_per_block=1,
-            sample_size=2,
-            down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"),
-            up_block_types=("UpBlock3D", "CrossAttnUpBlock3D"),
-            cross_attention_dim=8,
-            attention_head_dim=4,
-            norm_num_groups=2,
-        ),
-        scheduler=DDIMScheduler(beta_schedule="scaled_linear", clip_sample=False),
     )
     return save_pipeline(pipeline, path)

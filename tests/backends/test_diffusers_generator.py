@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DiffusionPipeline
-from PIL import Image
 
-from phyt2v_cli.backends import diffusers_generator, families
+from phyt2v_cli.backends import diffusers_generator
 from phyt2v_cli.backends.diffusers_generator import load
 from phyt2v_cli.backends.schedulers import exact_and_deterministic
 from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError, RunInterruptedError
 from phyt2v_cli.settings import GeneratorConfig
-from tests.tiny_families import save_hunyuan_15, save_latte
+from tests.tiny_families import save_hunyuan_15
 from tests.tiny_pipelines import TEXT_LENGTH, save_cogvideox, save_ltx, save_mochi, save_wan
 
 PROMPT = "a ball falls."
@@ -193,33 +192,6 @@ def test_a_guider_takes_the_guidance_scale(tmp_path):
     assert not np.array_equal(published, stronger)
 
 
-@pytest.mark.parametrize(("save", "frames"), [(save_ltx, 17), (save_latte, 16)])
-def test_a_family_that_is_not_listed_works_from_its_signature(save, frames, tmp_path, monkeypatch):
-    config = GeneratorConfig(model=str(save(tmp_path)), num_frames=frames, height=32, width=32, fps=24)
-    listed = denoise(load(config))
-    monkeypatch.setattr(families, "_FAMILY_OF_PIPELINE", {})
-    np.testing.assert_array_equal(denoise(load(config)), listed)
-    with pytest.raises(ConfigError) as caught:
-        load(config.model_copy(update={"true_cfg_scale": 2.0, "image": "a.png"}))
-    name = load(config)._pipeline.__class__.__name__
-    assert str(caught.value).splitlines() == [
-        f"generator.image: {name} does not take it; leave it out",
-        f"generator.true_cfg_scale: {name} does not take it; leave it out",
-    ]
-
-
-def test_an_image_that_an_unlisted_class_needs_is_asked_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(families, "_FAMILY_OF_PIPELINE", {})
-    path = str(save_cogvideox(tmp_path / "model", takes_images=True))
-    with pytest.raises(ConfigError, match=r"generator\.image: .* needs one; name it with --image"):
-        load(GeneratorConfig(model=path))
-    Image.new("RGB", (16, 16)).save(tmp_path / "a.png")
-    generator = load(
-        GeneratorConfig(model=path, image=str(tmp_path / "a.png"), height=16, width=16, num_frames=9)
-    )
-    assert generator.decode(denoise(generator)).shape == (9, 16, 16, 3)
-
-
 def test_size_and_frames_are_as_configured(config):
     small = load(config)
     assert small.decode(denoise(small, steps=1)).shape == (9, 16, 16, 3)
@@ -303,18 +275,6 @@ def test_broken_weights_are_a_load_error(tmp_path):
     with pytest.raises(ModelLoadError, match="cannot be loaded") as caught:
         load(GeneratorConfig(model=str(path)))
     assert len(str(caught.value).splitlines()) == 1
-
-
-def test_a_pipeline_of_pictures_is_refused(tiny_cogvideox_dir, tmp_path):
-    text = (tiny_cogvideox_dir / "model_index.json").read_text()
-    path = save_cogvideox(tmp_path)
-    for name, message in (
-        ("StableDiffusionPipeline", "makes no video"),
-        ("SecretPipeline", "does not have"),
-    ):
-        (path / "model_index.json").write_text(text.replace("CogVideoXPipeline", name))
-        with pytest.raises(ModelLoadError, match=message):
-            load(GeneratorConfig(model=str(path)))
 
 
 @pytest.mark.parametrize(

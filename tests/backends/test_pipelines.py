@@ -19,7 +19,7 @@ from phyt2v_cli.backends.diffusers_generator import load
 from phyt2v_cli.backends.schedulers import exact_and_deterministic
 from phyt2v_cli.settings import GeneratorConfig
 from phyt2v_cli.video import read_video
-from tests import tiny_families, tiny_pipelines
+from tests import tiny_families, tiny_pipelines, tiny_unets
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ CASES = [
     Case("sana-video", tiny_families.save_sana_video, (9, 32, 64), 16, "frames"),
     Case("allegro", tiny_families.save_allegro, (24, 128, 128), 15),
     Case("latte", tiny_families.save_latte, (16, 16, 16), 8, "video_length"),
-    Case("animatediff", tiny_families.save_animatediff, (18, 16, 24), 8),
-    Case("modelscope", tiny_families.save_text_to_video_sd, (4, 16, 24), 8),
+    Case("animatediff", tiny_unets.save_animatediff, (18, 16, 24), 8),
+    Case("modelscope", tiny_unets.save_text_to_video_sd, (4, 16, 24), 8),
 ]
 every_family = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 JUDGES = [

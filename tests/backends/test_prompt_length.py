@@ -9,7 +9,7 @@ import pytest
 from phyt2v_cli.backends.diffusers_generator import DiffusersGenerator, load
 from phyt2v_cli.errors import ConfigError
 from phyt2v_cli.settings import GeneratorConfig
-from tests import tiny_families, tiny_pipelines
+from tests import tiny_families, tiny_pipelines, tiny_unets
 
 Save = Callable[[Path], Path]
 CASES = {
@@ -20,7 +20,7 @@ CASES = {
     # A template of 95 tokens before and one token after; CLIP, which reads 77, does not count.
     "hunyuan": (tiny_families.save_hunyuan, (5, 16, 16), 256 - 1),
     "hunyuan-1.5": (tiny_families.save_hunyuan_15, (5, 16, 16), 1000),
-    "animatediff": (tiny_families.save_animatediff, (2, 16, 16), 77 - 2),
+    "animatediff": (tiny_unets.save_animatediff, (2, 16, 16), 77 - 2),
     "latte": (tiny_families.save_latte, (16, 16, 16), 120 - 2),
     # An instruction comes first, whose end token does not.
     "sana-video": (tiny_families.save_sana_video, (5, 32, 32), 300 - 3),
