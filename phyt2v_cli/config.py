@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 DEFAULT_PRESET = "tiny"
+DEFAULT_JUDGE_MODEL = "gpt-4o"
+"""Who judges where a key is there and nobody chose: it reads pictures, as two of the three roles must."""
 ENVIRONMENT_PREFIX = "PHYT2V_"
 SECTIONS: Mapping[str, type[BaseModel]] = {
     name: field.annotation
@@ -59,13 +61,15 @@ def load_config(
 
     `environment` is the process's own unless given; `assignments` are `section.key=value` texts, which count
     as flags. Without a named preset the tiny one is used, unless some layer names another model: nothing of
-    tiny, neither sizes nor judges, fits that. Raises ConfigError with one ``field: message`` line for each
-    value that is wrong.
+    tiny, neither sizes nor judges, fits that. A role that nobody has been chosen for is then played by the
+    `openai` backend, if its key is in the environment. Raises ConfigError with one ``field: message`` line
+    for each value that is wrong.
     """
+    environment = os.environ if environment is None else environment
     layers: list[Layer] = []
     if config_path is not None:
         layers.append(_read_toml(config_path, f"config file {config_path}"))
-    layers.append(_from_environment(os.environ if environment is None else environment))
+    layers.append(_from_environment(environment))
     layers.append(_from_assignments(assignments) | dict(flags or {}))
     if preset is None:
         models = [layer["generator.model"].value for layer in layers if "generator.model" in layer]
@@ -74,6 +78,7 @@ def load_config(
         layers.insert(0, _read_toml(find_preset(preset), f"preset {preset}"))
 
     settings = _merge(layers)
+    settings |= _judges_by_key(settings, environment)
     _reject_unknown(settings)
     config = _validate(settings)
     origins = {key: settings[key].origin if key in settings else "default" for key in KEYS}
@@ -191,6 +196,20 @@ def _merge(layers: Sequence[Layer]) -> dict[str, Setting]:
         ]
         settings["scorer.others"] = others._replace(value=backends)
     return settings
+
+
+def _judges_by_key(settings: Layer, environment: Mapping[str, str]) -> dict[str, Setting]:
+    """Return the settings of the roles that nobody plays yet and whose key is there."""
+    judges = {}
+    for role in ("llm", "captioner", "scorer"):
+        named = settings.get(f"{role}.api_key_env")
+        variable = str(named.value) if named else SECTIONS[role].model_fields["api_key_env"].default
+        if f"{role}.backend" not in settings and environment.get(variable):
+            origin = f"{variable} is set"
+            judges[f"{role}.backend"] = Setting("openai", origin)
+            if f"{role}.model" not in settings:
+                judges[f"{role}.model"] = Setting(DEFAULT_JUDGE_MODEL, origin)
+    return judges
 
 
 def _reject_unknown(settings: Mapping[str, Setting]) -> None:

@@ -22,8 +22,12 @@ _WEIGHTLESS = (
     "Processor",
     "ProcessorFast",
     "FeatureExtractor",
+    "Guidance",
 )
 """How the class names of components end that have no weights."""
+
+_CONFIG_NAMES = ("scheduler_config.json", "config.json")
+_CONFIG_PATTERNS = tuple(f"*/{name}" for name in _CONFIG_NAMES)
 
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 
@@ -70,7 +74,7 @@ def find_model(model: str) -> ModelFolder:
         )
     if cached := find_cached(model):
         return _read(cached, source=str(cached), label=model)
-    return _read(fetch_files(model, ["model_index.json", "*/config.json"]), source=model, label=model)
+    return _read(fetch_files(model, ["model_index.json", *_CONFIG_PATTERNS]), source=model, label=model)
 
 
 def find_cached(hub_id: str) -> Path | None:
@@ -108,9 +112,10 @@ def _read(path: Path, *, source: str, label: str) -> ModelFolder:
             "Pipelines that bring their own code are refused."
         )
     configs = {
-        component: _read_json(path / component / "config.json")
+        component: _read_json(file)
         for component in _components(index)
-        if (path / component / "config.json").is_file()
+        for name in _CONFIG_NAMES
+        if (file := path / component / name).is_file()
     }
     return ModelFolder(source=source, pipeline_class=pipeline_class, component_configs=configs)
 

@@ -10,10 +10,10 @@ from phyt2v_cli.cli import console, options
 from phyt2v_cli.errors import RunInterruptedError, UsageError
 
 if TYPE_CHECKING:
+    from phyt2v_cli.config import LoadedConfig
     from phyt2v_cli.refinement import RunResult
     from phyt2v_cli.run_dir import RunDir
     from phyt2v_cli.schedule import PlannedRound
-    from phyt2v_cli.settings import Config
 
 EXAMPLES = """
 [bold]Examples[/]
@@ -43,6 +43,9 @@ def refine(
     allow_truncation: options.AllowTruncation = None,
     preset: options.Preset = None,
     model: options.Model = None,
+    solver: options.Solver = None,
+    image: options.Image = None,
+    video: options.Video = None,
     config: options.ConfigPath = None,
     assignments: options.Assignments = None,
     out: Annotated[
@@ -88,6 +91,9 @@ def refine(
         "early_stop": early_stop,
         "allow_truncation": allow_truncation,
         "model": model,
+        "solver": solver,
+        "image": image,
+        "video": video,
     }
     if resume is not None:
         others = [prompt_file, prompt, preset, config, out, force or None, assignments or None]
@@ -98,7 +104,7 @@ def refine(
         _resume(resume, as_json=as_json)
         return
     text = _read_prompt(prompt_file, prompt)
-    loaded = options.load(preset, config, assignments, **flags).config
+    loaded = options.load(preset, config, assignments, **flags)
     _start(text, loaded, out, force=force, dry_run=dry_run, as_json=as_json)
 
 
@@ -112,16 +118,23 @@ def _read_prompt(prompt_file: str | None, prompt: str | None) -> str:
 
 
 def _start(
-    prompt: str, config: "Config", out: Path | None, *, force: bool, dry_run: bool, as_json: bool
+    prompt: str, loaded: "LoadedConfig", out: Path | None, *, force: bool, dry_run: bool, as_json: bool
 ) -> None:
-    from phyt2v_cli.cli.preflight import check_disk, check_judges, check_model, needed_bytes
+    from phyt2v_cli.cli.preflight import (
+        check_disk,
+        check_judges,
+        check_model,
+        complete,
+        needed_bytes,
+    )
     from phyt2v_cli.run_dir import RunDir, default_run_dir
     from phyt2v_cli.schedule import plan, swap_notice
 
+    check_judges(loaded.config)
+    config = complete(loaded)
     planned = plan(config.schedule, config.refinement.rounds)
     if notice := swap_notice(config.schedule):
         console.warn(notice)
-    check_judges(config)
     path = out or default_run_dir(prompt, config)
     needed = needed_bytes(config, len(planned) + config.refinement.control)
     if not (path / "run.json").exists():
