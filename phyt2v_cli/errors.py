@@ -10,6 +10,7 @@
     ├── BackendError             4   a model, a server or a program in one of the four roles
     │   ├── ModelLoadError           a model folder that is broken, missing or has pickle weights
     │   └── ReplyError               an LLM whose replies cannot be used
+    │       └── RefusalError             it said that it will not answer
     └── RunInterruptedError  128+n   a signal; the run can be resumed
 
 Messages are whole sentences for the person at the terminal: what happened, to what, and what to do next.
@@ -63,6 +64,10 @@ class ModelLoadError(BackendError):
 
 class ReplyError(BackendError):
     """An LLM reply that stays unusable after one re-ask."""
+
+
+class RefusalError(ReplyError):
+    """A model that refuses to answer."""
 
 
 class RunInterruptedError(Phyt2vError):

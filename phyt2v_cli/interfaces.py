@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
+from phyt2v_cli.errors import ReplyError
+
 if TYPE_CHECKING:  # numpy takes 0.1 s to import, and a preview needs none of it
     import numpy as np
     import numpy.typing as npt
@@ -89,6 +91,8 @@ class ChatReply:
     text: str
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    problem: ReplyError | None = None
+    """Why `text` is no answer: refused, empty or cut off. A value, so that its tokens are counted."""
 
 
 class ChatModel(Protocol):

@@ -273,8 +273,7 @@ def ask(
     objects would mean guessing which one was meant. `on_reply` is told of every reply, for the token count.
     Raises ReplyError where the second reply cannot be used either, and what `llm` raises.
     """
-    first = llm.reply(request)
-    on_reply(first)
+    first = _reply(llm, request, on_reply)
     parsed = _parse(first.text, reply_type, find_fault)
     if not isinstance(parsed, str):
         return parsed
@@ -290,14 +289,21 @@ def ask(
         ),
         data={**request.data, "error": parsed},
     )
-    second = llm.reply(again)
-    on_reply(second)
+    second = _reply(llm, again, on_reply)
     parsed = _parse(second.text, reply_type, find_fault)
     if not isinstance(parsed, str):
         return parsed
     raise ReplyError(
         f"The LLM's reply to the {request.task} could not be used, twice; the last time: {parsed}"
     )
+
+
+def _reply(llm: ChatModel, request: ChatRequest, on_reply: Callable[[ChatReply], None]) -> ChatReply:
+    reply = llm.reply(request)
+    on_reply(reply)
+    if reply.problem is not None:
+        raise reply.problem
+    return reply
 
 
 def _parse(text: str, reply_type: type[Reply], find_fault: Callable[[Reply], str | None]) -> Reply | str:

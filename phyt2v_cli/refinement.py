@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
-from phyt2v_cli.errors import FilesError, PromptError, ReplyError, RunInterruptedError
+from phyt2v_cli.errors import FilesError, PromptError, RefusalError, ReplyError, RunInterruptedError
 from phyt2v_cli.events import (
     AnalysisDone,
     ControlStarted,
@@ -262,7 +262,7 @@ class _Loop:
             try:
                 reply = ask(self.roles.llm, request, MismatchReply, on_reply=self.run.count_reply)
             except ReplyError as error:
-                record.flags.append("mismatch_unusable")
+                record.flags += _flags("mismatch", error)
                 self.emit(Notice(f"{error}; the prompt is kept"))
             else:
                 record.mismatch = MismatchRecord(found=reply.found, text=reply.text if reply.found else "")
@@ -309,7 +309,7 @@ class _Loop:
                     find_fault=find_fault,
                 )
             except ReplyError as error:
-                record.flags.append("refinement_unusable")
+                record.flags += _flags("refinement", error)
                 record.refined_prompt = record.prompt
                 self.emit(Notice(f"{error}; the prompt is kept"))
             else:
@@ -366,6 +366,10 @@ class _Loop:
     def _tell_notices(self) -> None:
         while self.run.notices:
             self.emit(Notice(self.run.notices.pop(0)))
+
+
+def _flags(task: str, error: ReplyError) -> list[str]:
+    return [f"{task}_unusable", *(["refused"] if isinstance(error, RefusalError) else [])]
 
 
 def _round_done(number: int, record: RoundRecord) -> RoundDone:

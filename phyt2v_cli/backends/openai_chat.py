@@ -1,6 +1,7 @@
 """Plays the LLM with any endpoint that speaks OpenAI's chat completions. Knows no task and no schema."""
 
 from phyt2v_cli.backends.openai_client import OpenAIClient
+from phyt2v_cli.errors import ReplyError
 from phyt2v_cli.interfaces import ChatReply, ChatRequest
 from phyt2v_cli.settings import LlmConfig
 
@@ -13,7 +14,12 @@ class OpenAIChat:
         self._client = OpenAIClient(config, "llm")
 
     def reply(self, request: ChatRequest) -> ChatReply:
-        """Return the answer exactly as it came; raise ReplyError for a refusal, or half or no answer."""
+        """Return the answer exactly as it came; a refusal, half or no answer is its `problem`."""
         messages = [{"role": message.role, "content": message.content} for message in request.messages]
-        answer = self._client.complete(messages, schema=request.schema)
-        return ChatReply(answer.text, answer.prompt_tokens, answer.completion_tokens)
+        answer = self._client.ask(messages, schema=request.schema)
+        problem = None
+        try:
+            self._client.check(answer)
+        except ReplyError as error:
+            problem = error
+        return ChatReply(answer.text, answer.prompt_tokens, answer.completion_tokens, problem)

@@ -87,12 +87,29 @@ class OpenAIClient:
         schema: Mapping[str, object] | None = None,
         wants_logprobs: bool = False,
     ) -> Answer:
-        """Return an answer that is whole and no refusal; its tokens include those of one cut off before it.
+        """Return an answer that is whole and no refusal, as `ask` does.
+
+        Raises ReplyError for a refusal, an empty answer and one that is cut off twice; and what `ask` raises.
+        """
+        return self.check(self.ask(messages, schema=schema, wants_logprobs=wants_logprobs))
+
+    def check(self, answer: Answer) -> Answer:
+        """Return an answer that says something; raise ReplyError for a refusal, and for half or no answer."""
+        return self._endpoint.check(answer)
+
+    def ask(
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        schema: Mapping[str, object] | None = None,
+        wants_logprobs: bool = False,
+    ) -> Answer:
+        """Return an answer, whatever it says; its tokens include those of one cut off before it.
 
         `schema` is what the text is to fit; the messages must say so too, for endpoints that cannot be bound.
         With `wants_logprobs` an answer that goes on after its first token need not be whole. Not to be called
-        from a running event loop. Raises ReplyError for a refusal, an empty answer and one that is cut off
-        twice; BackendError where no answer is to be had within `timeout_s`, all retries included.
+        from a running event loop. Raises BackendError where no answer is to be had within `timeout_s`, all
+        retries included.
         """
         question = _Question(messages, schema, wants_logprobs, self._config.max_tokens)
         attempts = _Attempts(self._config, self._endpoint, self._backoff_s, self._traits)
@@ -100,7 +117,7 @@ class OpenAIClient:
         # a slow server lets drip; only a cancelled task ends in time.
         answer = asyncio.run(attempts.answer(question))
         _known_traits[self._endpoint.url, self._endpoint.model] = attempts.traits
-        return self._endpoint.check(answer)
+        return answer
 
     @property
     def _traits(self) -> _Traits:

@@ -10,7 +10,7 @@ from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
 from phyt2v_cli.backends.openai_answers import Answer, Failure
-from phyt2v_cli.errors import BackendError, ConfigError, ReplyError
+from phyt2v_cli.errors import BackendError, ConfigError, RefusalError, ReplyError
 from phyt2v_cli.settings import ServiceConfig
 
 VENDOR_URL = "https://api.openai.com/v1"
@@ -118,7 +118,7 @@ class Endpoint:
         """Return an answer that says something; raise ReplyError for a refusal, and for half or no answer."""
         if answer.refusal or answer.finish_reason == "content_filter":
             why = f": {' '.join(answer.refusal.split())[:300]}" if answer.refusal else " (content filter)"
-            raise ReplyError(f"{self} refused to answer{why}")
+            raise RefusalError(f"{self} refused to answer{why}")
         if answer.is_cut_off:
             raise self.explain_cut()
         if not answer.text.strip():

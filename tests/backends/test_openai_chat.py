@@ -67,10 +67,16 @@ def test_fault_33_34_a_bad_reply_is_asked_again_with_the_error(bad: str) -> None
 
 
 @pytest.mark.parametrize(
-    "refusal",
-    [answer(None, refusal="I cannot help with that"), answer(""), answer("x", finish_reason="length")],
+    ("refusal", "flags"),
+    [
+        (answer(None, refusal="I cannot help with that"), ["refinement_unusable", "refused"]),
+        (answer(""), ["refinement_unusable"]),
+        (answer("x", finish_reason="length"), ["refinement_unusable"]),
+    ],
 )
-def test_fault_35_a_refusal_keeps_the_prompt_and_is_flagged(refusal: Behaviour, tmp_path: Path) -> None:
+def test_fault_35_a_refusal_keeps_the_prompt_is_flagged_and_counted(
+    refusal: Behaviour, flags: list[str], tmp_path: Path
+) -> None:
     good = answer_with(answer_of_any_task)
     asks_for_prompt = either(lambda body: "step_back" in str(body["response_format"]), refusal, good)
     cast = Cast()
@@ -79,8 +85,9 @@ def test_fault_35_a_refusal_keeps_the_prompt_and_is_flagged(refusal: Behaviour, 
         refine(run, roles, emit=cast.events.append, cancelled=lambda: False)
         first, second = run.read_round(1), run.read_round(2)
     assert first is not None and second is not None
-    assert first.flags == ["refinement_unusable"]
+    assert first.flags == flags
     assert second.prompt == first.prompt
+    assert run.record.usage.requests == 3
     assert run.record.status == "complete"
 
 
