@@ -106,7 +106,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--prompts", type=int, default=60)
-    parser.add_argument("--out", type=Path, default=Path("drafts.json"))
+    parser.add_argument("--out", type=Path, default=Path("drafts.json"), help="rows in it are kept")
+    parser.add_argument("--also", type=Path, nargs="*", default=[], help="take the rows of these files too")
+    parser.add_argument("--backwards", action="store_true", help="begin at the end, beside another process")
     options = parser.parse_args()
     config = load_config(preset="tiny").config.generator
     generators: dict[str, Any] = {}
@@ -118,9 +120,11 @@ def main() -> None:
         generators[name] = load(config.model_copy(update=update))
     scenes, rng = sample_pool(options.prompts, SCENE_SEED, violating_share=0.0), random.Random(PROMPT_SEED)
     prompts = [caption(scenes, i, "deep" if i % 3 == 2 else "terse", rng) for i in range(options.prompts)]
-    rows = json.loads(options.out.read_text())["rows"] if options.out.exists() else []
-    for seed, prompt in enumerate(prompts[len(rows) :], start=len(rows)):
-        rows.append(measure(prompt, seed, generators))
+    kept = [path for path in (options.out, *options.also) if path.exists()]
+    rows = [row for path in kept for row in json.loads(path.read_text())["rows"]]
+    missing = sorted(set(range(len(prompts))) - {row["seed"] for row in rows}, reverse=options.backwards)
+    for seed in missing:
+        rows.append(measure(prompts[seed], seed, generators))
         report = {"schema": "phyt2v.benchmark/1", "summary": summarise(rows), "rows": rows}
         options.out.write_text(json.dumps(report, indent=1) + "\n")
     columns = ("time", "error", "spearman_pc", "spearman_sa", "agreement", "mean_pc", "mean_sa")
