@@ -8,14 +8,18 @@ import os
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Union, get_args, get_origin
+from typing import TYPE_CHECKING, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from phyt2v_cli.errors import ConfigError, UsageError
 from phyt2v_cli.settings import Config
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
 DEFAULT_PRESET = "tiny"
+MAX_CONFIG_BYTES = 2**20
 ENVIRONMENT_PREFIX = "PHYT2V_"
 SECTIONS: Mapping[str, type[BaseModel]] = {
     name: field.annotation
@@ -23,6 +27,10 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
     if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
 }
 KEYS = tuple(f"{section}.{key}" for section, model in SECTIONS.items() for key in model.model_fields)
+
+
+_SECRET_PRONE = ("api_key_env", "base_url")
+_MAX_SHOWN_CHARS = 100
 
 
 class Setting(NamedTuple):
@@ -108,10 +116,15 @@ def _read_toml(path: Path, origin: str) -> Layer:
     import tomllib
 
     try:
-        sections = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(MAX_CONFIG_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{origin} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    if len(content) > MAX_CONFIG_BYTES:
+        raise UsageError(f"{origin} is larger than {MAX_CONFIG_BYTES // 1024:,} KiB, so it is no config file")
+    try:
+        sections = tomllib.loads(content.decode())
+    except (ValueError, RecursionError) as error:  # deep nesting, and numbers of thousands of digits
         raise UsageError(f"{origin} is not TOML: {error}") from error
     layer: dict[str, Setting] = {}
     for section, values in sections.items():
@@ -210,6 +223,15 @@ def _validate(settings: Mapping[str, Setting]) -> Config:
             key = ".".join(str(part) for part in problem["loc"][:2])
             entry = f"entry {int(problem['loc'][2]) + 1}: " if len(problem["loc"]) > 2 else ""
             message = problem["msg"].replace("Input should", "it should").removeprefix("Value error, ")
-            value = f"{problem['input']!r} does not fit: {message}"
+            value = f"{_show(problem)} does not fit: {message}"
             lines.append(f"{key}: {entry}{value} ({settings[key].origin})")
         raise ConfigError("\n".join(lines)) from error
+
+
+def _show(problem: "ErrorDetails") -> str:
+    """Return the wrong value, unless it may be a key that was put where its variable's name belongs."""
+    name, value = problem["loc"][-1], problem["input"]
+    if name in _SECRET_PRONE or problem["type"] == "extra_forbidden" or isinstance(value, dict):
+        return "what was given"
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN_CHARS else text[: _MAX_SHOWN_CHARS - 1] + "…"

@@ -40,6 +40,7 @@ from phyt2v_cli.prompts import (
     refinement_request,
 )
 from phyt2v_cli.records import (
+    CONTROL_VIDEO,
     AnalysisRecord,
     MismatchRecord,
     ResultRecord,
@@ -47,6 +48,7 @@ from phyt2v_cli.records import (
     ScorerRecord,
     ScoresRecord,
     StopReason,
+    storable_text,
 )
 from phyt2v_cli.render import render_video
 from phyt2v_cli.run_dir import RunDir
@@ -185,7 +187,7 @@ class _Loop:
             steps=steps,
             purpose="final",
             seed=self.config.run.seed,
-            video="control.mp4",
+            video=CONTROL_VIDEO,
             run_key=self.run.key,
         )
         self._complete_video(record)
@@ -207,14 +209,15 @@ class _Loop:
         run.latents_path(record).unlink(missing_ok=True)
         if record.caption is None:
             with self._stage(record, "caption"):
-                record.caption = self.roles.captioner.caption(run.video_path(record), CAPTION_INSTRUCTION)
+                caption = self.roles.captioner.caption(run.video_path(record), CAPTION_INSTRUCTION)
+                record.caption = storable_text(caption)
         if record.scores is None:
             with self._stage(record, "score"):
                 # The original prompt, whatever this video was made from.
                 for scorer in self.roles.scorers:
                     if scorer.name not in record.scorers:
                         scores = scorer.score(run.video_path(record), self.original_prompt)
-                        record.scorers[scorer.name] = ScorerRecord.of(scores)
+                        record.scorers[scorer.name] = ScorerRecord.of(scores, scorer.name)
                         run.save_round(record)
                 decisive = record.scorers[self.roles.scorers[0].name]
                 record.scores = ScoresRecord(

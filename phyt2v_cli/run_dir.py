@@ -5,6 +5,7 @@ Whatever is broken is renamed to ``<name>.broken-N`` and said in `notices`; noth
 files and latents.
 """
 
+import os
 import platform
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -22,6 +23,7 @@ from phyt2v_cli.errors import RunDirError, VideoError
 from phyt2v_cli.folder_lock import LOCK_NAME, lock_folder
 from phyt2v_cli.identity import list_differences, run_key, slugify
 from phyt2v_cli.interfaces import ChatReply
+from phyt2v_cli.plain_files import read_plain_file
 from phyt2v_cli.records import SCHEMA, PlanRecord, Record, RoundRecord, RunRecord
 from phyt2v_cli.schedule import PlannedRound
 from phyt2v_cli.settings import Config
@@ -162,8 +164,8 @@ class RunDir:
     # Videos
 
     def video_path(self, record: RoundRecord) -> Path:
-        """Return where the record's video lies, whatever path the record claims."""
-        return self.path / Path(record.video).name
+        """Return where the record's video lies."""
+        return self.path / record.video
 
     def latents_path(self, record: RoundRecord) -> Path:
         """Return where the latents wait until the record's video is verified."""
@@ -177,11 +179,13 @@ class RunDir:
         lost) is taken over where its metadata are the record's and it decodes in full. Sets `sha256`.
         """
         path = self.video_path(record)
-        if not path.exists():
+        if not os.path.lexists(path):
             if record.sha256 is not None:
                 self.notices.append(f"{path.name} is gone and is made again")
             return False
-        if record.sha256 is not None:
+        if not path.is_file():
+            fault = "is no plain file"
+        elif record.sha256 is not None:
             if sha256_of(path) == record.sha256:
                 return True
             fault = "is not the file that was verified"
@@ -267,9 +271,11 @@ class RunDir:
     def _read_record(self, name: str, kind: type[AnyRecord]) -> AnyRecord | None:
         path = self.path / name
         try:
-            if not path.exists():
-                return None
-            text = path.read_bytes() if path.stat().st_size <= MAX_RECORD_BYTES else b""
+            text = read_plain_file(path, MAX_RECORD_BYTES)
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            text = b""
         except OSError as error:
             raise describe_os_error(error, f"{path} could not be read") from error
         schema = _schema_of(text) if kind is RunRecord else None
@@ -305,10 +311,10 @@ def _is_ours(path: Path) -> bool:
     names = {entry.name for entry in path.iterdir()}
     if not names or LOCK_NAME in names:
         return True
-    record = path / "run.json"
-    if "run.json" not in names or not record.is_file() or record.stat().st_size > MAX_RECORD_BYTES:
+    try:
+        return _schema_of(read_plain_file(path / "run.json", MAX_RECORD_BYTES)) is not None
+    except (FileNotFoundError, ValueError):
         return False
-    return _schema_of(record.read_bytes()) is not None
 
 
 def _schema_of(text: bytes) -> str | None:
@@ -322,7 +328,7 @@ def _schema_of(text: bytes) -> str | None:
 
 def _first_free(path: Path, what: str) -> Path:
     number = 1
-    while (candidate := path.with_name(f"{path.name}.{what}-{number}")).exists():
+    while os.path.lexists(candidate := path.with_name(f"{path.name}.{what}-{number}")):
         number += 1
     return candidate
 

@@ -18,9 +18,12 @@ from phyt2v_cli.interfaces import Frames
 CRF = 12
 """x264's quality, 0 (lossless) to 51: near-lossless, since judges look at single pixels of small videos."""
 
+MAX_DECODED_BYTES = 8 * 2**30
+"""A few kilobytes of mp4 can decode to any size, and may come from elsewhere; 1,000 frames of 1080p fit."""
+
 _REPEATABLE = {"threads": "1", "mbtree": "0"}
-"""x264's macroblock tree reads uninitialised memory where the CPU has AVX-512: in a process that has decoded a
-video before, up to a third of equal small clips came out with other bytes (x264 core 165, av 18.1)."""
+"""x264's macroblock tree reads uninitialised memory where the CPU has AVX-512: in a process that has decoded
+a video before, up to a third of equal small clips came out with other bytes (x264 core 165, av 18.1)."""
 
 
 @dataclass(frozen=True)
@@ -80,21 +83,35 @@ def read_video(path: Path) -> tuple[Frames, VideoMetadata | None]:
 
     try:
         # Single-threaded, so that an error is raised at the frame it belongs to, and none is left behind.
-        with _open(path, "r") as file:
+        # The format is given, because FFmpeg would guess playlists too, which name other files to open.
+        with _open(path, "r", format="mp4") as file:
             comment = file.container_metadata.get("comment", "")
-            frames = list(file.iter(thread_count=1))
             declared = file.properties().shape[0]  # what the container says
-    except (FFmpegError, OSError, ValueError, IndexError, StopIteration) as error:
+            frames, num_bytes = [], 0
+            for frame in file.iter(thread_count=1):
+                frames.append(frame)
+                num_bytes += frame.nbytes
+                if num_bytes > MAX_DECODED_BYTES:
+                    raise VideoError(f"{path} decodes to more than {MAX_DECODED_BYTES // 2**30} GiB")
+            video = np.stack(frames)
+    except (FFmpegError, OSError, ValueError, LookupError, StopIteration, MemoryError) as error:
         raise VideoError(
             f"{path} is " + ("cut short, or no video" if path.exists() else "missing")
         ) from error
-    if not frames or (declared and declared != len(frames)):
+    if declared and declared != len(frames):
         raise VideoError(f"{path} is not a whole video: {len(frames)} of {declared} frames decode")
+    return video, _parse_metadata(comment)
+
+
+def _parse_metadata(comment: str) -> VideoMetadata | None:
     try:
-        metadata = VideoMetadata(**json.loads(comment))
-    except (ValueError, TypeError):
-        metadata = None
-    return np.stack(frames), metadata
+        found = VideoMetadata(**json.loads(comment))
+    except (ValueError, TypeError, RecursionError):
+        return None
+    numbers = [found.seed, found.steps, *([] if found.round is None else [found.round])]
+    if isinstance(found.prompt, str) and all(type(number) is int for number in numbers):
+        return found
+    return None
 
 
 def read_frames(path: Path) -> Frames:

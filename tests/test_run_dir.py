@@ -87,7 +87,7 @@ def test_records_survive_their_own_json_with_unknown_keys(prompt: str, unknown: 
         "steps": 3,
         "purpose": "draft",
         "seed": 0,
-        "video": "v",
+        "video": "output1.mp4",
         "run_key": "k",
     }
     record = RoundRecord.model_validate({**known, **unknown})
@@ -248,5 +248,8 @@ def test_an_enormous_record_is_not_read(tmp_path: Path) -> None:
 def test_a_record_cannot_point_outside(tmp_path: Path) -> None:
     with open_run(tmp_path / "run") as run:
         fields = {"prompt": "x", "steps": 1, "purpose": "draft", "seed": 0, "run_key": run.key}
-        record = RoundRecord.model_validate({**fields, "round": 1, "video": "../../etc/passwd"})
-        assert run.video_path(record) == tmp_path / "run" / "passwd"
+        for video in ("../../etc/passwd", "/etc/passwd", "..", "run.json", "output2.mp4", ""):
+            path = run.path / "round1.json"
+            path.write_text(json.dumps({**fields, "round": 1, "video": video}))
+            assert run.read_round(1) is None
+            assert not path.exists()

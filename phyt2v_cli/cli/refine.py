@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from phyt2v_cli.cli import console, options
-from phyt2v_cli.errors import RunInterruptedError, UsageError
+from phyt2v_cli.errors import RunDirError, RunInterruptedError, UsageError
 
 if TYPE_CHECKING:
     from phyt2v_cli.refinement import RunResult
@@ -60,6 +60,7 @@ def refine(
             "--resume", metavar="DIR", help="Go on with the run in DIR, as it was begun.", show_default=False
         ),
     ] = None,
+    trust: options.Trust = False,
     force: options.Force = False,
     dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
@@ -95,8 +96,10 @@ def refine(
             raise UsageError("--resume goes on with the run's own prompt and settings; leave out all others")
         if dry_run:
             raise UsageError("--resume and --dry-run do not go together")
-        _resume(resume, as_json=as_json)
+        _resume(resume, trust=trust, as_json=as_json)
         return
+    if trust:
+        raise UsageError("--trust is about the config that --resume finds in a run; leave it out")
     text = _read_prompt(prompt_file, prompt)
     loaded = options.load(preset, config, assignments, **flags).config
     _start(text, loaded, out, force=force, dry_run=dry_run, as_json=as_json)
@@ -145,12 +148,19 @@ def _start(
         _run(run, planned, as_json=as_json)
 
 
-def _resume(path: Path, *, as_json: bool) -> None:
+def _resume(path: Path, *, trust: bool, as_json: bool) -> None:
     from phyt2v_cli.cli.preflight import check_judges
     from phyt2v_cli.run_dir import RunDir
     from phyt2v_cli.schedule import PlannedRound, video_name
+    from phyt2v_cli.trust import list_reaches
 
     with RunDir.resume(path) as run:
+        reaches = [] if trust else list_reaches(run.config)
+        if reaches:
+            raise RunDirError(
+                "\n  ".join([f"the config in {path} reaches out of this machine's files:", *reaches])
+                + "\nIf that is yours, say so with --trust, or repeat the run's own command."
+            )
         check_judges(run.config)
         planned = [
             PlannedRound(entry.round, entry.steps, entry.purpose, video_name(entry.round))
