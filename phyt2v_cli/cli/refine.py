@@ -1,5 +1,6 @@
 """`phyt2v refine`: from the command line to one run of the loop, and its result on stdout."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from phyt2v_cli.cli import console, options
-from phyt2v_cli.errors import RunDirError, RunInterruptedError, UsageError
+from phyt2v_cli.errors import RunDirError, UsageError
 
 if TYPE_CHECKING:
+    from phyt2v_cli.cli.signals import StopRequest
     from phyt2v_cli.refinement import RunResult
     from phyt2v_cli.run_dir import RunDir
     from phyt2v_cli.schedule import PlannedRound
@@ -170,10 +172,31 @@ def _resume(path: Path, *, trust: bool, as_json: bool) -> None:
 
 
 def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, as_json: bool) -> None:
-    from phyt2v_cli import backends, refinement, report
-    from phyt2v_cli.cli.progress import RunProgress
-    from phyt2v_cli.cli.rounds_table import rounds_as_json, rounds_table
     from phyt2v_cli.cli.signals import StopRequest
+
+    stop = StopRequest(
+        "The run was stopped. The same command goes on where it was, or: phyt2v refine --resume "
+        + shlex.quote(str(run.path)),
+        on_first=lambda: console.say_from_signal_handler("stopping soon; once more to stop at once"),
+        on_second=console.show_cursor,
+    )
+    with stop:  # from here on, for the imports take a while too
+        result = _refine(run, planned, stop)
+
+    from phyt2v_cli import report
+    from phyt2v_cli.cli.rounds_table import rounds_as_json, rounds_table
+
+    console.say(rounds_table(run))
+    console.say(f"Contact sheet: {report.contact_sheet(run.path)}")
+    if as_json:
+        console.json_object(_as_json(run, result, rounds_as_json(run)))
+    else:
+        console.data(str(result.video))
+
+
+def _refine(run: "RunDir", planned: "Sequence[PlannedRound]", stop: "StopRequest") -> "RunResult":
+    from phyt2v_cli import backends, refinement
+    from phyt2v_cli.cli.progress import RunProgress
 
     config = run.config
     if run.record.status == "complete":
@@ -181,28 +204,14 @@ def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, as_json: bool) -> 
     else:
         _show_plan(planned)
     console.say(f"Run directory: {run.path}")
-    stop = StopRequest(
-        on_first=lambda: console.say_from_signal_handler("stopping soon; once more to stop at once"),
-        on_second=console.show_cursor,
-    )
     roles = refinement.Roles(
         load_generator=lambda: backends.load_generator(config),
         llm=backends.make_chat_model(config),
         captioner=backends.make_captioner(config),
         scorers=backends.make_scorers(config),
     )
-    try:
-        with stop, RunProgress() as progress:
-            result = refinement.refine(run, roles, emit=progress, cancelled=stop.cancelled)
-    except RunInterruptedError as interruption:
-        interruption.exit_code = stop.exit_code
-        raise
-    console.say(rounds_table(run))
-    console.say(f"Contact sheet: {report.contact_sheet(run.path)}")
-    if as_json:
-        console.json_object(_as_json(run, result, rounds_as_json(run)))
-    else:
-        console.data(str(result.video))
+    with RunProgress() as progress:
+        return refinement.refine(run, roles, emit=progress, cancelled=stop.cancelled)
 
 
 def _as_json(run: "RunDir", result: "RunResult", rounds: list[dict[str, object]]) -> dict[str, object]:
