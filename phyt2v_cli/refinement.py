@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
-from phyt2v_cli.errors import FilesError, PromptError, ReplyError, RunInterruptedError
+from phyt2v_cli.errors import FaultyFramesError, FilesError, PromptError, ReplyError, RunInterruptedError
 from phyt2v_cli.events import (
     AnalysisDone,
     ControlStarted,
@@ -50,7 +50,7 @@ from phyt2v_cli.records import (
     StopReason,
     storable_text,
 )
-from phyt2v_cli.render import render_video
+from phyt2v_cli.render import another_seed, render_video
 from phyt2v_cli.run_dir import RunDir
 from phyt2v_cli.schedule import video_name
 from phyt2v_cli.selection import select_result
@@ -91,7 +91,8 @@ def refine(run: RunDir, roles: Roles, *, emit: Emit, cancelled: Callable[[], boo
     try:
         return _Loop(run, roles, emit, cancelled).complete()
     except BaseException as error:
-        interrupted = isinstance(error, RunInterruptedError | KeyboardInterrupt)
+        # Once a signal has come, work may be abandoned anywhere, and then fails with anything.
+        interrupted = isinstance(error, RunInterruptedError | KeyboardInterrupt) or cancelled()
         run.record.status = "interrupted" if interrupted else "failed"
         with suppress(FilesError):  # what went wrong first is what the user must hear
             run.save()
@@ -232,11 +233,29 @@ class _Loop:
             record.flags.append("truncated_prompt")
         self.run.save_round(record)
 
+        try:
+            record.sha256 = self._render_once(generator, record)
+        except FaultyFramesError as error:
+            self.run.latents_path(record).unlink(missing_ok=True)
+            if "reseeded" in record.flags:
+                raise FaultyFramesError(
+                    f"{record.video}: {error}, with another seed too. Change the prompt, the steps or the "
+                    "size, or compute in float32 with --set generator.dtype=float32."
+                ) from error
+            record.flags.append("reseeded")
+            record.seed = another_seed(record.seed)
+            self.run.save_round(record)
+            self.emit(Notice(f"{error}; trying once with another seed, {record.seed}"))
+            self._render(record)
+            return
+        record.generator = dict(generator.settings)
+
+    def _render_once(self, generator: VideoGenerator, record: RoundRecord) -> str:
         def on_step(step: int, steps: int) -> None:
             self.emit(StepDone(record.round or 0, step, steps))
             self._begin()
 
-        record.sha256 = render_video(
+        return render_video(
             generator,
             record.prompt,
             seed=record.seed,
@@ -247,7 +266,6 @@ class _Loop:
             on_step=on_step,
             stage=partial(self._stage, record),
         )
-        record.generator = dict(generator.settings)
 
     def _find_mismatch(self, record: RoundRecord, analysis: PhysicsAnalysis) -> None:
         if record.mismatch is not None or "mismatch_unusable" in record.flags:

@@ -21,7 +21,7 @@ from phyt2v_cli.backends import latent_decoding
 from phyt2v_cli.backends.families import Family, complaints, family_of
 from phyt2v_cli.backends.model_folder import ModelFolder, find_model
 from phyt2v_cli.backends.schedulers import exact_and_deterministic
-from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError
+from phyt2v_cli.errors import BackendError, ConfigError, FaultyFramesError, ModelLoadError
 from phyt2v_cli.interfaces import Frames, Latents, OnStep
 from phyt2v_cli.settings import GeneratorConfig
 
@@ -272,7 +272,7 @@ def _failures_translated(doing: str, reporter: _StepReporter | None = None) -> I
     try:
         yield
     except Exception as error:
-        if reporter is not None and error is reporter.stopped_by:
+        if isinstance(error, FaultyFramesError) or (reporter is not None and error is reporter.stopped_by):
             raise
         if _is_out_of_memory(error):
             raise _out_of_memory(doing, error) from error

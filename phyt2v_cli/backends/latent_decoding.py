@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from phyt2v_cli.errors import FaultyFramesError
+
 
 class _ReachedDecode(Exception):  # noqa: N818 - no error: the way out of the pipeline's call
     def __init__(self, latents: torch.Tensor) -> None:
@@ -38,7 +40,7 @@ def decode(pipeline: Any, latents: torch.Tensor) -> torch.Tensor:
     """Return the uint8 frames, (num_frames, height, width, 3), of what `run_until_decode` returned.
 
     Cast to the autoencoder's dtype, which they had before they were kept as float32; colours are rounded, on
-    the device, so that a quarter of the bytes leave it.
+    the device, so that a quarter of the bytes leave it. Raises FaultyFramesError where they are not finite.
     """
     extra = []
     if pipeline.vae.config.get("timestep_conditioning"):
@@ -46,5 +48,7 @@ def decode(pipeline: Any, latents: torch.Tensor) -> torch.Tensor:
         extra = [torch.tensor([default], device=latents.device, dtype=pipeline.vae.dtype)]
     video = pipeline.vae.decode(latents.to(pipeline.vae.dtype), *extra, return_dict=False)[0]
     frames = video[0].permute(1, 2, 3, 0).float()
+    if not torch.isfinite(frames).all():  # as integers they would be black, or anything
+        raise FaultyFramesError("The autoencoder's frames hold NaN or infinity")
     colors: torch.Tensor = (frames * 0.5 + 0.5).clamp(0, 1)
     return colors.mul(255).round().to(torch.uint8).contiguous()
