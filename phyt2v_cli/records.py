@@ -13,6 +13,7 @@ from phyt2v_cli.interfaces import Scores
 from phyt2v_cli.schedule import video_name
 
 SCHEMA = "phyt2v.run/1"
+MAX_RECORD_BYTES = 16 * 2**20
 
 CONTROL_VIDEO = "control.mp4"
 MAX_TEXT_CHARS = 20_000

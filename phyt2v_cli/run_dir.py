@@ -24,12 +24,11 @@ from phyt2v_cli.folder_lock import LOCK_NAME, lock_folder
 from phyt2v_cli.identity import list_differences, run_key, slugify
 from phyt2v_cli.interfaces import ChatReply
 from phyt2v_cli.plain_files import read_plain_file
-from phyt2v_cli.records import SCHEMA, PlanRecord, Record, RoundRecord, RunRecord
+from phyt2v_cli.records import MAX_RECORD_BYTES, SCHEMA, PlanRecord, Record, RoundRecord, RunRecord
 from phyt2v_cli.schedule import PlannedRound
 from phyt2v_cli.settings import Config
 from phyt2v_cli.video import VideoMetadata, read_video, sha256_of
 
-MAX_RECORD_BYTES = 16 * 2**20
 _VERSIONED = ("torch", "diffusers", "transformers", "av", "numpy")
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
