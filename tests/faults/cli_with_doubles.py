@@ -3,10 +3,10 @@
     DOUBLES='{"log": FILE, …}' python -m tests.faults.cli_with_doubles refine --prompt … --out …
 
 `log` collects one line for each call of a role. `hang` ("caption:1") stops inside that call for good, after
-the line "… hangs" in the log: whoever started the process then sends a signal or waits for it to give up.
-`fill` ("decode:1") fills the disk in that call: the one that `ballast` lies on, but for `spare` bytes, or, where there is no small
-disk, every file with `only` in its name goes to /dev/full from then on. `say` replaces what captioner, scorer and LLM
-say. `frames` ({"0": "black"}) spoils what a seed gives. Nothing in the product knows of this.
+the line "… hangs" in the log: whoever started the process then sends a signal. `fill` ("decode:1") fills the
+disk in that call: the one that `ballast` lies on but for `spare` bytes, or, where there is no small disk,
+every file with `only` in its name goes to /dev/full from then on. `say` replaces what captioner, scorer and
+LLM say. `frames` ({"0": "black"}) spoils what a seed gives. Nothing in the product knows of this.
 """
 
 import json
