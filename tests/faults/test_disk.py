@@ -48,7 +48,7 @@ def test_fault_14_disk_full_while_writing_the_video(
     disk: Disk, doubled: Doubled, uninterrupted: Path
 ) -> None:
     failed = doubled.run(
-        *QUICK, "--out", disk.run, script=disk.filled_at("decode:1", spare=2**16, only=".mp4.")
+        *QUICK, "--out", disk.run, script=disk.filled_at("decode:1", spare=2**15, only=".mp4.")
     )
     assert (failed.code, failed.out) == (3, "")
     assert "output1.mp4 could not be written: the disk is full" in failed.err
