@@ -12,6 +12,7 @@ from typing import Any
 
 PHYT2V = (sys.executable, "-m", "phyt2v_cli")
 QUICK = ("refine", "--prompt", "a red ball drops", "--rounds", "1", "--min", "3", "--max", "6")
+ROOT = Path(__file__).parents[2]
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -25,7 +26,9 @@ class Doubled:
         self, *arguments: str | Path, script: dict[str, Any] | None = None, **options: Any
     ) -> "subprocess.Popen[str]":
         """Start a process; `script` is explained in `cli_with_doubles.py`."""
-        environment = {**os.environ, "DOUBLES": json.dumps({"log": str(self.log_path), **(script or {})})}
+        told = {"log": str(self.log_path), **(script or {})}
+        # The tests are found from any folder.
+        environment = {**os.environ, "DOUBLES": json.dumps(told), "PYTHONPATH": str(ROOT)}
         return start(
             [sys.executable, "-m", "tests.faults.cli_with_doubles", *map(str, arguments)],
             environment,
