@@ -207,7 +207,7 @@ class _Loop:
                 record.caption, record.scores, record.scorers = None, None, {}
                 record.flags.append("rerendered")
             run.save_round(record)
-        run.latents_path(record).unlink(missing_ok=True)
+        run.drop_latents(record)
         if record.caption is None:
             with self._stage(record, "caption"):
                 caption = self.roles.captioner.caption(run.video_path(record), CAPTION_INSTRUCTION)
@@ -236,7 +236,7 @@ class _Loop:
         try:
             record.sha256 = self._render_once(generator, record)
         except FaultyFramesError as error:
-            self.run.latents_path(record).unlink(missing_ok=True)
+            self.run.drop_latents(record)
             if "reseeded" in record.flags:
                 raise FaultyFramesError(
                     f"{record.video}: {error}, with another seed too. Change the prompt, the steps or the "

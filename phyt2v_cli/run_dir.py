@@ -171,6 +171,14 @@ class RunDir:
         number = record.round if record.round is not None else "-control"
         return self.path / f"latents{number}.safetensors"
 
+    def drop_latents(self, record: RoundRecord) -> None:
+        """Delete the record's latents, if there are any."""
+        path = self.latents_path(record)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise describe_os_error(error, f"{path} could not be deleted") from error
+
     def has_video(self, record: RoundRecord) -> bool:
         """Tell whether the record's video is there and the one that was verified; set a broken one aside.
 

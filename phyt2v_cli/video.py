@@ -81,6 +81,9 @@ def read_video(path: Path) -> tuple[Frames, VideoMetadata | None]:
     import numpy as np
     from av import FFmpegError
 
+    unreadable = (FFmpegError, OSError, ValueError, LookupError, AttributeError, StopIteration, MemoryError)
+    if not path.is_file():  # opening a pipe would wait for ever
+        raise VideoError(f"{path} is " + ("no file" if path.exists() else "missing"))
     try:
         # Single-threaded, so that an error is raised at the frame it belongs to, and none is left behind.
         # The format is given, because FFmpeg would guess playlists too, which name other files to open.
@@ -94,10 +97,8 @@ def read_video(path: Path) -> tuple[Frames, VideoMetadata | None]:
                 if num_bytes > MAX_DECODED_BYTES:
                     raise VideoError(f"{path} decodes to more than {MAX_DECODED_BYTES // 2**30} GiB")
             video = np.stack(frames)
-    except (FFmpegError, OSError, ValueError, LookupError, StopIteration, MemoryError) as error:
-        raise VideoError(
-            f"{path} is " + ("cut short, or no video" if path.exists() else "missing")
-        ) from error
+    except unreadable as error:  # imageio expects every stream to have a codec, for one
+        raise VideoError(f"{path} is cut short, or no video") from error
     if declared and declared != len(frames):
         raise VideoError(f"{path} is not a whole video: {len(frames)} of {declared} frames decode")
     return video, _parse_metadata(comment)

@@ -2,12 +2,17 @@
 
 import ctypes
 import os
+import resource
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from phyt2v_cli.errors import FilesError
+from phyt2v_cli.video import VideoMetadata, sha256_of, write_video
 from tests.faults.processes import QUICK, Doubled, default_signals, outcome, read_record
 
 DISK_BYTES = 48 * 2**20
@@ -99,3 +104,20 @@ def test_fault_16_a_folder_that_may_not_be_written_to(tmp_path: Path, doubled: D
         assert "--out" in refused.err
     assert doubled.calls() == []
     assert not list(closed.iterdir())
+
+
+def test_fault_14_the_old_video_stays(tmp_path: Path) -> None:
+    path, metadata = tmp_path / "a.mp4", VideoMetadata("a ball", 0, 3)
+    frames = np.random.default_rng(0).integers(0, 256, (9, 32, 32, 3), np.uint8)
+    digest = write_video(path, frames, fps=8, metadata=metadata)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+        with pytest.raises(FilesError, match=r"a\.mp4 could not be written: the file would be larger"):
+            write_video(path, frames, fps=8, metadata=metadata)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert sha256_of(path) == digest
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.mp4"]
