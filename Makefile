@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow check format clean
+.PHONY: demo test test-slow faults crash-soak check format clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -20,6 +20,14 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/pytest -q -m 'slow and not gpu'
+
+# Every fault of tests/faults (kills, full disks, damage, hostile text) and the number of those survived.
+faults: $(READY)
+	$(BIN)/python -m pytest -q -p tests.faults.count -k test_fault_ tests
+
+# Thirty runs on the embedded model, killed at random moments until they are complete; about 20 minutes.
+crash-soak: $(READY)
+	CRASH_SOAK_RUNS=30 $(BIN)/pytest -q -s -m slow tests/faults/test_embedded.py
 
 check: $(READY)
 	$(BIN)/ruff format --check .
