@@ -7,13 +7,14 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pydantic import JsonValue, ValidationError
 
 from phyt2v_cli.settings import Config
 
 _NOT_IDENTITY_OF_SERVICE = {"base_url", "api_key_env", "timeout_s", "max_retries", "device"}
-_NOT_IDENTITY = {
+_NOT_IDENTITY: Mapping[str, Any] = {
     "generator": {"device", "offload", "compile", "allow_truncation"},
     "llm": {*_NOT_IDENTITY_OF_SERVICE, "prompt_token_price", "completion_token_price"},
     "captioner": _NOT_IDENTITY_OF_SERVICE,

@@ -45,8 +45,13 @@ class VideoGenerator(Protocol):
         """Return how many tokens of `prompt` lie beyond what the text encoder reads; 0 when it fits."""
         ...
 
-    def denoise(self, prompt: str, *, seed: int, num_inference_steps: int, on_step: OnStep) -> Latents:
-        """Return the latents of `prompt`; the same arguments give the same latents."""
+    def denoise(
+        self, prompt: str, *, seed: int, num_inference_steps: int, on_step: OnStep, draft: bool = False
+    ) -> Latents:
+        """Return the latents of `prompt`; the same arguments give the same latents.
+
+        Only of a `draft` may they be approximate.
+        """
         ...
 
     def decode(self, latents: Latents) -> Frames:

@@ -67,6 +67,7 @@ class UsageRecord(Record):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost: float | None = None
+    """In the units of the config's prices; None unless every reply had its prices."""
 
 
 class ResultRecord(Record):

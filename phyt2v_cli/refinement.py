@@ -248,11 +248,12 @@ class _Loop:
             self.emit(Notice(f"{error}; trying once with another seed, {record.seed}"))
             self._render(record)
             return
-        record.generator = dict(generator.settings)
+        record.generator |= generator.settings
 
     def _render_once(self, generator: VideoGenerator, record: RoundRecord) -> str:
         def on_step(step: int, steps: int) -> None:
             self.emit(StepDone(record.round or 0, step, steps))
+            record.generator = dict(generator.settings)
             self._begin()
 
         return render_video(
@@ -263,6 +264,7 @@ class _Loop:
             video_path=self.run.video_path(record),
             round_number=record.round,
             latents_path=self.run.latents_path(record),
+            draft=record.purpose == "draft",
             on_step=on_step,
             stage=partial(self._stage, record),
         )

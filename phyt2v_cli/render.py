@@ -27,6 +27,7 @@ def render_video(
     video_path: Path,
     round_number: int | None = None,
     latents_path: Path | None = None,
+    draft: bool = False,
     on_step: OnStep,
     stage: TimeStage,
 ) -> str:
@@ -43,7 +44,7 @@ def render_video(
     if latents is None:
         with stage("denoise"):
             latents = generator.denoise(
-                prompt, seed=seed, num_inference_steps=num_inference_steps, on_step=on_step
+                prompt, seed=seed, num_inference_steps=num_inference_steps, on_step=on_step, draft=draft
             )
             _check_latents(latents)
             if latents_path is not None:

@@ -140,8 +140,15 @@ class RunDir:
         self._save_record("run.json", self.record)
 
     def count_reply(self, reply: ChatReply) -> None:
-        """Add an LLM reply, usable or not, to what the run has used."""
-        usage = self.record.usage
+        """Add an LLM reply, usable or not, to what the run has used; without prices for all, no cost."""
+        usage, llm = self.record.usage, self.config.llm
+        priced_so_far = usage.cost if usage.requests else 0.0
+        if priced_so_far is None or llm.prompt_token_price is None or llm.completion_token_price is None:
+            usage.cost = None
+        else:
+            prompt_cost = reply.prompt_tokens * llm.prompt_token_price
+            completion_cost = reply.completion_tokens * llm.completion_token_price
+            usage.cost = priced_so_far + (prompt_cost + completion_cost) / 1e6
         usage.requests += 1
         usage.prompt_tokens += reply.prompt_tokens
         usage.completion_tokens += reply.completion_tokens

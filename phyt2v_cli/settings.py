@@ -33,6 +33,14 @@ class GeneratorConfig(Section):
     negative_prompt: str = ""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    offload: Literal["auto", "none", "model", "group", "sequential"] = "auto"
+    """Where the weights wait; auto: the fastest way that fits into the free memory."""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """Compile the model's blocks; auto: on a GPU, where the planned steps pay for it."""
+    draft_cache: Literal["off", "first-block", "pab", "taylor"] = "off"
+    """A feature cache for drafts; finals never have one."""
+    draft_cache_strength: Annotated[float, Field(gt=0, le=20)] | None = None
+    """How much is reused: a threshold for `first-block`, every how many steps is computed for the others."""
     allow_truncation: bool = False
     """Render a prompt that is longer than the text encoder reads, cut to what it reads."""
 

@@ -1,8 +1,8 @@
 """Write, verify, read and sample mp4 files. Knows no model and no run.
 
 A video is H.264 in yuv420p, so its height and width must be even; other sizes are refused, never resized.
-Equal frames and metadata give equal bytes: no date, no path, no encoder threads. The metadata is one JSON
-object in the container's `comment`, the key that every player and ffprobe show.
+Equal frames and metadata give equal bytes: no date, no path, a fixed number of encoder threads. The metadata
+is one JSON object in the container's `comment`, the key that every player and ffprobe show.
 """
 
 import hashlib
@@ -21,9 +21,10 @@ CRF = 12
 MAX_DECODED_BYTES = 8 * 2**30
 """A few kilobytes of mp4 can decode to any size, and may come from elsewhere; 1,000 frames of 1080p fit."""
 
-_REPEATABLE = {"threads": "1", "mbtree": "0"}
-"""x264's macroblock tree reads uninitialised memory where the CPU has AVX-512: in a process that has decoded
-a video before, up to a third of equal small clips came out with other bytes (x264 core 165, av 18.1)."""
+_ENCODER = {"crf": str(CRF), "preset": "veryfast", "threads": "4", "mbtree": "0", "flags": "+bitexact"}
+"""A third of the default preset's time for about the same size at this CRF. Equal bytes need a fixed number
+of threads; x264's macroblock tree reads uninitialised memory where the CPU has AVX-512: in a process that had
+decoded a video, up to a third of equal small clips came out with other bytes (x264 core 165, av 18.1)."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +59,17 @@ def write_video(path: Path, frames: Frames, *, fps: int, metadata: VideoMetadata
             file.container_metadata["comment"] = json.dumps(asdict(metadata), ensure_ascii=False)
             file.init_video_stream("libx264", fps=fps, pixel_format="yuv420p")
             # imageio has no argument for the encoder's options.
-            file._video_stream.options = {"crf": str(CRF), "flags": "+bitexact", **_REPEATABLE}
+            file._video_stream.options = _ENCODER
             encoded: bytes = file.write(frames)
     except (FFmpegError, ValueError) as error:
         raise VideoError(f"{path} could not be encoded: {error}") from error
     with replace_file(path) as temporary:
         temporary.write_bytes(encoded)
-        decoded, stored = read_video(temporary)
-        if decoded.shape != frames.shape or stored != metadata:
+        decoded, stored = _decode(temporary, pixel_format="gray")  # two thirds of the time of RGB
+        if (len(decoded), *decoded[0].shape) != frames.shape[:3] or stored != metadata:
             raise VideoError(
-                f"{path} could not be verified: wrote {frames.shape[0]} frames of {width}x{height} pixels, "
-                f"read back {decoded.shape[0]} of {decoded.shape[2]}x{decoded.shape[1]}"
+                f"{path} could not be verified: wrote {num_frames} frames of {width}x{height} pixels, "
+                f"read back {len(decoded)} of {decoded[0].shape[1]}x{decoded[0].shape[0]}"
             )
     return hashlib.sha256(encoded).hexdigest()
 
@@ -79,40 +80,12 @@ def read_video(path: Path) -> tuple[Frames, VideoMetadata | None]:
     The metadata are None where it does not say. Raises VideoError where it is missing, cut short or no video.
     """
     import numpy as np
-    from av import FFmpegError
 
-    unreadable = (FFmpegError, OSError, ValueError, LookupError, AttributeError, StopIteration, MemoryError)
-    if not path.is_file():  # opening a pipe would wait for ever
-        raise VideoError(f"{path} is " + ("no file" if path.exists() else "missing"))
+    frames, metadata = _decode(path, pixel_format="rgb24")
     try:
-        # Single-threaded, so that an error is raised at the frame it belongs to, and none is left behind.
-        # The format is given, because FFmpeg would guess playlists too, which name other files to open.
-        with _open(path, "r", format="mp4") as file:
-            comment = file.container_metadata.get("comment", "")
-            declared = file.properties().shape[0]  # what the container says
-            frames, num_bytes = [], 0
-            for frame in file.iter(thread_count=1):
-                frames.append(frame)
-                num_bytes += frame.nbytes
-                if num_bytes > MAX_DECODED_BYTES:
-                    raise VideoError(f"{path} decodes to more than {MAX_DECODED_BYTES // 2**30} GiB")
-            video = np.stack(frames)
-    except unreadable as error:  # imageio expects every stream to have a codec, for one
-        raise VideoError(f"{path} is cut short, or no video") from error
-    if declared and declared != len(frames):
-        raise VideoError(f"{path} is not a whole video: {len(frames)} of {declared} frames decode")
-    return video, _parse_metadata(comment)
-
-
-def _parse_metadata(comment: str) -> VideoMetadata | None:
-    try:
-        found = VideoMetadata(**json.loads(comment))
-    except (ValueError, TypeError, RecursionError):
-        return None
-    numbers = [found.seed, found.steps, *([] if found.round is None else [found.round])]
-    if isinstance(found.prompt, str) and all(type(number) is int for number in numbers):
-        return found
-    return None
+        return np.stack(frames), metadata
+    except (ValueError, MemoryError) as error:
+        raise VideoError(f"{path} is no video: its frames differ in size, or do not fit in memory") from error
 
 
 def read_frames(path: Path) -> Frames:
@@ -133,6 +106,42 @@ def sha256_of(path: Path) -> str:
     """Return the sha256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _decode(path: Path, *, pixel_format: str) -> tuple[list[Any], VideoMetadata | None]:
+    from av import FFmpegError
+
+    unreadable = (FFmpegError, OSError, ValueError, LookupError, AttributeError, StopIteration, MemoryError)
+    if not path.is_file():  # opening a pipe would wait for ever
+        raise VideoError(f"{path} is " + ("no file" if path.exists() else "missing"))
+    frames, num_bytes = [], 0
+    try:
+        # Single-threaded, so that an error is raised at the frame it belongs to, and none is left behind.
+        # The format is given, because FFmpeg would guess playlists too, which name other files to open.
+        with _open(path, "r", format="mp4") as file:
+            comment = file.container_metadata.get("comment", "")
+            declared = file.properties().shape[0]  # what the container says
+            for frame in file.iter(format=pixel_format, thread_count=1):
+                frames.append(frame)
+                num_bytes += frame.nbytes
+                if num_bytes > MAX_DECODED_BYTES:
+                    raise VideoError(f"{path} decodes to more than {MAX_DECODED_BYTES // 2**30} GiB")
+    except unreadable as error:  # imageio expects every stream to have a codec, for one
+        raise VideoError(f"{path} is cut short, or no video") from error
+    if not frames or (declared and declared != len(frames)):
+        raise VideoError(f"{path} is not a whole video: {len(frames)} of {declared} frames decode")
+    return frames, _parse_metadata(comment)
+
+
+def _parse_metadata(comment: str) -> VideoMetadata | None:
+    try:
+        found = VideoMetadata(**json.loads(comment))
+    except (ValueError, TypeError, RecursionError):
+        return None
+    numbers = [found.seed, found.steps, *([] if found.round is None else [found.round])]
+    if isinstance(found.prompt, str) and all(type(number) is int for number in numbers):
+        return found
+    return None
 
 
 def _open(path: Path | str, mode: Literal["r", "w"], **options: Any) -> Any:

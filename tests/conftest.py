@@ -11,3 +11,19 @@ def tiny_cogvideox_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.tiny_pipelines import save_cogvideox
 
     return save_cogvideox(tmp_path_factory.mktemp("models") / "cogvideox")
+
+
+@pytest.fixture(scope="session")
+def tiny_llama_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random chat model of transformers that sees nothing. Do not write into it."""
+    from tests.tiny_language_models import save_llama
+
+    return save_llama(tmp_path_factory.mktemp("models") / "llama")
+
+
+@pytest.fixture(scope="session")
+def tiny_vlm_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random VLM in the style of Qwen2.5-VL. Do not write into it."""
+    from tests.tiny_language_models import save_qwen2_5_vl
+
+    return save_qwen2_5_vl(tmp_path_factory.mktemp("models") / "qwen2_5_vl")

@@ -39,12 +39,16 @@ class NumpyGenerator:
     max_tokens: int = 60
     settings: Mapping[str, str] = field(default_factory=lambda: {"offload": "none"})
     denoised: list[tuple[str, int, int]] = field(default_factory=list)
+    drafts: list[bool] = field(default_factory=list)
 
     def count_excess_tokens(self, prompt: str) -> int:
         return max(len(prompt.split()) - self.max_tokens, 0)
 
-    def denoise(self, prompt: str, *, seed: int, num_inference_steps: int, on_step: OnStep) -> Latents:
+    def denoise(
+        self, prompt: str, *, seed: int, num_inference_steps: int, on_step: OnStep, draft: bool = False
+    ) -> Latents:
         self.denoised.append((prompt, seed, num_inference_steps))
+        self.drafts.append(draft)
         digest = hashlib.sha256(f"{seed} {prompt}".encode()).digest()
         rng = np.random.default_rng(int.from_bytes(digest[:8]))
         latents = rng.normal(size=(3, 5, 8, 8)).astype(np.float32)

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from phyt2v_cli.errors import RunDirError
 from phyt2v_cli.identity import list_differences
+from phyt2v_cli.interfaces import ChatReply
 from phyt2v_cli.records import RoundRecord
 from phyt2v_cli.run_dir import RunDir
-from tests.doubles import PROMPT, Cast, make_config, open_run, run_through
+from phyt2v_cli.settings import LlmConfig
+from tests.doubles import PROMPT, Cast, ScriptedChat, make_config, open_run, run_through
 
 
 def test_settings_that_a_file_does_not_know_are_the_defaults() -> None:
@@ -120,3 +122,33 @@ def test_a_record_cannot_point_outside(tmp_path: Path) -> None:
             path.write_text(json.dumps({**fields, "round": 1, "video": video}))
             assert run.read_round(1) is None
             assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("prices", "cost"),
+    [
+        ({"prompt_token_price": 2.0, "completion_token_price": 8.0}, 5 * (10 * 2 + 2 * 8) / 1e6),
+        ({"prompt_token_price": 0.0, "completion_token_price": 0.0}, 0.0),
+        ({"prompt_token_price": 2.0}, None),
+        ({}, None),
+    ],
+)
+def test_every_reply_is_paid_for(prices: dict[str, float], cost: float | None, tmp_path: Path) -> None:
+    config = make_config(rounds=1)
+    config = config.model_copy(update={"llm": LlmConfig.model_validate(prices)})
+    cast = Cast(llm=ScriptedChat({"analysis": ["no JSON"], "refinement": ["{}"]}))
+    run_through(tmp_path / "run", config, cast)
+    usage = json.loads((tmp_path / "run" / "run.json").read_text())["usage"]
+    assert usage["requests"] == 5  # two of them asked again
+    assert usage["cost"] == (None if cost is None else pytest.approx(cost))
+
+
+def test_a_run_that_was_paid_for_in_part_has_no_cost(tmp_path: Path) -> None:
+    prices = LlmConfig(prompt_token_price=1.0, completion_token_price=1.0)
+    config = make_config()
+    with open_run(tmp_path / "run", config) as run:
+        run.count_reply(ChatReply("x", 10, 2))
+    config = config.model_copy(update={"llm": prices})
+    with open_run(tmp_path / "run", config) as run:
+        run.count_reply(ChatReply("x", 10, 2))
+        assert run.record.usage.cost is None

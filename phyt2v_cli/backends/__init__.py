@@ -9,11 +9,14 @@ if TYPE_CHECKING:
     from phyt2v_cli.settings import Config, ScorerConfig
 
 
-def load_generator(config: "Config") -> "VideoGenerator":
-    """Load the video generator that `config.generator` names; the slow part of every run."""
+def load_generator(config: "Config", *, num_planned_steps: int = 0) -> "VideoGenerator":
+    """Load the video generator that `config.generator` names; the slow part of every run.
+
+    `num_planned_steps` is about how many denoising steps it will do, for preparations that must pay off.
+    """
     from phyt2v_cli.backends.diffusers_generator import load
 
-    return load(config.generator)
+    return load(config.generator, num_planned_steps=num_planned_steps)
 
 
 def make_chat_model(config: "Config") -> "ChatModel":

@@ -5,21 +5,26 @@ or the terminal, nor any family or model by name: those differences are data in 
 """
 
 import inspect
-import warnings
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
 from typing import Any
 
 import diffusers
 import torch
-import transformers
 from diffusers import DiffusionPipeline
 
-from phyt2v_cli.backends import latent_decoding
+from phyt2v_cli.backends import (
+    compilation,
+    draft_caches,
+    latent_decoding,
+    libraries,
+)
 from phyt2v_cli.backends.families import Family, complaints, family_of
 from phyt2v_cli.backends.model_folder import ModelFolder, find_model
+from phyt2v_cli.backends.placed_pipeline import PlacedPipeline
 from phyt2v_cli.backends.schedulers import exact_and_deterministic
 from phyt2v_cli.errors import BackendError, ConfigError, FaultyFramesError, ModelLoadError
 from phyt2v_cli.interfaces import Frames, Latents, OnStep
@@ -29,8 +34,12 @@ _NUM_CACHED_PROMPTS = 16
 """Embeddings kept; 226 tokens of T5-XXL are 2 MB, so a whole run costs nothing worth counting."""
 
 
-def load(config: GeneratorConfig) -> "DiffusersGenerator":
-    """Load the pipeline that `config.model` names.
+_UNKNOWN_SIZE = (49, 480, 720)
+"""Assumed of a model whose frames and sizes the config leaves to it, to judge memory and compilation."""
+
+
+def load(config: GeneratorConfig, *, num_planned_steps: int = 0) -> "DiffusersGenerator":
+    """Load the pipeline that `config.model` names, for about `num_planned_steps` denoising steps.
 
     Raises ConfigError before anything is loaded where the family cannot make the wanted frames or sizes or
     the pipeline does not take a setting, and ModelLoadError where the model is missing, broken or unsafe.
@@ -39,7 +48,7 @@ def load(config: GeneratorConfig) -> "DiffusersGenerator":
     family = family_of(folder.pipeline_class, folder.component_configs)
     _check(config, folder, family)
     device = _choose_device(config)
-    _silence_libraries()
+    libraries.silence_libraries()
     try:
         pipeline = DiffusionPipeline.from_pretrained(
             folder.source,
@@ -47,24 +56,45 @@ def load(config: GeneratorConfig) -> "DiffusersGenerator":
             use_safetensors=True,
             trust_remote_code=False,
         )
-        pipeline.to(device)
     except Exception as error:  # whatever is wrong inside a folder comes as any of a dozen types
-        if _is_out_of_memory(error):
+        if libraries.is_out_of_memory(error):
             raise _out_of_memory("loading the model", error) from error
         raise ModelLoadError(
-            f"{config.model} cannot be loaded: {_first_line(error)}. Fetch the model again, or name another."
+            f"{config.model} cannot be loaded: {libraries.first_line(error)}. "
+            "Fetch the model again, or name another."
         ) from error
     if not hasattr(pipeline, "vae"):
         raise ModelLoadError(f"{config.model} ({folder.pipeline_class}) has no `vae` to decode latents with.")
     pipeline.scheduler = exact_and_deterministic(pipeline.scheduler)
-    return DiffusersGenerator(pipeline, config, family)
+    try:
+        return DiffusersGenerator(pipeline, config, family, torch.device(device), num_planned_steps)
+    except Exception as error:
+        if libraries.is_out_of_memory(error):
+            raise _out_of_memory("placing the model", error) from error
+        raise
 
 
 class DiffusersGenerator:
     """Renders prompts with one resident pipeline; implements `interfaces.VideoGenerator`."""
 
-    def __init__(self, pipeline: Any, config: GeneratorConfig, family: Family) -> None:
+    def __init__(
+        self,
+        pipeline: Any,
+        config: GeneratorConfig,
+        family: Family,
+        device: torch.device,
+        num_planned_steps: int = 0,
+    ) -> None:
         self._pipeline = pipeline
+        self._config = config
+        self._used_cache: dict[str, str] = {}
+        size = (config.num_frames, config.height, config.width)
+        num_pixels = math.prod(given or assumed for given, assumed in zip(size, _UNKNOWN_SIZE, strict=True))
+        # before the weights move: what is hooked then stays outside of the compiled blocks
+        self._compiled = _wants_compilation(pipeline, config, device, num_pixels, num_planned_steps)
+        if self._compiled:
+            compilation.compile_blocks(pipeline)
+        self._placed = PlacedPipeline(pipeline, device=device, wanted=config.offload, num_pixels=num_pixels)
         self._call_parameters = inspect.signature(type(pipeline).__call__).parameters
         self._max_tokens = self._find_max_tokens()
         self._fps = config.fps or family.fps
@@ -93,11 +123,14 @@ class DiffusersGenerator:
     @property
     def settings(self) -> Mapping[str, str]:
         """How the model runs."""
+        placement = self._placed.placement
         return {
-            "offload": "none",
-            "compile": "none",
-            "cache": "none",
-            "device": self._pipeline.device.type,
+            "offload": placement.rung,
+            "offload_reason": placement.reason,
+            "tiled_decode": "on" if placement.tiled_decode else "off",
+            "compile": "on" if self._compiled else "off",
+            **self._used_cache,
+            "device": self._placed.device.type,
             "dtype": str(_weights_dtype(self._pipeline)).removeprefix("torch."),
             "solver": type(self._pipeline.scheduler).__name__,
         }
@@ -107,7 +140,9 @@ class DiffusersGenerator:
         num_tokens = len(self._pipeline.tokenizer(prompt, truncation=False).input_ids)
         return max(0, num_tokens - self._max_tokens) if self._max_tokens else 0
 
-    def denoise(self, prompt: str, *, seed: int, num_inference_steps: int, on_step: OnStep) -> Latents:
+    def denoise(
+        self, prompt: str, *, seed: int, num_inference_steps: int, on_step: OnStep, draft: bool = False
+    ) -> Latents:
         """Return what the autoencoder will decode; the same arguments give the same latents.
 
         Raises BackendError when the model fails, and whatever `on_step` raises; the pipeline stays usable.
@@ -122,23 +157,35 @@ class DiffusersGenerator:
                 **self._arguments,
             )
 
+        def work() -> torch.Tensor:
+            with cache:
+                try:
+                    return latent_decoding.run_until_decode(self._pipeline, call)
+                finally:
+                    # The pipeline does this at its end, which is not reached: state would leak on.
+                    self._pipeline.maybe_free_model_hooks()
+
+        name = self._config.draft_cache if draft else "off"
+        cache: AbstractContextManager[None] = nullcontext()
+        if name != "off":
+            cache = draft_caches.Cached(self._pipeline, name, self._config.draft_cache_strength)
+        self._used_cache = {"cache": name}
         self._pipeline.progress_bar = reporter
-        with _failures_translated("denoising", reporter), torch.inference_mode():
-            try:
-                latents = latent_decoding.run_until_decode(self._pipeline, call)
-            finally:
-                # The pipeline does this at its end, which is not reached: state would leak to the next video.
-                self._pipeline.maybe_free_model_hooks()
-        return latents.float().cpu().numpy()
+        with _failures_translated("denoising", reporter):
+            return self._placed.run(work).float().cpu().numpy()
 
     def decode(self, latents: Latents) -> Frames:
         """Return the frames of latents; raise BackendError when the model fails."""
-        with _failures_translated("decoding"), torch.inference_mode():
+
+        def work() -> Frames:
             try:
                 on_device = torch.from_numpy(latents).to(self._pipeline._execution_device)
                 return latent_decoding.decode(self._pipeline, on_device).cpu().numpy()
             finally:
                 self._pipeline.maybe_free_model_hooks()
+
+        with _failures_translated("decoding"):
+            return self._placed.run(work, decoding=True)
 
     def _find_max_tokens(self) -> int | None:
         """Return how many tokens the model reads: what the transformer was made for, else the call's default.
@@ -234,6 +281,17 @@ def _check(config: GeneratorConfig, folder: ModelFolder, family: Family) -> None
         raise ConfigError("\n".join(lines))
 
 
+def _wants_compilation(
+    pipeline: Any, config: GeneratorConfig, device: torch.device, num_pixels: int, num_planned_steps: int
+) -> bool:
+    if config.compile != "auto":
+        return config.compile == "on"
+    if device.type != "cuda" or config.offload == "sequential":
+        return False
+    # 4x8x8 pixels make a latent one, 2x2 of these a token; twice for guidance
+    return compilation.pays(pipeline, num_tokens=num_pixels // 512, num_steps=num_planned_steps)
+
+
 def _choose_device(config: GeneratorConfig) -> str:
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("generator.device: torch sees no CUDA device here; use auto or cpu")
@@ -259,14 +317,6 @@ def _weights_dtype(pipeline: Any) -> torch.dtype:
     return dtype
 
 
-def _silence_libraries() -> None:
-    """Keep stderr ours: errors come as exceptions, progress through `on_step`."""
-    for library in (diffusers, transformers):
-        library.utils.logging.set_verbosity_error()
-        library.utils.logging.disable_progress_bar()
-    warnings.filterwarnings("ignore", module=r"(diffusers|transformers|accelerate|torch)\b.*")
-
-
 @contextmanager
 def _failures_translated(doing: str, reporter: _StepReporter | None = None) -> Iterator[None]:
     try:
@@ -274,23 +324,13 @@ def _failures_translated(doing: str, reporter: _StepReporter | None = None) -> I
     except Exception as error:
         if isinstance(error, FaultyFramesError) or (reporter is not None and error is reporter.stopped_by):
             raise
-        if _is_out_of_memory(error):
+        if libraries.is_out_of_memory(error):
             raise _out_of_memory(doing, error) from error
-        raise BackendError(f"The model failed while {doing}: {_first_line(error)}.") from error
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # On a CPU torch raises a bare RuntimeError: "DefaultCPUAllocator: can't allocate memory".
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+        raise BackendError(f"The model failed while {doing}: {libraries.first_line(error)}.") from error
 
 
 def _out_of_memory(doing: str, error: Exception) -> BackendError:
     return BackendError(
         f"Out of memory while {doing}. Use fewer frames, a smaller size, or a smaller model: "
-        f"{_first_line(error)}."
+        f"{libraries.first_line(error)}."
     )
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__

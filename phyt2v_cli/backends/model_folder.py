@@ -5,12 +5,12 @@ layout (model_index.json and one folder for each component), and no family of mo
 """
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from phyt2v_cli.backends import hub_files
 from phyt2v_cli.errors import ModelLoadError
 from phyt2v_cli.plain_files import read_plain_file
 from phyt2v_cli.tiny import MODEL_DIR
@@ -59,30 +59,12 @@ def find_model(model: str) -> ModelFolder:
         raise ModelLoadError(
             f"{model} is a file. Give the folder of a diffusers pipeline, which has model_index.json in it."
         )
-    if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", model):
+    if not hub_files.is_hub_id(model):
         raise ModelLoadError(
             f"{model} does not exist. Give `tiny`, a folder in diffusers layout, or a hub id."
         )
-    return _read(_fetch_json_files(model), source=model, label=model)
-
-
-def _fetch_json_files(hub_id: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
-
-    try:
-        return Path(snapshot_download(hub_id, allow_patterns=["model_index.json", "*/config.json"]))
-    except RepositoryNotFoundError as error:
-        raise ModelLoadError(
-            f"{hub_id} is neither a folder here nor a model on the hub (or it needs a login). Check the name."
-        ) from error
-    except LocalEntryNotFoundError as error:
-        raise ModelLoadError(
-            f"{hub_id} is not a folder here, not in the local cache, and the hub cannot be reached. "
-            f"Fetch it where there is a network with `hf download {hub_id}`, or give a local folder."
-        ) from error
-    except HfHubHTTPError as error:
-        raise ModelLoadError(f"The hub refuses {hub_id}: {str(error).strip().splitlines()[0]}") from error
+    json_files = hub_files.fetch(model, ["model_index.json", "*/config.json"])
+    return _read(json_files, source=model, label=model)
 
 
 def _read(path: Path, *, source: str, label: str) -> ModelFolder:

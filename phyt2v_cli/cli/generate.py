@@ -142,7 +142,7 @@ def _render(prompt: str, config: "Config", num_steps: int, out: Path) -> _Render
 
     console.say(f"{num_steps} denoising steps of {config.generator.model}")
     with stop, RunProgress() as progress:
-        generator = backends.load_generator(config)
+        generator = backends.load_generator(config, num_planned_steps=num_steps)
         if excess := generator.count_excess_tokens(prompt):
             if not config.generator.allow_truncation:
                 raise PromptError(

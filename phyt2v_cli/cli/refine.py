@@ -205,7 +205,9 @@ def _refine(run: "RunDir", planned: "Sequence[PlannedRound]", stop: "StopRequest
         _show_plan(planned)
     console.say(f"Run directory: {run.path}")
     roles = refinement.Roles(
-        load_generator=lambda: backends.load_generator(config),
+        load_generator=lambda: backends.load_generator(
+            config, num_planned_steps=sum(planned_round.steps for planned_round in planned)
+        ),
         llm=backends.make_chat_model(config),
         captioner=backends.make_captioner(config),
         scorers=backends.make_scorers(config),

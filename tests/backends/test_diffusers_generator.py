@@ -209,8 +209,9 @@ def test_a_dtype_can_be_chosen_and_latents_survive_the_way_through_float32(confi
 def test_the_record_says_how_the_model_runs(config):
     assert load(config.model_copy(update={"device": "cpu"})).settings == {
         "offload": "none",
-        "compile": "none",
-        "cache": "none",
+        "offload_reason": "no GPU to offload from",
+        "tiled_decode": "off",
+        "compile": "off",
         "device": "cpu",
         "dtype": "float32",
         "solver": "ExactCogVideoXDDIMScheduler",

@@ -72,7 +72,9 @@ class Generator(NumpyGenerator):
 
     fault: str | None = None
 
-    def denoise(self, prompt: str, *, seed: int, num_inference_steps: int, on_step: OnStep) -> Latents:
+    def denoise(
+        self, prompt: str, *, seed: int, num_inference_steps: int, on_step: OnStep, draft: bool = False
+    ) -> Latents:
         enter("denoise")
         self.fault = SCRIPT.get("frames", {}).get(str(seed), SCRIPT.get("frames", {}).get("any"))
 
@@ -82,7 +84,7 @@ class Generator(NumpyGenerator):
             time.sleep(SCRIPT.get("step_s", 0))
 
         latents = super().denoise(
-            prompt, seed=seed, num_inference_steps=num_inference_steps, on_step=after_step
+            prompt, seed=seed, num_inference_steps=num_inference_steps, on_step=after_step, draft=draft
         )
         return latents * np.float32("nan") if self.fault == "nan" else latents
 
@@ -123,7 +125,8 @@ class Scorer:
         return Scores(0.5, 0.5, (str(SCRIPT.get("say", {}).get("reason", "half of it is missing")),))
 
 
-def load_generator(_config: object) -> Generator:
+def load_generator(_config: object, *, num_planned_steps: int) -> Generator:
+    assert num_planned_steps
     enter("load")
     return Generator()
 

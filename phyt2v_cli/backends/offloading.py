@@ -1,0 +1,202 @@
+"""Where a pipeline's weights live while it works: on the device, or on the CPU and brought over when needed.
+
+Four rungs, each needing less device memory than the one before: `none` (resident), `model` (one component at
+a time), `group` (block by block, the next one fetched while this one computes) and `sequential` (by layer).
+In speed `group` comes before `model`. This file knows memory and components; it must not know prompts, rounds
+or families.
+"""
+
+import os
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+
+Rung = Literal["none", "model", "group", "sequential"]
+Offload = Rung | Literal["auto"]
+
+RUNGS: tuple[Rung, ...] = ("none", "model", "group", "sequential")
+"""By memory, the most first: each out-of-memory error goes one further."""
+
+_FASTEST_FIRST: tuple[Rung, ...] = ("none", "group", "model", "sequential")
+
+# Bytes beside the weights, for each pixel of the video and each byte of a number: measured with CogVideoX-5B,
+# 49 frames of 480x720 in bfloat16, on one H200 (benchmarks/gpu_memory.py), and rounded up. Another
+# architecture may need more; then the first out-of-memory error moves it down a rung.
+_DENOISE_BYTES = 100
+_DECODE_BYTES = 560
+_TILED_DECODE_BYTES = 125
+
+_CONTEXT_BYTES = 2**29
+"""What CUDA's libraries take for themselves as they are first used."""
+
+_HOOKS = ("group_offloading", "layer_execution_tracker", "lazy_prefetch_group_offloading")
+
+
+@dataclass(frozen=True)
+class MemoryNeed:
+    """Bytes that a pipeline needs on the device, by purpose."""
+
+    weights: int
+    largest_component: int
+    group: int
+    """Weights that are on the device at one time under `group`."""
+    denoise: int
+    """Beside the weights; so are the next two."""
+    decode: int
+    tiled_decode: int
+
+    def weights_at(self, rung: Rung) -> int:
+        """Return the bytes of weights that are on the device at one time, and of CUDA itself."""
+        sizes = {"none": self.weights, "model": self.largest_component, "group": self.group, "sequential": 0}
+        return sizes[rung] + _CONTEXT_BYTES
+
+    def at(self, rung: Rung) -> int:
+        """Return the bytes needed at a rung, with the cheaper way to decode."""
+        return self.weights_at(rung) + max(self.denoise, self.tiled_decode)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The rung that a pipeline is on, and why."""
+
+    rung: Rung
+    reason: str
+    tiled_decode: bool = False
+
+
+def need_of(pipeline: Any, *, num_pixels: int) -> MemoryNeed:
+    """Return what `pipeline` needs for a video of `num_pixels` in all its frames."""
+    sizes = {name: _num_bytes(module) for name, module in _modules(pipeline).items()}
+    denoiser_bytes = max((m.dtype.itemsize for m in _denoisers(pipeline)), default=2)
+    vae_bytes = pipeline.vae.dtype.itemsize
+    blocks = [_largest_block(module) for module in _denoisers(pipeline)]
+    outside_blocks = sum(sizes[name] for name in _kept_on_device(pipeline))
+    return MemoryNeed(
+        weights=sum(sizes.values()),
+        largest_component=max(sizes.values()),
+        # this block, the one being fetched, and what lies between blocks
+        group=outside_blocks + 3 * max(blocks, default=0),
+        denoise=num_pixels * _DENOISE_BYTES * denoiser_bytes,
+        decode=num_pixels * _DECODE_BYTES * vae_bytes,
+        tiled_decode=num_pixels * _TILED_DECODE_BYTES * vae_bytes,
+    )
+
+
+def choose(need: MemoryNeed, *, free: int, host_free: int, wanted: Offload) -> Placement:
+    """Return the fastest rung that fits into `free` bytes of the device and `host_free` of the CPU's memory.
+
+    Another `wanted` than auto is taken as it is.
+    """
+    if wanted != "auto":
+        return Placement(wanted, "as configured", need.decode > free - need.weights_at(wanted))
+    resident = f"resident it needs {_gb(need.at('none'))}, {_gb(free)} are free"
+    fits = [rung for rung in _FASTEST_FIRST if need.at(rung) <= free]
+    if need.weights > host_free:
+        # prefetching copies from page-locked memory, which cannot be swapped out
+        fits = [rung for rung in fits if rung != "group"]
+    rung: Rung = fits[0] if fits else "sequential"
+    return Placement(rung, resident, need.decode > free - need.weights_at(rung))
+
+
+def lower(placement: Placement, *, decoding: bool) -> Placement | None:
+    """Return what to try after an out-of-memory error; None when nothing is left."""
+    if decoding and not placement.tiled_decode:
+        return replace(placement, tiled_decode=True, reason=f"{placement.reason}; out of memory in decoding")
+    rungs = RUNGS[RUNGS.index(placement.rung) + 1 :]
+    if not rungs:
+        return None
+    return Placement(rungs[0], f"out of memory with {placement.rung}", tiled_decode=True)
+
+
+def place(pipeline: Any, placement: Placement, device: torch.device) -> None:
+    """Move the pipeline's weights to where `placement` wants them, from wherever they are."""
+    lift(pipeline)
+    match placement.rung:
+        case "none":
+            pipeline.to(device)
+        case "model":
+            pipeline.enable_model_cpu_offload(device=device)
+        case "group":
+            _offload_groups(pipeline, device)
+        case "sequential":
+            pipeline.to("cpu")
+            pipeline.enable_sequential_cpu_offload(device=device)
+    if placement.tiled_decode and hasattr(pipeline.vae, "enable_tiling"):
+        pipeline.vae.enable_tiling()
+
+
+def lift(pipeline: Any) -> None:
+    """Undo every offloading, and leave the weights wherever they are."""
+    pipeline.remove_all_hooks()
+    for component in _modules(pipeline).values():
+        for module in component.modules():
+            registry = getattr(module, "_diffusers_hook", None)
+            for name in _HOOKS if registry is not None else ():
+                registry.remove_hook(name, recurse=False)
+
+
+def host_free_bytes() -> int:
+    """Return the CPU's available memory; where the system does not say, as much as anybody could want."""
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") + _page_cache_bytes()
+    except (ValueError, OSError, AttributeError):
+        return 2**62
+
+
+def _page_cache_bytes() -> int:
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123 - no regular file
+            fields = {line.split(":")[0]: int(line.split()[1]) for line in file}
+    except (OSError, ValueError, IndexError):
+        return 0
+    return max(0, fields.get("MemAvailable", 0) - fields.get("MemFree", 0)) * 1024
+
+
+def _offload_groups(pipeline: Any, device: torch.device) -> None:
+    from diffusers.hooks import apply_group_offloading
+
+    pipeline.to("cpu")
+    denoisers = _denoisers(pipeline)
+    kept = _kept_on_device(pipeline)
+    for name, module in _modules(pipeline).items():
+        if name in kept:
+            module.to(device)
+            continue
+        by_block = any(module is denoiser for denoiser in denoisers)
+        apply_group_offloading(
+            module,
+            onload_device=device,
+            offload_device=torch.device("cpu"),
+            offload_type="block_level" if by_block else "leaf_level",
+            num_blocks_per_group=1 if by_block else None,
+            use_stream=device.type == "cuda",
+            non_blocking=True,
+        )
+
+
+def _kept_on_device(pipeline: Any) -> tuple[str, ...]:
+    """Autoencoders are small, and their layers are called too often to be worth moving."""
+    return tuple(name for name in _modules(pipeline) if "vae" in name)
+
+
+def _modules(pipeline: Any) -> dict[str, torch.nn.Module]:
+    return {name: m for name, m in pipeline.components.items() if isinstance(m, torch.nn.Module)}
+
+
+def _denoisers(pipeline: Any) -> list[Any]:
+    names = ("transformer", "transformer_2", "unet")
+    return [module for name in names if (module := getattr(pipeline, name, None)) is not None]
+
+
+def _num_bytes(module: torch.nn.Module) -> int:
+    return sum(t.numel() * t.element_size() for t in (*module.parameters(), *module.buffers()))
+
+
+def _largest_block(module: torch.nn.Module) -> int:
+    lists = [child for child in module.children() if isinstance(child, torch.nn.ModuleList)]
+    return max((_num_bytes(block) for blocks in lists for block in blocks), default=_num_bytes(module))
+
+
+def _gb(count: int) -> str:
+    return f"{count / 1e9:.1f} GB"

@@ -1,0 +1,188 @@
+"""What an endpoint sends back, read without trust: an answer, or why there is none.
+
+Endpoints that call themselves compatible differ most in what they leave out and in how they fail, so only
+what is used is read, and an error may have any shape. This file knows no client, no role and no retry.
+"""
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Literal
+
+from pydantic import BaseModel, Field, JsonValue, ValidationError
+from pydantic_core import from_json
+
+_MAX_DETAIL_CHARS = 300
+_RETRIED = {408, 409, 429}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole reply of the right shape, whatever it says."""
+
+    text: str
+    refusal: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    first_token: str = ""
+    """The first token that is not white space; empty where the endpoint gave no logprobs."""
+    logprobs: Mapping[str, float] = field(default_factory=dict)
+    """Natural logarithms of the likeliest tokens in its place."""
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether it stops short of what it was to say; with logprobs the first token says it all."""
+        return self.finish_reason == "length" and not self.logprobs
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why one attempt brought no answer."""
+
+    kind: Literal["connection", "status", "foreign"]
+    """No whole response; an error that the endpoint reports; or nothing that OpenAI's protocol knows."""
+    detail: str
+    """One short line for people."""
+    status: int = 0
+    said: str = ""
+    """All of the body, in lower case, to look for the names of parameters in."""
+    retry_after_s: float | None = None
+
+    @property
+    def may_pass(self) -> bool:
+        """Tell whether another attempt may bring an answer."""
+        if self.kind == "status":
+            # Waiting does not fill an account; the code is OpenAI's own.
+            return (self.status in _RETRIED or self.status >= 500) and "insufficient_quota" not in self.said
+        return self.kind == "connection"
+
+
+class _TopToken(BaseModel):
+    token: str
+    logprob: float
+
+
+class _Token(BaseModel):
+    token: str
+    top_logprobs: list[_TopToken]
+
+
+class _Logprobs(BaseModel):
+    content: list[_Token]
+
+
+class _Usage(BaseModel):
+    prompt_tokens: int = Field(default=0, ge=0)
+    completion_tokens: int = Field(default=0, ge=0)
+
+
+class _Message(BaseModel):
+    content: str | None = None
+    refusal: str | None = None
+
+
+class _Choice(BaseModel):
+    message: _Message
+    finish_reason: str | None = None
+    logprobs: JsonValue = None
+
+
+class _Completion(BaseModel):
+    choices: list[_Choice] = Field(min_length=1)
+    usage: JsonValue = None
+
+
+def read_answer(body: str, content_type: str) -> Answer | Failure:
+    """Read a response whose status says that all is well."""
+    try:
+        completion = _Completion.model_validate_json(body)
+    except ValidationError:
+        return _explain_no_answer(body, content_type)
+    choice = completion.choices[0]
+    usage, token = _read_usage(completion.usage), _read_first_token(choice.logprobs)
+    return Answer(
+        text=choice.message.content or "",
+        refusal=choice.message.refusal or "",
+        finish_reason=choice.finish_reason or "",
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        first_token=token.token if token else "",
+        logprobs={top.token: top.logprob for top in token.top_logprobs} if token else {},
+    )
+
+
+def read_rejection(status: int, headers: Mapping[str, str], body: str) -> Failure:
+    """Read a response whose status says that something is wrong, or elsewhere."""
+    detail = headers.get("location", "") if 300 <= status < 400 else _detail_in(body)
+    return Failure("status", _one_line(detail), status, body.casefold(), _retry_after_s(headers))
+
+
+def _explain_no_answer(body: str, content_type: str) -> Failure:
+    try:
+        tree = from_json(body)
+    except ValueError:
+        if "json" in content_type and body.lstrip().startswith("{"):
+            return Failure("connection", "its answer breaks off")
+        return Failure("foreign", _one_line(_detail_in(body)))
+    if isinstance(tree, dict) and tree.get("error"):  # a gateway's way to pass an error on
+        code = tree["error"].get("code") if isinstance(tree["error"], dict) else None
+        status = code if isinstance(code, int) and 400 <= code < 600 else 400
+        return Failure("status", _one_line(_detail_in(body)), status, body.casefold())
+    return Failure("foreign", "JSON that is no chat completion")
+
+
+def _read_usage(usage: JsonValue) -> _Usage:
+    try:
+        return _Usage.model_validate(usage)
+    except ValidationError:
+        return _Usage()
+
+
+def _read_first_token(logprobs: JsonValue) -> _Token | None:
+    try:
+        tokens = _Logprobs.model_validate(logprobs).content
+    except ValidationError:
+        return None
+    return next((token for token in tokens if token.token.strip()), None)
+
+
+def _detail_in(body: str) -> str:
+    try:
+        return _message_in(from_json(body)) or body
+    except ValueError:
+        is_page = body.lstrip()[:15].casefold().startswith(("<!doctype html", "<html"))
+        return "an HTML page" if is_page else body or "an empty body"
+
+
+def _message_in(tree: object) -> str:
+    if isinstance(tree, str):
+        return tree
+    if isinstance(tree, list):
+        return "; ".join(filter(None, map(_message_in, tree)))
+    if isinstance(tree, dict):
+        for key in ("error", "message", "detail", "msg"):
+            if message := _message_in(tree.get(key)):
+                place = tree.get("loc")
+                return f"{'.'.join(map(str, place))}: {message}" if isinstance(place, list) else message
+    return ""
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(text[: 10 * _MAX_DETAIL_CHARS].split()).rstrip(".")
+    return line if len(line) <= _MAX_DETAIL_CHARS else line[: _MAX_DETAIL_CHARS - 1] + "…"
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> float | None:
+    for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            seconds = float(headers.get(name, "")) * unit_s
+        except ValueError:
+            continue
+        return max(seconds, 0.0) if math.isfinite(seconds) else None
+    try:
+        return max(parsedate_to_datetime(headers.get("retry-after", "")).timestamp() - time.time(), 0.0)
+    except (ValueError, OverflowError):
+        return None

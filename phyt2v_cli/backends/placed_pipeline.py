@@ -1,0 +1,85 @@
+"""A pipeline that shares an accelerator: it comes and goes, and offloads more when memory runs out.
+
+This file joins `offloading` (where one pipeline's weights wait) and `residency` (who is on the device). It
+must not know prompts, rounds or families.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+
+import torch
+
+from phyt2v_cli.backends import device_memory, offloading, residency
+from phyt2v_cli.backends.offloading import Offload, Placement
+
+_Result = TypeVar("_Result")
+
+
+class PlacedPipeline:
+    """Does a pipeline's work where its weights can be; implements `residency.Holder`."""
+
+    def __init__(self, pipeline: Any, *, device: torch.device, wanted: Offload, num_pixels: int) -> None:
+        """Put the pipeline, which is on the CPU, in its place for videos of `num_pixels` in all frames.
+
+        Raises torch.OutOfMemoryError where not even that is possible.
+        """
+        self.device = device
+        self.need = offloading.need_of(pipeline, num_pixels=num_pixels)
+        self._pipeline = pipeline
+        self._wanted = wanted
+        self._is_on_device = False
+        # on a CPU nothing is offloaded, and nobody is asked to make way
+        self._chosen = Placement("none", "no GPU to offload from") if device.type == "cpu" else None
+        with residency.on_device(self, spare_bytes=self.need.denoise):
+            pass
+
+    @property
+    def placement(self) -> Placement:
+        """Where the weights are now, and why; chosen when the pipeline first comes to its device."""
+        if self._chosen is None:
+            host_free = offloading.host_free_bytes()
+            free = device_memory.free_bytes()
+            self._chosen = offloading.choose(self.need, free=free, host_free=host_free, wanted=self._wanted)
+        return self._chosen
+
+    @property
+    def num_bytes(self) -> int:
+        """What the weights take on the device; all of them as long as nobody knows better."""
+        return self.need.weights if self._chosen is None else self.need.weights_at(self._chosen.rung)
+
+    def to_device(self) -> None:
+        """Bring the weights to where `placement` says."""
+        if not self._is_on_device:
+            offloading.place(self._pipeline, self.placement, self.device)
+            self._is_on_device = True
+
+    def to_cpu(self) -> None:
+        """Take everything off the device."""
+        offloading.lift(self._pipeline)
+        self._pipeline.to("cpu")
+        self._is_on_device = False
+
+    def run(self, work: Callable[[], _Result], *, decoding: bool = False) -> _Result:
+        """Return what `work` returns; each time memory runs out, offload more and do it again.
+
+        Raises what `work` raises; out of memory only where nothing is left to offload.
+        """
+        spare = self.need.tiled_decode if decoding else self.need.denoise
+        with residency.on_device(self, spare_bytes=spare):
+            while True:
+                try:
+                    with self._without_gradients():
+                        return work()
+                except torch.OutOfMemoryError:
+                    lower = offloading.lower(self.placement, decoding=decoding)
+                    if lower is None:
+                        raise
+                # The error is gone by now, and with it the frames that held on to what was on the device.
+                device_memory.release()
+                self._chosen = lower
+                offloading.place(self._pipeline, lower, self.device)
+
+    def _without_gradients(self) -> AbstractContextManager[None]:
+        # Offloading makes parameters anew, and what is made in inference mode can be none.
+        return torch.inference_mode() if self.placement.rung == "none" else torch.no_grad()

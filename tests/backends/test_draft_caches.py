@@ -1,0 +1,61 @@
+"""Caches change drafts and nothing else."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from phyt2v_cli.backends.diffusers_generator import DiffusersGenerator, load
+from phyt2v_cli.backends.draft_caches import DEFAULT_STRENGTHS
+from phyt2v_cli.interfaces import Latents
+from phyt2v_cli.settings import GeneratorConfig
+
+STRONG = {"first-block": 5.0, "pab": 4.0, "taylor": 4.0}
+NUM_STEPS = 12
+
+
+def denoise(generator: DiffusersGenerator, *, draft: bool, steps: int = NUM_STEPS) -> Latents:
+    return generator.denoise(
+        "a ball drops", seed=0, num_inference_steps=steps, on_step=lambda *_: None, draft=draft
+    )
+
+
+@pytest.fixture
+def config(tiny_cogvideox_dir: Path) -> GeneratorConfig:
+    return GeneratorConfig(model=str(tiny_cogvideox_dir), num_frames=9, height=16, width=16, device="cpu")
+
+
+@pytest.mark.parametrize("cache", DEFAULT_STRENGTHS)
+def test_a_final_equals_the_same_video_made_alone_bit_for_bit(cache: str, config: GeneratorConfig) -> None:
+    alone = denoise(load(config), draft=False)
+    cached = load(config.model_copy(update={"draft_cache": cache, "draft_cache_strength": STRONG[cache]}))
+    first_draft = denoise(cached, draft=True)
+    assert cached.settings["cache"] == cache
+    np.testing.assert_array_equal(denoise(cached, draft=False), alone)
+    assert cached.settings["cache"] == "off"
+    assert not np.array_equal(first_draft, alone)
+    denoise(cached, draft=True, steps=5)  # another step count in between
+    np.testing.assert_array_equal(denoise(cached, draft=True), first_draft)
+    np.testing.assert_array_equal(denoise(cached, draft=False), alone)
+
+
+@pytest.mark.parametrize("cache", DEFAULT_STRENGTHS)
+def test_a_draft_that_is_stopped_in_the_middle_leaves_nothing_behind(
+    cache: str, config: GeneratorConfig
+) -> None:
+    alone = denoise(load(config), draft=False)
+    cached = load(config.model_copy(update={"draft_cache": cache, "draft_cache_strength": STRONG[cache]}))
+
+    class Stopped(Exception):  # noqa: N818
+        pass
+
+    def stop(step: int, _: int) -> None:
+        if step == 6:
+            raise Stopped
+
+    whole = denoise(cached, draft=True)
+    with pytest.raises(Stopped):
+        cached.denoise("a ball drops", seed=0, num_inference_steps=12, on_step=stop, draft=True)
+    assert not cached._pipeline.transformer.is_cache_enabled
+    np.testing.assert_array_equal(denoise(cached, draft=False), alone)
+    np.testing.assert_array_equal(denoise(cached, draft=True), whole)
