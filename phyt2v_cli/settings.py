@@ -60,7 +60,7 @@ class ServiceConfig(Section):
 
     model: str | None = Field(default=None, min_length=1)
     """`openai`: the name that the server knows; `transformers`: a local folder or a hub id."""
-    base_url: str | None = Field(default=None, pattern="^https?://[^/?#@]+(/[^?#]*)?$")
+    base_url: str | None = Field(default=None, pattern="^https?://[^?#@]*$")
     """`openai`: any compatible endpoint; none is the vendor's own. Setting it alone chooses `openai`.
 
     No user, password or query: it is stored with the run, and a secret may only ever be named."""
