@@ -6,7 +6,8 @@
 the line "… hangs" in the log: whoever started the process then sends a signal. `fill` ("decode:1") fills the
 disk in that call: the one that `ballast` lies on but for `spare` bytes, or, where there is no small disk,
 every file with `only` in its name goes to /dev/full from then on. `say` replaces what captioner, scorer and
-LLM say. `frames` ({"0": "black"}) spoils what a seed gives. Nothing in the product knows of this.
+LLM say. `frames` ({"0": "black"}) spoils what a seed gives. `real_judges` doubles the video model
+only. Nothing in the product knows of this.
 """
 
 import json
@@ -139,7 +140,8 @@ def main() -> None:
         "make_scorers": lambda _: [Scorer()],
     }
     for name, double in doubles.items():
-        setattr(backends, name, double)
+        if name == "load_generator" or not SCRIPT.get("real_judges"):
+            setattr(backends, name, double)
     cli.run()
 
 

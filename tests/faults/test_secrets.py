@@ -1,5 +1,6 @@
 """A key is named by its variable and never written, printed or passed on a command line."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.processes import PHYT2V, QUICK, Doubled, start
+from tests.scripted_server import ScriptedServer, answer_of_any_task, answer_with, status
 
 CANARY = "sk-canary-7d41c9e2b8f04a35"
 VARIABLES = ("OPENAI_API_KEY", "MY_KEY", "HF_TOKEN", "ANTHROPIC_API_KEY")
@@ -54,6 +56,53 @@ def test_fault_44_a_run_leaves_no_key(tmp_path: Path, doubled: Doubled) -> None:
     assert "MY_KEY" in (path / "run.json").read_text()
     assert (path / "report.html").exists()
     assert (path / "contact.png").exists()
+    assert CANARY not in said
+    assert search(tmp_path) == []
+
+
+def ask_servers(url: str) -> list[str]:
+    """Return the options that have a server play all three judges, with the key in $MY_KEY."""
+    settings = (
+        "backend=openai",
+        f"base_url={url}",
+        "model=some/model",
+        "api_key_env=MY_KEY",
+        "max_retries=0",
+    )
+    pairs = [f"{role}.{setting}" for role in ("llm", "captioner", "scorer") for setting in settings]
+    return [word for pair in pairs for word in ("--set", pair)]
+
+
+@pytest.mark.usefixtures("canary")
+def test_fault_44_a_server_that_repeats_the_key(tmp_path: Path, doubled: Doubled) -> None:
+    def repeat_key(body: dict[str, object]) -> str:
+        reply = answer_of_any_task(body)
+        for words in ("It moves.", "the ball", "it hovers"):
+            reply = reply.replace(words, f"{words} {CANARY}")
+        return reply
+
+    path = tmp_path / "run"
+    with ScriptedServer(answer_with(repeat_key)) as server:
+        options = ("--verbose", "--out", path, *ask_servers(server.url))
+        ended = doubled.run(*QUICK, *options, script={"real_judges": True})
+        assert ended.code == 0, ended.err
+        assert {request.headers["authorization"] for request in server.requests} == {f"Bearer {CANARY}"}
+        sent = json.dumps([request.body for request in server.requests])
+    assert CANARY not in ended.out + ended.err + sent
+    assert "It moves. [key]" in (path / "round1.json").read_text()
+    assert doubled.run("report", path).code == 0
+    assert search(tmp_path) == []
+
+
+@pytest.mark.usefixtures("canary")
+def test_fault_44_a_server_that_rejects_the_key(tmp_path: Path, doubled: Doubled) -> None:
+    complaint = {"error": {"message": f"Incorrect API key provided: {CANARY}", "code": "invalid_api_key"}}
+    with ScriptedServer(status(401, complaint)) as server:
+        options = ("--verbose", "--out", tmp_path / "run", *ask_servers(server.url))
+        process = doubled.start(*QUICK, *options, script={"real_judges": True})
+        code, said = end(process)
+    assert code == 4
+    assert "MY_KEY" in said
     assert CANARY not in said
     assert search(tmp_path) == []
 

@@ -19,6 +19,7 @@ from tests.faults.processes import (
     start,
     wait_until,
 )
+from tests.scripted_server import ScriptedServer, stall
 
 LIMIT_S = 2.0
 
@@ -75,6 +76,18 @@ def test_fault_09_a_second_ctrl_c_ends_at_once(tmp_path: Path, doubled: Doubled)
     assert end(process).code == 130
     assert time.monotonic() - sent < 0.5
     assert doubled.run("refine", "--resume", tmp_path / "run").code == 0
+
+
+def test_fault_09_while_a_server_is_silent(tmp_path: Path, doubled: Doubled) -> None:
+    with ScriptedServer(stall) as server:
+        settings = (f"llm.base_url={server.url}", "llm.model=x", "llm.backend=openai")
+        judge = [word for setting in settings for word in ("--set", setting)]
+        process = doubled.start(*QUICK, *judge, "--out", tmp_path / "run", script={"real_judges": True})
+        wait_until(lambda: server.requests, "a request", 30)
+        sent = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert end(process).code == 130
+        assert time.monotonic() - sent < LIMIT_S
 
 
 def test_fault_10_sigterm(tmp_path: Path, doubled: Doubled, uninterrupted: Path) -> None:
