@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow faults crash-soak check format clean
+.PHONY: demo test test-slow faults crash-soak audit check format clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +28,11 @@ faults: $(READY)
 # Thirty runs on the embedded model, killed at random moments until they are complete; about 20 minutes.
 crash-soak: $(READY)
 	CRASH_SOAK_RUNS=30 $(BIN)/pytest -q -s -m slow tests/faults/test_embedded.py
+
+# Asks the registry for known holes in the constrained versions; needs a network that reaches its advisories.
+audit: $(READY)
+	$(BIN)/pip install --quiet pip-audit
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -15,16 +15,16 @@ from typing import Self, TypeVar
 
 from filelock import FileLock
 from pydantic import ValidationError
-from pydantic_core import from_json
 
 from phyt2v_cli import __version__
 from phyt2v_cli.atomic import TEMPORARY, describe_os_error, replace_file, sync_folder
 from phyt2v_cli.errors import RunDirError, VideoError
-from phyt2v_cli.folder_lock import LOCK_NAME, lock_folder
+from phyt2v_cli.folder_lock import lock_folder
 from phyt2v_cli.identity import list_differences, run_key, slugify
 from phyt2v_cli.interfaces import ChatReply
 from phyt2v_cli.plain_files import read_plain_file
 from phyt2v_cli.records import MAX_RECORD_BYTES, SCHEMA, PlanRecord, Record, RoundRecord, RunRecord
+from phyt2v_cli.run_reader import is_run_dir, schema_of
 from phyt2v_cli.schedule import PlannedRound
 from phyt2v_cli.settings import Config
 from phyt2v_cli.video import VideoMetadata, read_video, sha256_of
@@ -100,7 +100,7 @@ class RunDir:
 
         Raises RunDirError where there is no run, or none that says what it was.
         """
-        if not path.is_dir() or not _is_ours(path):
+        if not path.is_dir() or not is_run_dir(path):
             raise RunDirError(f"{path} is no run directory; --resume needs one that phyt2v refine has made")
         run = cls._lock_folder(path)
         try:
@@ -236,7 +236,7 @@ class RunDir:
         if path.exists() and not path.is_dir():
             raise RunDirError(f"{path} is a file, not a folder; choose another one with --out")
         try:
-            if path.exists() and not _is_ours(path):
+            if path.exists() and not is_run_dir(path):
                 raise RunDirError(f"{path} is not empty and holds no run; choose another folder with --out")
             run = cls(path, lock_folder(path))
             for leftover in path.glob(TEMPORARY):
@@ -292,7 +292,7 @@ class RunDir:
             text = b""
         except OSError as error:
             raise describe_os_error(error, f"{path} could not be read") from error
-        schema = _schema_of(text) if kind is RunRecord else None
+        schema = schema_of(text) if kind is RunRecord else None
         if schema not in (None, SCHEMA):
             raise RunDirError(
                 f"{path} has the schema {schema}, and this phyt2v reads {SCHEMA}; upgrade phyt2v"
@@ -318,26 +318,6 @@ class RunDir:
         except OSError as error:
             raise describe_os_error(error, f"{path} is broken and could not be set aside") from error
         return kept
-
-
-def _is_ours(path: Path) -> bool:
-    """Tell whether an existing folder is empty or a run directory."""
-    names = {entry.name for entry in path.iterdir()}
-    if not names or LOCK_NAME in names:
-        return True
-    try:
-        return _schema_of(read_plain_file(path / "run.json", MAX_RECORD_BYTES)) is not None
-    except (FileNotFoundError, ValueError):
-        return False
-
-
-def _schema_of(text: bytes) -> str | None:
-    try:
-        tree = from_json(text)
-    except ValueError:
-        return None
-    schema = tree.get("schema") if isinstance(tree, dict) else None
-    return schema if isinstance(schema, str) and schema.startswith("phyt2v.run/") else None
 
 
 def _first_free(path: Path, what: str) -> Path:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from phyt2v_cli.errors import RunDirError
+from phyt2v_cli.folder_lock import LOCK_NAME
 from phyt2v_cli.plain_files import read_plain_file
 from phyt2v_cli.records import MAX_RECORD_BYTES, SCHEMA, RoundRecord, RunRecord
 
@@ -59,3 +61,24 @@ def read_videos(path: Path) -> tuple[tuple[RoundRecord, ...], tuple[str, ...]]:
         else:
             broken.append(name)
     return tuple(sorted(records, key=lambda record: record.round or 0)), tuple(broken)
+
+
+def is_run_dir(path: Path) -> bool:
+    """Tell whether an existing folder is empty or a run directory."""
+    names = {entry.name for entry in path.iterdir()}
+    if not names or LOCK_NAME in names:
+        return True
+    try:
+        return schema_of(read_plain_file(path / "run.json", MAX_RECORD_BYTES)) is not None
+    except (FileNotFoundError, ValueError):
+        return False
+
+
+def schema_of(text: bytes) -> str | None:
+    """Return the schema that a run.json names; None where it is no run.json."""
+    try:
+        tree = from_json(text)
+    except ValueError:
+        return None
+    schema = tree.get("schema") if isinstance(tree, dict) else None
+    return schema if isinstance(schema, str) and schema.startswith("phyt2v.run/") else None
