@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, NamedTuple, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from phyt2v_cli.errors import ConfigError, UsageError
-from phyt2v_cli.settings import Config
+from phyt2v_cli.settings import Config, ScorerConfig
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 DEFAULT_PRESET = "tiny"
 MAX_CONFIG_BYTES = 2**20
+DEFAULT_JUDGE_MODEL = "gpt-4o"
+"""Who judges where a key is there and nobody chose: it reads pictures, as two of the three roles must."""
 ENVIRONMENT_PREFIX = "PHYT2V_"
 SECTIONS: Mapping[str, type[BaseModel]] = {
     name: field.annotation
@@ -64,13 +66,15 @@ def load_config(
 
     `environment` is the process's own unless given; `assignments` are `section.key=value` texts, which count
     as flags. Without a named preset the tiny one is used, unless some layer names another model: nothing of
-    tiny, neither sizes nor judges, fits that. Raises ConfigError with one ``field: message`` line for each
-    value that is wrong.
+    tiny, neither sizes nor judges, fits that. A role that nobody has been chosen for is then played by the
+    `openai` backend, if its key is in the environment. Raises ConfigError with one ``field: message`` line
+    for each value that is wrong.
     """
+    environment = os.environ if environment is None else environment
     layers: list[Layer] = []
     if config_path is not None:
         layers.append(_read_toml(config_path, f"config file {config_path}"))
-    layers.append(_from_environment(os.environ if environment is None else environment))
+    layers.append(_from_environment(environment))
     layers.append(_from_assignments(assignments) | dict(flags or {}))
     if preset is None:
         models = [layer["generator.model"].value for layer in layers if "generator.model" in layer]
@@ -79,6 +83,7 @@ def load_config(
         layers.insert(0, _read_toml(find_preset(preset), f"preset {preset}"))
 
     settings = _merge(layers)
+    settings |= _judges_by_key(settings, environment)
     _reject_unknown(settings)
     config = _validate(settings)
     origins = {key: settings[key].origin if key in settings else "default" for key in KEYS}
@@ -102,6 +107,15 @@ def find_preset(name: str) -> Path:
         f"there is no preset {name!r}.{did_you_mean(name, presets)} Presets: {', '.join(presets)}. "
         "A file of your own is read with --config."
     )
+
+
+def preset_of_model(model: str) -> str | None:
+    """Return the first preset that renders with `model`, or None."""
+    for name, path in list_presets().items():
+        setting = _read_toml(path, f"preset {name}").get("generator.model")
+        if setting is not None and setting.value == model:
+            return name
+    return None
 
 
 def did_you_mean(word: str, known: Sequence[str] | Mapping[str, object]) -> str:
@@ -177,14 +191,35 @@ def _merge(layers: Sequence[Layer]) -> dict[str, Setting]:
         if any(f"schedule.{key}" in layer for key in ("kind", "min_steps", "max_steps")):
             settings.pop("schedule.steps", None)
         settings |= layer
+        for role in ("llm", "captioner", "scorer"):
+            # An endpoint can only be meant for the one backend that has endpoints, whatever a preset says.
+            if f"{role}.base_url" in layer and f"{role}.backend" not in layer:
+                settings[f"{role}.backend"] = Setting("openai", f"{role}.base_url is set")
     steps = settings.get("schedule.steps")
     if steps and isinstance(steps.value, list | tuple) and "refinement.rounds" not in settings:
         settings["refinement.rounds"] = Setting(len(steps.value) - 1, "length of schedule.steps")
-    for role in ("llm", "captioner", "scorer"):
-        # An endpoint can only be meant for the one backend that has endpoints.
-        if f"{role}.base_url" in settings and f"{role}.backend" not in settings:
-            settings[f"{role}.backend"] = Setting("openai", f"{role}.base_url is set")
+    others = settings.get("scorer.others")
+    if others and isinstance(others.value, list):
+        backends = [
+            {"backend": "openai", **other} if isinstance(other, dict) and "base_url" in other else other
+            for other in others.value
+        ]
+        settings["scorer.others"] = others._replace(value=backends)
     return settings
+
+
+def _judges_by_key(settings: Layer, environment: Mapping[str, str]) -> dict[str, Setting]:
+    """Return the settings of the roles that nobody plays yet and whose key is there."""
+    judges = {}
+    for role in ("llm", "captioner", "scorer"):
+        named = settings.get(f"{role}.api_key_env")
+        variable = str(named.value) if named else SECTIONS[role].model_fields["api_key_env"].default
+        if f"{role}.backend" not in settings and environment.get(variable):
+            origin = f"{variable} is set"
+            judges[f"{role}.backend"] = Setting("openai", origin)
+            if f"{role}.model" not in settings:
+                judges[f"{role}.model"] = Setting(DEFAULT_JUDGE_MODEL, origin)
+    return judges
 
 
 def _reject_unknown(settings: Mapping[str, Setting]) -> None:
@@ -218,20 +253,31 @@ def _validate(settings: Mapping[str, Setting]) -> Config:
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        lines = []
-        for problem in error.errors(include_url=False, include_context=False):
-            key = ".".join(str(part) for part in problem["loc"][:2])
-            entry = f"entry {int(problem['loc'][2]) + 1}: " if len(problem["loc"]) > 2 else ""
-            message = problem["msg"].replace("Input should", "it should").removeprefix("Value error, ")
-            value = f"{_show(problem)} does not fit: {message}"
-            lines.append(f"{key}: {entry}{value} ({settings[key].origin})")
+        lines = [_describe(problem, settings) for problem in error.errors(include_url=False)]
         raise ConfigError("\n".join(lines)) from error
+
+
+def _describe(problem: "ErrorDetails", settings: Mapping[str, Setting]) -> str:
+    """Return one ``field: message`` line; lists count their entries from 1, tables are shown as in TOML."""
+    section, name, *inner = problem["loc"]
+    entry = f"entry {int(inner.pop()) + 1}: " if inner and isinstance(inner[-1], int) else ""
+    key = f"{section}.{name}" + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in inner)
+    origin = settings[f"{section}.{name}"].origin
+    if problem["type"] == "extra_forbidden":
+        # Only scorers have tables inside their section.
+        return f"{key}: no such setting ({origin}).{did_you_mean(str(inner[-1]), ScorerConfig.model_fields)}"
+    if problem["type"] == "value_error":  # our own words
+        return f"{key}: {entry}{problem['msg'].removeprefix('Value error, ')} ({origin})"
+    if key == "scorer.others":
+        return f"{key}: further scorers are [[scorer.others]] tables in a config file ({origin})"
+    message = problem["msg"].replace("Input should", "it should")
+    return f"{key}: {entry}{_show(problem)} does not fit: {message} ({origin})"
 
 
 def _show(problem: "ErrorDetails") -> str:
     """Return the wrong value, unless it may be a key that was put where its variable's name belongs."""
-    name, value = problem["loc"][-1], problem["input"]
-    if name in _SECRET_PRONE or problem["type"] == "extra_forbidden" or isinstance(value, dict):
+    value = problem["input"]
+    if problem["loc"][-1] in _SECRET_PRONE or isinstance(value, dict):
         return "what was given"
     text = repr(value)
     return text if len(text) <= _MAX_SHOWN_CHARS else text[: _MAX_SHOWN_CHARS - 1] + "…"

@@ -3,8 +3,8 @@
 The loop calls one ``emit(event)``; the console draws it, a batch forwards it, a test collects it.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from phyt2v_cli.interfaces import Scores
@@ -69,6 +69,8 @@ class RoundDone:
     mismatch: str | None
     refined_prompt: str | None
     flags: tuple[str, ...]
+    scorers: Mapping[str, Scores] = field(default_factory=dict)
+    """What each scorer said, by its name, the deciding one first."""
 
 
 @dataclass(frozen=True)

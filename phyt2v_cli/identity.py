@@ -14,17 +14,19 @@ from pydantic import JsonValue, ValidationError
 from phyt2v_cli.settings import Config
 
 _NOT_IDENTITY_OF_SERVICE = {"base_url", "api_key_env", "timeout_s", "max_retries", "device"}
+_NOT_IDENTITY_OF_SCORER = {*_NOT_IDENTITY_OF_SERVICE, "keep_alive"}
 _NOT_IDENTITY: Mapping[str, Any] = {
-    "generator": {"device", "offload", "compile", "allow_truncation"},
+    "generator": {"device", "offload", "compile", "allow_truncation", "image", "video"},
     "llm": {*_NOT_IDENTITY_OF_SERVICE, "prompt_token_price", "completion_token_price"},
     "captioner": _NOT_IDENTITY_OF_SERVICE,
     "scorer": {
-        **dict.fromkeys(_NOT_IDENTITY_OF_SERVICE, True),
-        "others": {"__all__": _NOT_IDENTITY_OF_SERVICE},
+        **dict.fromkeys(_NOT_IDENTITY_OF_SCORER, True),
+        "others": {"__all__": _NOT_IDENTITY_OF_SCORER},
     },
     "refinement": {"select", "control"},
 }
-"""Where and how fast a run computes, what is rendered beside it, and which video is picked at the end."""
+"""Where and how fast a run computes, where a file lies whose content counts, what is rendered beside it, and
+which video is picked at the end."""
 
 _MAX_SLUG_BYTES = 40
 

@@ -121,6 +121,10 @@ class ScorerRecord(ScoresRecord):
                 f"The scorer {scorer_name} gave SA {sa!r:.40} and PC {pc!r:.40}; each must lie in 0 to 1."
             ) from error
 
+    def to_scores(self) -> Scores:
+        """Return what the scorer said."""
+        return Scores(self.semantic_adherence, self.physical_commonsense, tuple(self.reasons))
+
 
 class MismatchRecord(Record):
     """Where the caption departs from the prompt or from physics."""
@@ -147,6 +151,7 @@ class RoundRecord(Record):
     scores: ScoresRecord | None = None
     """The deciding scorer's."""
     scorers: dict[str, ScorerRecord] = Field(default_factory=dict)
+    """What each scorer said, the deciding one first."""
     mismatch: MismatchRecord | None = None
     refined_prompt: str | None = None
     """The next round's prompt; set also where it was kept, so that it marks the round as finished."""
@@ -167,6 +172,10 @@ class RoundRecord(Record):
         scores = self.scores or ScoresRecord()
         reasons = tuple(reason for scorer in self.scorers.values() for reason in scorer.reasons)
         return Scores(scores.semantic_adherence, scores.physical_commonsense, reasons)
+
+    def scores_by_scorer(self) -> dict[str, Scores]:
+        """Return what each scorer said, by its name, the deciding one first."""
+        return {name: record.to_scores() for name, record in self.scorers.items()}
 
     def score_pair(self) -> tuple[float, float] | None:
         """Return SA and PC, or None where one is missing."""

@@ -398,4 +398,5 @@ def _round_done(number: int, record: RoundRecord) -> RoundDone:
         mismatch=record.mismatch.text if record.mismatch is not None and record.mismatch.found else None,
         refined_prompt=record.refined_prompt,
         flags=tuple(record.flags),
+        scorers=record.scores_by_scorer(),
     )

@@ -5,7 +5,7 @@ This file knows no layer that a value may come from; `config.py` does.
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 ScheduleKind = Literal["linear", "constant", "cosine", "geometric", "final-only"]
 Steps = Annotated[int, Field(ge=1, le=1000)]
@@ -30,7 +30,28 @@ class GeneratorConfig(Section):
     width: Annotated[int, Field(ge=16, le=4096)] | None = None
     fps: Annotated[int, Field(ge=1, le=120)] | None = None
     guidance_scale: Annotated[float, Field(ge=0, le=30)] | None = None
+    guidance_scale_2: Annotated[float, Field(ge=0, le=30)] | None = None
+    """Of the second of two transformers, where there are two; none: as `guidance_scale`."""
+    true_cfg_scale: Annotated[float, Field(ge=0, le=30)] | None = None
+    """Guidance away from the negative prompt, where `guidance_scale` is an input of the transformer."""
     negative_prompt: str = ""
+    solver: Literal["auto", "own", "ddim", "unipc", "dpm++", "flow-euler"] = "auto"
+    """`own`: the pipeline's; `auto`: that too, or one like it that draws no noise while it denoises."""
+    flow_shift: Annotated[float, Field(gt=0, le=100)] | None = None
+    """Of a flow-matching solver: more of the steps at high noise, which larger videos need."""
+    lora: str | None = Field(default=None, min_length=1)
+    """A file, a folder or a hub id, with weights as safetensors."""
+    lora_scale: Annotated[float, Field(ge=-10, le=10)] = 1.0
+    gguf: str | None = Field(default=None, min_length=1)
+    """A GGUF file with the transformer's weights, quantised or not."""
+    image: str | None = Field(default=None, min_length=1)
+    """A picture that every video begins with, scaled and cropped to its size."""
+    video: str | None = Field(default=None, min_length=1)
+    """A video that every video is made from, scaled and cropped to its size."""
+    strength: Annotated[float, Field(gt=0, le=1)] | None = None
+    """How far to leave `video`; that share of the steps is taken."""
+    source_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    """Of `image` or `video`, filled in when a run begins: a changed file means another run."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     offload: Literal["auto", "none", "model", "group", "sequential"] = "auto"
@@ -112,8 +133,17 @@ class ScorerConfig(VlmConfig):
     """The key of its scores in the record; none: made from backend and model."""
     command: tuple[str, ...] | None = Field(default=None, min_length=1)
     """`command`: a program and its arguments, started without a shell."""
+    keep_alive: bool = False
+    """`command`: the program stays for the whole run, and answers each line with a line."""
     others: "tuple[ScorerConfig, ...]" = ()
     """Further scorers, whose scores are kept beside those of this one; this one decides."""
+
+    @field_validator("others")
+    @classmethod
+    def _has_one_level(cls, others: "tuple[ScorerConfig, ...]") -> "tuple[ScorerConfig, ...]":
+        if any(other.others for other in others):
+            raise ValueError("a further scorer has no others of its own; list all of them in scorer.others")
+        return others
 
 
 class RefinementConfig(Section):

@@ -13,15 +13,16 @@ from phyt2v_cli.settings import Config, ScorerConfig, ServiceConfig
 def list_reaches(config: Config) -> list[str]:
     """Return one line for each program, server and hub model that a run with `config` would reach for."""
     reaches = []
-    if not _is_local(config.generator.model):
-        reaches.append(f"generator: fetches the model {config.generator.model}")
+    for weights in (config.generator.model, config.generator.lora):
+        if weights is not None and not _is_local(weights):
+            reaches.append(f"generator: fetches {weights}")
     for role, section in _services(config):
         backend = getattr(section, "backend", None)
         if backend == "openai":
             where = section.base_url or "the vendor's own server"
             reaches.append(f"{role}: sends data to {where}, with the key in ${section.api_key_env}")
         if backend == "transformers" and section.model is not None and not _is_local(section.model):
-            reaches.append(f"{role}: fetches the model {section.model}")
+            reaches.append(f"{role}: fetches {section.model}")
         if isinstance(section, ScorerConfig) and backend == "command":
             reaches.append(f"{role}: starts the program {' '.join(section.command or ())}")
     return reaches
@@ -37,4 +38,4 @@ def _services(config: Config) -> Iterator[tuple[str, ServiceConfig]]:
 
 
 def _is_local(model: str) -> bool:
-    return model == "tiny" or Path(model).expanduser().is_dir()
+    return model == "tiny" or Path(model).expanduser().exists()

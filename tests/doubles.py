@@ -5,7 +5,7 @@ Run as a program it refines in DIR and, at a given point, kills itself with SIGK
     python -m tests.doubles DIR ROUNDS KILL_AT
 
 KILL_AT is a stage's beginning (`caption:1`), the inside of a stage (`inside-caption:1`: it prints "inside"
-and hangs), or the moment before a file gets its name (`rename:round2.json`).
+and hangs), the second scorer (`scorer:1`), or the moment before a file gets its name (`rename:round2.json`).
 """
 
 import hashlib
@@ -115,11 +115,27 @@ class ScriptedScorer:
 
     name: str = "double"
     by_video: dict[str, Scores] = field(default_factory=dict)
+    error: Exception | None = None
     calls: list[tuple[str, str]] = field(default_factory=list)
 
     def score(self, video_path: Path, prompt: str) -> Scores:
         self.calls.append((video_path.name, prompt))
+        if self.error is not None:
+            raise self.error
         return self.by_video.get(video_path.name, Scores(0.5, 0.5, ("half of it is missing",)))
+
+
+@dataclass
+class KillingScorer(ScriptedScorer):
+    """Ends the process when it is asked about `video`."""
+
+    kill: Callable[[], None] = lambda: None
+    video: str = ""
+
+    def score(self, video_path: Path, prompt: str) -> Scores:
+        if video_path.name == self.video:
+            self.kill()
+        return super().score(video_path, prompt)
 
 
 @dataclass
@@ -130,11 +146,12 @@ class Cast:
     llm: ScriptedChat = field(default_factory=ScriptedChat)
     captioner: DigestCaptioner = field(default_factory=DigestCaptioner)
     scorer: ScriptedScorer = field(default_factory=ScriptedScorer)
+    other_scorers: list[ScriptedScorer] = field(default_factory=list)
     loads: int = 0
     events: list[Event] = field(default_factory=list)
 
     def roles(self) -> Roles:
-        return Roles(self.load_generator, self.llm, self.captioner, [self.scorer])
+        return Roles(self.load_generator, self.llm, self.captioner, [self.scorer, *self.other_scorers])
 
     def load_generator(self) -> NumpyGenerator:
         self.loads += 1
@@ -211,6 +228,8 @@ def main() -> None:
     hanging(cast.captioner, "caption", "caption")
     hanging(cast.scorer, "score", "score")
     hanging(cast.llm, "reply")
+    if where == "scorer":
+        cast.other_scorers.append(KillingScorer("second", kill=die, video=f"output{number}.mp4"))
     if where == "rename":
         patch_path("replace", lambda _, target: die() if target.name == number else None)
     if where == "inside-encode":

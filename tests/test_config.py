@@ -52,15 +52,59 @@ def test_a_flag_wins_over_set_for_the_same_key() -> None:
     assert loaded.origins["run.seed"] == "--seed"
 
 
+PUBLISHED = {
+    "tiny": ("tiny", 25, 64, 64, 12, 2.0, 50),
+    "cogvideox-2b": ("zai-org/CogVideoX-2b", 49, 480, 720, 8, 6.0, 50),
+    "cogvideox-5b": ("zai-org/CogVideoX-5b", 49, 480, 720, 8, 6.0, 50),
+    "cogvideox-1.5-5b": ("zai-org/CogVideoX1.5-5B", 81, 768, 1360, 16, 6.0, 50),
+    "wan2.1-1.3b": ("Wan-AI/Wan2.1-T2V-1.3B-Diffusers", 81, 480, 832, 16, 5.0, 50),
+    "wan2.1-14b": ("Wan-AI/Wan2.1-T2V-14B-Diffusers", 81, 720, 1280, 16, 5.0, 50),
+    "wan2.2-5b": ("Wan-AI/Wan2.2-TI2V-5B-Diffusers", 121, 704, 1280, 24, 5.0, 50),
+    "wan2.2-a14b": ("Wan-AI/Wan2.2-T2V-A14B-Diffusers", 81, 720, 1280, 16, 4.0, 40),
+    "ltx-video": ("Lightricks/LTX-Video", 161, 480, 704, 24, 3.0, 50),
+    "hunyuanvideo": ("hunyuanvideo-community/HunyuanVideo", 129, 720, 1280, 24, 6.0, 50),
+    "mochi": ("genmo/mochi-1-preview", 163, 480, 848, 30, 4.5, 64),
+}
+
+
 @pytest.mark.parametrize("name", list_presets())
-def test_every_preset_loads(name: str) -> None:
-    loaded = load_config(preset=name, environment={})
-    assert (loaded.config.schedule.min_steps, loaded.config.schedule.max_steps) == (20, 50)
-    assert (loaded.config.llm.backend is None) == (name != "tiny")
+def test_every_preset_loads_with_the_published_defaults(name: str) -> None:
+    config = load_config(preset=name, environment={}).config
+    made, schedule = config.generator, config.schedule
+    size = (made.num_frames, made.height, made.width)
+    assert (made.model, *size, made.fps, made.guidance_scale, schedule.max_steps) == PUBLISHED[name]
+    assert schedule.min_steps == 20
+    judges = {(role.backend, role.model) for role in (config.llm, config.captioner, config.scorer)}
+    assert judges == ({("rulebook", None), ("tracker", None)} if name == "tiny" else {("openai", "gpt-4o")})
 
 
 def test_there_are_the_promised_presets() -> None:
-    assert {"tiny", "cogvideox-2b", "cogvideox-5b"} <= set(list_presets())
+    assert set(list_presets()) == set(PUBLISHED)
+
+
+MODEL = "generator.model=their/model"
+
+
+def test_a_key_in_the_environment_chooses_the_judges_of_another_model() -> None:
+    environment = {"OPENAI_API_KEY": "secret"}
+    loaded = load_config(environment=environment, assignments=[MODEL])
+    for role in (loaded.config.llm, loaded.config.captioner, loaded.config.scorer):
+        assert (role.backend, role.model) == ("openai", "gpt-4o")
+    assert loaded.origins["scorer.backend"] == "OPENAI_API_KEY is set"
+    assert "secret" not in repr(loaded)
+    assert load_config(environment={"OPENAI_API_KEY": ""}, assignments=[MODEL]).config.llm.backend is None
+
+
+def test_a_key_overrules_nothing_that_was_chosen() -> None:
+    environment = {"OPENAI_API_KEY": "secret"}
+    chosen = ["llm.backend=rulebook", "captioner.model=mine", "scorer.api_key_env=OTHER_KEY"]
+    config = load_config(environment=environment, assignments=[MODEL, *chosen]).config
+    assert (config.llm.backend, config.llm.model) == ("rulebook", None)
+    assert (config.captioner.backend, config.captioner.model) == ("openai", "mine")
+    assert config.scorer.backend is None
+    assert load_config(environment=environment).config.llm.backend == "rulebook"  # tiny stays offline
+    other = load_config(environment={"OTHER_KEY": "secret"}, assignments=[MODEL, *chosen])
+    assert other.origins["scorer.model"] == "OTHER_KEY is set"
 
 
 def test_an_unknown_preset_lists_them_and_guesses() -> None:
@@ -187,3 +231,75 @@ def test_a_config_file_that_cannot_be_read(content: bytes | None, message: str, 
 def test_an_assignment_without_a_value() -> None:
     with pytest.raises(UsageError, match=r"expected section\.key=value"):
         load_config(environment={}, assignments=["run.seed"])
+
+
+def test_an_endpoint_wins_over_the_embedded_judge_of_a_preset(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('[llm]\nbase_url = "http://localhost:8000/v1"\n')
+    loaded = load_config(config_path=tmp_path / "mine.toml", environment={})
+    assert loaded.preset == "tiny"
+    assert loaded.config.llm.backend == "openai"
+    assert loaded.origins["llm.backend"] == "llm.base_url is set"
+    named = load_config(
+        config_path=tmp_path / "mine.toml", environment={}, assignments=["llm.backend=rulebook"]
+    )
+    assert named.config.llm.backend == "rulebook"
+
+
+OTHERS = """
+[scorer]
+backend = "tracker"
+
+[[scorer.others]]
+base_url = "http://localhost:8000/v1"
+model = "a-vlm"
+
+[[scorer.others]]
+backend = "command"
+command = ["python", "judge.py"]
+keep_alive = true
+"""
+
+
+def load_toml(text: str, tmp_path: Path) -> LoadedConfig:
+    (tmp_path / "mine.toml").write_text(text)
+    return load_config(config_path=tmp_path / "mine.toml", environment={})
+
+
+def test_further_scorers_are_tables(tmp_path: Path) -> None:
+    scorer = load_toml(OTHERS, tmp_path).config.scorer
+    assert [other.backend for other in scorer.others] == ["openai", "command"]  # as base_url says
+    assert scorer.others[1].command == ("python", "judge.py")
+    assert scorer.others[1].keep_alive
+
+
+@pytest.mark.parametrize(
+    ("wrong", "line"),
+    [
+        ('name = "a b"', "scorer.others[1].name: 'a b' does not fit: String should match pattern"),
+        ('backned = "openai"', "scorer.others[1].backned: no such setting (FILE). Did you mean backend?"),
+        ("num_frames = 0", "scorer.others[1].num_frames: 0 does not fit: it should be greater than or equal"),
+        ('others = [{backend = "tracker"}]', "scorer.others: a further scorer has no others of its own"),
+        ("others = [{x = 1}]", "scorer.others[1].others[0].x: no such setting"),
+    ],
+)
+def test_what_is_wrong_in_a_further_scorer_is_one_line(wrong: str, line: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_toml(f"{OTHERS}{wrong}\n", tmp_path)
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    assert message.startswith(line.replace("FILE", f"config file {tmp_path / 'mine.toml'}"))
+
+
+def test_an_entry_of_a_list_in_a_further_scorer(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^scorer\.others\[1\]\.command: entry 2: 7 does not fit"):
+        load_toml(OTHERS.replace('"judge.py"', "7"), tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[scorer.others]\nbackend = 'tracker'", "[scorer]\nothers = ['tracker']"])
+def test_further_scorers_that_are_no_tables(text: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^scorer\.others: further scorers are \[\[scorer\.others\]\] tables"
+    ):
+        load_toml(text, tmp_path)
+    with pytest.raises(ConfigError, match=r"\(--set scorer\.others\)$"):
+        load_config(environment={}, assignments=["scorer.others=tracker"])

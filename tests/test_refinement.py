@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from phyt2v_cli.errors import BackendError, PromptError, ReplyError, RunInterruptedError
-from phyt2v_cli.events import Event, Notice, RoundStarted, StageStarted, StepDone
+from phyt2v_cli.events import Event, Notice, RoundDone, RoundStarted, StageStarted, StepDone
 from phyt2v_cli.interfaces import Scores
 from phyt2v_cli.video import VideoMetadata, read_video
 from tests.doubles import PROMPT, Cast, ScriptedChat, ScriptedScorer, make_config, run_through
 from tests.faults.processes import outcome
+from tests.faults.test_kills import kill
 
 NO_MISMATCH = json.dumps({"found": False, "text": ""})
 
@@ -239,6 +240,55 @@ def test_a_scorer_may_abstain(tmp_path: Path) -> None:
     data = next(request.data for request in cast.llm.requests if request.task == "mismatch")
     assert "semantic_adherence" not in data
     assert data["reasons"] == "this is not my world"
+
+
+def two_scorers(error: Exception | None = None) -> Cast:
+    first = ScriptedScorer("first", {"output1.mp4": Scores(0.9, 0.95), "output2.mp4": Scores(0.1, 0.2)})
+    second = ScriptedScorer("second", {"output1.mp4": Scores(0.3, None, ("no physics here",))}, error)
+    return Cast(scorer=first, other_scorers=[second])
+
+
+def test_the_scores_of_two_scorers_are_kept_apart_and_the_first_decides(tmp_path: Path) -> None:
+    cast = two_scorers()
+    result = run_through(tmp_path / "run", make_config(rounds=3, early_stop=True), cast)
+    assert (result.round, result.stop_reason) == (2, "stop_score")  # the second would have gone on
+    record = read(tmp_path / "run", "round1.json")
+    assert record["scores"] == {"semantic_adherence": 0.9, "physical_commonsense": 0.95}
+    assert record["scorers"] == {
+        "first": {"semantic_adherence": 0.9, "physical_commonsense": 0.95, "reasons": []},
+        "second": {
+            "semantic_adherence": 0.3,
+            "physical_commonsense": None,
+            "reasons": ["no physics here"],
+        },
+    }
+    done = [event for event in cast.events if isinstance(event, RoundDone)]
+    assert list(done[0].scorers) == ["first", "second"]
+    assert done[0].scores.semantic_adherence == 0.9
+    again = two_scorers()
+    run_through(tmp_path / "run", make_config(rounds=3, early_stop=True), again)
+    assert not again.worked()
+
+
+def test_a_scorer_that_fails_leaves_the_others_score_saved(tmp_path: Path) -> None:
+    with pytest.raises(BackendError):
+        run_through(tmp_path / "run", make_config(rounds=0), two_scorers(BackendError("no answer")))
+    assert list(read(tmp_path / "run", "round1.json")["scorers"]) == ["first"]  # type: ignore[call-overload]
+    assert read(tmp_path / "run", "round1.json")["scores"] is None
+    cast = two_scorers()
+    run_through(tmp_path / "run", make_config(rounds=0), cast)
+    assert cast.scorer.calls == []
+    assert [name for name, _ in cast.other_scorers[0].calls] == ["output1.mp4"]
+    assert list(read(tmp_path / "run", "round1.json")["scorers"]) == ["first", "second"]  # type: ignore[call-overload]
+
+
+def test_killed_between_two_scorers_only_the_missing_one_is_asked(tmp_path: Path) -> None:
+    kill(tmp_path / "run", "scorer:1")
+    cast = Cast(other_scorers=[ScriptedScorer("second")])
+    run_through(tmp_path / "run", make_config(rounds=1), cast)
+    assert [name for name, _ in cast.scorer.calls] == ["output2.mp4"]
+    assert [name for name, _ in cast.other_scorers[0].calls] == ["output1.mp4", "output2.mp4"]
+    assert cast.captioner.calls == 1
 
 
 def test_events_name_every_stage_once(tmp_path: Path) -> None:

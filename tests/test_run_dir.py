@@ -9,12 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phyt2v_cli.errors import RunDirError
-from phyt2v_cli.identity import list_differences
+from phyt2v_cli.identity import list_differences, run_key
 from phyt2v_cli.interfaces import ChatReply
 from phyt2v_cli.records import RoundRecord
 from phyt2v_cli.run_dir import RunDir
-from phyt2v_cli.settings import LlmConfig
+from phyt2v_cli.settings import Config, LlmConfig
 from tests.doubles import PROMPT, Cast, ScriptedChat, make_config, open_run, run_through
+
+
+def test_how_a_scorer_runs_is_no_part_of_the_run_but_who_scores_is() -> None:
+    def key(**other: object) -> str:
+        program = {"backend": "command", "command": ["judge"]}
+        scorer = {**program, "others": [{**program, "name": "second", **other}]}
+        return run_key(PROMPT, Config.model_validate({"scorer": scorer}))
+
+    assert key() == key(keep_alive=True, timeout_s=5)
+    assert key() != key(command=["another-judge"])
 
 
 def test_settings_that_a_file_does_not_know_are_the_defaults() -> None:

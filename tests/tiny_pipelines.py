@@ -15,6 +15,7 @@ from diffusers import (
     AutoencoderKLWan,
     CogVideoXDDIMScheduler,
     CogVideoXDPMScheduler,
+    CogVideoXImageToVideoPipeline,
     CogVideoXPipeline,
     CogVideoXTransformer3DModel,
     FlowMatchEulerDiscreteScheduler,
@@ -32,7 +33,7 @@ TEXT_LENGTH = 32
 """Tokens that the CogVideoX ones read: about as many letters."""
 
 
-def _tokenizer() -> T5Tokenizer:
+def tiny_tokenizer() -> T5Tokenizer:
     letters = [(letter, -3.0) for letter in string.ascii_lowercase + ".,"]
     return T5Tokenizer(
         vocab=[("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -1.0), ("▁", -2.0), *letters],
@@ -41,11 +42,12 @@ def _tokenizer() -> T5Tokenizer:
     )
 
 
-def _text_encoder(width: int) -> T5EncoderModel:
+def tiny_text_encoder(width: int) -> T5EncoderModel:
     return T5EncoderModel(T5Config(vocab_size=32, d_model=width, d_kv=8, d_ff=32, num_layers=2, num_heads=2))
 
 
-def _save(pipeline: Any, path: Path, dtype: torch.dtype) -> Path:
+def save_pipeline(pipeline: Any, path: Path, dtype: torch.dtype = torch.float32) -> Path:
+    """Save any pipeline, without the dropout that would make its runs random; return the path."""
     for component in pipeline.components.values():
         if isinstance(component, torch.nn.Module):
             component.eval().to(dtype)
@@ -54,14 +56,20 @@ def _save(pipeline: Any, path: Path, dtype: torch.dtype) -> Path:
 
 
 def save_cogvideox(
-    path: Path, style: str = "5b", *, dpm: bool = False, dtype: torch.dtype = torch.float32
+    path: Path,
+    style: str = "5b",
+    *,
+    dpm: bool = False,
+    takes_images: bool = False,
+    dtype: torch.dtype = torch.float32,
 ) -> Path:
     """Save a CogVideoX of 9 frames, 16x16, in the style of `2b`, `5b` or `1.5`; return the path."""
     torch.manual_seed(0)
     scheduler_class = CogVideoXDPMScheduler if dpm else CogVideoXDDIMScheduler
-    pipeline = CogVideoXPipeline(
-        tokenizer=_tokenizer(),
-        text_encoder=_text_encoder(32),
+    pipeline_class = CogVideoXImageToVideoPipeline if takes_images else CogVideoXPipeline
+    pipeline = pipeline_class(
+        tokenizer=tiny_tokenizer(),
+        text_encoder=tiny_text_encoder(32),
         vae=AutoencoderKLCogVideoX(
             block_out_channels=(8, 8, 8, 8),
             down_block_types=("CogVideoXDownBlock3D",) * 4,
@@ -75,7 +83,7 @@ def save_cogvideox(
         transformer=CogVideoXTransformer3DModel(
             num_attention_heads=2,
             attention_head_dim=16,
-            in_channels=4,
+            in_channels=8 if takes_images else 4,
             out_channels=4,
             time_embed_dim=8,
             text_embed_dim=32,
@@ -96,47 +104,61 @@ def save_cogvideox(
             snr_shift_scale=3.0 if style == "2b" else 1.0,
         ),
     )
-    return _save(pipeline, path, dtype)
+    return save_pipeline(pipeline, path, dtype)
 
 
-def save_wan(path: Path) -> Path:
-    """Save a Wan 2.1; return the path. It renders 9 frames of 16x16 when asked to."""
+def tiny_wan_vae() -> AutoencoderKLWan:
+    """Return the autoencoder that several families share."""
+    return AutoencoderKLWan(
+        base_dim=3,
+        z_dim=16,
+        dim_mult=[1, 1, 1, 1],
+        num_res_blocks=1,
+        temperal_downsample=[False, True, True],
+    )
+
+
+def _wan_transformer() -> WanTransformer3DModel:
+    return WanTransformer3DModel(
+        patch_size=(1, 2, 2),
+        num_attention_heads=2,
+        attention_head_dim=12,
+        in_channels=16,
+        out_channels=16,
+        text_dim=32,
+        freq_dim=256,
+        ffn_dim=32,
+        num_layers=2,
+        rope_max_seq_len=32,
+    )
+
+
+def save_wan(path: Path, *, two_transformers: bool = False) -> Path:
+    """Save a Wan 2.1, or a 2.2 of two transformers; return the path.
+
+    It renders 9 frames of 16x16 when asked to.
+    """
     torch.manual_seed(0)
     pipeline = WanPipeline(
-        tokenizer=_tokenizer(),
-        text_encoder=_text_encoder(32),
-        vae=AutoencoderKLWan(
-            base_dim=3,
-            z_dim=16,
-            dim_mult=[1, 1, 1, 1],
-            num_res_blocks=1,
-            temperal_downsample=[False, True, True],
-        ),
-        transformer=WanTransformer3DModel(
-            patch_size=(1, 2, 2),
-            num_attention_heads=2,
-            attention_head_dim=12,
-            in_channels=16,
-            out_channels=16,
-            text_dim=32,
-            freq_dim=256,
-            ffn_dim=32,
-            num_layers=2,
-            rope_max_seq_len=32,
-        ),
+        tokenizer=tiny_tokenizer(),
+        text_encoder=tiny_text_encoder(32),
+        vae=tiny_wan_vae(),
+        transformer=_wan_transformer(),
+        transformer_2=_wan_transformer() if two_transformers else None,
+        boundary_ratio=0.875 if two_transformers else None,
         scheduler=UniPCMultistepScheduler(
             prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
         ),
     )
-    return _save(pipeline, path, torch.float32)
+    return save_pipeline(pipeline, path)
 
 
 def save_ltx(path: Path, *, timestep_conditioning: bool = False) -> Path:
     """Save an LTX; return the path. It renders 9 frames of 32x32 when asked to."""
     torch.manual_seed(0)
     pipeline = LTXPipeline(
-        tokenizer=_tokenizer(),
-        text_encoder=_text_encoder(32),
+        tokenizer=tiny_tokenizer(),
+        text_encoder=tiny_text_encoder(32),
         vae=AutoencoderKLLTXVideo(
             latent_channels=8,
             block_out_channels=(8, 8, 8, 8),
@@ -151,20 +173,20 @@ def save_ltx(path: Path, *, timestep_conditioning: bool = False) -> Path:
             num_attention_heads=4,
             attention_head_dim=8,
             cross_attention_dim=32,
-            num_layers=1,
+            num_layers=2,
             caption_channels=32,
         ),
         scheduler=FlowMatchEulerDiscreteScheduler(),
     )
-    return _save(pipeline, path, torch.float32)
+    return save_pipeline(pipeline, path)
 
 
 def save_mochi(path: Path) -> Path:
     """Save a Mochi; return the path. It renders 7 frames of 16x16 when asked to."""
     torch.manual_seed(0)
     pipeline = MochiPipeline(
-        tokenizer=_tokenizer(),
-        text_encoder=_text_encoder(32),
+        tokenizer=tiny_tokenizer(),
+        text_encoder=tiny_text_encoder(32),
         vae=AutoencoderKLMochi(
             latent_channels=12,
             out_channels=3,
@@ -186,4 +208,4 @@ def save_mochi(path: Path) -> Path:
         ),
         scheduler=FlowMatchEulerDiscreteScheduler(),
     )
-    return _save(pipeline, path, torch.float32)
+    return save_pipeline(pipeline, path)

@@ -12,20 +12,16 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
 from typing import Any
 
-import diffusers
 import torch
-from diffusers import DiffusionPipeline
 
-from phyt2v_cli.backends import (
-    compilation,
-    draft_caches,
-    latent_decoding,
-    libraries,
-)
-from phyt2v_cli.backends.families import Family, complaints, family_of
-from phyt2v_cli.backends.model_folder import ModelFolder, find_model
+from phyt2v_cli.backends import compilation, draft_caches, latent_decoding, libraries, weights
+from phyt2v_cli.backends.conditioning import call_arguments
+from phyt2v_cli.backends.families import Family, family_of
+from phyt2v_cli.backends.model_folder import find_model
+from phyt2v_cli.backends.pipeline_signature import FPS_NAMES, NUM_FRAMES_NAMES, choose_pipeline_class
 from phyt2v_cli.backends.placed_pipeline import PlacedPipeline
-from phyt2v_cli.backends.schedulers import exact_and_deterministic
+from phyt2v_cli.backends.prompt_length import find_prompt_length
+from phyt2v_cli.backends.schedulers import choose_solver
 from phyt2v_cli.errors import BackendError, ConfigError, FaultyFramesError, ModelLoadError
 from phyt2v_cli.interfaces import Frames, Latents, OnStep
 from phyt2v_cli.settings import GeneratorConfig
@@ -46,16 +42,25 @@ def load(config: GeneratorConfig, *, num_planned_steps: int = 0) -> "DiffusersGe
     """
     folder = find_model(config.model)
     family = family_of(folder.pipeline_class, folder.component_configs)
-    _check(config, folder, family)
+    pipeline_class = choose_pipeline_class(config, folder, family)
     device = _choose_device(config)
     libraries.silence_libraries()
+    dtypes = _choose_dtypes(config, family, device)
+    transformer_class = folder.component_configs.get("transformer", {}).get("_class_name")
+    weights.check(config, pipeline_class, transformer_class)
+    source = call_arguments(config, family)
     try:
-        pipeline = DiffusionPipeline.from_pretrained(
+        transformer_dtype = dtypes.get("transformer", dtypes["default"])
+        pipeline = pipeline_class.from_pretrained(
             folder.source,
-            dtype=_choose_dtypes(config, family, device),
+            dtype=dtypes,
             use_safetensors=True,
             trust_remote_code=False,
+            **weights.load_transformer(config, folder.source, transformer_class, transformer_dtype),
         )
+        weights.add_lora(pipeline, config)
+    except ModelLoadError:
+        raise
     except Exception as error:  # whatever is wrong inside a folder comes as any of a dozen types
         if libraries.is_out_of_memory(error):
             raise _out_of_memory("loading the model", error) from error
@@ -65,9 +70,11 @@ def load(config: GeneratorConfig, *, num_planned_steps: int = 0) -> "DiffusersGe
         ) from error
     if not hasattr(pipeline, "vae"):
         raise ModelLoadError(f"{config.model} ({folder.pipeline_class}) has no `vae` to decode latents with.")
-    pipeline.scheduler = exact_and_deterministic(pipeline.scheduler)
+    if family.tiled_vae:
+        pipeline.vae.enable_tiling()
+    pipeline.scheduler = choose_solver(pipeline.scheduler, config.solver, config.flow_shift)
     try:
-        return DiffusersGenerator(pipeline, config, family, torch.device(device), num_planned_steps)
+        return DiffusersGenerator(pipeline, config, family, source, torch.device(device), num_planned_steps)
     except Exception as error:
         if libraries.is_out_of_memory(error):
             raise _out_of_memory("placing the model", error) from error
@@ -82,6 +89,7 @@ class DiffusersGenerator:
         pipeline: Any,
         config: GeneratorConfig,
         family: Family,
+        source: Mapping[str, Any],
         device: torch.device,
         num_planned_steps: int = 0,
     ) -> None:
@@ -96,23 +104,39 @@ class DiffusersGenerator:
             compilation.compile_blocks(pipeline)
         self._placed = PlacedPipeline(pipeline, device=device, wanted=config.offload, num_pixels=num_pixels)
         self._call_parameters = inspect.signature(type(pipeline).__call__).parameters
-        self._max_tokens = self._find_max_tokens()
         self._fps = config.fps or family.fps
         wanted = {
             "height": config.height,
             "width": config.width,
-            "num_frames": config.num_frames,
+            **dict.fromkeys(NUM_FRAMES_NAMES, config.num_frames),
             "guidance_scale": config.guidance_scale,
+            "guidance_scale_2": config.guidance_scale_2,
+            "true_cfg_scale": config.true_cfg_scale,
             "negative_prompt": config.negative_prompt or None,
-            "max_sequence_length": self._max_tokens,
-            "frame_rate": self._fps,
+            "max_sequence_length": family.max_sequence_length,
+            **dict.fromkeys(FPS_NAMES, self._fps),
             "output_type": "np",
+            **family.call_arguments,
+            **latent_decoding.arguments(pipeline),
+            **source,
         }
         self._arguments = {
             name: value
             for name, value in wanted.items()
             if value is not None and name in self._call_parameters
         }
+        if config.guidance_scale is not None and "guidance_scale" not in self._call_parameters:
+            pipeline.guider = pipeline.guider.new(guidance_scale=config.guidance_scale)
+        with _failures_translated("reading a prompt"), torch.no_grad():
+            self._prompt_length = find_prompt_length(
+                pipeline, lambda prompt: pipeline(prompt=prompt, num_inference_steps=2, **self._arguments)
+            )
+        excess = self.count_excess_tokens(config.negative_prompt)
+        if excess and not config.allow_truncation:
+            raise ConfigError(
+                f"generator.negative_prompt: it is {excess} tokens longer than the model reads; "
+                "shorten it, or let it be cut with --allow-truncation"
+            )
         pipeline.encode_prompt = _remember(pipeline.encode_prompt)
 
     @property
@@ -137,8 +161,7 @@ class DiffusersGenerator:
 
     def count_excess_tokens(self, prompt: str) -> int:
         """Return how many tokens of `prompt` lie beyond what the text encoder is given to read."""
-        num_tokens = len(self._pipeline.tokenizer(prompt, truncation=False).input_ids)
-        return max(0, num_tokens - self._max_tokens) if self._max_tokens else 0
+        return self._prompt_length.count_excess(prompt) if self._prompt_length else 0
 
     def denoise(
         self, prompt: str, *, seed: int, num_inference_steps: int, on_step: OnStep, draft: bool = False
@@ -187,19 +210,6 @@ class DiffusersGenerator:
         with _failures_translated("decoding"):
             return self._placed.run(work, decoding=True)
 
-    def _find_max_tokens(self) -> int | None:
-        """Return how many tokens the model reads: what the transformer was made for, else the call's default.
-
-        The tokenizer's own limit is no guide: T5 tokenizers say 512 or nothing for models made for 226.
-        """
-        transformer = getattr(self._pipeline, "transformer", None)
-        if transformer is not None and (length := transformer.config.get("max_text_seq_length")):
-            return int(length)
-        if "max_sequence_length" in self._call_parameters:
-            return int(self._call_parameters["max_sequence_length"].default)
-        limit = self._pipeline.tokenizer.model_max_length
-        return int(limit) if limit < 1_000_000 else None  # transformers says "no limit" with 1e30
-
 
 class _StepReporter:
     """Stands in for `pipeline.progress_bar`: the one progress hook that every pipeline class has."""
@@ -211,8 +221,9 @@ class _StepReporter:
         self.stopped_by: Exception | None = None
         """What `on_step` raised, to tell it from a failure of the model."""
 
-    def __call__(self, iterable: Iterable[Any] | None = None, **_: object) -> "_StepReporter":
+    def __call__(self, iterable: Iterable[Any] | None = None, total: int | None = None) -> "_StepReporter":
         self._iterable = iterable
+        self._num_steps = total or self._num_steps  # fewer where a video is only changed
         self._num_done = 0
         return self
 
@@ -260,27 +271,6 @@ def _remember(encode_prompt: Callable[..., Any]) -> Callable[..., Any]:
     return remembering
 
 
-def _check(config: GeneratorConfig, folder: ModelFolder, family: Family) -> None:
-    pipeline_class = getattr(diffusers, folder.pipeline_class, None)
-    if pipeline_class is None:
-        raise ModelLoadError(
-            f"{config.model} needs the pipeline class {folder.pipeline_class}, which diffusers "
-            f"{diffusers.__version__} does not have. Upgrade diffusers, or name another model."
-        )
-    parameters = inspect.signature(pipeline_class.__call__).parameters
-    if not {"prompt", "num_frames", "num_inference_steps"} <= parameters.keys():
-        raise ModelLoadError(
-            f"{config.model} is a {folder.pipeline_class}, which makes no video from a text. "
-            "Name another model."
-        )
-    lines = list(complaints(family, num_frames=config.num_frames, height=config.height, width=config.width))
-    for field in ("height", "width", "guidance_scale", "negative_prompt"):
-        if getattr(config, field) not in (None, "") and field not in parameters:
-            lines.append(f"generator.{field}: {folder.pipeline_class} does not take it; leave it out")
-    if lines:
-        raise ConfigError("\n".join(lines))
-
-
 def _wants_compilation(
     pipeline: Any, config: GeneratorConfig, device: torch.device, num_pixels: int, num_planned_steps: int
 ) -> bool:
@@ -302,13 +292,13 @@ def _choose_device(config: GeneratorConfig) -> str:
 
 def _choose_dtypes(config: GeneratorConfig, family: Family, device: str) -> dict[str, torch.dtype]:
     """Return the dtype of each component. On a CPU float32: half precision is slower there, not faster."""
-    name = config.dtype
-    if name == "auto":
-        name = "float32" if device == "cpu" else family.half_dtype
-    dtypes: dict[str, torch.dtype] = {"default": getattr(torch, name)}
-    if family.float32_vae:
-        dtypes["vae"] = torch.float32
-    return dtypes
+    if config.dtype == "auto":
+        names = {"default": "float32"} if device == "cpu" else dict(family.half_dtypes)
+    else:
+        # What the family keeps whole stays whole, whatever is chosen for the rest.
+        whole = {part: name for part, name in family.half_dtypes.items() if name == "float32"}
+        names = {"default": config.dtype, **whole}
+    return {part: getattr(torch, name) for part, name in names.items()}
 
 
 def _weights_dtype(pipeline: Any) -> torch.dtype:

@@ -1,16 +1,54 @@
-"""What differs between families of text-to-video pipelines, as data read off their component configs.
+"""What differs between families of text-to-video pipelines, as data; sizes are read off component configs.
 
 This file must not import torch or diffusers: it serves checks that run before anything is loaded. A family
 that is not listed here works from its pipeline's signature and the user's config.
 """
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from phyt2v_cli.backends.solver_rules import allowed_solvers, has_flow_shift
+from phyt2v_cli.settings import GeneratorConfig
+
 ComponentConfigs = Mapping[str, Mapping[str, Any]]
-HalfDtype = Literal["float16", "bfloat16"]
+DtypeName = Literal["float32", "float16", "bfloat16"]
+
+OPTIONS = ("guidance_scale_2", "true_cfg_scale")
+"""Settings that only some families take."""
+
+_CACHES = ("first-block", "pab", "taylor")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The values that a family makes: `start`, `start + step`, … up to `largest`."""
+
+    step: int = 1
+    start: int = 0
+    largest: int | None = None
+
+    def has(self, value: int) -> bool:
+        """Tell whether a family makes this value."""
+        too_large = self.largest is not None and value > self.largest
+        return value >= self.start and (value - self.start) % self.step == 0 and not too_large
+
+    def nearest(self, value: int) -> list[int]:
+        """Return the right values on both sides of a wrong one, or the one at that end."""
+        smallest = self.start or self.step
+        largest = self.largest or value + self.step
+        below = self.start + (value - self.start) // self.step * self.step
+        ends = {min(max(right, smallest), largest) for right in (below, below + self.step)}
+        return sorted(ends)
+
+    def in_words(self) -> str:
+        """Return the rule, as in `8k+1` or `a multiple of 16`."""
+        if self.largest == self.start:
+            return f"exactly {self.start}"
+        if self.largest is not None:
+            return f"{self.start} to {self.largest}"
+        return f"{self.step}k+{self.start}" if self.start else f"a multiple of {self.step}"
 
 
 @dataclass(frozen=True)
@@ -18,29 +56,61 @@ class Family:
     """What a family renders well, and how."""
 
     name: str
-    fps: int
+    fps: int = 16
     """What it was trained at."""
-    frame_step: int = 1
-    """It makes `frame_step * k + 1` frames; any other number is rounded silently by the pipeline."""
-    size_multiple: int = 1
-    """Height and width are multiples of it."""
-    half_dtype: HalfDtype = "bfloat16"
-    """The published precision on a GPU."""
-    float32_vae: bool = False
-    """Whether the autoencoder stays in float32 there."""
+    num_inference_steps: int = 50
+    """The published number of steps of a video at full quality."""
+    num_frames: Grid = Grid()
+    """Any other number is rounded silently by the pipeline, or crashes it."""
+    height: Grid = Grid()
+    width: Grid | None = None
+    """None: as the height."""
+    half_dtypes: Mapping[str, DtypeName] = field(default_factory=lambda: {"default": "bfloat16"})
+    """The published precision on a GPU, by component."""
+    max_sequence_length: int | None = None
+    """Tokens that the transformer was made for, where it says so; else the pipeline's call knows."""
+    tiled_vae: bool = False
+    """Whether the autoencoder works in tiles only."""
+    call_arguments: Mapping[str, object] = field(default_factory=dict)
+    """What the pipeline must be told besides what the user sets."""
+    solvers: tuple[str, ...] = ()
+    """Those that walk its noise schedule, besides the pipeline's own."""
+    has_flow_shift: bool = False
+    """Whether that schedule has a shift that can be set."""
+    draft_caches: tuple[str, ...] = ()
+    """The feature caches that take effect on it."""
+    options: tuple[str, ...] | None = ()
+    """The settings besides the usual ones that it takes; None where only its pipeline's signature knows."""
+    negative_prompt_needs: str | None = None
+    """The setting that must be above 1 for a negative prompt to have an effect."""
+    image_pipeline: str | None = None
+    """The pipeline class that begins a video with an image, of the same components."""
+    video_pipeline: str | None = None
+    """The pipeline class that begins with a video, of the same components."""
+    needs_image: bool = False
+    """Whether it renders nothing without an image."""
 
 
 def _cogvideox(configs: ComponentConfigs) -> Family:
     vae, transformer = configs.get("vae", {}), configs.get("transformer", {})
     spatial = 2 ** (len(vae.get("block_out_channels", (128, 256, 256, 512))) - 1)
+    is_1_5 = bool(transformer.get("patch_size_t"))
+    # Checkpoints made for an image take twice the channels, and the class for images then.
+    takes_images = transformer.get("in_channels", 16) == 2 * transformer.get("out_channels", 16)
     return Family(
-        name="CogVideoX 1.5" if transformer.get("patch_size_t") else "CogVideoX",
-        fps=16 if transformer.get("patch_size_t") else 8,
+        name="CogVideoX 1.5" if is_1_5 else "CogVideoX",
+        fps=16 if is_1_5 else 8,
         # Twice the compression, because the VAE decodes latent frames in pairs after a first odd one.
-        frame_step=2 * vae.get("temporal_compression_ratio", 4),
+        num_frames=Grid(2 * vae.get("temporal_compression_ratio", 4), 1),
         # The pipeline itself checks for 8 only, and then crashes where patches do not fit.
-        size_multiple=math.lcm(8, spatial * transformer.get("patch_size", 2)),
-        half_dtype="bfloat16" if transformer.get("use_rotary_positional_embeddings") else "float16",
+        height=Grid(math.lcm(8, spatial * transformer.get("patch_size", 2))),
+        half_dtypes={
+            "default": "bfloat16" if transformer.get("use_rotary_positional_embeddings") else "float16"
+        },
+        draft_caches=_CACHES,
+        image_pipeline="CogVideoXImageToVideoPipeline" if takes_images else None,
+        video_pipeline=None if takes_images else "CogVideoXVideoToVideoPipeline",
+        needs_image=takes_images,
     )
 
 
@@ -48,13 +118,46 @@ def _wan(configs: ComponentConfigs) -> Family:
     vae = configs.get("vae", {})
     transformer = configs.get("transformer") or configs.get("transformer_2") or {}
     spatial = vae.get("scale_factor_spatial", 8)
-    patch = math.lcm(*transformer.get("patch_size", (1, 2, 2))[1:])
+    compresses_more = spatial == 16  # Wan 2.2 5B, which takes an image as its first latent frame
+    needs_image = transformer.get("in_channels", 16) > transformer.get("out_channels", 16)
     return Family(
         name="Wan",
-        fps=24 if spatial == 16 else 16,  # 16-fold compression is Wan 2.2 5B
-        frame_step=vae.get("scale_factor_temporal", 4),
-        size_multiple=math.lcm(16, spatial * patch),
-        float32_vae=True,
+        fps=24 if compresses_more else 16,
+        num_frames=Grid(vae.get("scale_factor_temporal", 4), 1),
+        height=Grid(math.lcm(16, spatial * math.lcm(*transformer.get("patch_size", (1, 2, 2))[1:]))),
+        half_dtypes={"default": "bfloat16", "vae": "float32"},
+        draft_caches=_CACHES,
+        options=("guidance_scale_2",) if "transformer_2" in configs else (),
+        image_pipeline="WanImageToVideoPipeline" if compresses_more or needs_image else None,
+        # That class knows one transformer, and one time for all latent frames.
+        video_pipeline=None
+        if compresses_more or needs_image or "transformer_2" in configs
+        else "WanVideoToVideoPipeline",
+        needs_image=needs_image,
+    )
+
+
+def _skyreels(configs: ComponentConfigs) -> Family:
+    vae = configs.get("vae", {})
+    return Family(
+        name="SkyReels V2",
+        fps=24,
+        num_frames=Grid(vae.get("scale_factor_temporal", 4), 1),
+        height=Grid(16),
+        half_dtypes={"default": "bfloat16", "vae": "float32"},
+    )
+
+
+def _sana_video(configs: ComponentConfigs) -> Family:
+    vae = configs.get("vae", {})
+    return Family(
+        name="Sana Video",
+        fps=16,
+        num_frames=Grid(vae.get("scale_factor_temporal") or vae.get("temporal_compression_ratio", 4), 1),
+        height=Grid(32),
+        half_dtypes={"default": "bfloat16", "vae": "float32"},
+        # Otherwise it renders the nearest size of a list of its own, and scales and crops that.
+        call_arguments={"use_resolution_binning": False},
     )
 
 
@@ -64,48 +167,170 @@ def _ltx(configs: ComponentConfigs) -> Family:
     return Family(
         name="LTX",
         fps=24,
-        frame_step=vae.get("patch_size_t", 1) * 2**doublings,
-        size_multiple=math.lcm(32, vae.get("patch_size", 4) * 2**doublings),
-        float32_vae=True,
+        num_frames=Grid(vae.get("patch_size_t", 1) * 2**doublings, 1),
+        height=Grid(math.lcm(32, vae.get("patch_size", 4) * 2**doublings)),
+        half_dtypes={"default": "bfloat16", "vae": "float32"},
+        draft_caches=_CACHES,
+        image_pipeline="LTXImageToVideoPipeline",
+    )
+
+
+def _hunyuan(configs: ComponentConfigs) -> Family:
+    return Family(
+        name="HunyuanVideo",
+        fps=24,
+        num_frames=Grid(configs.get("vae", {}).get("temporal_compression_ratio", 4), 1),
+        height=Grid(16),
+        half_dtypes={"default": "float16", "transformer": "bfloat16"},
+        draft_caches=_CACHES,
+        # Its guidance_scale is an input of the transformer, which knows no negative prompt.
+        options=("true_cfg_scale",),
+        negative_prompt_needs="true_cfg_scale",
+    )
+
+
+def _hunyuan_1_5(configs: ComponentConfigs) -> Family:
+    return Family(
+        name="HunyuanVideo 1.5",
+        fps=24,
+        num_frames=Grid(configs.get("vae", {}).get("temporal_compression_ratio", 4), 1),
+        height=Grid(configs.get("vae", {}).get("spatial_compression_ratio", 16)),
     )
 
 
 def _mochi(configs: ComponentConfigs) -> Family:
     temporal = math.prod(configs.get("vae", {}).get("temporal_expansions", (1, 2, 3)))
-    return Family(name="Mochi", fps=30, frame_step=temporal, size_multiple=16)
+    return Family(
+        name="Mochi",
+        fps=30,
+        num_inference_steps=64,
+        num_frames=Grid(temporal, 1),
+        height=Grid(16),
+        draft_caches=_CACHES,
+    )
+
+
+def _allegro(configs: ComponentConfigs) -> Family:
+    tile = configs.get("vae", {}).get("sample_size", 320)
+    return Family(
+        name="Allegro",
+        fps=15,
+        num_inference_steps=100,
+        # Its autoencoder puts tiles of 24 frames side by side, and what does not fill one is left out.
+        num_frames=Grid(16, 24),
+        height=Grid(tile - 120, tile),
+        width=Grid(tile - 80, tile),
+        half_dtypes={"default": "bfloat16", "vae": "float32"},
+        tiled_vae=True,
+    )
+
+
+def _latte(configs: ComponentConfigs) -> Family:
+    frames = configs.get("transformer", {}).get("video_length", 16)
+    return Family(
+        name="Latte",
+        fps=8,
+        num_frames=Grid(frames, frames, largest=frames),  # it has a place in time for each
+        height=Grid(16),
+        half_dtypes={"default": "float16"},
+    )
+
+
+def _animatediff(configs: ComponentConfigs) -> Family:
+    most = configs.get("motion_adapter", {}).get("motion_max_seq_length", 32)
+    return Family(
+        name="AnimateDiff",
+        fps=8,
+        num_frames=Grid(1, 1, largest=most),
+        num_inference_steps=25,
+        height=Grid(8),
+        half_dtypes={"default": "float16"},
+    )
+
+
+def _modelscope(_: ComponentConfigs) -> Family:
+    return Family(
+        name="ModelScope", fps=8, num_inference_steps=25, height=Grid(8), half_dtypes={"default": "float16"}
+    )
 
 
 _FAMILY_OF_PIPELINE: Mapping[str, Callable[[ComponentConfigs], Family]] = {
     "CogVideoXPipeline": _cogvideox,
+    "CogVideoXImageToVideoPipeline": _cogvideox,
     "WanPipeline": _wan,
+    "WanImageToVideoPipeline": _wan,
+    "SkyReelsV2Pipeline": _skyreels,
+    "SanaVideoPipeline": _sana_video,
     "LTXPipeline": _ltx,
+    "HunyuanVideoPipeline": _hunyuan,
+    "HunyuanVideo15Pipeline": _hunyuan_1_5,
     "MochiPipeline": _mochi,
+    "AllegroPipeline": _allegro,
+    "LattePipeline": _latte,
+    "AnimateDiffPipeline": _animatediff,
+    "TextToVideoSDPipeline": _modelscope,
 }
 
 
 def family_of(pipeline_class: str, configs: ComponentConfigs) -> Family:
     """Return the family of a diffusers pipeline class; one without rules for a class not listed."""
     describe = _FAMILY_OF_PIPELINE.get(pipeline_class)
-    return describe(configs) if describe else Family(name=pipeline_class, fps=16)
+    family = describe(configs) if describe else Family(name=pipeline_class, options=None)
+    scheduler = configs.get("scheduler", {})
+    return replace(
+        family,
+        # The call's default, made for another checkpoint of the class, would crash or mislead this one.
+        max_sequence_length=configs.get("transformer", {}).get("max_text_seq_length"),
+        solvers=allowed_solvers(scheduler),
+        has_flow_shift=has_flow_shift(scheduler),
+    )
 
 
-def complaints(
-    family: Family, *, num_frames: int | None, height: int | None, width: int | None
-) -> tuple[str, ...]:
-    """Return a `field: message` line, with the nearest right values, for each size that cannot be made."""
-    lines = []
-    if num_frames is not None and (num_frames - 1) % family.frame_step:
-        below = (num_frames - 1) // family.frame_step * family.frame_step + 1
-        lines.append(
-            f"generator.num_frames: {family.name} makes {family.frame_step}k+1 frames, not {num_frames}; "
-            f"the nearest are {below} and {below + family.frame_step}"
+def complaints(family: Family, config: GeneratorConfig) -> tuple[str, ...]:
+    """Return a `field: message` line for each setting that the family cannot follow.
+
+    Sizes that it cannot make come with the nearest right values.
+    """
+    return (*_size_complaints(family, config), *_option_complaints(family, config))
+
+
+def _size_complaints(family: Family, config: GeneratorConfig) -> Iterator[str]:
+    grids = {
+        "num_frames": family.num_frames,
+        "height": family.height,
+        "width": family.width or family.height,
+    }
+    for name, grid in grids.items():
+        value = getattr(config, name)
+        if value is None or grid.has(value):
+            continue
+        rule = f"makes {grid.in_words()} frames" if name == "num_frames" else f"needs {grid.in_words()}"
+        nearest = [str(right) for right in grid.nearest(value)]
+        yield (
+            f"generator.{name}: {family.name} {rule}, not {value}; "
+            f"the nearest {'are' if nearest[1:] else 'is'} {' and '.join(nearest)}"
         )
-    for field, size in (("height", height), ("width", width)):
-        if size is not None and size % family.size_multiple:
-            below = size // family.size_multiple * family.size_multiple
-            nearest = [str(value) for value in (below, below + family.size_multiple) if value]
-            lines.append(
-                f"generator.{field}: {family.name} needs a multiple of {family.size_multiple}, not {size}; "
-                f"the nearest {'are' if nearest[1:] else 'is'} {' and '.join(nearest)}"
-            )
-    return tuple(lines)
+
+
+def _option_complaints(family: Family, config: GeneratorConfig) -> Iterator[str]:
+    if family.options is not None:
+        for name in OPTIONS:
+            if getattr(config, name) is not None and name not in family.options:
+                yield f"generator.{name}: {family.name} does not take it; leave it out"
+    if config.draft_cache != "off" and config.draft_cache not in family.draft_caches:
+        known = ", ".join(family.draft_caches) or "none has been shown to work"
+        yield f"generator.draft_cache: {family.name} has no {config.draft_cache}; caches that work: {known}"
+    fitting = ("auto", "own", *family.solvers)
+    if config.solver not in fitting:
+        yield (
+            f"generator.solver: {config.solver} does not walk the noise schedule of this {family.name}; "
+            f"use {', '.join(fitting)}"
+        )
+    if config.flow_shift is not None and not family.has_flow_shift:
+        yield f"generator.flow_shift: the noise schedule of this {family.name} has none to set; leave it out"
+    needed = family.negative_prompt_needs
+    if needed and config.negative_prompt and (getattr(config, needed) or 1) <= 1:
+        yield (
+            f"generator.negative_prompt: without generator.{needed} above 1 it has no effect "
+            f"on {family.name}; set that, or leave it out"
+        )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from phyt2v_cli.backends import hub_files
+from phyt2v_cli.backends.hub_cache import is_hub_id
 from phyt2v_cli.errors import ModelLoadError
 
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
@@ -41,7 +42,7 @@ def find_language_model(model: str) -> LanguageFolder:
         raise ModelLoadError(
             f"{model} is a file. Give the folder of a model of transformers, which has config.json in it."
         )
-    if not hub_files.is_hub_id(model):
+    if not is_hub_id(model):
         raise ModelLoadError(
             f"{model} does not exist. Give the folder of a model of transformers, or a hub id."
         )

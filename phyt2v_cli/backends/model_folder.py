@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from phyt2v_cli.backends import hub_files
+from phyt2v_cli.backends.hub_cache import fetch_files, find_snapshot, is_hub_id
 from phyt2v_cli.errors import ModelLoadError
 from phyt2v_cli.plain_files import read_plain_file
 from phyt2v_cli.tiny import MODEL_DIR
@@ -23,11 +23,21 @@ _WEIGHTLESS = (
     "Processor",
     "ProcessorFast",
     "FeatureExtractor",
+    "Guidance",
 )
 """How the class names of components end that have no weights."""
 
 _MAX_JSON_BYTES = 16 * 2**20
+_CONFIG_NAMES = ("scheduler_config.json", "config.json")
+_CONFIG_PATTERNS = tuple(f"*/{name}" for name in _CONFIG_NAMES)
+
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
+
+_FETCHED = (".safetensors", ".json", ".txt", ".model")
+"""Of a component: weights, configs, word lists, and sentencepiece models of tokenizers."""
+
+_TWINS = ("*.fp16*", "*.bf16*")
+"""The same weights once more in half precision, which the generator makes by itself."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +53,14 @@ class ModelFolder:
 def find_model(model: str) -> ModelFolder:
     """Return the model that `generator.model` names; of a hub id only the json files are fetched here.
 
+    One that is whole in the local cache is taken from there, and the hub is not asked.
+
     Raises ModelLoadError where it is missing, incomplete, not safe to load, or not a diffusers pipeline.
     """
     path = MODEL_DIR if model == "tiny" else Path(model).expanduser()
     if path.is_dir():
         folder = _read(path, source=str(path), label=str(path))
-        for component, class_name in _components(_read_json(path / "model_index.json")).items():
-            _check_component(path / component, class_name, label=f"{path}/{component}")
+        _check_components(path)
         return folder
     if model == "tiny":
         raise ModelLoadError(
@@ -59,21 +70,42 @@ def find_model(model: str) -> ModelFolder:
         raise ModelLoadError(
             f"{model} is a file. Give the folder of a diffusers pipeline, which has model_index.json in it."
         )
-    if not hub_files.is_hub_id(model):
+    if not is_hub_id(model):
         raise ModelLoadError(
             f"{model} does not exist. Give `tiny`, a folder in diffusers layout, or a hub id."
         )
-    json_files = hub_files.fetch(model, ["model_index.json", "*/config.json"])
-    return _read(json_files, source=model, label=model)
+    if cached := find_cached(model):
+        return _read(cached, source=str(cached), label=model)
+    return _read(fetch_files(model, ["model_index.json", *_CONFIG_PATTERNS]), source=model, label=model)
+
+
+def find_cached(hub_id: str) -> Path | None:
+    """Return the folder of a model that is whole in the local cache, without asking the hub; else None."""
+    folder = find_snapshot(hub_id)
+    if folder is None:
+        return None
+    try:
+        _check_components(folder)
+    except ModelLoadError:
+        return None
+    return folder
+
+
+def fetch_model(hub_id: str) -> Path:
+    """Fetch a model from the hub into the local cache and return its folder: no pickles, nothing twice.
+
+    Raises ModelLoadError where the hub cannot be reached, or what it has is not whole or not safe to load.
+    """
+    folder = fetch_files(hub_id, ["model_index.json"])
+    components = _components(_read_json(_index_path(folder, label=hub_id)))
+    wanted = [f"{component}/*{suffix}" for component in components for suffix in _FETCHED]
+    folder = fetch_files(hub_id, ["model_index.json", *wanted], _TWINS)
+    _check_components(folder)
+    return folder
 
 
 def _read(path: Path, *, source: str, label: str) -> ModelFolder:
-    index_path = path / "model_index.json"
-    if not index_path.is_file():
-        raise ModelLoadError(
-            f"{label} has no model_index.json, so it is no diffusers pipeline. "
-            "Give the folder that holds it; a single checkpoint must first be converted to diffusers layout."
-        )
+    index_path = _index_path(path, label=label)
     index = _read_json(index_path)
     pipeline_class = index.get("_class_name")
     if not isinstance(pipeline_class, str):
@@ -82,11 +114,22 @@ def _read(path: Path, *, source: str, label: str) -> ModelFolder:
             "Pipelines that bring their own code are refused."
         )
     configs = {
-        component: _read_json(path / component / "config.json")
+        component: _read_json(file)
         for component in _components(index)
-        if (path / component / "config.json").is_file()
+        for name in _CONFIG_NAMES
+        if (file := path / component / name).is_file()
     }
     return ModelFolder(source=source, pipeline_class=pipeline_class, component_configs=configs)
+
+
+def _index_path(path: Path, *, label: str) -> Path:
+    index_path = path / "model_index.json"
+    if not index_path.is_file():
+        raise ModelLoadError(
+            f"{label} has no model_index.json, so it is no diffusers pipeline. "
+            "Give the folder that holds it; a single checkpoint must first be converted to diffusers layout."
+        )
+    return index_path
 
 
 def _components(index: Mapping[str, Any]) -> dict[str, str]:
@@ -98,6 +141,11 @@ def _components(index: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def _check_components(path: Path) -> None:
+    for component, class_name in _components(_read_json(path / "model_index.json")).items():
+        _check_component(path / component, class_name, label=f"{path}/{component}")
+
+
 def _check_component(path: Path, class_name: str, *, label: str) -> None:
     if not path.is_dir():
         raise ModelLoadError(f"{label} is missing, but model_index.json names it. Fetch the model again.")
@@ -107,6 +155,13 @@ def _check_component(path: Path, class_name: str, *, label: str) -> None:
         raise ModelLoadError(f"{label} has no config.json. Fetch the model again.")
     suffixes = {file.suffix for file in path.iterdir()}
     if ".safetensors" in suffixes:
+        for index_path in path.glob("*.safetensors.index.json"):
+            weight_map = _read_json(index_path).get("weight_map")
+            shards = {str(shard) for shard in weight_map.values()} if isinstance(weight_map, dict) else set()
+            if missing := [shard for shard in shards if not (path / shard).is_file()]:
+                raise ModelLoadError(
+                    f"{label} lacks {len(missing)} of {len(shards)} files of weights. Fetch the model again."
+                )
         return
     if pickles := suffixes.intersection(_PICKLES):
         raise ModelLoadError(

@@ -7,6 +7,7 @@ or families.
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -99,14 +100,14 @@ def choose(need: MemoryNeed, *, free: int, host_free: int, wanted: Offload) -> P
     return Placement(rung, resident, need.decode > free - need.weights_at(rung))
 
 
-def lower(placement: Placement, *, decoding: bool) -> Placement | None:
-    """Return what to try after an out-of-memory error; None when nothing is left."""
+def lower(placement: Placement, rungs: Sequence[Rung], *, decoding: bool) -> Placement | None:
+    """Return what to try of `rungs` after an out-of-memory error; None when nothing is left."""
     if decoding and not placement.tiled_decode:
         return replace(placement, tiled_decode=True, reason=f"{placement.reason}; out of memory in decoding")
-    rungs = RUNGS[RUNGS.index(placement.rung) + 1 :]
-    if not rungs:
+    left = rungs[rungs.index(placement.rung) + 1 :]
+    if not left:
         return None
-    return Placement(rungs[0], f"out of memory with {placement.rung}", tiled_decode=True)
+    return Placement(left[0], f"out of memory with {placement.rung}", tiled_decode=True)
 
 
 def place(pipeline: Any, placement: Placement, device: torch.device) -> None:
@@ -131,7 +132,7 @@ def lift(pipeline: Any) -> None:
     pipeline.remove_all_hooks()
     for component in _modules(pipeline).values():
         for module in component.modules():
-            registry = getattr(module, "_diffusers_hook", None)
+            registry: Any = getattr(module, "_diffusers_hook", None)
             for name in _HOOKS if registry is not None else ():
                 registry.remove_hook(name, recurse=False)
 

@@ -29,8 +29,9 @@ class PlacedPipeline:
         self._pipeline = pipeline
         self._wanted = wanted
         self._is_on_device = False
-        # on a CPU nothing is offloaded, and nobody is asked to make way
-        self._chosen = Placement("none", "no GPU to offload from") if device.type == "cpu" else None
+        on_cpu = device.type == "cpu"
+        self._rungs = offloading.RUNGS[:1] if on_cpu else offloading.RUNGS
+        self._chosen = Placement("none", "no GPU to offload from") if on_cpu else None
         with residency.on_device(self, spare_bytes=self.need.denoise):
             pass
 
@@ -72,7 +73,7 @@ class PlacedPipeline:
                     with self._without_gradients():
                         return work()
                 except torch.OutOfMemoryError:
-                    lower = offloading.lower(self.placement, decoding=decoding)
+                    lower = offloading.lower(self.placement, self._rungs, decoding=decoding)
                     if lower is None:
                         raise
                 # The error is gone by now, and with it the frames that held on to what was on the device.

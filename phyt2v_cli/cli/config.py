@@ -48,8 +48,8 @@ def show(
         section, _, name = key.partition(".")
         value, origin = sections[section][name], loaded.origins[key]
         style = "dim" if origin == "default" else ""
-        shown = "none" if value is None else _as_text(value)
-        table.add_row(key, console.safe(shown, style), console.safe(origin, style))
+        for shown_key, shown in _rows(key, value):
+            table.add_row(shown_key, console.safe(shown, style), console.safe(origin, style))
     console.data(table)
 
 
@@ -114,7 +114,23 @@ def _table(*columns: str) -> Table:
     return table
 
 
+def _rows(key: str, value: object) -> list[tuple[str, str]]:
+    """Return a setting as one row, or, where it is a list of tables, one for each value set in them."""
+    from phyt2v_cli.settings import ScorerConfig
+
+    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+        return [(key, _as_text(value))]
+    return [
+        (f"{key}[{number}].{name}", _as_text(inner))
+        for number, entry in enumerate(value)
+        for name, inner in entry.items()
+        if inner != ScorerConfig.model_fields[name].default
+    ] or [(key, "none")]
+
+
 def _as_text(value: object) -> str:
+    if value is None:
+        return "none"
     if isinstance(value, list):
         return ",".join(str(entry) for entry in value)
     return str(value).lower() if isinstance(value, bool) else repr(value) if value == "" else str(value)

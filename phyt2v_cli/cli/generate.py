@@ -39,6 +39,9 @@ def generate(
     allow_truncation: options.AllowTruncation = None,
     preset: options.Preset = None,
     model: options.Model = None,
+    solver: options.Solver = None,
+    image: options.Image = None,
+    video: options.Video = None,
     config: options.ConfigPath = None,
     assignments: options.Assignments = None,
     out: Annotated[Path, typer.Option("--out", metavar="FILE.mp4", help="The video file.")] = Path(
@@ -52,14 +55,14 @@ def generate(
     no_color: options.NoColor = False,
 ) -> None:
     """Render one video from a prompt; its path is printed on stdout."""
-    from phyt2v_cli.cli.preflight import check_disk, check_model, needed_bytes
+    from phyt2v_cli.cli.preflight import check_disk, check_model, complete, needed_bytes
     from phyt2v_cli.cli.prompt_file import read_prompt, several_lines_hint
 
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
     text = read_prompt(prompt_file, prompt)
     if hint := several_lines_hint(text):
         console.warn(hint)
-    loaded = options.load(
+    layered = options.load(
         preset,
         config,
         assignments,
@@ -67,9 +70,10 @@ def generate(
         seed=seed,
         allow_truncation=allow_truncation,
         model=model,
-    ).config
-    schedule = loaded.schedule
-    num_steps = schedule.max_steps if steps is not None else max(schedule.min_steps, schedule.max_steps)
+        solver=solver,
+        image=image,
+        video=video,
+    )
     if out.suffix.lower() != ".mp4":
         raise UsageError(f"--out {out}: the video is an mp4, so give a name that ends in .mp4")
     if out.is_dir():
@@ -80,6 +84,9 @@ def generate(
         )
     if not out.parent.is_dir():
         raise FilesError(f"there is no folder {out.parent}; create it, or choose another one with --out")
+    loaded = complete(layered)
+    schedule = loaded.schedule
+    num_steps = schedule.max_steps if steps is not None else max(schedule.min_steps, schedule.max_steps)
     check_model(loaded)
     check_disk(out.parent, needed_bytes(loaded, 1))
     if dry_run:

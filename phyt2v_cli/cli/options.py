@@ -108,6 +108,34 @@ Model = Annotated[
         show_default=False,
     ),
 ]
+Solver = Annotated[
+    str | None,
+    typer.Option(
+        "--solver",
+        metavar="NAME",
+        help="How to denoise: auto, own (the pipeline's), ddim, unipc, dpm++ or flow-euler. (default: auto)",
+        rich_help_panel=_CONFIG,
+        show_default=False,
+    ),
+]
+Image = Annotated[
+    str | None,
+    typer.Option(
+        "--image",
+        metavar="FILE",
+        help="A picture that every video begins with, scaled and cropped to its size.",
+        show_default=False,
+    ),
+]
+Video = Annotated[
+    str | None,
+    typer.Option(
+        "--video",
+        metavar="FILE",
+        help="A video that every video is made from, scaled and cropped to its size.",
+        show_default=False,
+    ),
+]
 Seed = Annotated[
     int | None,
     typer.Option("--seed", help="The seed of every video. (default: 0)", show_default=False),
@@ -183,6 +211,9 @@ _KEYS = {
     "steps": ("schedule.steps", "--steps"),
     "video_steps": ("schedule.max_steps", "--steps"),
     "model": ("generator.model", "--model"),
+    "solver": ("generator.solver", "--solver"),
+    "image": ("generator.image", "--image"),
+    "video": ("generator.video", "--video"),
     "seed": ("run.seed", "--seed"),
     "allow_truncation": ("generator.allow_truncation", "--allow-truncation"),
     "select": ("refinement.select", "--select"),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _NEAR_CONVERGENCE = 0.8
 """Share of the full steps from which a draft looks much like its final."""
 
-_WIDE = 76
+WIDE = 76
 """Columns from which the table has room for wider gaps."""
 
 
@@ -28,7 +28,7 @@ def plan_table(
     """Return the plan as a table of at most `width` columns, and its totals line."""
     total_steps, fixed_steps = totals(planned)
     # One column more lies between two columns than the gap says: the box has a line there.
-    gap = 2 if width >= _WIDE else 1 if seconds_per_step is None else 0
+    gap = 2 if width >= WIDE else 1 if seconds_per_step is None else 0
     texts = 5 + len("near convergence") + 5 + len(str(len(planned))) + len(planned[-1].video)
     texts += max(3, len(str(total_steps))) + (0 if seconds_per_step is None else 7)
     bar_width = max(1, min(24, width - texts - (gap + 1) * (6 if seconds_per_step is None else 7)))

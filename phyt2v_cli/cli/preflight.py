@@ -6,11 +6,15 @@ Knows the config and the file system; loads no model.
 import shutil
 import tempfile
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from phyt2v_cli.atomic import describe_os_error
-from phyt2v_cli.errors import ConfigError, FilesError
+from phyt2v_cli.config import LoadedConfig
+from phyt2v_cli.errors import BackendError, ConfigError, FilesError
 from phyt2v_cli.settings import CaptionerConfig, Config, LlmConfig, ScorerConfig, Section
+
+if TYPE_CHECKING:
+    from phyt2v_cli.backends.families import Family
 
 _BYTES_PER_PIXEL = 0.5
 """Upper bound for near-lossless H.264 of noisy frames, latents included."""
@@ -34,18 +38,76 @@ def check_judges(config: Config) -> None:
             lines.append(f"{role}.backend: none is set; choices: {', '.join(_choices(section))}")
         if section.backend in ("openai", "transformers") and section.model is None:
             lines.append(f"{role}.model: the {section.backend} backend needs one")
-        if isinstance(section, ScorerConfig) and section.backend == "command" and section.command is None:
-            lines.append(f"{role}.command: the command backend needs a program")
+        if isinstance(section, ScorerConfig) and section.backend == "command":
+            lines += [f"{role}.command: {complaint}" for complaint in _complaints_about_program(section)]
     if lines:
         lines.append("Set them with --set or in a config file; `phyt2v generate` renders without judges.")
         raise ConfigError("\n".join(lines))
 
 
+def _complaints_about_program(section: ScorerConfig) -> list[str]:
+    from phyt2v_cli.backends.command_scorer import find_program
+
+    if section.command is None:
+        return ["the command backend needs a program"]
+    try:
+        find_program(section.command)
+    except BackendError as error:
+        return [str(error)]
+    return []
+
+
 def check_model(config: Config) -> None:
-    """Raise ModelLoadError where the model's folder is missing, incomplete or unsafe, by its json files."""
+    """Judge the model by its json files, before anything is loaded or written.
+
+    Raises ModelLoadError where its folder is missing, incomplete or unsafe, and ConfigError where its family
+    cannot make the wanted frames or sizes or does not take a setting.
+    """
+    from phyt2v_cli.backends import conditioning, families
+
+    family = _family(config)
+    lines = [
+        *families.complaints(family, config.generator),
+        *conditioning.complaints(family, config.generator),
+    ]
+    if lines:
+        raise ConfigError("\n".join(lines))
+
+
+def complete(loaded: LoadedConfig) -> Config:
+    """Return the config with what only the model's and the user's files can tell.
+
+    That is the published steps of the model's family, where no preset and nobody set any, and the digest of
+    the image or video that the run begins with. Raises ModelLoadError where the model must be looked at and
+    is not there, and ConfigError where the image or video cannot be read.
+    """
+    from phyt2v_cli.backends import conditioning
+
+    config = loaded.config
+    is_set = config.schedule.steps is not None or loaded.origins["schedule.max_steps"] != "default"
+    if loaded.preset is None and not is_set:
+        steps = _family(config).num_inference_steps
+        schedule = config.schedule.model_copy(update={"max_steps": steps})
+        config = config.model_copy(update={"schedule": schedule})
+    if sha256 := conditioning.digest(config.generator):
+        generator = config.generator
+        # Absolute, because the run may be resumed from elsewhere.
+        paths = {
+            name: str(Path(path).absolute())
+            for name in ("image", "video")
+            if (path := getattr(generator, name)) is not None
+        }
+        generator = generator.model_copy(update={"source_sha256": sha256, **paths})
+        config = config.model_copy(update={"generator": generator})
+    return config
+
+
+def _family(config: Config) -> "Family":
+    from phyt2v_cli.backends.families import family_of
     from phyt2v_cli.backends.model_folder import find_model
 
-    find_model(config.generator.model)
+    folder = find_model(config.generator.model)
+    return family_of(folder.pipeline_class, folder.component_configs)
 
 
 def needed_bytes(config: Config, num_videos: int) -> int:

@@ -4,6 +4,7 @@ Knows events and the console; decides nothing about the run.
 """
 
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from phyt2v_cli.cli import console
 from phyt2v_cli.cli.plan_table import duration
+from phyt2v_cli.disagreement import disagreement
 from phyt2v_cli.events import (
     AnalysisDone,
     ControlStarted,
@@ -110,6 +112,7 @@ class RunProgress:
     def _end_stage(self) -> None:
         if self._task is not None:
             self._bar.remove_task(self._task)
+            self._bar.refresh()  # gone before the next line is printed, which the bar knows nothing of
             self._task = None
 
     def _draw_step(self, event: StepDone) -> None:
@@ -125,10 +128,7 @@ class RunProgress:
             self._heading = None
             console.say(f"Round {event.round} of {self._total_rounds}: done before", "dim")
             return
-        console.say(f"  {duration(event.seconds)}, {scores_text(event.scores)} ({event.purpose})")
-        if console.is_verbose() or event.scores.semantic_adherence is None:
-            for reason in event.scores.reasons:
-                self._say("score", reason)
+        self._draw_scores(event)
         if event.flags:
             self._say("flags", ", ".join(event.flags).replace("_", " "))
         if event.mismatch is not None:
@@ -139,6 +139,24 @@ class RunProgress:
             console.say("  prompt: kept")
         elif event.refined_prompt is not None:
             self._say("new prompt", event.refined_prompt)
+
+    def _draw_scores(self, event: RoundDone) -> None:
+        took = f"  {duration(event.seconds)}, {scores_text(event.scores)} ({event.purpose}"
+        deciding, *others = event.scorers or [""]
+        if not others:
+            console.say(f"{took})")
+            if console.is_verbose() or event.scores.semantic_adherence is None:
+                for reason in event.scores.reasons:
+                    self._say("score", reason)
+            return
+        console.say(f"{took}, by {deciding})")
+        for name in others:
+            self._say(name, scores_text(event.scorers[name]))
+        self._say("scorers", disagreement_text(event.scorers.values()))
+        for name, scores in event.scorers.items():
+            if console.is_verbose() or None in (scores.semantic_adherence, scores.physical_commonsense):
+                for reason in scores.reasons:
+                    self._say(name, reason)
 
     def _say(self, label: str, text: str, *, one_line: bool = False) -> None:
         flat = " ".join(text.split())
@@ -160,6 +178,18 @@ def scores_text(scores: Scores) -> str:
     """Return ``SA 0.90, PC 0.40``, with a dash where the scorer abstained."""
     sa, pc = score(scores.semantic_adherence), score(scores.physical_commonsense)
     return f"SA {sa}, PC {pc}"
+
+
+def disagreement_text(scores: Iterable[Scores]) -> str:
+    """Return where several scorers are farthest apart, as in ``they differ by 0.40 in PC``."""
+    several = list(scores)
+    match disagreement(several).largest():
+        case None:
+            return "no two of them scored the same"
+        case (name, apart) if apart >= 0.005:
+            return f"they differ by {'up to ' if len(several) > 2 else ''}{apart:.2f} in {name}"
+        case _:
+            return "they agree"
 
 
 def score(value: float | None) -> str:

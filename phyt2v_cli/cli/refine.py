@@ -12,10 +12,10 @@ from phyt2v_cli.errors import RunDirError, UsageError
 
 if TYPE_CHECKING:
     from phyt2v_cli.cli.signals import StopRequest
+    from phyt2v_cli.config import LoadedConfig
     from phyt2v_cli.refinement import RunResult
     from phyt2v_cli.run_dir import RunDir
     from phyt2v_cli.schedule import PlannedRound
-    from phyt2v_cli.settings import Config
 
 EXAMPLES = """
 [bold]Examples[/]
@@ -45,6 +45,9 @@ def refine(
     allow_truncation: options.AllowTruncation = None,
     preset: options.Preset = None,
     model: options.Model = None,
+    solver: options.Solver = None,
+    image: options.Image = None,
+    video: options.Video = None,
     config: options.ConfigPath = None,
     assignments: options.Assignments = None,
     out: Annotated[
@@ -91,6 +94,9 @@ def refine(
         "early_stop": early_stop,
         "allow_truncation": allow_truncation,
         "model": model,
+        "solver": solver,
+        "image": image,
+        "video": video,
     }
     if resume is not None:
         others = [prompt_file, prompt, preset, config, out, force or None, assignments or None]
@@ -103,7 +109,7 @@ def refine(
     if trust:
         raise UsageError("--trust is about the config that --resume finds in a run; leave it out")
     text = _read_prompt(prompt_file, prompt)
-    loaded = options.load(preset, config, assignments, **flags).config
+    loaded = options.load(preset, config, assignments, **flags)
     _start(text, loaded, out, force=force, dry_run=dry_run, as_json=as_json)
 
 
@@ -117,16 +123,23 @@ def _read_prompt(prompt_file: str | None, prompt: str | None) -> str:
 
 
 def _start(
-    prompt: str, config: "Config", out: Path | None, *, force: bool, dry_run: bool, as_json: bool
+    prompt: str, loaded: "LoadedConfig", out: Path | None, *, force: bool, dry_run: bool, as_json: bool
 ) -> None:
-    from phyt2v_cli.cli.preflight import check_disk, check_judges, check_model, needed_bytes
+    from phyt2v_cli.cli.preflight import (
+        check_disk,
+        check_judges,
+        check_model,
+        complete,
+        needed_bytes,
+    )
     from phyt2v_cli.run_dir import RunDir, default_run_dir
     from phyt2v_cli.schedule import plan, swap_notice
 
+    check_judges(loaded.config)
+    config = complete(loaded)
     planned = plan(config.schedule, config.refinement.rounds)
     if notice := swap_notice(config.schedule):
         console.warn(notice)
-    check_judges(config)
     path = out or default_run_dir(prompt, config)
     needed = needed_bytes(config, len(planned) + config.refinement.control)
     if not (path / "run.json").exists():
@@ -186,7 +199,7 @@ def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, as_json: bool) -> 
     from phyt2v_cli import report
     from phyt2v_cli.cli.rounds_table import rounds_as_json, rounds_table
 
-    console.say(rounds_table(run))
+    console.say(rounds_table(run, console.stderr().width))
     console.say(f"Contact sheet: {report.contact_sheet(run.path)}")
     if as_json:
         console.json_object(_as_json(run, result, rounds_as_json(run)))

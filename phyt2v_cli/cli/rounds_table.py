@@ -5,18 +5,31 @@ from typing import TYPE_CHECKING
 from rich import box
 from rich.table import Table
 
-from phyt2v_cli.cli.plan_table import duration
+from phyt2v_cli.cli import console
+from phyt2v_cli.cli.plan_table import WIDE, duration
 from phyt2v_cli.cli.progress import score
+from phyt2v_cli.disagreement import disagreement
 
 if TYPE_CHECKING:
     from phyt2v_cli.records import RoundRecord
     from phyt2v_cli.run_dir import RunDir
 
 
-def rounds_table(run: "RunDir") -> Table:
-    """Return one row for each video; a draft's scores stand beside the word, for they are not a final's."""
+_NAME_WIDTH = 12
+"""Of a scorer that does not decide, so that the table fits 60 columns."""
+
+
+def rounds_table(run: "RunDir", width: int) -> Table:
+    """Return one row for each video; a draft's scores stand beside the word, for they are not a final's.
+
+    Below it, one row for each scorer that does not decide, and how far it is from the one that does.
+    """
     table = Table(
-        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0)
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        header_style="bold",
+        padding=(0, 2 if width >= WIDE else 0, 0, 0),
     )
     table.add_column("video", no_wrap=True)
     for name in ("steps", "time", "SA", "PC"):
@@ -35,6 +48,19 @@ def rounds_table(run: "RunDir") -> Table:
             f"{record.purpose}, the result" if chosen else record.purpose,
             style="bold green" if chosen else "",
         )
+        by_scorer = record.scores_by_scorer()
+        deciding, *others = by_scorer or [""]
+        for name in others:
+            largest = disagreement([by_scorer[deciding], by_scorer[name]]).largest()
+            table.add_row(
+                console.safe(f"  {name if len(name) <= _NAME_WIDTH else name[: _NAME_WIDTH - 1] + '…'}"),
+                "",
+                "",
+                score(by_scorer[name].semantic_adherence),
+                score(by_scorer[name].physical_commonsense),
+                f"{largest[1]:.2f} apart in {largest[0]}" if largest else "",
+                style="dim",
+            )
     return table
 
 
@@ -57,8 +83,11 @@ def _as_json(record: "RoundRecord") -> dict[str, object]:
         "prompt",
         "caption",
         "scores",
+        "scorers",
         "mismatch",
         "flags",
         "seconds",
     }
-    return record.model_dump(mode="json", include=kept)
+    entry = record.model_dump(mode="json", include=kept)
+    apart = disagreement(record.scores_by_scorer().values())
+    return entry | {"disagreement": apart._asdict() if len(record.scorers) > 1 else None}

@@ -1,5 +1,6 @@
 """Caches change drafts and nothing else."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from phyt2v_cli.backends.diffusers_generator import DiffusersGenerator, load
 from phyt2v_cli.backends.draft_caches import DEFAULT_STRENGTHS
 from phyt2v_cli.interfaces import Latents
 from phyt2v_cli.settings import GeneratorConfig
+from tests.tiny_pipelines import save_ltx, save_mochi, save_wan
 
 STRONG = {"first-block": 5.0, "pab": 4.0, "taylor": 4.0}
 NUM_STEPS = 12
@@ -59,3 +61,23 @@ def test_a_draft_that_is_stopped_in_the_middle_leaves_nothing_behind(
     assert not cached._pipeline.transformer.is_cache_enabled
     np.testing.assert_array_equal(denoise(cached, draft=False), alone)
     np.testing.assert_array_equal(denoise(cached, draft=True), whole)
+
+
+@pytest.mark.parametrize("cache", DEFAULT_STRENGTHS)
+@pytest.mark.parametrize(("save", "size"), [(save_wan, (9, 16)), (save_ltx, (9, 32)), (save_mochi, (7, 16))])
+def test_the_caches_of_other_families_take_effect(
+    cache: str, save: Callable[[Path], Path], size: tuple[int, int], tmp_path: Path
+) -> None:
+    config = GeneratorConfig(
+        model=str(save(tmp_path / "model")),
+        num_frames=size[0],
+        height=size[1],
+        width=size[1],
+        device="cpu",
+        draft_cache=cache,  # type: ignore[arg-type]
+        draft_cache_strength=STRONG[cache],
+    )
+    generator = load(config)
+    final = denoise(generator, draft=False)
+    assert not np.array_equal(denoise(generator, draft=True), final)
+    np.testing.assert_array_equal(denoise(generator, draft=False), final)

@@ -119,3 +119,12 @@ def test_judging_a_folder_needs_no_torch():
         "sys.exit(bool({'torch', 'diffusers', 'transformers'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_missing_file_of_sharded_weights(folder):
+    vae = folder / "vae"
+    index = {"weight_map": {"a": "diffusion_pytorch_model.safetensors", "b": "part-2.safetensors"}}
+    (vae / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
+    assert "vae lacks 1 of 2 files of weights" in refused(folder)
+    (vae / "part-2.safetensors").touch()
+    find_model(str(folder))

@@ -47,16 +47,16 @@ def test_every_fall_needs_less_memory_and_there_is_an_end() -> None:
     rungs = []
     while placement is not None:
         rungs.append(placement.rung)
-        placement = lower(placement, decoding=False)
+        placement = lower(placement, RUNGS, decoding=False)
     assert tuple(rungs) == RUNGS
     needs = [NEED.at(rung) for rung in RUNGS]
     assert needs == sorted(needs, reverse=True)
 
 
 def test_decoding_is_tiled_before_anything_is_moved() -> None:
-    tiled = lower(Placement("none", "there is room"), decoding=True)
+    tiled = lower(Placement("none", "there is room"), RUNGS, decoding=True)
     assert tiled is not None
     assert (tiled.rung, tiled.tiled_decode) == ("none", True)
-    model = lower(tiled, decoding=True)
+    model = lower(tiled, RUNGS, decoding=True)
     assert model is not None
     assert model.rung == "model"

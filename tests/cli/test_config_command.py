@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -40,3 +41,24 @@ def test_schema_is_a_json_schema() -> None:
     schema = json.loads(runner.invoke(app, ["config", "schema"]).stdout)
     assert schema["schema"] == "phyt2v.config-schema/1"
     assert set(schema["properties"]) == set(Config.model_fields)
+
+
+def test_show_gives_further_scorers_a_row_for_each_value_set(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('[[scorer.others]]\nbackend = "command"\ncommand = ["python", "judge.py"]\n')
+    result = runner.invoke(app, ["config", "show", "--config", str(path)])
+    rows = {line.split()[0]: line.split()[1:] for line in result.stdout.splitlines() if line.strip()}
+    assert rows["scorer.others[0].backend"][0] == "command"
+    assert rows["scorer.others[0].command"][0] == "python,judge.py"
+    assert "scorer.others[0].timeout_s" not in rows
+    shown = json.loads(runner.invoke(app, ["config", "show", "--config", str(path), "--json"]).stdout)
+    assert shown["config"]["scorer"]["others"][0]["command"] == ["python", "judge.py"]
+    assert Config.model_validate(shown["config"]).scorer.others[0].backend == "command"
+    none = runner.invoke(app, ["config", "show"]).stdout
+    assert next(line.split()[1] for line in none.splitlines() if "scorer.others" in line) == "none"
+
+
+def test_the_schema_knows_further_scorers() -> None:
+    schema = json.loads(runner.invoke(app, ["config", "schema"]).stdout)
+    others = schema["$defs"]["ScorerConfig"]["properties"]["others"]
+    assert others["items"] == {"$ref": "#/$defs/ScorerConfig"}

@@ -50,6 +50,29 @@ def test_a_round_is_told_in_plain_lines(capsys: pytest.CaptureFixture[str]) -> N
     ]
 
 
+def test_several_scorers_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    def told(**scorers: Scores) -> list[str]:
+        deciding = next(iter(scorers.values()))
+        done = RoundDone(1, "draft", 12.34, deciding, None, None, (), scorers)
+        events = [RoundStarted(1, 2, 20, "draft", "p"), StageStarted(1, "score"), done]
+        return drawn(events, capsys)[1:]
+
+    tracker, vlm = Scores(0.9, 0.4, ("it hovers",)), Scores(0.7, 0.8)
+    assert told(tracker=tracker) == ["  12.3 s, SA 0.90, PC 0.40 (draft)"]
+    assert told(tracker=tracker, vlm=vlm) == [
+        "  12.3 s, SA 0.90, PC 0.40 (draft, by tracker)",
+        "  vlm: SA 0.70, PC 0.80",
+        "  scorers: they differ by 0.40 in PC",
+    ]
+    assert told(a=tracker, b=vlm, c=vlm)[-1] == "  scorers: they differ by up to 0.40 in PC"
+    assert told(a=tracker, b=tracker)[-1] == "  scorers: they agree"
+    abstains = Scores(None, None, ("not my world",))
+    assert told(tracker=abstains, vlm=vlm)[2:] == [
+        "  scorers: no two of them scored the same",
+        "  tracker: not my world",
+    ]
+
+
 def test_a_kept_prompt_is_not_called_new(capsys: pytest.CaptureFixture[str]) -> None:
     events = [RoundStarted(1, 2, 20, "draft", "p"), StageStarted(1, "refine"), round_done(1, None, "p")]
     assert drawn(events, capsys)[-2:] == ["  mismatch: none found", "  prompt: kept"]

@@ -91,3 +91,44 @@ def test_a_stopped_run_goes_on(number: signal.Signals, code: int, tmp_path: Path
     assert record["status"] == "interrupted"
     assert (tmp_path / "run" / "output1.mp4").exists()
     assert not (tmp_path / "run" / "output2.mp4").exists()
+
+
+def test_a_scorer_program_that_prints_rubbish_fails_the_run_until_it_is_mended(tmp_path: Path) -> None:
+    judge = tmp_path / "judge"
+    judge.write_text("#!/bin/sh\necho loading the model...\necho 'out of memory' >&2\n")
+    judge.chmod(0o755)
+    command = [*QUICK, "--set", "scorer.backend=command", "--set", "scorer.command=./judge", "--json"]
+    failed = refine(*command, "--quiet", cwd=tmp_path)
+    assert (failed.returncode, failed.stdout) == (4, "")
+    assert len(failed.stderr.splitlines()) == 1
+    assert "error: The scorer ./judge printed no usable scores" in failed.stderr
+    assert "out of memory" in failed.stderr
+
+    rendered = [path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/output1.mp4")]
+    judge.write_text('#!/bin/sh\necho \'{"semantic_adherence": 0.5, "physical_commonsense": 1}\'\n')
+    mended = refine(*command, cwd=tmp_path)
+    assert mended.returncode == 0, mended.stderr
+    result = json.loads(mended.stdout)
+    scores = {"semantic_adherence": 0.5, "physical_commonsense": 1.0}
+    assert [entry["scores"] for entry in result["rounds"]] == [scores, scores]
+    assert [path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/output1.mp4")] == rendered
+
+
+def test_a_real_pipeline_with_the_embedded_judges_completes_unscored(
+    tiny_cogvideox_dir: Path, tmp_path: Path
+) -> None:
+    sizes = ["generator.num_frames=9", "generator.height=16", "generator.width=16"]
+    judges = ["llm.backend=rulebook", "captioner.backend=tracker", "scorer.backend=tracker"]
+    settings = [part for setting in [*sizes, *judges] for part in ("--set", setting)]
+    done = refine(*QUICK, "--model", str(tiny_cogvideox_dir), *settings, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert [(entry["steps"], entry["purpose"]) for entry in result["rounds"]] == [(2, "draft"), (3, "final")]
+    for entry in result["rounds"]:
+        # noise is not the tracker's world, so it says why it has no score
+        assert entry["scores"] == {"semantic_adherence": None, "physical_commonsense": None}
+        assert entry["scorers"]["tracker"]["reasons"][0].startswith("The tracker abstains")
+        assert "cannot describe this" in entry["caption"]
+        assert (tmp_path / result["run_dir"] / entry["video"]).exists()
+    assert "SA -, PC -" in done.stderr
+    assert "The tracker abstains" in done.stderr

@@ -90,6 +90,7 @@ def here(
 
     def run_here(arguments: list[str], stdin: bytes) -> tuple[int, str, str]:
         monkeypatch.chdir(tmp_path)
+        monkeypatch.delenv("OPENAI_API_KEY", raising=False)
         monkeypatch.setattr(sys, "argv", ["phyt2v", *arguments])
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
         with pytest.raises(SystemExit) as leaving:
@@ -133,12 +134,17 @@ def test_bad_prompts_exit_2_and_leave_nothing(
         (["refine", "."], 2, "is a directory"),
         (["refine"], 2, "give one prompt"),
         (["refine", "a.txt", "--prompt", "b"], 2, "give one prompt"),
-        (["refine", "--prompt", "x", "--preset", "cogvideox-5b"], 2, "choices: rulebook"),
+        (["refine", "--prompt", "x", "--model", "y/z"], 2, "choices: rulebook"),
         (["refine", "--prompt", "x", "--model", "y/z"], 2, "scorer.backend: none is set; choices: tracker"),
         (["refine", "--resume", "runs/a", "--seed", "3"], 2, "leave out all others"),
         (["refine", "--resume", "runs/a"], 3, "is no run directory"),
         (["refine", "--prompt", "x", "--preset", "tiny", "--model", "./nowhere"], 4, "./nowhere"),
         (["generate", "--prompt", "x", "--model", "./nowhere"], 4, "./nowhere"),
+        (["generate", "--prompt", "x", "--solver", "unipc2"], 2, "generator.solver: 'unipc2' does not fit"),
+        (["generate", "--prompt", "x", "--solver", "flow-euler"], 2, "use auto, own, ddim"),
+        (["generate", "--prompt", "x", "--image", "there.mp4"], 2, "no image that can be read"),
+        (["refine", "--prompt", "x", "--video", "there.mp4"], 2, "no video"),
+        (["refine", "--prompt", "x", "--set", "generator.strength=0.5"], 2, "generator.strength: it says"),
         (["generate", "--prompt", "x", "--out", "a.avi"], 2, ".mp4"),
         (["generate", "--prompt", "x", "--out", "no/such/a.mp4"], 3, "there is no folder"),
         (["generate", "--prompt", "x", "--out", "there.mp4"], 3, "--force"),
@@ -156,6 +162,23 @@ def test_what_cannot_work_is_said_before_anything_is_loaded(
     assert "Traceback" not in err
     assert [path.name for path in tmp_path.iterdir()] == ["there.mp4"]
     assert (tmp_path / "there.mp4").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("command", ["refine", "generate"])
+def test_wrong_sizes_are_said_before_anything_is_loaded_or_written(
+    command: str, tiny_cogvideox_dir: Path, tmp_path: Path, here: RunHere
+) -> None:
+    wrong = ["--set", "generator.num_frames=12", "--set", "generator.height=20"]
+    judges = ["llm.backend=rulebook", "captioner.backend=tracker", "scorer.backend=tracker"]
+    chosen = [part for judge in judges for part in ("--set", judge)]
+    code, out, err = here(
+        [command, "--prompt", "x", "--model", str(tiny_cogvideox_dir), *wrong, *chosen], b""
+    )
+    assert (code, out) == (2, "")
+    assert "generator.num_frames: CogVideoX makes 8k+1 frames, not 12; the nearest are 9 and 17" in err
+    assert "generator.height: CogVideoX needs a multiple of 16" in err
+    assert "steps" not in err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_verbose_shows_the_traceback() -> None:

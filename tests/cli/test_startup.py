@@ -19,7 +19,14 @@ finally:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], ["preview-schedule"], ["refine", "--help"], ["config", "show"]],
+    [
+        ["--help"],
+        ["--version"],
+        ["preview-schedule"],
+        ["refine", "--help"],
+        ["config", "show"],
+        ["doctor", "--help"],
+    ],
     ids=" ".join,
 )
 def test_light_commands_import_nothing_heavy(arguments: list[str]) -> None:

@@ -115,7 +115,7 @@ def test_fault_44_a_server_that_rejects_the_key(tmp_path: Path, doubled: Doubled
         (("config", "show", "--json", *NAMED), 0),
         (("config", "schema"), 0),
         (("refine", "--prompt", "x", "--dry-run", "--json", *NAMED), 0),
-        (("refine", "--prompt", "x", "--preset", "cogvideox-5b", "--verbose"), 2),
+        (("refine", "--prompt", "x", "--set", "captioner.backend=transformers", "--verbose"), 2),
         (("generate", "--prompt", "x", "--model", "./nowhere", "--verbose"), 4),
         # The key itself where its variable's name belongs; the flag is the user's own doing, the echo ours.
         (("config", "show", "--verbose", "--set", f"llm.api_key_env={CANARY}"), 2),

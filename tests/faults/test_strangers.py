@@ -46,8 +46,9 @@ REACHES = [
         {"llm": {"backend": "openai", "model": "m", "api_key_env": "AWS_SECRET_ACCESS_KEY"}},
         "$AWS_SECRET_ACCESS_KEY",
     ),
-    ({"captioner": {"backend": "transformers", "model": "some-one/vlm"}}, "fetches the model some-one/vlm"),
-    ({"generator": {"model": "some-one/t2v"}}, "fetches the model some-one/t2v"),
+    ({"captioner": {"backend": "transformers", "model": "some-one/vlm"}}, "fetches some-one/vlm"),
+    ({"generator": {"model": "some-one/t2v"}}, "fetches some-one/t2v"),
+    ({"generator": {"lora": "some-one/lora"}}, "fetches some-one/lora"),
 ]
 
 

@@ -1,0 +1,36 @@
+"""How large published models are, and whether that fits a GPU. Data from model_sizes.toml; loads no model."""
+
+import tomllib
+from functools import cache
+from importlib import resources
+from typing import Literal, NamedTuple
+
+Fit = Literal["resident", "offloading", "no"]
+
+WORKING_GB = 4.0
+"""Beside the weights: CogVideoX-5B, 21 GB of them, decodes 49 frames of 480x720 in tiles within 24 GB."""
+
+
+class ModelSize(NamedTuple):
+    """Approximate published sizes in GB of 10^9 bytes; model_sizes.toml says what each means."""
+
+    download_gb: float
+    half_gb: float
+    largest_gb: float
+
+    def fit(self, free_gb: float) -> Fit:
+        """Return how this model fits into so much free GPU memory, in half precision."""
+        if free_gb >= self.half_gb + WORKING_GB:
+            return "resident"
+        return "offloading" if free_gb >= self.largest_gb + WORKING_GB else "no"
+
+
+def size_of(hub_id: str) -> ModelSize | None:
+    """Return the size of a model on the hub, or None where nothing is known of it."""
+    return _sizes().get(hub_id)
+
+
+@cache
+def _sizes() -> dict[str, ModelSize]:
+    text = resources.files("phyt2v_cli.backends").joinpath("model_sizes.toml").read_text(encoding="utf-8")
+    return {hub_id: ModelSize(**sizes) for hub_id, sizes in tomllib.loads(text).items()}

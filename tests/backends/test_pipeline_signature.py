@@ -1,0 +1,55 @@
+"""What a class that no table knows says for itself, and classes that make no videos."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from phyt2v_cli.backends import families
+from phyt2v_cli.backends.diffusers_generator import load
+from phyt2v_cli.errors import ConfigError, ModelLoadError
+from phyt2v_cli.settings import GeneratorConfig
+from tests.tiny_families import save_latte
+from tests.tiny_pipelines import save_cogvideox, save_ltx
+
+
+def denoise(generator):
+    return generator.denoise("a ball falls.", seed=1, num_inference_steps=4, on_step=lambda *_: None)
+
+
+@pytest.mark.parametrize(("save", "frames"), [(save_ltx, 17), (save_latte, 16)])
+def test_a_family_that_is_not_listed_works_from_its_signature(save, frames, tmp_path, monkeypatch):
+    config = GeneratorConfig(model=str(save(tmp_path)), num_frames=frames, height=32, width=32, fps=24)
+    listed = denoise(load(config))
+    monkeypatch.setattr(families, "_FAMILY_OF_PIPELINE", {})
+    np.testing.assert_array_equal(denoise(load(config)), listed)
+    with pytest.raises(ConfigError) as caught:
+        load(config.model_copy(update={"true_cfg_scale": 2.0, "image": "a.png"}))
+    name = load(config)._pipeline.__class__.__name__
+    assert str(caught.value).splitlines() == [
+        f"generator.image: {name} does not take it; leave it out",
+        f"generator.true_cfg_scale: {name} does not take it; leave it out",
+    ]
+
+
+def test_an_image_that_an_unlisted_class_needs_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(families, "_FAMILY_OF_PIPELINE", {})
+    path = str(save_cogvideox(tmp_path / "model", takes_images=True))
+    with pytest.raises(ConfigError, match=r"generator\.image: .* needs one; name it with --image"):
+        load(GeneratorConfig(model=path))
+    Image.new("RGB", (16, 16)).save(tmp_path / "a.png")
+    generator = load(
+        GeneratorConfig(model=path, image=str(tmp_path / "a.png"), height=16, width=16, num_frames=9)
+    )
+    assert generator.decode(denoise(generator)).shape == (9, 16, 16, 3)
+
+
+def test_a_pipeline_of_pictures_is_refused(tiny_cogvideox_dir, tmp_path):
+    text = (tiny_cogvideox_dir / "model_index.json").read_text()
+    path = save_cogvideox(tmp_path)
+    for name, message in (
+        ("StableDiffusionPipeline", "makes no video"),
+        ("SecretPipeline", "does not have"),
+    ):
+        (path / "model_index.json").write_text(text.replace("CogVideoXPipeline", name))
+        with pytest.raises(ModelLoadError, match=message):
+            load(GeneratorConfig(model=str(path)))
