@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from phyt2v_cli.backends.command_scorer import CommandScorer
 from phyt2v_cli.backends.model_folder import find_model
 from phyt2v_cli.backends.rulebook import Rulebook
 from phyt2v_cli.cli.prompt_file import read_prompt
@@ -30,9 +31,11 @@ from phyt2v_cli.prompts import (
     mismatch_request,
     refinement_request,
 )
+from phyt2v_cli.records import ScorerRecord
 from phyt2v_cli.refinement import Roles, refine
 from phyt2v_cli.report_html import write_report
 from phyt2v_cli.run_dir import RunDir
+from phyt2v_cli.settings import ScorerConfig
 from phyt2v_cli.video import VideoMetadata, read_video
 from tests.doubles import Cast, answer, make_config, open_run, run_through
 
@@ -303,3 +306,20 @@ def test_any_json_in_a_model_folder(content: bytes, name: str, tiny_cogvideox_di
         (path / name).write_bytes(content)
         with only_ours():
             find_model(str(path))
+
+
+SCORE_FIELDS = ("semantic_adherence", "physical_commonsense", "reasons", "schema")
+
+
+@given(
+    content=any_bytes
+    | st.dictionaries(st.sampled_from(SCORE_FIELDS), any_json).map(lambda tree: json.dumps(tree).encode())
+)
+@settings(FEW, max_examples=25)
+def test_any_answer_of_a_score_command(content: bytes, uninterrupted: Path, tmp_path: Path) -> None:
+    (tmp_path / "answer").write_bytes(content)
+    command = ("cat", str(tmp_path / "answer"))
+    scorer = CommandScorer(ScorerConfig(backend="command", command=command, timeout_s=20))
+    with only_ours():
+        scores = scorer.score(uninterrupted / "output1.mp4", "a ball")
+        ScorerRecord.of(scores, scorer.name)

@@ -62,7 +62,7 @@ def test_resume_does_not_obey_a_foreign_config(
     run_through(path, make_config(rounds=1))
     (path / "output2.mp4").unlink()
     with_config(path, sections)
-    refused = doubled.run("refine", "--resume", path)
+    refused = doubled.run("refine", "--resume", path, script={"real_judges": True})
     assert (refused.code, refused.out) == (3, "")
     assert said in refused.err
     assert "--trust" in refused.err
