@@ -25,7 +25,7 @@ test-slow: $(READY)
 faults: $(READY)
 	$(BIN)/python -m pytest -q -p tests.faults.count -k test_fault_ tests
 
-# Thirty runs on the embedded model, killed at random moments until they are complete; about 20 minutes.
+# Thirty runs on the embedded model, killed at random moments until they are complete; about 25 minutes.
 crash-soak: $(READY)
 	CRASH_SOAK_RUNS=30 $(BIN)/pytest -q -s -m slow tests/faults/test_embedded.py
 
