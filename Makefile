@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow check format clean
+.PHONY: demo test test-slow faults crash-soak audit check format clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -20,6 +20,19 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/pytest -q -m 'slow and not gpu'
+
+# Every fault of tests/faults (kills, full disks, damage, hostile text) and the number of those survived.
+faults: $(READY)
+	$(BIN)/python -m pytest -q -p tests.faults.count -k test_fault_ tests
+
+# Thirty runs on the embedded model, killed at random moments until they are complete; about 25 minutes.
+crash-soak: $(READY)
+	CRASH_SOAK_RUNS=30 $(BIN)/pytest -q -s -m slow tests/faults/test_embedded.py
+
+# Asks the registry for known holes in the constrained versions; needs a network that reaches its advisories.
+audit: $(READY)
+	$(BIN)/pip install --quiet pip-audit
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -3,7 +3,7 @@
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from phyt2v_cli.errors import FilesError
@@ -21,6 +21,8 @@ def replace_file(path: Path) -> Iterator[Path]:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.phyt2v-tmp")
     try:
+        # In a folder from elsewhere the name may be taken by a link, and writing would follow it.
+        temporary.unlink(missing_ok=True)
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
@@ -29,7 +31,8 @@ def replace_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise describe_os_error(error, f"{path} could not be written") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def sync_folder(path: Path) -> None:

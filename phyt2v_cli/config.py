@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 DEFAULT_PRESET = "tiny"
+MAX_CONFIG_BYTES = 2**20
 DEFAULT_JUDGE_MODEL = "gpt-4o"
 """Who judges where a key is there and nobody chose: it reads pictures, as two of the three roles must."""
 ENVIRONMENT_PREFIX = "PHYT2V_"
@@ -28,6 +29,10 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
     if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
 }
 KEYS = tuple(f"{section}.{key}" for section, model in SECTIONS.items() for key in model.model_fields)
+
+
+_SECRET_PRONE = ("api_key_env", "base_url")
+_MAX_SHOWN_CHARS = 100
 
 
 class Setting(NamedTuple):
@@ -125,10 +130,15 @@ def _read_toml(path: Path, origin: str) -> Layer:
     import tomllib
 
     try:
-        sections = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(MAX_CONFIG_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{origin} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    if len(content) > MAX_CONFIG_BYTES:
+        raise UsageError(f"{origin} is larger than {MAX_CONFIG_BYTES // 1024:,} KiB, so it is no config file")
+    try:
+        sections = tomllib.loads(content.decode())
+    except (ValueError, RecursionError) as error:  # deep nesting, and numbers of thousands of digits
         raise UsageError(f"{origin} is not TOML: {error}") from error
     layer: dict[str, Setting] = {}
     for section, values in sections.items():
@@ -261,4 +271,13 @@ def _describe(problem: "ErrorDetails", settings: Mapping[str, Setting]) -> str:
     if key == "scorer.others":
         return f"{key}: further scorers are [[scorer.others]] tables in a config file ({origin})"
     message = problem["msg"].replace("Input should", "it should")
-    return f"{key}: {entry}{problem['input']!r} does not fit: {message} ({origin})"
+    return f"{key}: {entry}{_show(problem)} does not fit: {message} ({origin})"
+
+
+def _show(problem: "ErrorDetails") -> str:
+    """Return the wrong value, unless it may be a key that was put where its variable's name belongs."""
+    value = problem["input"]
+    if problem["loc"][-1] in _SECRET_PRONE or isinstance(value, dict):
+        return "what was given"
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN_CHARS else text[: _MAX_SHOWN_CHARS - 1] + "…"

@@ -9,6 +9,7 @@
     │   └── VideoError               an mp4 that could not be written or is not whole
     ├── BackendError             4   a model, a server or a program in one of the four roles
     │   ├── ModelLoadError           a model folder that is broken, missing or has pickle weights
+    │   ├── FaultyFramesError        latents or frames that are no picture: NaN, or one flat colour
     │   └── ReplyError               an LLM whose replies cannot be used
     │       └── RefusalError             it said that it will not answer
     └── RunInterruptedError  128+n   a signal; the run can be resumed
@@ -60,6 +61,10 @@ class BackendError(Phyt2vError):
 
 class ModelLoadError(BackendError):
     """A model that cannot be loaded."""
+
+
+class FaultyFramesError(BackendError):
+    """Latents or frames that hold NaN, or show nothing but one flat colour; another seed may help."""
 
 
 class ReplyError(BackendError):

@@ -9,10 +9,12 @@ from filelock import FileLock, Timeout
 
 from phyt2v_cli.atomic import describe_os_error, replace_file
 from phyt2v_cli.errors import RunDirError
+from phyt2v_cli.plain_files import read_plain_file
 
 LOCK_NAME = ".phyt2v.lock"
 """Stays behind when the lock is released, and so marks a folder as a run directory."""
 _OWNER_NAME = ".phyt2v.owner"
+_MAX_OWNER_BYTES = 4096
 
 
 def lock_folder(path: Path) -> FileLock:
@@ -42,7 +44,7 @@ def lock_folder(path: Path) -> FileLock:
 
 def _describe_owner(path: Path) -> str:
     try:
-        owner = json.loads((path / _OWNER_NAME).read_text())
+        owner = json.loads(read_plain_file(path / _OWNER_NAME, _MAX_OWNER_BYTES))
         return f"process {int(owner['pid'])} on {owner['host']}"
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return "another process"

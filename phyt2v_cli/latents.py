@@ -7,6 +7,8 @@ from phyt2v_cli.atomic import replace_file
 from phyt2v_cli.interfaces import Latents
 
 _KEY = "latents"
+_MAX_BYTES = 2**30
+"""The largest models' latents are tens of MiB; a file from elsewhere may claim anything."""
 
 
 def write_latents(path: Path, latents: Latents, *, prompt: str, seed: int, steps: int) -> None:
@@ -25,13 +27,15 @@ def read_latents(path: Path, *, prompt: str, seed: int, steps: int) -> "Latents 
     """
     from safetensors import SafetensorError, safe_open
 
-    if not path.exists():
+    if not path.is_file() or path.stat().st_size > _MAX_BYTES:
         return None
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             latents: Latents = file.get_tensor(_KEY)
-    except (SafetensorError, OSError):
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError):  # the last two: its dtype
+        return None
+    if latents.dtype != "float32":
         return None
     made_from = {"prompt": prompt, "seed": str(seed), "steps": str(steps), "sha256": _digest(latents)}
     return latents if metadata == made_from else None

@@ -3,31 +3,53 @@
 Unknown keys are kept and written back, so that a record made by a later phyt2v of the same schema survives.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
+from phyt2v_cli.errors import BackendError
 from phyt2v_cli.events import Purpose
 from phyt2v_cli.interfaces import Scores
+from phyt2v_cli.schedule import video_name
 
 SCHEMA = "phyt2v.run/1"
+MAX_RECORD_BYTES = 16 * 2**20
+
+CONTROL_VIDEO = "control.mp4"
+MAX_TEXT_CHARS = 20_000
+"""Of a caption, or of a scorer's reason; judges that ramble must not fill the record or the next request."""
+MAX_REASONS = 100
 
 StopReason = Literal["no_mismatch", "stop_score"]
+
+# Limits for a record that somebody else made: no file name, loop or number of torch's can get past them.
+RoundNumber = Annotated[int, Field(ge=1, le=10_000)]
+NumSteps = Annotated[int, Field(ge=1, le=1000)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+def storable_text(text: str) -> str:
+    """Return text from a model as a record can hold it: cut to a sane length, with no half characters."""
+    return text[:MAX_TEXT_CHARS].encode(errors="replace").decode()
 
 
 class Record(BaseModel):
     """Base of everything that is stored."""
 
     model_config = ConfigDict(
-        extra="allow", validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
+        extra="allow",
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        allow_inf_nan=False,
     )
 
 
 class PlanRecord(Record):
     """One planned video."""
 
-    round: int = Field(ge=1)
-    steps: int = Field(ge=1)
+    round: RoundNumber
+    steps: NumSteps
     purpose: Purpose
 
 
@@ -51,7 +73,7 @@ class UsageRecord(Record):
 class ResultRecord(Record):
     """The video that the run hands back."""
 
-    round: int | None
+    round: RoundNumber | None
     """None for the control."""
     video: str
     prompt: str
@@ -64,7 +86,7 @@ class RunRecord(Record):
     schema_id: Literal["phyt2v.run/1"] = Field(default="phyt2v.run/1", alias="schema")
     status: Literal["running", "interrupted", "failed", "complete"] = "running"
     prompt: str
-    seed: int
+    seed: Seed
     config: dict[str, JsonValue]
     versions: dict[str, str] = Field(default_factory=dict)
     plan: list[PlanRecord]
@@ -88,13 +110,16 @@ class ScorerRecord(ScoresRecord):
     reasons: list[str] = Field(default_factory=list)
 
     @classmethod
-    def of(cls, scores: Scores) -> "ScorerRecord":
-        """Return what is stored of `scores`."""
-        return cls(
-            semantic_adherence=scores.semantic_adherence,
-            physical_commonsense=scores.physical_commonsense,
-            reasons=list(scores.reasons),
-        )
+    def of(cls, scores: Scores, scorer_name: str) -> "ScorerRecord":
+        """Return what is stored of a scorer's `scores`; raise BackendError where they are no scores."""
+        sa, pc = scores.semantic_adherence, scores.physical_commonsense
+        reasons = [storable_text(reason) for reason in scores.reasons[:MAX_REASONS]]
+        try:
+            return cls(semantic_adherence=sa, physical_commonsense=pc, reasons=reasons)
+        except ValidationError as error:
+            raise BackendError(
+                f"The scorer {scorer_name} gave SA {sa!r:.40} and PC {pc!r:.40}; each must lie in 0 to 1."
+            ) from error
 
     def to_scores(self) -> Scores:
         """Return what the scorer said."""
@@ -111,13 +136,15 @@ class MismatchRecord(Record):
 class RoundRecord(Record):
     """roundN.json, and control.json, which ends with its scores."""
 
-    round: int | None = Field(ge=1)
+    round: RoundNumber | None
     """None for the control."""
     prompt: str
-    steps: int = Field(ge=1)
+    steps: NumSteps
     purpose: Purpose
-    seed: int
+    seed: Seed
+    """What the video was made with: the run's own seed, unless that gave no usable frames."""
     video: str
+    """Always the round's own file name, so that a record cannot point at another file."""
     sha256: str | None = None
     """Set once the video is decoded back in full; None means that there is no video to trust."""
     caption: str | None = None
@@ -133,6 +160,12 @@ class RoundRecord(Record):
     seconds: dict[str, float] = Field(default_factory=dict)
     run_key: str
     """Digest of the run's prompt and config: a record is only trusted in the run it was made for."""
+
+    @model_validator(mode="after")
+    def _name_its_own_video(self) -> "RoundRecord":
+        if self.video != (CONTROL_VIDEO if self.round is None else video_name(self.round)):
+            raise ValueError("the video is not the round's own")
+        return self
 
     def all_scores(self) -> Scores:
         """Return the scores with the reasons of every scorer."""

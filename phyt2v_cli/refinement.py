@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
-from phyt2v_cli.errors import FilesError, PromptError, RefusalError, ReplyError, RunInterruptedError
+from phyt2v_cli.errors import (
+    FaultyFramesError,
+    FilesError,
+    PromptError,
+    RefusalError,
+    ReplyError,
+    RunInterruptedError,
+)
 from phyt2v_cli.events import (
     AnalysisDone,
     ControlStarted,
@@ -40,6 +47,7 @@ from phyt2v_cli.prompts import (
     refinement_request,
 )
 from phyt2v_cli.records import (
+    CONTROL_VIDEO,
     AnalysisRecord,
     MismatchRecord,
     ResultRecord,
@@ -47,8 +55,9 @@ from phyt2v_cli.records import (
     ScorerRecord,
     ScoresRecord,
     StopReason,
+    storable_text,
 )
-from phyt2v_cli.render import render_video
+from phyt2v_cli.render import another_seed, render_video
 from phyt2v_cli.run_dir import RunDir
 from phyt2v_cli.schedule import video_name
 from phyt2v_cli.selection import select_result
@@ -89,7 +98,8 @@ def refine(run: RunDir, roles: Roles, *, emit: Emit, cancelled: Callable[[], boo
     try:
         return _Loop(run, roles, emit, cancelled).complete()
     except BaseException as error:
-        interrupted = isinstance(error, RunInterruptedError | KeyboardInterrupt)
+        # Once a signal has come, work may be abandoned anywhere, and then fails with anything.
+        interrupted = isinstance(error, RunInterruptedError | KeyboardInterrupt) or cancelled()
         run.record.status = "interrupted" if interrupted else "failed"
         with suppress(FilesError):  # what went wrong first is what the user must hear
             run.save()
@@ -185,7 +195,7 @@ class _Loop:
             steps=steps,
             purpose="final",
             seed=self.config.run.seed,
-            video="control.mp4",
+            video=CONTROL_VIDEO,
             run_key=self.run.key,
         )
         self._complete_video(record)
@@ -204,17 +214,18 @@ class _Loop:
                 record.caption, record.scores, record.scorers = None, None, {}
                 record.flags.append("rerendered")
             run.save_round(record)
-        run.latents_path(record).unlink(missing_ok=True)
+        run.drop_latents(record)
         if record.caption is None:
             with self._stage(record, "caption"):
-                record.caption = self.roles.captioner.caption(run.video_path(record), CAPTION_INSTRUCTION)
+                caption = self.roles.captioner.caption(run.video_path(record), CAPTION_INSTRUCTION)
+                record.caption = storable_text(caption)
         if record.scores is None:
             with self._stage(record, "score"):
                 # The original prompt, whatever this video was made from.
                 for scorer in self.roles.scorers:
                     if scorer.name not in record.scorers:
                         scores = scorer.score(run.video_path(record), self.original_prompt)
-                        record.scorers[scorer.name] = ScorerRecord.of(scores)
+                        record.scorers[scorer.name] = ScorerRecord.of(scores, scorer.name)
                         run.save_round(record)
                 decisive = record.scorers[self.roles.scorers[0].name]
                 record.scores = ScoresRecord(
@@ -229,12 +240,30 @@ class _Loop:
             record.flags.append("truncated_prompt")
         self.run.save_round(record)
 
+        try:
+            record.sha256 = self._render_once(generator, record)
+        except FaultyFramesError as error:
+            self.run.drop_latents(record)
+            if "reseeded" in record.flags:
+                raise FaultyFramesError(
+                    f"{record.video}: {error}, with another seed too. Change the prompt, the steps or the "
+                    "size, or compute in float32 with --set generator.dtype=float32."
+                ) from error
+            record.flags.append("reseeded")
+            record.seed = another_seed(record.seed)
+            self.run.save_round(record)
+            self.emit(Notice(f"{error}; trying once with another seed, {record.seed}"))
+            self._render(record)
+            return
+        record.generator |= generator.settings
+
+    def _render_once(self, generator: VideoGenerator, record: RoundRecord) -> str:
         def on_step(step: int, steps: int) -> None:
             self.emit(StepDone(record.round or 0, step, steps))
             record.generator = dict(generator.settings)
             self._begin()
 
-        record.sha256 = render_video(
+        return render_video(
             generator,
             record.prompt,
             seed=record.seed,
@@ -246,7 +275,6 @@ class _Loop:
             on_step=on_step,
             stage=partial(self._stage, record),
         )
-        record.generator |= generator.settings
 
     def _find_mismatch(self, record: RoundRecord, analysis: PhysicsAnalysis) -> None:
         if record.mismatch is not None or "mismatch_unusable" in record.flags:

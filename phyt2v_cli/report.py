@@ -4,11 +4,10 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
 from phyt2v_cli.atomic import replace_file
 from phyt2v_cli.errors import VideoError
 from phyt2v_cli.records import RoundRecord
+from phyt2v_cli.run_reader import read_videos
 from phyt2v_cli.video import sample_frames
 
 if TYPE_CHECKING:
@@ -30,10 +29,10 @@ def contact_sheet(run_path: Path) -> Path:
     """
     from PIL import Image, ImageDraw, ImageFont
 
-    records = _read_records(run_path)
+    records = [record for record in read_videos(run_path)[0] if record.sha256 is not None]
     if not records:
         raise VideoError(f"{run_path} has no finished video to show")
-    videos = [sample_frames(run_path / Path(record.video).name, NUM_FRAMES) for record in records]
+    videos = [sample_frames(run_path / record.video, NUM_FRAMES) for record in records]
     widths = [round(_FRAME_HEIGHT * video.shape[2] / video.shape[1]) for video in videos]
     text_font = ImageFont.load_default(_TEXT_SIZE)
     title_font = ImageFont.load_default(_TITLE_SIZE)
@@ -80,19 +79,6 @@ def _draw_label(
     for number, (text, colour) in enumerate(lines):
         place = (_MARGIN, top + _TITLE_SIZE + 12 + number * round(_TEXT_SIZE * 1.5))
         draw.text(place, text, fill=colour, font=text_font)  # type: ignore[arg-type]
-
-
-def _read_records(run_path: Path) -> list[RoundRecord]:
-    """Return the records whose video is verified, in the order of the rounds, the control first."""
-    records = []
-    for path in [run_path / "control.json", *run_path.glob("round*.json")]:
-        try:
-            record = RoundRecord.model_validate_json(path.read_bytes())
-        except (OSError, ValidationError):
-            continue  # not there yet, or broken: the next `refine` says so and mends it
-        if record.sha256 is not None:
-            records.append(record)
-    return sorted(records, key=lambda record: record.round or 0)
 
 
 def _wrap(prompt: str, width: int) -> list[str]:

@@ -5,6 +5,7 @@ Whatever is broken is renamed to ``<name>.broken-N`` and said in `notices`; noth
 files and latents.
 """
 
+import os
 import platform
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -14,20 +15,20 @@ from typing import Self, TypeVar
 
 from filelock import FileLock
 from pydantic import ValidationError
-from pydantic_core import from_json
 
 from phyt2v_cli import __version__
 from phyt2v_cli.atomic import TEMPORARY, describe_os_error, replace_file, sync_folder
 from phyt2v_cli.errors import RunDirError, VideoError
-from phyt2v_cli.folder_lock import LOCK_NAME, lock_folder
+from phyt2v_cli.folder_lock import lock_folder
 from phyt2v_cli.identity import list_differences, run_key, slugify
 from phyt2v_cli.interfaces import ChatReply
-from phyt2v_cli.records import SCHEMA, PlanRecord, Record, RoundRecord, RunRecord
+from phyt2v_cli.plain_files import read_plain_file
+from phyt2v_cli.records import MAX_RECORD_BYTES, SCHEMA, PlanRecord, Record, RoundRecord, RunRecord
+from phyt2v_cli.run_reader import is_run_dir, schema_of
 from phyt2v_cli.schedule import PlannedRound
 from phyt2v_cli.settings import Config
 from phyt2v_cli.video import VideoMetadata, read_video, sha256_of
 
-MAX_RECORD_BYTES = 16 * 2**20
 _VERSIONED = ("torch", "diffusers", "transformers", "av", "numpy")
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
@@ -99,7 +100,7 @@ class RunDir:
 
         Raises RunDirError where there is no run, or none that says what it was.
         """
-        if not path.is_dir() or not _is_ours(path):
+        if not path.is_dir() or not is_run_dir(path):
             raise RunDirError(f"{path} is no run directory; --resume needs one that phyt2v refine has made")
         run = cls._lock_folder(path)
         try:
@@ -169,13 +170,21 @@ class RunDir:
     # Videos
 
     def video_path(self, record: RoundRecord) -> Path:
-        """Return where the record's video lies, whatever path the record claims."""
-        return self.path / Path(record.video).name
+        """Return where the record's video lies."""
+        return self.path / record.video
 
     def latents_path(self, record: RoundRecord) -> Path:
         """Return where the latents wait until the record's video is verified."""
         number = record.round if record.round is not None else "-control"
         return self.path / f"latents{number}.safetensors"
+
+    def drop_latents(self, record: RoundRecord) -> None:
+        """Delete the record's latents, if there are any."""
+        path = self.latents_path(record)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise describe_os_error(error, f"{path} could not be deleted") from error
 
     def has_video(self, record: RoundRecord) -> bool:
         """Tell whether the record's video is there and the one that was verified; set a broken one aside.
@@ -184,11 +193,13 @@ class RunDir:
         lost) is taken over where its metadata are the record's and it decodes in full. Sets `sha256`.
         """
         path = self.video_path(record)
-        if not path.exists():
+        if not os.path.lexists(path):
             if record.sha256 is not None:
                 self.notices.append(f"{path.name} is gone and is made again")
             return False
-        if record.sha256 is not None:
+        if not path.is_file():
+            fault = "is no plain file"
+        elif record.sha256 is not None:
             if sha256_of(path) == record.sha256:
                 return True
             fault = "is not the file that was verified"
@@ -225,7 +236,7 @@ class RunDir:
         if path.exists() and not path.is_dir():
             raise RunDirError(f"{path} is a file, not a folder; choose another one with --out")
         try:
-            if path.exists() and not _is_ours(path):
+            if path.exists() and not is_run_dir(path):
                 raise RunDirError(f"{path} is not empty and holds no run; choose another folder with --out")
             run = cls(path, lock_folder(path))
             for leftover in path.glob(TEMPORARY):
@@ -274,12 +285,14 @@ class RunDir:
     def _read_record(self, name: str, kind: type[AnyRecord]) -> AnyRecord | None:
         path = self.path / name
         try:
-            if not path.exists():
-                return None
-            text = path.read_bytes() if path.stat().st_size <= MAX_RECORD_BYTES else b""
+            text = read_plain_file(path, MAX_RECORD_BYTES)
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            text = b""
         except OSError as error:
             raise describe_os_error(error, f"{path} could not be read") from error
-        schema = _schema_of(text) if kind is RunRecord else None
+        schema = schema_of(text) if kind is RunRecord else None
         if schema not in (None, SCHEMA):
             raise RunDirError(
                 f"{path} has the schema {schema}, and this phyt2v reads {SCHEMA}; upgrade phyt2v"
@@ -307,29 +320,9 @@ class RunDir:
         return kept
 
 
-def _is_ours(path: Path) -> bool:
-    """Tell whether an existing folder is empty or a run directory."""
-    names = {entry.name for entry in path.iterdir()}
-    if not names or LOCK_NAME in names:
-        return True
-    record = path / "run.json"
-    if "run.json" not in names or not record.is_file() or record.stat().st_size > MAX_RECORD_BYTES:
-        return False
-    return _schema_of(record.read_bytes()) is not None
-
-
-def _schema_of(text: bytes) -> str | None:
-    try:
-        tree = from_json(text)
-    except ValueError:
-        return None
-    schema = tree.get("schema") if isinstance(tree, dict) else None
-    return schema if isinstance(schema, str) and schema.startswith("phyt2v.run/") else None
-
-
 def _first_free(path: Path, what: str) -> Path:
     number = 1
-    while (candidate := path.with_name(f"{path.name}.{what}-{number}")).exists():
+    while os.path.lexists(candidate := path.with_name(f"{path.name}.{what}-{number}")):
         number += 1
     return candidate
 

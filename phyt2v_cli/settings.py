@@ -15,7 +15,8 @@ class Section(BaseModel):
     """Base of every config section: unknown keys are errors, values do not change after validation."""
 
     # Validators are built on first use: most commands start without them.
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    # Inputs stay out of pydantic's own messages: one may be a key in the wrong place.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, hide_input_in_errors=True)
 
 
 class GeneratorConfig(Section):
@@ -80,10 +81,12 @@ class ServiceConfig(Section):
 
     model: str | None = Field(default=None, min_length=1)
     """`openai`: the name that the server knows; `transformers`: a local folder or a hub id."""
-    base_url: str | None = Field(default=None, pattern="^https?://")
-    """`openai`: any compatible endpoint; none is the vendor's own. Setting it alone chooses `openai`."""
-    api_key_env: str = Field(default="OPENAI_API_KEY", pattern="^[A-Za-z_][A-Za-z0-9_]*$")
-    """The environment variable that holds the key. Keys are only ever named."""
+    base_url: str | None = Field(default=None, pattern="^https?://[^?#@]*$")
+    """`openai`: any compatible endpoint; none is the vendor's own. Setting it alone chooses `openai`.
+
+    No user, password or query: it is stored with the run, and a secret may only ever be named."""
+    api_key_env: str = Field(default="OPENAI_API_KEY", pattern="^[A-Z_][A-Z0-9_]{0,63}$")
+    """The environment variable that holds the key. Keys are only ever named; few look like a name."""
     timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 300.0
     """Total time for one answer, every retry included."""
     max_retries: Annotated[int, Field(ge=0, le=20)] = 5

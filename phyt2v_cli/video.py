@@ -18,6 +18,9 @@ from phyt2v_cli.interfaces import Frames
 CRF = 12
 """x264's quality, 0 (lossless) to 51: near-lossless, since judges look at single pixels of small videos."""
 
+MAX_DECODED_BYTES = 8 * 2**30
+"""A few kilobytes of mp4 can decode to any size, and may come from elsewhere; 1,000 frames of 1080p fit."""
+
 _ENCODER = {"crf": str(CRF), "preset": "veryfast", "threads": "4", "mbtree": "0", "flags": "+bitexact"}
 """A third of the default preset's time for about the same size at this CRF. Equal bytes need a fixed number
 of threads; x264's macroblock tree reads uninitialised memory where the CPU has AVX-512: in a process that had
@@ -79,7 +82,10 @@ def read_video(path: Path) -> tuple[Frames, VideoMetadata | None]:
     import numpy as np
 
     frames, metadata = _decode(path, pixel_format="rgb24")
-    return np.stack(frames), metadata
+    try:
+        return np.stack(frames), metadata
+    except (ValueError, MemoryError) as error:
+        raise VideoError(f"{path} is no video: its frames differ in size, or do not fit in memory") from error
 
 
 def read_frames(path: Path) -> Frames:
@@ -105,23 +111,37 @@ def sha256_of(path: Path) -> str:
 def _decode(path: Path, *, pixel_format: str) -> tuple[list[Any], VideoMetadata | None]:
     from av import FFmpegError
 
+    unreadable = (FFmpegError, OSError, ValueError, LookupError, AttributeError, StopIteration, MemoryError)
+    if not path.is_file():  # opening a pipe would wait for ever
+        raise VideoError(f"{path} is " + ("no file" if path.exists() else "missing"))
+    frames, num_bytes = [], 0
     try:
         # Single-threaded, so that an error is raised at the frame it belongs to, and none is left behind.
-        with _open(path, "r") as file:
+        # The format is given, because FFmpeg would guess playlists too, which name other files to open.
+        with _open(path, "r", format="mp4") as file:
             comment = file.container_metadata.get("comment", "")
-            frames = list(file.iter(format=pixel_format, thread_count=1))
             declared = file.properties().shape[0]  # what the container says
-    except (FFmpegError, OSError, ValueError, IndexError, StopIteration) as error:
-        raise VideoError(
-            f"{path} is " + ("cut short, or no video" if path.exists() else "missing")
-        ) from error
+            for frame in file.iter(format=pixel_format, thread_count=1):
+                frames.append(frame)
+                num_bytes += frame.nbytes
+                if num_bytes > MAX_DECODED_BYTES:
+                    raise VideoError(f"{path} decodes to more than {MAX_DECODED_BYTES // 2**30} GiB")
+    except unreadable as error:  # imageio expects every stream to have a codec, for one
+        raise VideoError(f"{path} is cut short, or no video") from error
     if not frames or (declared and declared != len(frames)):
         raise VideoError(f"{path} is not a whole video: {len(frames)} of {declared} frames decode")
+    return frames, _parse_metadata(comment)
+
+
+def _parse_metadata(comment: str) -> VideoMetadata | None:
     try:
-        metadata = VideoMetadata(**json.loads(comment))
-    except (ValueError, TypeError):
-        metadata = None
-    return frames, metadata
+        found = VideoMetadata(**json.loads(comment))
+    except (ValueError, TypeError, RecursionError):
+        return None
+    numbers = [found.seed, found.steps, *([] if found.round is None else [found.round])]
+    if isinstance(found.prompt, str) and all(type(number) is int for number in numbers):
+        return found
+    return None
 
 
 def _open(path: Path | str, mode: Literal["r", "w"], **options: Any) -> Any:

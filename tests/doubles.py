@@ -1,8 +1,11 @@
 """The four roles without a model: fast, deterministic, and different for every prompt, seed and step count.
 
-Run as a program it refines in DIR and kills itself, with SIGKILL, at a given point:
+Run as a program it refines in DIR and, at a given point, kills itself with SIGKILL or hangs to be killed:
 
-    python -m tests.doubles DIR ROUNDS KILL_AT        KILL_AT: denoise:2, scorer:1, rename:3 …, or "never"
+    python -m tests.doubles DIR ROUNDS KILL_AT
+
+KILL_AT is a stage's beginning (`caption:1`), the inside of a stage (`inside-caption:1`: it prints "inside"
+and hangs), the second scorer (`scorer:1`), or the moment before a file gets its name (`rename:round2.json`).
 """
 
 import hashlib
@@ -10,13 +13,15 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from phyt2v_cli.events import Event, StageStarted, StepDone
+from phyt2v_cli.events import Event, RoundStarted, StageStarted
 from phyt2v_cli.interfaces import ChatReply, ChatRequest, Frames, Latents, OnStep, Scores
 from phyt2v_cli.refinement import Roles, RunResult, refine
 from phyt2v_cli.run_dir import RunDir
@@ -191,29 +196,75 @@ def run_through(
 def main() -> None:
     directory, rounds, kill_at = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
     where, _, number = kill_at.partition(":")
+    current_round = 0
 
     def die() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     def emit(event: Event) -> None:
-        if isinstance(event, StepDone) and where == "step" and event.round == int(number) and event.step == 2:
-            die()
+        nonlocal current_round
+        if isinstance(event, RoundStarted):
+            current_round = event.round
         if isinstance(event, StageStarted) and where == event.stage and event.round == int(number):
             die()
 
-    if where == "rename":
-        replace = Path.replace
+    def hang(stage: str) -> None:
+        if where == f"inside-{stage}" and current_round == int(number):
+            print("inside", flush=True)
+            time.sleep(60)
 
-        def kill_before_rename(self: Path, target: Path) -> Path:
-            if target.name == number:
-                die()
-            return replace(self, target)
+    def hanging(role: object, method: str, stage: str | None = None) -> None:
+        call = getattr(role, method)
 
-        Path.replace = kill_before_rename  # type: ignore[method-assign, assignment]
+        def call_and_hang(*args: Any, **kwargs: Any) -> Any:
+            result = call(*args, **kwargs)
+            hang(stage or {"refinement": "refine"}.get(args[0].task, args[0].task))
+            return result
+
+        setattr(role, method, call_and_hang)
+
     cast = Cast()
+    hanging(cast.generator, "decode", "decode")
+    hanging(cast.captioner, "caption", "caption")
+    hanging(cast.scorer, "score", "score")
+    hanging(cast.llm, "reply")
     if where == "scorer":
         cast.other_scorers.append(KillingScorer("second", kill=die, video=f"output{number}.mp4"))
+    if where == "rename":
+        patch_path("replace", lambda _, target: die() if target.name == number else None)
+    if where == "inside-encode":
+        # Half of the video is in the temporary file when the kill comes.
+        def write_half(self: Path, data: bytes, *_: object) -> None:
+            if self.name.startswith(f".output{number}.mp4."):
+                with self.open("wb") as file:
+                    file.write(data[: len(data) // 2])
+                hang("encode")
+
+        patch_path("write_bytes", write_half)
+    if where == "inside-denoise":
+        denoise = cast.generator.denoise
+
+        def denoise_and_hang(prompt: str, *, on_step: OnStep, **kwargs: Any) -> Latents:
+            def on_step_and_hang(step: int, steps: int) -> None:
+                on_step(step, steps)
+                if step == 2:
+                    hang("denoise")
+
+            return denoise(prompt, on_step=on_step_and_hang, **kwargs)
+
+        cast.generator.denoise = denoise_and_hang  # type: ignore[method-assign, assignment]
     run_through(directory, make_config(rounds), cast, emit=emit)
+
+
+def patch_path(name: str, before: Callable[..., None]) -> None:
+    """Have `before` called with the arguments of a method of Path."""
+    original = getattr(Path, name)
+
+    def patched(self: Path, *args: Any, **kwargs: Any) -> Any:
+        before(self, *args, **kwargs)
+        return original(self, *args, **kwargs)
+
+    setattr(Path, name, patched)
 
 
 if __name__ == "__main__":

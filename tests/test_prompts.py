@@ -76,7 +76,7 @@ def test_a_good_reply_is_taken_at_once() -> None:
         "x" * 200_000,
     ],
 )
-def test_fault_33_and_34_an_unusable_reply_is_asked_for_again_once(first: str) -> None:
+def test_an_unusable_reply_is_asked_for_again_once(first: str) -> None:
     reply, requests, replies = ask_twice(first)
     assert reply.main_object == "the ball"
     assert len(requests) == len(replies) == 2
@@ -111,7 +111,7 @@ def test_a_mismatch_must_say_what_departs() -> None:
         ("a ball falls and bounces", None),
     ],
 )
-def test_fault_34_a_refinement_is_checked_for_meaning(prompt: str, fault: str | None) -> None:
+def test_a_refinement_is_checked_for_meaning(prompt: str, fault: str | None) -> None:
     found = find_fault_in_refinement(
         RefinedPrompt(prompt=prompt),
         request=refinement(),
@@ -166,7 +166,7 @@ def test_the_schema_asks_for_the_reasoning_first() -> None:
 
 
 @given(st.text())
-def test_fault_37_any_text_stays_inside_the_quoted_data(text: str) -> None:
+def test_any_text_stays_inside_the_quoted_data(text: str) -> None:
     request = analysis_request(text)
     assert material(request) == {"original_prompt": text}
     assert request.messages[0] == analysis_request("x").messages[0]

@@ -22,7 +22,7 @@ from phyt2v_cli.backends.pipeline_signature import FPS_NAMES, NUM_FRAMES_NAMES, 
 from phyt2v_cli.backends.placed_pipeline import PlacedPipeline
 from phyt2v_cli.backends.prompt_length import find_prompt_length
 from phyt2v_cli.backends.schedulers import choose_solver
-from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError
+from phyt2v_cli.errors import BackendError, ConfigError, FaultyFramesError, ModelLoadError
 from phyt2v_cli.interfaces import Frames, Latents, OnStep
 from phyt2v_cli.settings import GeneratorConfig
 
@@ -312,7 +312,7 @@ def _failures_translated(doing: str, reporter: _StepReporter | None = None) -> I
     try:
         yield
     except Exception as error:
-        if reporter is not None and error is reporter.stopped_by:
+        if isinstance(error, FaultyFramesError) or (reporter is not None and error is reporter.stopped_by):
             raise
         if libraries.is_out_of_memory(error):
             raise _out_of_memory(doing, error) from error

@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from phyt2v_cli.errors import FaultyFramesError
+
 _CHUNK = "decode_chunk_size"
 _PICTURES_AT_A_TIME = 16
 """Where the pipeline itself names no chunk."""
@@ -52,10 +54,12 @@ def decode(pipeline: Any, latents: torch.Tensor) -> torch.Tensor:
     """Return the uint8 frames, (num_frames, height, width, 3), of what `run_until_decode` returned.
 
     Cast to the autoencoder's dtype, which they had before they were kept as float32; colours are rounded, on
-    the device, so that a quarter of the bytes leave it.
+    the device, so that a quarter of the bytes leave it. Raises FaultyFramesError where they are not finite.
     """
     latents = latents.to(pipeline.vae.dtype)
     frames = _decode_pictures(pipeline, latents) if latents.ndim == 4 else _decode_video(pipeline, latents)
+    if not torch.isfinite(frames).all():  # as integers they would be black, or anything
+        raise FaultyFramesError("The autoencoder's frames hold NaN or infinity")
     colors: torch.Tensor = (frames.float() * 0.5 + 0.5).clamp(0, 1)
     return colors.mul(255).round().to(torch.uint8).contiguous()
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from phyt2v_cli.backends.hub_cache import fetch_files, find_snapshot, is_hub_id
 from phyt2v_cli.errors import ModelLoadError
+from phyt2v_cli.plain_files import read_plain_file
 from phyt2v_cli.tiny import MODEL_DIR
 
 _WEIGHTLESS = (
@@ -26,6 +27,7 @@ _WEIGHTLESS = (
 )
 """How the class names of components end that have no weights."""
 
+_MAX_JSON_BYTES = 16 * 2**20
 _CONFIG_NAMES = ("scheduler_config.json", "config.json")
 _CONFIG_PATTERNS = tuple(f"*/{name}" for name in _CONFIG_NAMES)
 
@@ -171,8 +173,8 @@ def _check_component(path: Path, class_name: str, *, label: str) -> None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = json.loads(read_plain_file(path, _MAX_JSON_BYTES))
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelLoadError(f"{path} cannot be read as json: {error}. Fetch the model again.") from error
     if not isinstance(content, dict):
         raise ModelLoadError(f"{path} holds no json object. Fetch the model again.")

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from phyt2v_cli.errors import Phyt2vError
+from phyt2v_cli.errors import Phyt2vError, RunInterruptedError
 
 
 def run() -> None:
@@ -38,6 +38,10 @@ def _exit_code() -> int:
             if sys.stdout is not stdout:  # Typer replaces it when the pipe is closed
                 return console.CLOSED_PIPE_EXIT_CODE
         sys.stdout.flush()
+    except RunInterruptedError as interruption:
+        console.error(str(interruption))
+        # Threads that load weights, and libraries that are half imported, would hold up the way out.
+        os._exit(interruption.exit_code)
     except Phyt2vError as error:
         console.error(str(error))
         code = error.exit_code

@@ -4,21 +4,18 @@ It knows streams, colours and what must not reach a terminal. It knows no comman
 """
 
 import os
-import re
 import sys
 import traceback
 
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from phyt2v_cli.foreign_text import visible
+
 PIPED_WIDTH = 80
 
 CLOSED_PIPE_EXIT_CODE = 141
 """What a shell reports for GNU tools whose reader went away (128 + SIGPIPE)."""
-
-# C0 and C1 controls but for tab and newline, line separators, bidirectional controls and lone surrogates:
-# what could drive a terminal, reorder a line, or not be printed at all.
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class _PipedConsole(Console):
@@ -111,11 +108,6 @@ def show_cursor() -> None:
     """Give back the cursor that a live display hides, where the process ends without unwinding."""
     if sys.stderr.isatty():
         os.write(sys.stderr.fileno(), b"\x1b[?25h\n")
-
-
-def visible(text: str) -> str:
-    """Return `text` with everything that could drive a terminal written out, as in ``\\x1b``."""
-    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def safe(text: str, style: str = "") -> Text:

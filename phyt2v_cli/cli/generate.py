@@ -4,12 +4,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from phyt2v_cli.cli import console, options
-from phyt2v_cli.errors import FilesError, PromptError, RunInterruptedError, UsageError
+from phyt2v_cli.errors import FaultyFramesError, FilesError, PromptError, RunInterruptedError, UsageError
 
 if TYPE_CHECKING:
     from phyt2v_cli.events import Stage
@@ -92,40 +92,47 @@ def generate(
     if dry_run:
         console.say(f"Would render {out} with {num_steps} denoising steps of {loaded.generator.model}.")
         return
-    seconds, sha256 = _render(text, loaded, num_steps, out)
+    rendered = _render(text, loaded, num_steps, out)
     if as_json:
         console.json_object(
             {
                 "schema": "phyt2v.video/1",
                 "video": str(out),
-                "sha256": sha256,
+                "sha256": rendered.sha256,
                 "prompt": text,
                 "steps": num_steps,
-                "seed": loaded.run.seed,
-                "seconds": seconds,
+                "seed": rendered.seed,
+                "seconds": rendered.seconds,
             }
         )
     else:
         console.data(str(out))
 
 
-def _render(prompt: str, config: "Config", num_steps: int, out: Path) -> tuple[dict[str, float], str]:
-    """Return the seconds of each stage and the sha256 of the video."""
+class _Rendered(NamedTuple):
+    seed: int
+    sha256: str
+    seconds: dict[str, float]
+    """By stage."""
+
+
+def _render(prompt: str, config: "Config", num_steps: int, out: Path) -> _Rendered:
     from phyt2v_cli import backends
     from phyt2v_cli.cli.progress import RunProgress
     from phyt2v_cli.cli.signals import StopRequest
     from phyt2v_cli.events import StageDone, StageStarted, StepDone
-    from phyt2v_cli.render import render_video
+    from phyt2v_cli.render import another_seed, render_video
 
     seconds: dict[str, float] = {}
     stop = StopRequest(
+        "The rendering was stopped; nothing was written. The same command starts again.",
         on_first=lambda: console.say_from_signal_handler("stopping soon; once more to stop at once"),
         on_second=console.show_cursor,
     )
 
     def begin() -> None:
         if stop.cancelled():
-            raise RunInterruptedError("The rendering was stopped; nothing was written.")
+            raise RunInterruptedError
 
     @contextmanager
     def stage(name: "Stage") -> Iterator[None]:
@@ -141,26 +148,32 @@ def _render(prompt: str, config: "Config", num_steps: int, out: Path) -> tuple[d
         begin()
 
     console.say(f"{num_steps} denoising steps of {config.generator.model}")
-    try:
-        with stop, RunProgress() as progress:
-            generator = backends.load_generator(config, num_planned_steps=num_steps)
-            if excess := generator.count_excess_tokens(prompt):
-                if not config.generator.allow_truncation:
-                    raise PromptError(
-                        f"The prompt is {excess} tokens longer than the video model reads; "
-                        "shorten it, or let it be cut with --allow-truncation."
-                    )
-                console.warn(f"the last {excess} tokens of the prompt are beyond what the video model reads")
-            sha256 = render_video(
+    with stop, RunProgress() as progress:
+        generator = backends.load_generator(config, num_planned_steps=num_steps)
+        if excess := generator.count_excess_tokens(prompt):
+            if not config.generator.allow_truncation:
+                raise PromptError(
+                    f"The prompt is {excess} tokens longer than the video model reads; "
+                    "shorten it, or let it be cut with --allow-truncation."
+                )
+            console.warn(f"the last {excess} tokens of the prompt are beyond what the video model reads")
+
+        def render(seed: int) -> str:
+            return render_video(
                 generator,
                 prompt,
-                seed=config.run.seed,
+                seed=seed,
                 num_inference_steps=num_steps,
                 video_path=out,
                 on_step=on_step,
                 stage=stage,
             )
-    except RunInterruptedError as interruption:
-        interruption.exit_code = stop.exit_code
-        raise
-    return seconds, sha256
+
+        seed = config.run.seed
+        try:
+            sha256 = render(seed)
+        except FaultyFramesError as error:
+            seed = another_seed(seed)
+            console.warn(f"{error}; trying once with another seed, {seed}")
+            sha256 = render(seed)
+    return _Rendered(seed, sha256, seconds)

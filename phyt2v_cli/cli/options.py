@@ -179,6 +179,13 @@ NoColor = Annotated[
     bool, typer.Option("--no-color", help="No colours, as with NO_COLOR.", rich_help_panel=_OUTPUT)
 ]
 Force = Annotated[bool, typer.Option("--force", help="Move what is in the way aside; nothing is deleted.")]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="With --resume: let the run's config start its programs and reach its servers.",
+    ),
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Check everything and show the plan; render nothing.")
 ]

@@ -1,5 +1,6 @@
 """`phyt2v refine`: from the command line to one run of the loop, and its result on stdout."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from phyt2v_cli.cli import console, options
-from phyt2v_cli.errors import RunInterruptedError, UsageError
+from phyt2v_cli.errors import RunDirError, UsageError
 
 if TYPE_CHECKING:
+    from phyt2v_cli.cli.signals import StopRequest
     from phyt2v_cli.config import LoadedConfig
     from phyt2v_cli.refinement import RunResult
     from phyt2v_cli.run_dir import RunDir
@@ -63,6 +65,7 @@ def refine(
             "--resume", metavar="DIR", help="Go on with the run in DIR, as it was begun.", show_default=False
         ),
     ] = None,
+    trust: options.Trust = False,
     force: options.Force = False,
     dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
@@ -101,8 +104,10 @@ def refine(
             raise UsageError("--resume goes on with the run's own prompt and settings; leave out all others")
         if dry_run:
             raise UsageError("--resume and --dry-run do not go together")
-        _resume(resume, as_json=as_json)
+        _resume(resume, trust=trust, as_json=as_json)
         return
+    if trust:
+        raise UsageError("--trust is about the config that --resume finds in a run; leave it out")
     text = _read_prompt(prompt_file, prompt)
     loaded = options.load(preset, config, assignments, **flags)
     _start(text, loaded, out, force=force, dry_run=dry_run, as_json=as_json)
@@ -158,12 +163,19 @@ def _start(
         _run(run, planned, as_json=as_json)
 
 
-def _resume(path: Path, *, as_json: bool) -> None:
+def _resume(path: Path, *, trust: bool, as_json: bool) -> None:
     from phyt2v_cli.cli.preflight import check_judges
     from phyt2v_cli.run_dir import RunDir
     from phyt2v_cli.schedule import PlannedRound, video_name
+    from phyt2v_cli.trust import list_reaches
 
     with RunDir.resume(path) as run:
+        reaches = [] if trust else list_reaches(run.config)
+        if reaches:
+            raise RunDirError(
+                "\n  ".join([f"the config in {path} reaches out of this machine's files:", *reaches])
+                + "\nIf that is yours, say so with --trust, or repeat the run's own command."
+            )
         check_judges(run.config)
         planned = [
             PlannedRound(entry.round, entry.steps, entry.purpose, video_name(entry.round))
@@ -173,10 +185,31 @@ def _resume(path: Path, *, as_json: bool) -> None:
 
 
 def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, as_json: bool) -> None:
-    from phyt2v_cli import backends, refinement, report
-    from phyt2v_cli.cli.progress import RunProgress
-    from phyt2v_cli.cli.rounds_table import rounds_as_json, rounds_table
     from phyt2v_cli.cli.signals import StopRequest
+
+    stop = StopRequest(
+        "The run was stopped. The same command goes on where it was, or: phyt2v refine --resume "
+        + shlex.quote(str(run.path)),
+        on_first=lambda: console.say_from_signal_handler("stopping soon; once more to stop at once"),
+        on_second=console.show_cursor,
+    )
+    with stop:  # from here on, for the imports take a while too
+        result = _refine(run, planned, stop)
+
+    from phyt2v_cli import report
+    from phyt2v_cli.cli.rounds_table import rounds_as_json, rounds_table
+
+    console.say(rounds_table(run, console.stderr().width))
+    console.say(f"Contact sheet: {report.contact_sheet(run.path)}")
+    if as_json:
+        console.json_object(_as_json(run, result, rounds_as_json(run)))
+    else:
+        console.data(str(result.video))
+
+
+def _refine(run: "RunDir", planned: "Sequence[PlannedRound]", stop: "StopRequest") -> "RunResult":
+    from phyt2v_cli import backends, refinement
+    from phyt2v_cli.cli.progress import RunProgress
 
     config = run.config
     if run.record.status == "complete":
@@ -184,10 +217,6 @@ def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, as_json: bool) -> 
     else:
         _show_plan(planned)
     console.say(f"Run directory: {run.path}")
-    stop = StopRequest(
-        on_first=lambda: console.say_from_signal_handler("stopping soon; once more to stop at once"),
-        on_second=console.show_cursor,
-    )
     roles = refinement.Roles(
         load_generator=lambda: backends.load_generator(
             config, num_planned_steps=sum(planned_round.steps for planned_round in planned)
@@ -196,18 +225,8 @@ def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, as_json: bool) -> 
         captioner=backends.make_captioner(config),
         scorers=backends.make_scorers(config),
     )
-    try:
-        with stop, RunProgress() as progress:
-            result = refinement.refine(run, roles, emit=progress, cancelled=stop.cancelled)
-    except RunInterruptedError as interruption:
-        interruption.exit_code = stop.exit_code
-        raise
-    console.say(rounds_table(run, console.stderr().width))
-    console.say(f"Contact sheet: {report.contact_sheet(run.path)}")
-    if as_json:
-        console.json_object(_as_json(run, result, rounds_as_json(run)))
-    else:
-        console.data(str(result.video))
+    with RunProgress() as progress:
+        return refinement.refine(run, roles, emit=progress, cancelled=stop.cancelled)
 
 
 def _as_json(run: "RunDir", result: "RunResult", rounds: list[dict[str, object]]) -> dict[str, object]:

@@ -1,6 +1,9 @@
-"""Turn signals into a flag that long work polls, so that it stops at a place from which it can go on.
+"""Turn signals into a stop at a place from which the work can go on.
 
-The first signal asks to stop, the second ends the process at once. Knows no command and prints nothing.
+The first signal sets a flag that long work polls between its steps. Work that does not get there in
+`GRACE_S` seconds (a model that loads, a server that is silent) is abandoned where it is: everything on disk
+is written atomically, so that costs no more than a kill would. The second signal ends the process at once.
+Knows no command and prints nothing.
 """
 
 import os
@@ -10,40 +13,56 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Self
 
+from phyt2v_cli.errors import RunInterruptedError
+
+GRACE_S = 0.8
+
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+_HAS_TIMER = hasattr(signal, "setitimer")
 
 
 class StopRequest:
-    """Whether the user asked to stop, and with which signal; use it in a ``with`` statement."""
+    """Whether the user asked to stop, and with which signal; use it in a ``with`` statement.
 
-    def __init__(self, *, on_first: Callable[[], None], on_second: Callable[[], None]) -> None:
-        """Take what the handler calls; the process ends right after `on_second`."""
+    Whatever leaves the ``with`` after a signal leaves it as RunInterruptedError, with the signal's exit code:
+    an exception out of the middle of anything can arrive as any other.
+    """
+
+    def __init__(self, message: str, *, on_first: Callable[[], None], on_second: Callable[[], None]) -> None:
+        """Take the error's message, which says how to go on, and what the handler calls."""
         self.signal: int | None = None
+        self._message = message
         self._on_first = on_first
         self._on_second = on_second
         self._previous: dict[int, object] = {}
 
-    @property
-    def exit_code(self) -> int:
-        """128 + the number of the signal, as shells report it."""
-        return 128 + (self.signal or signal.SIGINT)
-
     def cancelled(self) -> bool:
-        """Return whether a signal has come."""
-        return self.signal is not None
+        """Return whether a signal has come; whoever hears so stops by itself."""
+        if self.signal is None:
+            return False
+        _set_timer(0)
+        return True
 
     def __enter__(self) -> Self:
         for number in _SIGNALS:
             # nohup starts programs with SIGHUP ignored, and they are to live on.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._previous[number] = signal.signal(number, self._receive)
+        if _HAS_TIMER:
+            self._previous[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._abandon)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self.signal is not None:
+            _set_timer(0)
         for number, handler in self._previous.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal returned
+        if self.signal is not None and error is not None:
+            interruption = RunInterruptedError(self._message)
+            interruption.exit_code = 128 + self.signal
+            raise interruption from error
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
         if self.signal is not None:
@@ -51,6 +70,10 @@ class StopRequest:
             os._exit(128 + number)
         self.signal = number
         self._on_first()
+        _set_timer(GRACE_S)
+
+    def _abandon(self, _number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
 
 
 def exit_on_termination() -> None:
@@ -62,3 +85,8 @@ def exit_on_termination() -> None:
     for number in _SIGNALS:
         if number != signal.SIGINT and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, leave)
+
+
+def _set_timer(seconds: float) -> None:
+    if _HAS_TIMER:
+        signal.setitimer(signal.ITIMER_REAL, seconds)

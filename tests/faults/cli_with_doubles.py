@@ -1,0 +1,149 @@
+"""The real command line in a process of its own, with torch-free doubles of the four roles.
+
+    DOUBLES='{"log": FILE, …}' python -m tests.faults.cli_with_doubles refine --prompt … --out …
+
+`log` collects one line for each call of a role. `hang` ("caption:1") stops inside that call for good, after
+the line "… hangs" in the log: whoever started the process then sends a signal. `fill` ("decode:1") fills the
+disk in that call: the one that `ballast` lies on but for `spare` bytes, or, where there is no small disk,
+every file with `only` in its name goes to /dev/full from then on. `say` replaces what captioner, scorer and
+LLM say. `frames` ({"0": "black"}) spoils what a seed gives. `real_judges` doubles the video model
+only. Nothing in the product knows of this.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from phyt2v_cli import backends, cli
+from phyt2v_cli.interfaces import ChatReply, ChatRequest, Frames, Latents, OnStep, Scores
+from tests.doubles import NumpyGenerator, answer
+
+SCRIPT: dict[str, Any] = json.loads(os.environ["DOUBLES"])
+_calls: dict[str, int] = {}
+
+
+def enter(role: str) -> None:
+    """Log one call of a role and do what the script says for it."""
+    _calls[role] = _calls.get(role, 0) + 1
+    here = f"{role}:{_calls[role]}"
+    log(here)
+    if SCRIPT.get("fill") == here:
+        fill_disk()
+    if SCRIPT.get("hang") == here:
+        log(f"{here} hangs")
+        time.sleep(120)
+
+
+def log(line: str) -> None:
+    with Path(SCRIPT["log"]).open("a") as file:
+        file.write(line + "\n")
+
+
+def fill_disk() -> None:
+    if "ballast" in SCRIPT:
+        with Path(SCRIPT["ballast"]).open("wb", buffering=0) as file:
+            for size in (2**16, 1):
+                try:
+                    while file.write(bytes(size)):
+                        pass
+                except OSError:
+                    continue
+            file.truncate(file.tell() - SCRIPT["spare"])
+        return
+    for name in ("write_bytes", "write_text"):
+        write = cast("Callable[..., int]", getattr(Path, name))
+
+        def write_to_full_device(
+            self: Path, *args: Any, write: Callable[..., int] = write, **kwargs: Any
+        ) -> int:
+            if SCRIPT["only"] in self.name:
+                self.symlink_to("/dev/full")
+            return write(self, *args, **kwargs)
+
+        setattr(Path, name, write_to_full_device)
+
+
+class Generator(NumpyGenerator):
+    """Slow where the script says so, and spoilt for some seeds."""
+
+    fault: str | None = None
+
+    def denoise(
+        self, prompt: str, *, seed: int, num_inference_steps: int, on_step: OnStep, draft: bool = False
+    ) -> Latents:
+        enter("denoise")
+        self.fault = SCRIPT.get("frames", {}).get(str(seed), SCRIPT.get("frames", {}).get("any"))
+
+        def after_step(step: int, steps: int) -> None:
+            on_step(step, steps)
+            enter("step")
+            time.sleep(SCRIPT.get("step_s", 0))
+
+        latents = super().denoise(
+            prompt, seed=seed, num_inference_steps=num_inference_steps, on_step=after_step, draft=draft
+        )
+        return latents * np.float32("nan") if self.fault == "nan" else latents
+
+    def decode(self, latents: Latents) -> Frames:
+        enter("decode")
+        # Large and noisy, so that the video is what does not fit on a disk that is nearly full.
+        frames = super().decode(latents).repeat(4, axis=1).repeat(4, axis=2)
+        frames ^= np.random.default_rng(0).integers(0, 64, frames.shape, np.uint8)
+        return (
+            frames * 0 + {"black": 0, "grey": 127}[self.fault] if self.fault in ("black", "grey") else frames
+        )
+
+
+class Chat:
+    def reply(self, request: ChatRequest) -> ChatReply:
+        enter(request.task)
+        said = SCRIPT.get("say", {})
+        if request.task == "mismatch" and "mismatch" in said:
+            return ChatReply(json.dumps({"found": True, "text": said["mismatch"]}))
+        if request.task == "refinement" and "prompt" in said:
+            return ChatReply(json.dumps({"prompt": said["prompt"]}))
+        return ChatReply(answer(request))
+
+
+class Captioner:
+    def caption(self, video_path: Path, instruction: str) -> str:
+        assert video_path.is_file() and instruction
+        enter("caption")
+        return str(SCRIPT.get("say", {}).get("caption", "a ball hovers"))
+
+
+class Scorer:
+    name = "double"
+
+    def score(self, video_path: Path, prompt: str) -> Scores:
+        assert video_path.is_file() and prompt
+        enter("score")
+        return Scores(0.5, 0.5, (str(SCRIPT.get("say", {}).get("reason", "half of it is missing")),))
+
+
+def load_generator(_config: object, *, num_planned_steps: int) -> Generator:
+    assert num_planned_steps
+    enter("load")
+    return Generator()
+
+
+def main() -> None:
+    doubles = {
+        "load_generator": load_generator,
+        "make_chat_model": lambda _: Chat(),
+        "make_captioner": lambda _: Captioner(),
+        "make_scorers": lambda _: [Scorer()],
+    }
+    for name, double in doubles.items():
+        if name == "load_generator" or not SCRIPT.get("real_judges"):
+            setattr(backends, name, double)
+    cli.run()
+
+
+if __name__ == "__main__":
+    main()

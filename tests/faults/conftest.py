@@ -1,0 +1,22 @@
+"""Fixtures of the fault tests."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.doubles import make_config, run_through
+from tests.faults.processes import Doubled
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete run of two videos that nothing happened to. Do not write into it."""
+    path = tmp_path_factory.mktemp("whole") / "run"
+    run_through(path, make_config(rounds=1))
+    return path
+
+
+@pytest.fixture
+def doubled(tmp_path: Path) -> Doubled:
+    """The command line with doubles, logging beside the test's run directory."""
+    return Doubled(tmp_path)

@@ -1,0 +1,31 @@
+"""A pytest plugin that says how many of the faults in shared/faults.md are survived: `make faults`.
+
+A fault is survived where at least one test with its number ran and all that ran passed; none was skipped.
+"""
+
+import re
+from collections import defaultdict
+
+import pytest
+
+NUM_FAULTS = 44
+_NUMBERED = re.compile(r"::test_fault_(\d\d)_")
+
+_results: defaultdict[int, set[str]] = defaultdict(set)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    number = _NUMBERED.search(report.nodeid)
+    if number and (report.when == "call" or report.outcome != "passed"):
+        _results[int(number[1])].add(report.outcome)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    survived = [number for number in range(1, NUM_FAULTS + 1) if _results[number] == {"passed"}]
+    terminalreporter.section("faults")
+    for number in sorted(set(range(1, NUM_FAULTS + 1)) - set(survived)):
+        why = ", ".join(sorted(_results[number] - {"passed"})) or "no test"
+        terminalreporter.line(f"{number:02}: not survived ({why})")
+    terminalreporter.line(
+        f"{len(survived)} survived of {NUM_FAULTS}: {' '.join(f'{n:02}' for n in survived)}"
+    )

@@ -1,0 +1,115 @@
+"""Start phyt2v in real processes, wait for places in them, and compare what they leave behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+PHYT2V = (sys.executable, "-m", "phyt2v_cli")
+QUICK = ("refine", "--prompt", "a red ball drops", "--rounds", "1", "--min", "3", "--max", "6")
+ROOT = Path(__file__).parents[2]
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Doubled:
+    """The command line with doubles of the roles; `folder` takes their log."""
+
+    def __init__(self, folder: Path) -> None:
+        self.log_path = folder / "calls.log"
+
+    def start(
+        self, *arguments: str | Path, script: dict[str, Any] | None = None, **options: Any
+    ) -> "subprocess.Popen[str]":
+        """Start a process; `script` is explained in `cli_with_doubles.py`."""
+        told = {"log": str(self.log_path), **(script or {})}
+        # The tests are found from any folder.
+        environment = {**os.environ, "DOUBLES": json.dumps(told), "PYTHONPATH": str(ROOT)}
+        return start(
+            [sys.executable, "-m", "tests.faults.cli_with_doubles", *map(str, arguments)],
+            environment,
+            **options,
+        )
+
+    def run(self, *arguments: str | Path, script: dict[str, Any] | None = None, **options: Any) -> "Ended":
+        """Run a process to its end."""
+        return end(self.start(*arguments, script=script, **options))
+
+    def calls(self) -> list[str]:
+        """Return the roles that were called so far, in order."""
+        return self.log_path.read_text().splitlines() if self.log_path.exists() else []
+
+    def count(self, role: str) -> int:
+        """Return how often a role was called, over all processes."""
+        return sum(line.split(":")[0] == role and not line.endswith("hangs") for line in self.calls())
+
+    def wait_for(self, line: str, timeout_s: float = 30) -> None:
+        """Wait until the log has a line."""
+        wait_until(lambda: line in self.calls(), line, timeout_s)
+
+
+class Ended:
+    """What came of a process."""
+
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+def start(
+    command: Sequence[str], environment: dict[str, str] | None = None, **options: Any
+) -> "subprocess.Popen[str]":
+    """Start a process that has the default signals, whatever started the tests."""
+    return subprocess.Popen(
+        list(command),
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        preexec_fn=options.pop("preexec_fn", default_signals),
+        **options,
+    )
+
+
+def default_signals() -> None:
+    """Undo what nohup or a script's background job hands on."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_DFL)
+
+
+def end(process: "subprocess.Popen[str]", timeout_s: float = 120) -> Ended:
+    """Wait for the end of a process; it must not have shown a traceback."""
+    try:
+        out, err = process.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    assert "Traceback" not in err, err
+    return Ended(process.returncode, out, err)
+
+
+def wait_until(reached: Any, what: str, timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not reached():
+        assert time.monotonic() < deadline, f"{what} was not reached in {timeout_s} s"
+        time.sleep(0.01)
+
+
+def read_record(path: Path, name: str) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((path / name).read_text())
+    return record
+
+
+def outcome(path: Path) -> dict[str, object]:
+    """Return what must be equal in two runs: video bytes and records, without times and token counts."""
+    kept: dict[str, object] = {file.name: file.read_bytes() for file in path.glob("*.mp4")}
+    for file in path.glob("*.json"):
+        record = read_record(path, file.name)
+        record.pop("seconds", None)
+        record.pop("usage", None)
+        kept[file.name] = record
+    return kept

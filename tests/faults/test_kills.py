@@ -1,0 +1,102 @@
+"""SIGKILL at every stage's boundary, inside every stage, and between a file's writing and its renaming."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.doubles import Cast, make_config, run_through
+from tests.faults.processes import outcome
+
+
+def kill(path: Path, where: str) -> None:
+    """Refine in a process that is killed: by itself, or from outside while it hangs inside a stage."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.doubles", path, "1", where], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    if where.startswith("inside-"):
+        assert process.stdout.readline() == "inside\n"
+        process.kill()
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+
+
+def go_on(path: Path, whole: Path) -> Cast:
+    """Finish a killed run, check that it equals the uninterrupted one, and return what was asked of whom."""
+    cast = Cast()
+    run_through(path, make_config(rounds=1), cast)
+    assert outcome(path) == outcome(whole)
+    assert not list(path.glob(".*phyt2v-tmp"))
+    assert not list(path.glob("latents*"))
+    return cast
+
+
+@pytest.mark.parametrize("where", ["denoise:1", "inside-denoise:1", "inside-denoise:2"])
+def test_fault_01_killed_while_denoising(where: str, tmp_path: Path, uninterrupted: Path) -> None:
+    kill(tmp_path / "run", where)
+    cast = go_on(tmp_path / "run", uninterrupted)
+    assert len(cast.generator.denoised) == (2 if where.endswith("1") else 1)
+    assert "analysis" not in cast.llm.tasks()
+
+
+@pytest.mark.parametrize("where", ["decode:1", "inside-decode:1", "encode:2", "inside-encode:1"])
+def test_fault_02_killed_while_decoding_or_encoding(where: str, tmp_path: Path, uninterrupted: Path) -> None:
+    path = tmp_path / "run"
+    kill(path, where)
+    number = int(where[-1])
+    assert (path / f"latents{number}.safetensors").exists()
+    assert not (path / f"output{number}.mp4").exists()
+    cast = go_on(path, uninterrupted)
+    assert len(cast.generator.denoised) == 2 - number  # the latents were kept
+
+
+@pytest.mark.parametrize("where", ["caption:1", "inside-caption:1"])
+def test_fault_03_killed_while_captioning(where: str, tmp_path: Path, uninterrupted: Path) -> None:
+    kill(tmp_path / "run", where)
+    cast = go_on(tmp_path / "run", uninterrupted)
+    assert len(cast.generator.denoised) == 1
+    assert cast.captioner.calls == 2
+
+
+@pytest.mark.parametrize("where", ["score:2", "inside-score:2"])
+def test_fault_04_killed_while_scoring(where: str, tmp_path: Path, uninterrupted: Path) -> None:
+    kill(tmp_path / "run", where)
+    cast = go_on(tmp_path / "run", uninterrupted)
+    assert (cast.loads, cast.captioner.calls, len(cast.scorer.calls)) == (0, 0, 1)
+
+
+@pytest.mark.parametrize("where", ["mismatch:1", "inside-mismatch:1"])
+def test_fault_05_killed_while_comparing(where: str, tmp_path: Path, uninterrupted: Path) -> None:
+    kill(tmp_path / "run", where)
+    cast = go_on(tmp_path / "run", uninterrupted)
+    assert cast.llm.tasks() == ["mismatch", "refinement"]
+    assert (cast.captioner.calls, len(cast.scorer.calls)) == (1, 1)
+
+
+@pytest.mark.parametrize("where", ["refine:1", "inside-refine:1"])
+def test_fault_06_killed_while_rewriting(where: str, tmp_path: Path, uninterrupted: Path) -> None:
+    kill(tmp_path / "run", where)
+    assert go_on(tmp_path / "run", uninterrupted).llm.tasks() == ["refinement"]
+
+
+@pytest.mark.parametrize("name", ["output1.mp4", "latents1.safetensors", "round2.json", "run.json"])
+def test_fault_07_killed_between_temporary_file_and_rename(
+    name: str, tmp_path: Path, uninterrupted: Path
+) -> None:
+    path = tmp_path / "run"
+    kill(path, f"rename:{name}")
+    assert len(list(path.glob(f".{name}.*.phyt2v-tmp"))) == 1
+    assert not (path / name).exists()
+    go_on(path, uninterrupted)
+
+
+def test_fault_08_killed_again_while_resuming(tmp_path: Path, uninterrupted: Path) -> None:
+    path = tmp_path / "run"
+    kill(path, "inside-caption:1")
+    kill(path, "inside-decode:2")
+    cast = go_on(path, uninterrupted)
+    assert cast.loads == 1
+    assert not cast.generator.denoised

@@ -1,0 +1,153 @@
+"""A key is named by its variable and never written, printed or passed on a command line."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.faults.processes import PHYT2V, QUICK, Doubled, start
+from tests.scripted_server import ScriptedServer, answer_of_any_task, answer_with, status
+
+CANARY = "sk-canary-7d41c9e2b8f04a35"
+VARIABLES = ("OPENAI_API_KEY", "MY_KEY", "HF_TOKEN", "ANTHROPIC_API_KEY")
+NAMED = ("--set", "llm.api_key_env=MY_KEY", "--set", "scorer.api_key_env=MY_KEY")
+
+
+@pytest.fixture
+def canary(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in VARIABLES:
+        monkeypatch.setenv(name, CANARY)
+
+
+def end(process: "subprocess.Popen[str]") -> tuple[int, str]:
+    """Return the exit code and all that was said, tracebacks too."""
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out + err
+
+
+def search(path: Path) -> list[Path]:
+    """Return the files below `path` that hold the canary, in their names or in their bytes."""
+    files = [file for file in path.rglob("*") if file.is_file()]
+    return [file for file in files if CANARY in file.name or CANARY.encode() in file.read_bytes()]
+
+
+@pytest.mark.usefixtures("canary")
+def test_fault_44_a_run_leaves_no_key(tmp_path: Path, doubled: Doubled) -> None:
+    path = tmp_path / "run"
+    process = doubled.start(*QUICK, *NAMED, "--verbose", "--out", path, script={"hang": "caption:1"})
+    doubled.wait_for("caption:1 hangs")
+    # What `ps` shows of it; the environment itself is the owner's.
+    command_line = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+    process.terminate()
+    _, said = end(process)
+    assert "Traceback" in said  # --verbose asked for it
+    assert b"refine" in command_line
+    assert CANARY.encode() not in command_line
+    for arguments in (
+        ("refine", "--resume", path, "--verbose"),
+        ("report", path, "--json"),
+        ("refine", "--resume", path, "--json"),
+    ):
+        ended = doubled.run(*arguments)
+        assert ended.code == 0
+        said += ended.out + ended.err
+    assert "MY_KEY" in (path / "run.json").read_text()
+    assert (path / "report.html").exists()
+    assert (path / "contact.png").exists()
+    assert CANARY not in said
+    assert search(tmp_path) == []
+
+
+def ask_servers(url: str) -> list[str]:
+    """Return the options that have a server play all three judges, with the key in $MY_KEY."""
+    settings = (
+        "backend=openai",
+        f"base_url={url}",
+        "model=some/model",
+        "api_key_env=MY_KEY",
+        "max_retries=0",
+    )
+    pairs = [f"{role}.{setting}" for role in ("llm", "captioner", "scorer") for setting in settings]
+    return [word for pair in pairs for word in ("--set", pair)]
+
+
+@pytest.mark.usefixtures("canary")
+def test_fault_44_a_server_that_repeats_the_key(tmp_path: Path, doubled: Doubled) -> None:
+    def repeat_key(body: dict[str, object]) -> str:
+        reply = answer_of_any_task(body)
+        for words in ("It moves.", "the ball", "it hovers"):
+            reply = reply.replace(words, f"{words} {CANARY}")
+        return reply
+
+    path = tmp_path / "run"
+    with ScriptedServer(answer_with(repeat_key)) as server:
+        options = ("--verbose", "--out", path, *ask_servers(server.url))
+        ended = doubled.run(*QUICK, *options, script={"real_judges": True})
+        assert ended.code == 0, ended.err
+        assert {request.headers["authorization"] for request in server.requests} == {f"Bearer {CANARY}"}
+        sent = json.dumps([request.body for request in server.requests])
+    assert CANARY not in ended.out + ended.err + sent
+    assert "It moves. [key]" in (path / "round1.json").read_text()
+    assert doubled.run("report", path).code == 0
+    assert search(tmp_path) == []
+
+
+@pytest.mark.usefixtures("canary")
+def test_fault_44_a_server_that_rejects_the_key(tmp_path: Path, doubled: Doubled) -> None:
+    complaint = {"error": {"message": f"Incorrect API key provided: {CANARY}", "code": "invalid_api_key"}}
+    with ScriptedServer(status(401, complaint)) as server:
+        options = ("--verbose", "--out", tmp_path / "run", *ask_servers(server.url))
+        process = doubled.start(*QUICK, *options, script={"real_judges": True})
+        code, said = end(process)
+    assert code == 4
+    assert "MY_KEY" in said
+    assert CANARY not in said
+    assert search(tmp_path) == []
+
+
+@pytest.mark.usefixtures("canary")
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("config", "show"), 0),
+        (("config", "show", "--json", *NAMED), 0),
+        (("config", "schema"), 0),
+        (("refine", "--prompt", "x", "--dry-run", "--json", *NAMED), 0),
+        (("refine", "--prompt", "x", "--set", "captioner.backend=transformers", "--verbose"), 2),
+        (("generate", "--prompt", "x", "--model", "./nowhere", "--verbose"), 4),
+        # The key itself where its variable's name belongs; the flag is the user's own doing, the echo ours.
+        (("config", "show", "--verbose", "--set", f"llm.api_key_env={CANARY}"), 2),
+        (("config", "show", "--verbose", "--set", f"llm.api_key={CANARY}"), 2),
+        (("config", "show", "--verbose", "--set", f"llm.base_url=https://me:{CANARY}@host/v1"), 2),
+        (("config", "show", "--verbose", "--set", f"llm.base_url=https://host/v1?key={CANARY}"), 2),
+    ],
+    ids=lambda value: " ".join(value).replace(CANARY, "KEY") if isinstance(value, tuple) else None,
+)
+def test_fault_44_no_command_shows_a_key(arguments: tuple[str, ...], code: int, tmp_path: Path) -> None:
+    ended, said = end(start([*PHYT2V, *arguments], dict(os.environ), cwd=tmp_path))
+    assert ended == code, said
+    assert CANARY not in said
+    assert search(tmp_path) == []
+
+
+@pytest.mark.usefixtures("canary")
+@pytest.mark.parametrize("line", ["api_key_env = KEY", "api_key = KEY", "model = {key = KEY}"])
+def test_fault_44_a_key_in_a_config_file_is_not_echoed(line: str, tmp_path: Path) -> None:
+    for name, text in (("llm", "[llm]\n"), ("others", "[[scorer.others]]\n")):
+        path = tmp_path / f"{name}.toml"
+        path.write_text(text + line.replace("KEY", f'"{CANARY}"'))
+        command = [*PHYT2V, "config", "show", "--verbose", "--config", str(path)]
+        code, said = end(start(command, dict(os.environ)))
+        assert code == 2
+        assert CANARY not in said
+
+
+@pytest.mark.usefixtures("canary")
+def test_fault_44_environment_settings_are_not_echoed() -> None:
+    for name in ("PHYT2V_LLM__API_KEY", "PHYT2V_LLM__API_KEY_ENV", "PHYT2V_LLM__BASE_URL"):
+        process = start([*PHYT2V, "config", "show", "--verbose"], {**os.environ, name: CANARY})
+        code, said = end(process)
+        assert code == 2
+        assert CANARY not in said
