@@ -180,22 +180,25 @@ class DiffusersGenerator:
                 **self._arguments,
             )
 
+        name = self._config.draft_cache if draft else "off"
+
         def work() -> torch.Tensor:
-            with cache:
+            with self._cache(name):
                 try:
                     return latent_decoding.run_until_decode(self._pipeline, call)
                 finally:
                     # The pipeline does this at its end, which is not reached: state would leak on.
                     self._pipeline.maybe_free_model_hooks()
 
-        name = self._config.draft_cache if draft else "off"
-        cache: AbstractContextManager[None] = nullcontext()
-        if name != "off":
-            cache = draft_caches.Cached(self._pipeline, name, self._config.draft_cache_strength)
         self._used_cache = {"cache": name}
         self._pipeline.progress_bar = reporter
         with _failures_translated("denoising", reporter):
             return self._placed.run(work).float().cpu().numpy()
+
+    def _cache(self, name: str) -> AbstractContextManager[None]:
+        if name == "off":
+            return nullcontext()
+        return draft_caches.cached(self._pipeline, name, self._config.draft_cache_strength)
 
     def decode(self, latents: Latents) -> Frames:
         """Return the frames of latents; raise BackendError when the model fails."""

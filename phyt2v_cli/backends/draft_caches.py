@@ -5,11 +5,14 @@ of diffusers', switched on for one video and off again, whatever happens in betw
 equals one made alone. This file knows caches; it must not know prompts, rounds or families.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from diffusers import FirstBlockCacheConfig, PyramidAttentionBroadcastConfig, TaylorSeerCacheConfig
+
+from phyt2v_cli.backends import compilation
 
 DEFAULT_STRENGTHS = {"first-block": 0.05, "pab": 2.0, "taylor": 3.0}
 """`first-block`: largest relative change of the first block's residual for which the rest is taken from the
@@ -22,25 +25,21 @@ _PAB_TIMESTEPS = (100, 850)
 _WARM_UP_STEPS = 3
 
 
-class Cached:
-    """A context in which the denoisers run with the cache `name`; it can be entered again."""
-
-    def __init__(self, pipeline: Any, name: str, strength: float | None) -> None:
-        value = DEFAULT_STRENGTHS[name] if strength is None else strength
-        self._config = _CONFIGS[name](pipeline, value)
-        self._denoisers = [
-            module
-            for part in ("transformer", "transformer_2")
-            if (module := getattr(pipeline, part, None)) is not None and hasattr(module, "enable_cache")
-        ]
-
-    def __enter__(self) -> None:
-        for denoiser in self._denoisers:
-            denoiser.enable_cache(self._config)
-            _keep_hooks_out_of_graphs(denoiser)
-
-    def __exit__(self, *_: object) -> None:
-        for denoiser in self._denoisers:
+@contextmanager
+def cached(pipeline: Any, name: str, strength: float | None) -> Iterator[None]:
+    """Let the denoisers run with the cache `name` for the time of the context."""
+    config = _CONFIGS[name](pipeline, DEFAULT_STRENGTHS[name] if strength is None else strength)
+    parts: list[Any] = [getattr(pipeline, part, None) for part in ("transformer", "transformer_2")]
+    denoisers = [module for module in parts if hasattr(module, "enable_cache")]
+    try:
+        with ExitStack() as stack:
+            for denoiser in denoisers:
+                denoiser.enable_cache(config)
+                if _keep_hooks_out_of_graphs(denoiser):
+                    stack.enter_context(compilation.interrupted_graphs())
+            yield
+    finally:
+        for denoiser in denoisers:
             if denoiser.is_cache_enabled:
                 denoiser.disable_cache()
             _forget_overrides(denoiser)
@@ -74,13 +73,18 @@ _CONFIGS: dict[str, Callable[[Any, float], Any]] = {
 }
 
 
-def _keep_hooks_out_of_graphs(denoiser: torch.nn.Module) -> None:
-    """Let a compiled block call a cached attention as plain Python: the hook counts steps, and a graph that
-    had a count in it would be compiled again at each one."""
+def _keep_hooks_out_of_graphs(denoiser: torch.nn.Module) -> bool:
+    """Let a compiled block call a cached attention as plain Python, and return whether there is one.
+
+    The hook counts steps, and a graph that had a count in it would be compiled again at each one.
+    """
+    found = False
     for module in denoiser.modules():
         registry = getattr(module, "_diffusers_hook", None)
         if registry is not None and registry.get_hook("pyramid_attention_broadcast") is not None:
             module.forward = torch.compiler.disable(module.forward)  # type: ignore[no-untyped-call]
+            found = True
+    return found
 
 
 def _forget_overrides(denoiser: torch.nn.Module) -> None:
