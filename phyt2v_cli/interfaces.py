@@ -93,6 +93,8 @@ class ChatReply:
     completion_tokens: int = 0
     problem: ReplyError | None = None
     """Why `text` is no answer: refused, empty or cut off. A value, so that its tokens are counted."""
+    note: str = ""
+    """What the user should know about who answered, where that matters."""
 
 
 class ChatModel(Protocol):
