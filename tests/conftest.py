@@ -1,8 +1,12 @@
 """Fixtures that several test files share."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+# As the command line does: before torch is imported, here and in the processes that tests start.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.fixture(scope="session")
