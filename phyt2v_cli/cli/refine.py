@@ -210,6 +210,7 @@ def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, as_json: bool) -> 
 def _refine(run: "RunDir", planned: "Sequence[PlannedRound]", stop: "StopRequest") -> "RunResult":
     from phyt2v_cli import backends, refinement
     from phyt2v_cli.cli.progress import RunProgress
+    from phyt2v_cli.interfaces import Roles
 
     config = run.config
     if run.record.status == "complete":
@@ -217,7 +218,7 @@ def _refine(run: "RunDir", planned: "Sequence[PlannedRound]", stop: "StopRequest
     else:
         _show_plan(planned)
     console.say(f"Run directory: {run.path}")
-    roles = refinement.Roles(
+    roles = Roles(
         load_generator=lambda: backends.load_generator(
             config, num_planned_steps=sum(planned_round.steps for planned_round in planned)
         ),
