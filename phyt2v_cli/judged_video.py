@@ -84,9 +84,9 @@ def _render(session: Session, record: RoundRecord) -> None:
 
 def _render_once(session: Session, generator: VideoGenerator, record: RoundRecord) -> str:
     def on_step(step: int, steps: int) -> None:
+        session.say_how_it_runs(generator)
         session.emit(StepDone(record.round or 0, step, steps))
         record.generator = dict(generator.settings)
-        session.say_how_it_runs(generator)
         session.begin()
 
     return render_video(

@@ -164,6 +164,7 @@ class DiffusersGenerator:
             "compile": "on" if self._compiled else "off",
             **self._used_cache,
             "device": self._placed.device.type,
+            **({"device_name": torch.cuda.get_device_name()} if self._placed.device.type == "cuda" else {}),
             "dtype": str(_weights_dtype(self._pipeline)).removeprefix("torch."),
             "solver": type(self._pipeline.scheduler).__name__,
         }

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 
 from phyt2v_cli.errors import Phyt2vError, RunInterruptedError
 
@@ -48,6 +49,9 @@ def _exit_code() -> int:
     except Phyt2vError as error:
         console.error(str(error))
         code = error.exit_code
+        if threading.active_count() > 1:
+            sys.stdout.flush()
+            os._exit(code)  # as above: what was begun ahead is not waited for
     except BrokenPipeError:
         console.hush_stdout()
         code = console.CLOSED_PIPE_EXIT_CODE
