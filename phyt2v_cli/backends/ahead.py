@@ -10,10 +10,13 @@ from concurrent.futures import Future
 from pathlib import Path
 from threading import Thread
 from typing import TypeVar
+from weakref import WeakSet
 
 from phyt2v_cli.interfaces import Scores, VideoCaptioner, VideoScorer
 
 _Result = TypeVar("_Result")
+
+_begun: WeakSet[Thread] = WeakSet()
 
 
 def begin(work: Callable[[], _Result], *, name: str) -> Callable[[], _Result]:
@@ -29,8 +32,15 @@ def begin(work: Callable[[], _Result], *, name: str) -> Callable[[], _Result]:
         except BaseException as error:
             future.set_exception(error)
 
-    Thread(target=run, name=name, daemon=True).start()
+    thread = Thread(target=run, name=name, daemon=True)
+    _begun.add(thread)
+    thread.start()
     return future.result
+
+
+def is_at_work() -> bool:
+    """Return whether something was begun and is not done."""
+    return any(thread.is_alive() for thread in _begun)
 
 
 class ScorerAhead:

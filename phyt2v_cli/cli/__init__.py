@@ -2,7 +2,6 @@
 
 import os
 import sys
-import threading
 
 from phyt2v_cli.errors import Phyt2vError, RunInterruptedError
 
@@ -49,9 +48,11 @@ def _exit_code() -> int:
     except Phyt2vError as error:
         console.error(str(error))
         code = error.exit_code
-        if threading.active_count() > 1:
+        from phyt2v_cli.backends import ahead
+
+        if ahead.is_at_work():
             sys.stdout.flush()
-            os._exit(code)  # as above: what was begun ahead is not waited for
+            os._exit(code)  # for the reason above
     except BrokenPipeError:
         console.hush_stdout()
         code = console.CLOSED_PIPE_EXIT_CODE

@@ -88,3 +88,11 @@ def test_a_score_that_was_not_begun_is_asked_for() -> None:
     beside.score(VIDEO, "another prompt")
     assert scorer.calls[-1] == ("output1.mp4", "another prompt")
     assert beside.name == scorer.name
+
+
+def test_what_is_still_at_work_is_known() -> None:
+    go_on = threading.Event()
+    wait = ahead.begin(go_on.wait, name="waits")
+    assert ahead.is_at_work()
+    go_on.set()
+    assert wait()
