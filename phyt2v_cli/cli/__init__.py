@@ -48,11 +48,7 @@ def _exit_code() -> int:
     except Phyt2vError as error:
         console.error(str(error))
         code = error.exit_code
-        from phyt2v_cli.backends import ahead
-
-        if ahead.is_at_work():
-            sys.stdout.flush()
-            os._exit(code)  # for the reason above
+        _leave_what_was_begun(code)
     except BrokenPipeError:
         console.hush_stdout()
         code = console.CLOSED_PIPE_EXIT_CODE
@@ -61,4 +57,14 @@ def _exit_code() -> int:
         hint = "" if console.is_verbose() else "; --verbose shows where"
         console.error(f"unexpected {type(error).__name__}: {first_line}{hint}")
         code = 1
+        _leave_what_was_begun(code)
     return code
+
+
+def _leave_what_was_begun(code: int) -> None:
+    """End the process here if a thread loads or waits for a server: ending around it may crash or hang."""
+    from phyt2v_cli.backends import ahead
+
+    if ahead.is_at_work():
+        sys.stdout.flush()
+        os._exit(code)
