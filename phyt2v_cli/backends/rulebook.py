@@ -17,8 +17,8 @@ from phyt2v_cli.tiny.wording import Subject, subject_of
 
 _WHO = "This is the rulebook, a table of everyday physics and no language model."
 _OUTSIDE = (
-    f"{_WHO} The prompt lies outside the embedded world, so physics is chosen by its keywords; "
-    "a language model does better: set llm.backend to openai or transformers"
+    f"{_WHO} Outside the embedded world it goes by keywords; a language model does better "
+    "(llm.backend = openai or transformers)"
 )
 _LOW_SCORE = 0.7
 """Below it a score is a departure even where no rule recognises the reason."""
