@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phyt2v_cli.cli import console, options
+from phyt2v_cli.cli import console, loop, options
 from phyt2v_cli.errors import RunDirError, UsageError
 
 if TYPE_CHECKING:
@@ -125,21 +125,10 @@ def _read_prompt(prompt_file: str | None, prompt: str | None) -> str:
 def _start(
     prompt: str, loaded: "LoadedConfig", out: Path | None, *, force: bool, dry_run: bool, as_json: bool
 ) -> None:
-    from phyt2v_cli.cli.preflight import (
-        check_disk,
-        check_judges,
-        check_model,
-        complete,
-        needed_bytes,
-    )
+    from phyt2v_cli.cli.preflight import check_disk, check_model, needed_bytes
     from phyt2v_cli.run_dir import RunDir, default_run_dir
-    from phyt2v_cli.schedule import plan, swap_notice
 
-    check_judges(loaded.config)
-    config = complete(loaded)
-    planned = plan(config.schedule, config.refinement.rounds)
-    if notice := swap_notice(config.schedule):
-        console.warn(notice)
+    config, planned = loop.plan_loop(loaded)
     path = out or default_run_dir(prompt, config)
     needed = needed_bytes(config, len(planned) + config.refinement.control)
     if not (path / "run.json").exists():
@@ -147,7 +136,7 @@ def _start(
         check_model(config)
         check_disk(path, needed)
     if dry_run:
-        _show_plan(planned)
+        loop.show_plan(planned)
         console.say(f"Would be rendered into {path}, taking at most about {needed / 2**20:,.0f} MiB.")
         if as_json:
             console.json_object(
@@ -185,13 +174,9 @@ def _resume(path: Path, *, trust: bool, as_json: bool) -> None:
 
 
 def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, as_json: bool) -> None:
-    from phyt2v_cli.cli.signals import StopRequest
-
-    stop = StopRequest(
+    stop = loop.stop_request(
         "The run was stopped. The same command goes on where it was, or: phyt2v refine --resume "
-        + shlex.quote(str(run.path)),
-        on_first=lambda: console.say_from_signal_handler("stopping soon; once more to stop at once"),
-        on_second=console.show_cursor,
+        + shlex.quote(str(run.path))
     )
     with stop:  # from here on, for the imports take a while too
         result = _refine(run, planned, stop)
@@ -208,23 +193,15 @@ def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, as_json: bool) -> 
 
 
 def _refine(run: "RunDir", planned: "Sequence[PlannedRound]", stop: "StopRequest") -> "RunResult":
-    from phyt2v_cli import backends, refinement
+    from phyt2v_cli import refinement
     from phyt2v_cli.cli.progress import RunProgress
 
-    config = run.config
     if run.record.status == "complete":
         console.say(f"{run.path} is complete, so there may be nothing to do; --force runs it again.")
     else:
-        _show_plan(planned)
+        loop.show_plan(planned)
     console.say(f"Run directory: {run.path}")
-    roles = refinement.Roles(
-        load_generator=lambda: backends.load_generator(
-            config, num_planned_steps=sum(planned_round.steps for planned_round in planned)
-        ),
-        llm=backends.make_chat_model(config),
-        captioner=backends.make_captioner(config),
-        scorers=backends.make_scorers(config),
-    )
+    roles = loop.make_roles(run.config, num_planned_steps=sum(entry.steps for entry in planned))
     with RunProgress() as progress:
         return refinement.refine(run, roles, emit=progress, cancelled=stop.cancelled)
 
@@ -241,10 +218,3 @@ def _as_json(run: "RunDir", result: "RunResult", rounds: list[dict[str, object]]
         "stop_reason": result.stop_reason,
         "rounds": rounds,
     }
-
-
-def _show_plan(planned: "Sequence[PlannedRound]") -> None:
-    from phyt2v_cli.cli.plan_table import plan_table
-
-    err = console.stderr()
-    console.say(plan_table(planned, err.width, ascii_only=err.options.ascii_only))
