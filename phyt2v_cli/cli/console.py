@@ -60,10 +60,11 @@ def stderr() -> Console:
 
 
 def data(renderable: RenderableType) -> None:
-    """Print data; a text is printed as it is, on one line however long."""
+    """Print data; a text is printed as it is, on one line however long, and at once even into a pipe."""
     console = stdout()
     if isinstance(renderable, str):
         console.file.write(visible(renderable) + "\n")
+        console.file.flush()
     else:
         console.print(renderable)
 
@@ -113,6 +114,13 @@ def show_cursor() -> None:
 def safe(text: str, style: str = "") -> Text:
     """Return text from a model or a file as rich text: controls visible, markup literal."""
     return Text(visible(text), style=style)
+
+
+def one_line(text: str, style: str = "") -> Text:
+    """Return foreign text as a single line that ends in an ellipsis where there is no room for more."""
+    line = safe(" ".join(text.split()), style)
+    line.no_wrap, line.overflow = True, "ellipsis"
+    return line
 
 
 def hush_stdout() -> None:

@@ -24,6 +24,7 @@ finally:
         ["--version"],
         ["preview-schedule"],
         ["refine", "--help"],
+        ["batch", "--help"],
         ["config", "show"],
         ["doctor", "--help"],
     ],
