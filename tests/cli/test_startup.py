@@ -25,6 +25,7 @@ finally:
         ["preview-schedule"],
         ["refine", "--help"],
         ["batch", "--help"],
+        ["runs"],
         ["config", "show"],
         ["doctor", "--help"],
     ],
