@@ -68,7 +68,7 @@ def batch(
     continue_on_fail: Annotated[
         bool,
         typer.Option(
-            "--continue-on-fail/--fail-fast", help="Whether a prompt that fails ends the others too."
+            "--continue-on-fail/--fail-fast", help="After a prompt that fails: take the next one, or stop."
         ),
     ] = True,
     force: options.Force = False,

@@ -8,6 +8,7 @@ import sys
 import traceback
 
 from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.text import Text
 
 from phyt2v_cli.foreign_text import visible
@@ -116,11 +117,11 @@ def safe(text: str, style: str = "") -> Text:
     return Text(visible(text), style=style)
 
 
-def one_line(text: str, style: str = "") -> Text:
+def one_line(text: str, style: str = "") -> RenderableType:
     """Return foreign text as a single line that ends in an ellipsis where there is no room for more."""
     line = safe(" ".join(text.split()), style)
     line.no_wrap, line.overflow = True, "ellipsis"
-    return line
+    return Padding(line, 0, expand=False)  # a bare text is printed without its own overflow
 
 
 def hush_stdout() -> None:
