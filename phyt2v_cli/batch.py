@@ -17,9 +17,9 @@ from phyt2v_cli.errors import ConfigError, ModelLoadError, RunDirError, RunInter
 from phyt2v_cli.events import Emit
 from phyt2v_cli.folder_lock import lock_folder
 from phyt2v_cli.identity import run_key, slugify
-from phyt2v_cli.interfaces import Scores
+from phyt2v_cli.interfaces import Roles, Scores
 from phyt2v_cli.prompt_set import PromptEntry
-from phyt2v_cli.refinement import Roles, RunResult, refine
+from phyt2v_cli.refinement import RunResult, refine
 from phyt2v_cli.run_dir import RunDir
 from phyt2v_cli.settings import Config
 
@@ -92,24 +92,25 @@ def hold(batch_dir: Path) -> Iterator[None]:
 
 def run_jobs(
     jobs: Sequence[Job],
-    roles: Roles,
     *,
+    cast: Callable[[Job], Roles],
     open_run: Callable[[Job], RunDir],
     watch: Callable[[Job], AbstractContextManager[Emit]],
     cancelled: Callable[[], bool],
 ) -> Iterator[Outcome]:
     """Do what is left of each job in turn, and yield what came of it.
 
-    `watch` is entered when a job begins; its `emit` hears the loop. A failure ends its own run only: whoever
-    asks for the next outcome gets it. Raises RunInterruptedError once `cancelled()` is true, and
-    ModelLoadError or ConfigError where something is wrong that no other prompt can mend.
+    `cast` hands every job the same models; who plays a role may also depend on the prompt. `watch` is entered
+    when a job begins; its `emit` hears the loop. A failure ends its own run only: whoever asks for the next
+    outcome gets it. Raises RunInterruptedError once `cancelled()` is true, and ModelLoadError or ConfigError
+    where something is wrong that no other prompt can mend.
     """
     for job in jobs:
         if cancelled():
             raise RunInterruptedError("The set was stopped; the same command goes on where it was.")
         try:
             with watch(job) as emit, open_run(job) as run:
-                outcome = _complete(job, run, roles, emit, cancelled)
+                outcome = _complete(job, run, cast(job), emit, cancelled)
         except (RunInterruptedError, ModelLoadError, ConfigError):
             raise
         except Exception as error:

@@ -36,7 +36,8 @@ def begin(jobs: list[Job], cast: Cast, **options: Any) -> Iterator[Outcome]:
         yield cast.events.append
 
     defaults: dict[str, Any] = {"open_run": open_job, "watch": watch, "cancelled": lambda: False}
-    return run_jobs(jobs, cast.roles(), **(defaults | options))
+    roles = cast.roles()
+    return run_jobs(jobs, cast=lambda _: roles, **(defaults | options))
 
 
 def test_each_prompt_gets_its_run(tmp_path: Path) -> None:

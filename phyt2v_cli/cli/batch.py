@@ -14,6 +14,7 @@ from phyt2v_cli.errors import RunInterruptedError, SomePromptsFailedError
 if TYPE_CHECKING:
     from phyt2v_cli.batch import Job, Outcome
     from phyt2v_cli.events import Emit, Event
+    from phyt2v_cli.interfaces import Roles
     from phyt2v_cli.run_dir import RunDir
     from phyt2v_cli.schedule import PlannedRound
 
@@ -148,20 +149,28 @@ def _run(
     stream: bool,
 ) -> "list[Outcome]":
     """Run the jobs, tell of each as it ends, and return what came of those that were begun."""
+    from phyt2v_cli import backends
     from phyt2v_cli.batch import run_jobs
 
     outcomes: list[Outcome] = []
+    settings = jobs[0].config  # the seeds may differ, and no role knows of those
     stop = loop.stop_request(
         "The set was stopped. The same command goes on where it was and leaves complete runs alone."
     )
     try:
         with stop:  # from here on, for the imports take a while too
-            loop.show_plan(planned)
+            loop.show_plan(settings, planned)
             console.say(_count(jobs, complete))
             steps = sum(entry.steps for entry in planned) * (len(jobs) - len(complete))
-            roles = loop.make_roles(jobs[0].config, num_planned_steps=steps)
-            watch = partial(_watch, num_jobs=len(jobs), complete=complete)
-            for outcome in run_jobs(jobs, roles, open_run=open_run, watch=watch, cancelled=stop.cancelled):
+            roles = loop.make_roles(settings, num_planned_steps=steps, load_now=bool(steps))
+
+            def cast(job: "Job") -> "Roles":
+                return backends.score_beside_captioning(job.config, roles, job.entry.prompt)
+
+            watch = partial(_watch, planned=planned, num_jobs=len(jobs), complete=complete)
+            for outcome in run_jobs(
+                jobs, cast=cast, open_run=open_run, watch=watch, cancelled=stop.cancelled
+            ):
                 outcomes.append(outcome)
                 _tell(outcome, stream=stream)
                 if fail_fast and outcome.result is None:
@@ -174,13 +183,14 @@ def _run(
 
 
 @contextmanager
-def _watch(job: "Job", *, num_jobs: int, complete: Set[int]) -> "Iterator[Emit]":
+def _watch(
+    job: "Job", *, planned: "Sequence[PlannedRound]", num_jobs: int, complete: Set[int]
+) -> "Iterator[Emit]":
     """Draw one job's heading and events; of a run that was complete only what is done in it all the same."""
-    from phyt2v_cli.cli.progress import RunProgress
     from phyt2v_cli.events import AnalysisDone, RoundDone
 
     number = f"Prompt {job.number} of {num_jobs}"
-    with RunProgress() as progress:
+    with loop.watching(job.config, planned, control=job.config.refinement.control) as progress:
         if job.number not in complete:
             console.say(console.one_line(f"{number}: {job.entry.prompt}", "bold"))
             console.say(f"Run directory: {job.path}")
@@ -229,7 +239,7 @@ def _show_what_would_be_done(
 ) -> None:
     from phyt2v_cli.cli.batch_summary import job_as_json
 
-    loop.show_plan(planned)
+    loop.show_plan(jobs[0].config, planned)
     console.say(
         f"{_count(jobs, complete)}; would be rendered into {batch_dir}, taking at most about "
         f"{needed / 2**20:,.0f} MiB more:"

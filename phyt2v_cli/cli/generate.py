@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from phyt2v_cli.cli import console, options
+from phyt2v_cli.cli import console, loop, options
 from phyt2v_cli.errors import FaultyFramesError, FilesError, PromptError, RunInterruptedError, UsageError
 
 if TYPE_CHECKING:
+    from phyt2v_cli.cli.timeline import Timeline
     from phyt2v_cli.events import Stage
     from phyt2v_cli.settings import Config
 
@@ -49,6 +50,7 @@ def generate(
     ),
     force: Annotated[bool, typer.Option("--force", help="Replace the file that is there.")] = False,
     dry_run: options.DryRun = False,
+    profile: options.Profile = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -92,7 +94,8 @@ def generate(
     if dry_run:
         console.say(f"Would render {out} with {num_steps} denoising steps of {loaded.generator.model}.")
         return
-    rendered = _render(text, loaded, num_steps, out)
+    with loop.profiling(profile) as timeline:
+        rendered = _render(text, loaded, num_steps, out, timeline)
     if as_json:
         console.json_object(
             {
@@ -116,19 +119,16 @@ class _Rendered(NamedTuple):
     """By stage."""
 
 
-def _render(prompt: str, config: "Config", num_steps: int, out: Path) -> _Rendered:
+def _render(
+    prompt: str, config: "Config", num_steps: int, out: Path, timeline: "Timeline | None"
+) -> _Rendered:
     from phyt2v_cli import backends
-    from phyt2v_cli.cli.progress import RunProgress
-    from phyt2v_cli.cli.signals import StopRequest
-    from phyt2v_cli.events import StageDone, StageStarted, StepDone
+    from phyt2v_cli.events import GeneratorReady, LoadStarted, StageDone, StageStarted, StepDone
     from phyt2v_cli.render import another_seed, render_video
+    from phyt2v_cli.schedule import PlannedRound
 
     seconds: dict[str, float] = {}
-    stop = StopRequest(
-        "The rendering was stopped; nothing was written. The same command starts again.",
-        on_first=lambda: console.say_from_signal_handler("stopping soon; once more to stop at once"),
-        on_second=console.show_cursor,
-    )
+    stop = loop.stop_request("The rendering was stopped; nothing was written. The same command starts again.")
 
     def begin() -> None:
         if stop.cancelled():
@@ -137,19 +137,23 @@ def _render(prompt: str, config: "Config", num_steps: int, out: Path) -> _Render
     @contextmanager
     def stage(name: "Stage") -> Iterator[None]:
         begin()
-        progress(StageStarted(0, name))
+        emit(StageStarted(0, name))
         start = time.monotonic()
         yield
         seconds[name] = round(time.monotonic() - start, 3)
-        progress(StageDone(0, name, seconds[name]))
+        emit(StageDone(0, name, seconds[name]))
 
     def on_step(step: int, steps: int) -> None:
-        progress(StepDone(0, step, steps))
+        emit(GeneratorReady(dict(generator.settings)))
+        emit(StepDone(0, step, steps))
         begin()
 
     console.say(f"{num_steps} denoising steps of {config.generator.model}")
-    with stop, RunProgress() as progress:
+    planned = [PlannedRound(1, num_steps, "final", out.name)]
+    with stop, loop.watching(config, planned, control=False, timeline=timeline) as emit:
+        emit(LoadStarted())
         generator = backends.load_generator(config, num_planned_steps=num_steps)
+        emit(GeneratorReady(dict(generator.settings)))
         if excess := generator.count_excess_tokens(prompt):
             if not config.generator.allow_truncation:
                 raise PromptError(

@@ -190,6 +190,17 @@ DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Check everything and show the plan; render nothing.")
 ]
 
+Profile = Annotated[
+    Path | None,
+    typer.Option(
+        "--profile",
+        metavar="FILE.json",
+        help="Write where the time went, for Perfetto or chrome://tracing.",
+        show_default=False,
+        rich_help_panel=_OUTPUT,
+    ),
+]
+
 PromptFile = Annotated[
     str | None,
     typer.Argument(

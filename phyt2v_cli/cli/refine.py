@@ -12,6 +12,7 @@ from phyt2v_cli.errors import RunDirError, UsageError
 
 if TYPE_CHECKING:
     from phyt2v_cli.cli.signals import StopRequest
+    from phyt2v_cli.cli.timeline import Timeline
     from phyt2v_cli.config import LoadedConfig
     from phyt2v_cli.refinement import RunResult
     from phyt2v_cli.run_dir import RunDir
@@ -68,6 +69,7 @@ def refine(
     trust: options.Trust = False,
     force: options.Force = False,
     dry_run: options.DryRun = False,
+    profile: options.Profile = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -104,13 +106,13 @@ def refine(
             raise UsageError("--resume goes on with the run's own prompt and settings; leave out all others")
         if dry_run:
             raise UsageError("--resume and --dry-run do not go together")
-        _resume(resume, trust=trust, as_json=as_json)
+        _resume(resume, trust=trust, profile=profile, as_json=as_json)
         return
     if trust:
         raise UsageError("--trust is about the config that --resume finds in a run; leave it out")
     text = _read_prompt(prompt_file, prompt)
     loaded = options.load(preset, config, assignments, **flags)
-    _start(text, loaded, out, force=force, dry_run=dry_run, as_json=as_json)
+    _start(text, loaded, out, force=force, dry_run=dry_run, profile=profile, as_json=as_json)
 
 
 def _read_prompt(prompt_file: str | None, prompt: str | None) -> str:
@@ -123,7 +125,14 @@ def _read_prompt(prompt_file: str | None, prompt: str | None) -> str:
 
 
 def _start(
-    prompt: str, loaded: "LoadedConfig", out: Path | None, *, force: bool, dry_run: bool, as_json: bool
+    prompt: str,
+    loaded: "LoadedConfig",
+    out: Path | None,
+    *,
+    force: bool,
+    dry_run: bool,
+    profile: Path | None,
+    as_json: bool,
 ) -> None:
     from phyt2v_cli.cli.preflight import check_disk, check_model, needed_bytes
     from phyt2v_cli.run_dir import RunDir, default_run_dir
@@ -136,7 +145,7 @@ def _start(
         check_model(config)
         check_disk(path, needed)
     if dry_run:
-        loop.show_plan(planned)
+        loop.show_plan(config, planned)
         console.say(f"Would be rendered into {path}, taking at most about {needed / 2**20:,.0f} MiB.")
         if as_json:
             console.json_object(
@@ -149,10 +158,10 @@ def _start(
             )
         return
     with RunDir.open(path, prompt=prompt, config=config, plan=planned, force=force) as run:
-        _run(run, planned, as_json=as_json)
+        _run(run, planned, profile=profile, as_json=as_json)
 
 
-def _resume(path: Path, *, trust: bool, as_json: bool) -> None:
+def _resume(path: Path, *, trust: bool, profile: Path | None, as_json: bool) -> None:
     from phyt2v_cli.cli.preflight import check_judges
     from phyt2v_cli.run_dir import RunDir
     from phyt2v_cli.schedule import PlannedRound, video_name
@@ -170,16 +179,16 @@ def _resume(path: Path, *, trust: bool, as_json: bool) -> None:
             PlannedRound(entry.round, entry.steps, entry.purpose, video_name(entry.round))
             for entry in run.record.plan
         ]
-        _run(run, planned, as_json=as_json)
+        _run(run, planned, profile=profile, as_json=as_json)
 
 
-def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, as_json: bool) -> None:
+def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, profile: Path | None, as_json: bool) -> None:
     stop = loop.stop_request(
         "The run was stopped. The same command goes on where it was, or: phyt2v refine --resume "
         + shlex.quote(str(run.path))
     )
-    with stop:  # from here on, for the imports take a while too
-        result = _refine(run, planned, stop)
+    with stop, loop.profiling(profile) as timeline:  # from here on, for the imports take a while too
+        result = _refine(run, planned, stop, timeline)
 
     from phyt2v_cli import report
     from phyt2v_cli.cli.rounds_table import rounds_as_json, rounds_table
@@ -192,18 +201,28 @@ def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, as_json: bool) -> 
         console.data(str(result.video))
 
 
-def _refine(run: "RunDir", planned: "Sequence[PlannedRound]", stop: "StopRequest") -> "RunResult":
-    from phyt2v_cli import refinement
-    from phyt2v_cli.cli.progress import RunProgress
+def _refine(
+    run: "RunDir",
+    planned: "Sequence[PlannedRound]",
+    stop: "StopRequest",
+    timeline: "Timeline | None",
+) -> "RunResult":
+    from phyt2v_cli import backends, refinement
 
     if run.record.status == "complete":
         console.say(f"{run.path} is complete, so there may be nothing to do; --force runs it again.")
     else:
-        loop.show_plan(planned)
+        loop.show_plan(run.config, planned)
     console.say(f"Run directory: {run.path}")
-    roles = loop.make_roles(run.config, num_planned_steps=sum(entry.steps for entry in planned))
-    with RunProgress() as progress:
-        return refinement.refine(run, roles, emit=progress, cancelled=stop.cancelled)
+    roles = loop.make_roles(
+        run.config,
+        num_planned_steps=sum(entry.steps for entry in planned),
+        timeline=timeline,
+        load_now=run.record.status != "complete",
+    )
+    roles = backends.score_beside_captioning(run.config, roles, run.record.prompt)
+    with loop.watching(run.config, planned, control=run.config.refinement.control, timeline=timeline) as emit:
+        return refinement.refine(run, roles, emit=emit, cancelled=stop.cancelled)
 
 
 def _as_json(run: "RunDir", result: "RunResult", rounds: list[dict[str, object]]) -> dict[str, object]:
