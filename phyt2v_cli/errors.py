@@ -12,6 +12,7 @@
     │   ├── FaultyFramesError        latents or frames that are no picture: NaN, or one flat colour
     │   └── ReplyError               an LLM whose replies cannot be used
     │       └── RefusalError             it said that it will not answer
+    ├── SomePromptsFailedError   5   a prompt set that ended with failures among its prompts
     └── RunInterruptedError  128+n   a signal; the run can be resumed
 
 Messages are whole sentences for the person at the terminal: what happened, to what, and what to do next.
@@ -75,7 +76,20 @@ class RefusalError(ReplyError):
     """A model that refuses to answer."""
 
 
+class SomePromptsFailedError(Phyt2vError):
+    """A prompt set of which not every prompt has its video; each one's own error was told when it came."""
+
+    exit_code = 5
+
+
 class RunInterruptedError(Phyt2vError):
     """The run was told to stop by a signal; ``exit_code`` is 128 + its number. The run can go on later."""
 
     exit_code = 130
+
+
+def message_of(error: Exception) -> str:
+    """Return what to tell the user of any exception: ours are sentences already, others get their type."""
+    if isinstance(error, Phyt2vError):
+        return str(error)
+    return f"unexpected {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

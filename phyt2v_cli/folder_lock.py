@@ -1,4 +1,4 @@
-"""One process for each run directory: the lock, and who holds it. Knows no record."""
+"""One process for each folder of results: the lock, and who holds it. Knows no record."""
 
 import json
 import os
@@ -17,13 +17,13 @@ _OWNER_NAME = ".phyt2v.owner"
 _MAX_OWNER_BYTES = 4096
 
 
-def lock_folder(path: Path) -> FileLock:
+def lock_folder(path: Path, lock_name: str = LOCK_NAME) -> FileLock:
     """Create the folder where it is missing, and return its lock, held; a killed process holds none.
 
-    Raises RunDirError, naming pid and host, where another process holds it; FilesError where the folder
-    cannot be made or written.
+    With the default `lock_name` it becomes a run directory. Raises RunDirError, naming pid and host, where
+    another process holds it; FilesError where the folder cannot be made or written.
     """
-    lock = FileLock(path / LOCK_NAME, blocking=False, thread_local=False)
+    lock = FileLock(path / lock_name, blocking=False, thread_local=False)
     try:
         path.mkdir(parents=True, exist_ok=True)
         lock.acquire()
@@ -35,7 +35,7 @@ def lock_folder(path: Path) -> FileLock:
         ) from error
     except OSError as error:
         lock.release()
-        raise describe_os_error(error, f"the run directory {path} cannot be used") from error
+        raise describe_os_error(error, f"the folder {path} cannot be used") from error
     except BaseException:
         lock.release()
         raise

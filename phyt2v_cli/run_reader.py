@@ -3,13 +3,16 @@
 What a run that goes on may trust is `run_dir.py`'s business; here everything is only shown.
 """
 
+import os
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from phyt2v_cli.errors import RunDirError
+from phyt2v_cli.errors import FilesError, RunDirError
 from phyt2v_cli.folder_lock import LOCK_NAME
 from phyt2v_cli.plain_files import read_plain_file
 from phyt2v_cli.records import MAX_RECORD_BYTES, SCHEMA, RoundRecord, RunRecord
@@ -25,6 +28,35 @@ class ShownRun:
     """The control first, where there is one, then the rounds in their order."""
     broken: tuple[str, ...]
     """Names of records that cannot be read."""
+
+    def rounds_done(self) -> int:
+        """Return how many of the planned rounds have been judged."""
+        return sum(video.round is not None and video.scores is not None for video in self.videos)
+
+    def result_video(self) -> Path | None:
+        """Return the video that the run hands back, by the name that is its own; None while there is none."""
+        result = self.record.result
+        chosen = [video for video in self.videos if result is not None and video.round == result.round]
+        return self.path / chosen[0].video if chosen else None
+
+
+def find_runs(folder: Path, max_depth: int = 3) -> Iterator[Path]:
+    """Yield the run directories at `folder` and below it, by name; links are not followed.
+
+    Raises FilesError where `folder` cannot be listed; what cannot be listed below it is passed over.
+    """
+    try:
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
+    except OSError as error:
+        raise FilesError(f"{folder} cannot be listed: {error.strerror}") from error
+    if any(entry.name == "run.json" for entry in entries):
+        yield folder
+        return
+    for entry in entries if max_depth else ():
+        with suppress(FilesError, OSError):
+            if entry.is_dir(follow_symlinks=False):
+                yield from find_runs(folder / entry.name, max_depth - 1)
 
 
 def read_run(path: Path) -> ShownRun:
@@ -61,6 +93,14 @@ def read_videos(path: Path) -> tuple[tuple[RoundRecord, ...], tuple[str, ...]]:
         else:
             broken.append(name)
     return tuple(sorted(records, key=lambda record: record.round or 0)), tuple(broken)
+
+
+def is_complete(path: Path) -> bool:
+    """Tell whether `path` is a run that says that it is complete, without looking at its videos."""
+    try:
+        return read_run(path).record.status == "complete"
+    except RunDirError:
+        return False
 
 
 def is_run_dir(path: Path) -> bool:

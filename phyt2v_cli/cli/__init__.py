@@ -3,7 +3,7 @@
 import os
 import sys
 
-from phyt2v_cli.errors import Phyt2vError, RunInterruptedError
+from phyt2v_cli.errors import Phyt2vError, RunInterruptedError, message_of
 
 
 def run() -> None:
@@ -53,9 +53,8 @@ def _exit_code() -> int:
         console.hush_stdout()
         code = console.CLOSED_PIPE_EXIT_CODE
     except Exception as error:
-        first_line = (str(error).splitlines() or [""])[0]
         hint = "" if console.is_verbose() else "; --verbose shows where"
-        console.error(f"unexpected {type(error).__name__}: {first_line}{hint}")
+        console.error(message_of(error) + hint)
         code = 1
         _leave_what_was_begun(code)
     return code

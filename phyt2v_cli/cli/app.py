@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from phyt2v_cli import __version__
-from phyt2v_cli.cli import config, console, doctor, generate, preview_schedule, refine, report
+from phyt2v_cli.cli import batch, config, console, doctor, generate, preview_schedule, refine, report, runs
 
 app = typer.Typer(
     name="phyt2v",
@@ -18,10 +18,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 app.command("refine", epilog=refine.EXAMPLES)(refine.refine)
+app.command("batch", epilog=batch.EXAMPLES)(batch.batch)
 app.command("generate", epilog=generate.EXAMPLES)(generate.generate)
 app.command("preview-schedule", epilog=preview_schedule.EXAMPLES)(preview_schedule.preview_schedule)
 app.command("report", epilog=report.EXAMPLES)(report.report)
 app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
+app.add_typer(runs.app, name="runs")
 app.add_typer(config.app, name="config")
 
 

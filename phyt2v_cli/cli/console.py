@@ -8,6 +8,7 @@ import sys
 import traceback
 
 from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.text import Text
 
 from phyt2v_cli.foreign_text import visible
@@ -60,10 +61,11 @@ def stderr() -> Console:
 
 
 def data(renderable: RenderableType) -> None:
-    """Print data; a text is printed as it is, on one line however long."""
+    """Print data; a text is printed as it is, on one line however long, and at once even into a pipe."""
     console = stdout()
     if isinstance(renderable, str):
         console.file.write(visible(renderable) + "\n")
+        console.file.flush()
     else:
         console.print(renderable)
 
@@ -115,6 +117,13 @@ def show_cursor() -> None:
 def safe(text: str, style: str = "") -> Text:
     """Return text from a model or a file as rich text: controls visible, markup literal."""
     return Text(visible(text), style=style)
+
+
+def one_line(text: str, style: str = "") -> RenderableType:
+    """Return foreign text as a single line that ends in an ellipsis where there is no room for more."""
+    line = safe(" ".join(text.split()), style)
+    line.no_wrap, line.overflow = True, "ellipsis"
+    return Padding(line, 0, expand=False)  # a bare text is printed without its own overflow
 
 
 def hush_stdout() -> None:

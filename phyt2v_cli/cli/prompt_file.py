@@ -4,9 +4,11 @@ import sys
 from pathlib import Path
 
 from phyt2v_cli.errors import PromptError, UsageError
+from phyt2v_cli.prompt_set import MAX_PROMPT_CHARS
 
-MAX_CHARS = 10_000
-_MAX_BYTES = 4 * MAX_CHARS + 4  # UTF-8 takes up to four a character, and there may be a byte order mark
+_MAX_BYTES = (
+    4 * MAX_PROMPT_CHARS + 4
+)  # UTF-8 takes up to four a character, and there may be a byte order mark
 
 
 def read_prompt(file: str | None, text: str | None) -> str:
@@ -33,7 +35,7 @@ def read_prompt(file: str | None, text: str | None) -> str:
         raise PromptError(f"{name} is not UTF-8 text; a prompt is plain text") from error
     if not prompt:
         raise PromptError(f"{name} is empty; write what the video should show")
-    if len(prompt) > MAX_CHARS:
+    if len(prompt) > MAX_PROMPT_CHARS:
         raise _too_long(name)
     return prompt
 
@@ -43,7 +45,7 @@ def several_lines_hint(prompt: str) -> str | None:
     lines = sum(1 for line in prompt.splitlines() if line.strip())
     if lines < 2:
         return None
-    return f"the {lines} lines are one prompt; for several videos put each prompt in a file of its own"
+    return f"the {lines} lines are one prompt; `phyt2v batch` takes each line as a prompt of its own"
 
 
 def _read(path: Path) -> bytes:
@@ -61,4 +63,6 @@ def _read(path: Path) -> bytes:
 
 
 def _too_long(name: str) -> PromptError:
-    return PromptError(f"{name} is longer than {MAX_CHARS:,} characters; a prompt says what one video shows")
+    return PromptError(
+        f"{name} is longer than {MAX_PROMPT_CHARS:,} characters; a prompt says what one video shows"
+    )

@@ -66,7 +66,7 @@ def rounds_table(run: "RunDir", width: int) -> Table:
 
 def rounds_as_json(run: "RunDir") -> list[dict[str, object]]:
     """Return what was learned in each round."""
-    return [_as_json(record) for record in _rounds(run)]
+    return [round_as_json(record) for record in _rounds(run)]
 
 
 def _rounds(run: "RunDir") -> "list[RoundRecord]":
@@ -74,7 +74,8 @@ def _rounds(run: "RunDir") -> "list[RoundRecord]":
     return [record for record in records if record is not None]
 
 
-def _as_json(record: "RoundRecord") -> dict[str, object]:
+def round_as_json(record: "RoundRecord") -> dict[str, object]:
+    """Return what was learned in one round, or from the control."""
     kept = {
         "round",
         "video",

@@ -24,6 +24,8 @@ finally:
         ["--version"],
         ["preview-schedule"],
         ["refine", "--help"],
+        ["batch", "--help"],
+        ["runs"],
         ["config", "show"],
         ["doctor", "--help"],
     ],

@@ -2,10 +2,7 @@
 
 import html
 import json
-import os
-import pty
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +12,7 @@ from phyt2v_cli.interfaces import ChatRequest, Roles
 from phyt2v_cli.refinement import refine
 from tests.doubles import PROMPT, Cast, ScriptedChat, make_config, open_run, run_through
 from tests.faults.processes import QUICK, Doubled, read_record
+from tests.terminals import HOSTILE, foreign_controls, shown_by
 
 GOOD_PROMPT = json.dumps({"prompt": "a red ball falls and bounces"})
 USELESS = [
@@ -110,39 +108,14 @@ def test_fault_37_a_caption_that_gives_orders(tmp_path: Path) -> None:
     assert {prompt for _, prompt in cast.scorer.calls} == {PROMPT}
 
 
-HOSTILE = (
-    "[/tag][link=https://evil.example]up[/link] "
-    "\x1b]52;c;ZXZpbA==\x07\x1b[2J\x1b[31mred \x9b2J \x9d0;title\x9c \u202etxt.exe\u202c\u2066 \x08\r gone"
-)
-
-
 def on_a_terminal(doubled: Doubled, *arguments: str) -> str:
     """Return every character that a run with hostile models writes to a terminal."""
-    controller, terminal = pty.openpty()
     script = {
         "log": str(doubled.log_path),
         "say": {"caption": HOSTILE, "mismatch": "hovers " + HOSTILE[:60], "reason": HOSTILE},
     }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.faults.cli_with_doubles", *arguments],
-        env={**os.environ, "DOUBLES": json.dumps(script), "TERM": "xterm-256color", "COLUMNS": "200"},
-        stdin=terminal,
-        stdout=terminal,
-        stderr=terminal,
-    )
-    os.close(terminal)
-    shown = bytearray()
-    while True:
-        try:
-            part = os.read(controller, 65536)
-        except OSError:  # the terminal is closed
-            break
-        if not part:
-            break
-        shown += part
-    os.close(controller)
-    assert process.wait(timeout=60) == 0, shown.decode()
-    return shown.decode()
+    command = [sys.executable, "-m", "tests.faults.cli_with_doubles", *arguments]
+    return shown_by(command, columns=200, DOUBLES=json.dumps(script))
 
 
 def test_fault_38_markup_is_shown_literally(tmp_path: Path, doubled: Doubled) -> None:
@@ -155,8 +128,7 @@ def test_fault_39_control_characters_are_written_out(tmp_path: Path, doubled: Do
     shown = on_a_terminal(doubled, *QUICK, "--verbose", "--out", str(tmp_path / "run"))
     assert "\\x1b]52;c;ZXZpbA==\\x07\\x1b[2J" in shown
     assert "\\u202etxt.exe\\u202c\\u2066 \\x08" in shown
-    ours = re.sub(r"\x1b\[[0-9;?]*[mKAhlG]", "", shown)  # colours, and a bar that is drawn anew
-    assert not re.findall("[\x00-\x06\x07\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", ours)
+    assert not foreign_controls(shown)
     assert "\x1b[2J" not in shown
 
 

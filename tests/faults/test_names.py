@@ -1,5 +1,7 @@
 """Prompts, ids and links that want to be a path somewhere else."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -8,10 +10,13 @@ from hypothesis import strategies as st
 
 from phyt2v_cli.errors import RunDirError
 from phyt2v_cli.identity import run_key, slugify
+from phyt2v_cli.prompt_set import read_prompt_set
 from phyt2v_cli.run_dir import default_run_dir
 from phyt2v_cli.settings import Config
 from tests.doubles import PROMPT, make_config, open_run
-from tests.faults.processes import Doubled
+from tests.faults.processes import Doubled, read_record
+
+BATCH = ("batch", "--rounds", "0", "--min", "2", "--max", "2")
 
 NAMES = [
     ("A red ball, dropped!", "a-red-ball-dropped"),
@@ -61,6 +66,74 @@ def test_fault_41_symlinks_and_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RunDirError, match="is a file"):
         open_run(tmp_path / "file")
     assert not list((tmp_path / "real").iterdir())
+
+
+HOSTILE_IDS = [
+    *("../../x", "/etc/passwd", "\0", "", " ", ".", "..", "x" * 5000, "红球落下", "-rf ~; $(touch evil)"),
+    *("CON", "nul.txt", "C:\\x", "a\nb", "\u202etxt.exe", "\x1b[2J", ".phyt2v-batch.lock", "run.json"),
+]
+
+
+def write_set(path: Path, entries: list[dict[str, object]]) -> Path:
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    return path
+
+
+def test_fault_41_hostile_prompt_ids_stay_inside_the_root(tmp_path: Path, doubled: Doubled) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    write_set(here / "set.jsonl", [{"id": name, "prompt": "a ball"} for name in HOSTILE_IDS])
+    ended = doubled.run(*BATCH, "set.jsonl", "--out", "root", cwd=here)
+    assert ended.code == 0, ended.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["calls.log", "here"]
+    assert sorted(path.name for path in here.iterdir()) == ["root", "set.jsonl"]
+    runs = [here / line for line in ended.out.splitlines()]
+    assert len({run.parent for run in runs}) == len(HOSTILE_IDS)
+    for run in runs:
+        assert run.is_file()
+        assert run.parent.parent == here / "root"
+        assert re.fullmatch(r"[^\W_]+(-[^\W_]+)*-[0-9a-f]{8}", run.parent.name)
+    assert f"{'x' * 40}-" in ended.out
+    assert "红球落下-" in ended.out
+
+
+def test_fault_41_links_in_the_place_of_folders_are_refused(tmp_path: Path, doubled: Doubled) -> None:
+    path = write_set(tmp_path / "set.jsonl", [{"prompt": "a ball"}, {"prompt": "a cube"}])
+    ball, _ = read_prompt_set(str(path))
+    for name in ("root", "outside"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "root" / ball.folder).symlink_to(tmp_path / "outside")
+    ended = doubled.run(*BATCH, path, "--out", tmp_path / "root")
+    assert (ended.code, len(ended.out.splitlines())) == (5, 1)
+    assert f"error: prompt 1 (line 1): {tmp_path / 'root' / ball.folder} is a symbolic link" in ended.err
+    (tmp_path / "link").symlink_to(tmp_path / "outside")
+    refused = doubled.run(*BATCH, path, "--out", tmp_path / "link")
+    assert (refused.code, refused.out) == (3, "")
+    assert "is a symbolic link" in refused.err
+    assert not list((tmp_path / "outside").iterdir())
+
+
+def test_fault_42_duplicate_prompts_and_ids_are_all_kept(tmp_path: Path, doubled: Doubled) -> None:
+    entries: list[dict[str, object]] = [
+        *({"prompt": "a ball"}, {"prompt": "a ball"}, {"prompt": "A  ball"}),
+        *({"id": "x", "prompt": "a ball"}, {"id": "x", "prompt": "a ball"}),
+        *({"id": "x", "prompt": "a cube"}, {"id": "X", "prompt": "a cube"}),
+    ]
+    path = write_set(tmp_path / "set.jsonl", entries)
+    ended = doubled.run(*BATCH, path, "--out", tmp_path / "root")
+    assert ended.code == 0, ended.err
+    runs = [Path(line).parent for line in ended.out.splitlines()]
+    assert len({run.name.lower() for run in runs}) == len(entries)
+    for run, entry in zip(runs, entries, strict=True):
+        record = read_record(run, "run.json")
+        assert (record["status"], record["prompt"]) == ("complete", entry["prompt"])
+        assert (run / "output1.mp4").is_file()
+    calls = doubled.calls()
+    assert calls.count("load:1") == 1
+    assert doubled.count("denoise") == len(entries)
+    again = doubled.run(*BATCH, path, "--out", tmp_path / "root")
+    assert (again.code, again.out) == (0, ended.out)
+    assert doubled.calls() == calls
 
 
 def test_fault_42_the_digits_tell_runs_apart() -> None:

@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 from phyt2v_cli.backends.command_scorer import CommandScorer
 from phyt2v_cli.backends.model_folder import find_model
 from phyt2v_cli.backends.rulebook import Rulebook
 from phyt2v_cli.cli.prompt_file import read_prompt
+from phyt2v_cli.cli.run_text import run_as_json, run_text
 from phyt2v_cli.config import KEYS, load_config
 from phyt2v_cli.errors import Phyt2vError
 from phyt2v_cli.interfaces import ChatReply, ChatRequest, Roles, Scores
@@ -35,6 +37,7 @@ from phyt2v_cli.records import ScorerRecord
 from phyt2v_cli.refinement import refine
 from phyt2v_cli.report_html import write_report
 from phyt2v_cli.run_dir import RunDir
+from phyt2v_cli.run_reader import read_run
 from phyt2v_cli.settings import ScorerConfig
 from phyt2v_cli.video import VideoMetadata, read_video
 from tests.doubles import Cast, answer, make_config, open_run, run_through
@@ -75,6 +78,10 @@ def open_in_every_way(path: Path) -> None:
     """Show, resume and continue a run."""
     with only_ours():
         write_report(path)
+    with only_ours():
+        run = read_run(path)
+        Console(file=io.StringIO()).print(run_text(run))
+        json.dumps(run_as_json(run), allow_nan=False)
     with only_ours(), RunDir.resume(path) as run:
         refine(run, Cast().roles(), emit=lambda _: None, cancelled=lambda: False)
     with only_ours():

@@ -6,13 +6,15 @@ import os
 import shutil
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner, Result
 
+from phyt2v_cli.cli.app import app
 from phyt2v_cli.errors import Phyt2vError, RunDirError, VideoError
 from phyt2v_cli.report import contact_sheet
 from phyt2v_cli.report_html import write_report
@@ -21,7 +23,8 @@ from phyt2v_cli.settings import Config
 from phyt2v_cli.trust import list_reaches
 from phyt2v_cli.video import read_video
 from tests.doubles import make_config, run_through
-from tests.faults.processes import QUICK, Doubled, read_record
+from tests.faults.processes import PHYT2V, QUICK, Doubled, read_record
+from tests.terminals import HOSTILE, foreign_controls, shown_by
 
 
 def with_config(path: Path, sections: dict[str, dict[str, Any]]) -> Path:
@@ -164,8 +167,11 @@ def test_a_report_only_reads(tmp_path: Path, uninterrupted: Path) -> None:
         write_report(tmp_path / "nowhere")
 
 
+Visits = tuple[str, list[str]]
+
+
 @pytest.fixture
-def visits() -> Iterator[tuple[str, list[str]]]:
+def visits() -> Iterator[Visits]:
     """A server that nobody should visit, as its address and the list of visits."""
     seen: list[str] = []
 
@@ -187,7 +193,7 @@ def visits() -> Iterator[tuple[str, list[str]]]:
 
 
 def test_a_video_that_is_a_playlist_opens_nothing(
-    visits: tuple[str, list[str]], tmp_path: Path, uninterrupted: Path
+    visits: Visits, tmp_path: Path, uninterrupted: Path
 ) -> None:
     address, seen = visits
     other = uninterrupted / "output2.mp4"
@@ -206,6 +212,81 @@ def test_a_video_that_is_a_playlist_opens_nothing(
         assert "missing or broken" in write_report(path).read_text()
         run_through(path, make_config(rounds=1))
     assert seen == []
+
+
+def look_at_run(path: Path) -> list[Result]:
+    """List a run and show it in every way; whatever is wrong with it is one of our errors."""
+    results = []
+    for look in (["list"], ["list", "--json"], ["show"], ["show", "--json"]):
+        ended = CliRunner().invoke(app, ["runs", *look, str(path)])
+        if ended.exception is not None and not isinstance(ended.exception, Phyt2vError):
+            raise ended.exception
+        results.append(ended)
+    return results
+
+
+@pytest.mark.parametrize(("sections", "said"), REACHES, ids=[said for _, said in REACHES])
+def test_looking_at_a_run_obeys_no_config_and_writes_nothing(
+    sections: dict[str, dict[str, Any]], said: str, tmp_path: Path, uninterrupted: Path, visits: Visits
+) -> None:
+    address, seen = visits
+    path = shutil.copytree(uninterrupted, tmp_path / "run")
+    told = json.dumps(sections).replace("TRACE", str(tmp_path / "trace"))
+    with_config(path, json.loads(told.replace("http://127.0.0.1:9", address)))
+    before = snapshot(tmp_path)
+    assert [ended.exit_code for ended in look_at_run(path)] == [0] * 4
+    assert snapshot(tmp_path) == before
+    assert seen == []
+    assert said
+
+
+@pytest.mark.parametrize("name", LINKED)
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_looking_at_a_run_hangs_on_no_pipe(
+    name: str, make: Callable[[Path], None], tmp_path: Path, uninterrupted: Path
+) -> None:
+    path = shutil.copytree(uninterrupted, tmp_path / "run")
+    (path / name).unlink(missing_ok=True)
+    make(path / name)
+    listed, as_json, shown, _ = look_at_run(path)
+    if name == "run.json":
+        assert listed.stdout.startswith("unreadable\t")
+        assert "is no run directory: run.json" in json.loads(as_json.stdout)["runs"][0]["error"]
+        assert isinstance(shown.exception, RunDirError)
+    elif name in ("round1.json", "round2.json", "control.json"):
+        assert f"Could not be read: {name}" in shown.stdout
+
+
+def test_looking_leads_out_of_no_folder(tmp_path: Path, uninterrupted: Path) -> None:
+    path = shutil.copytree(uninterrupted, tmp_path / "runs" / "run")
+    record = read_record(path, "run.json")
+    record["result"]["video"] = "../../../etc/passwd"
+    (path / "run.json").write_text(json.dumps(record))
+    (path.parent / "loop").symlink_to(path.parent)
+    (path.parent / "elsewhere").symlink_to(uninterrupted)
+    ended = CliRunner().invoke(app, ["runs", str(path.parent)])
+    assert [line.split("\t")[2] for line in ended.stdout.splitlines()] == [f"{path}/output2.mp4"]
+    assert all("passwd" not in ended.stdout for ended in look_at_run(path)[:3])
+
+
+def test_hostile_text_in_a_run_is_shown_literally(tmp_path: Path, uninterrupted: Path) -> None:
+    path = shutil.copytree(uninterrupted, tmp_path / "run \x1b[2J\u202e")
+    for name in ("run.json", "round1.json", "round2.json"):
+        (path / name).write_text(json.dumps(with_hostile_text(read_record(path, name))))
+    for look in (["list", str(tmp_path)], ["show", str(path)]):
+        shown = shown_by([*PHYT2V, "runs", *look], columns=400)
+        assert not foreign_controls(shown)
+        assert "\x1b[2J" not in shown
+        assert "\x1b]8;" not in shown
+        assert "[/tag][link=https://evil.example]up[/link] \\x1b]52;c;ZXZpbA==\\x07\\x1b[2J" in shown
+
+
+def with_hostile_text(tree: Any) -> Any:
+    """Return a record with every text that may be anything replaced."""
+    fixed = {"schema", "status", "purpose", "video", "run_key", "sha256", "config", "versions", "plan"}
+    if isinstance(tree, dict):
+        return {key: value if key in fixed else with_hostile_text(value) for key, value in tree.items()}
+    return HOSTILE if isinstance(tree, str) else tree
 
 
 def test_what_phyt2v_writes_is_no_program(uninterrupted: Path) -> None:

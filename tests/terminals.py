@@ -1,0 +1,44 @@
+"""A real terminal for a process, and text that means to drive it."""
+
+import os
+import pty
+import re
+import subprocess
+from collections.abc import Sequence
+
+HOSTILE = (
+    "[/tag][link=https://evil.example]up[/link] "
+    "\x1b]52;c;ZXZpbA==\x07\x1b[2J\x1b[31mred \x9b2J \x9d0;title\x9c \u202etxt.exe\u202c\u2066 \x08\r gone"
+)
+"""Text that means to drive a terminal."""
+
+
+def shown_by(command: Sequence[str], *, columns: int, **variables: str) -> str:
+    """Run a command on a terminal of its own to its good end, and return all that was written there."""
+    controller, terminal = pty.openpty()
+    process = subprocess.Popen(
+        list(command),
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns), **variables},
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    shown = bytearray()
+    while True:
+        try:
+            part = os.read(controller, 65536)
+        except OSError:  # the terminal is closed
+            break
+        if not part:
+            break
+        shown += part
+    os.close(controller)
+    assert process.wait(timeout=60) == 0, shown.decode()
+    return shown.decode()
+
+
+def foreign_controls(shown: str) -> list[str]:
+    """Return the control characters in `shown` that are not ours: colours, and a bar that is drawn anew."""
+    rest = re.sub(r"\x1b\[[0-9;?]*[mKAhlG]", "", shown)
+    return re.findall("[\x00-\x06\x07\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", rest)
