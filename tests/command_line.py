@@ -43,3 +43,12 @@ class CommandLine:
 def assignments(settings: dict[str, object]) -> list[str]:
     """Return the words that set `settings`."""
     return [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+
+
+def sizes(num_frames: int, height: int, width: int) -> dict[str, object]:
+    """Return the settings of a video's size."""
+    return {
+        "generator.num_frames": num_frames,
+        "generator.height": height,
+        "generator.width": width,
+    }

@@ -18,7 +18,7 @@ from phyt2v_cli.backends.schedulers import exact_and_deterministic
 from phyt2v_cli.settings import GeneratorConfig
 from phyt2v_cli.video import read_video
 from tests import tiny_families, tiny_pipelines, tiny_unets
-from tests.command_line import CommandLine, assignments
+from tests.command_line import CommandLine, assignments, sizes
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,8 @@ JUDGES = assignments({"llm.backend": "rulebook", "captioner.backend": "tracker",
 
 
 def arguments(case: Case, model: Path) -> list[str]:
-    frames, height, width = case.size
-    sizes: dict[str, object] = {
-        "generator.num_frames": frames,
-        "generator.height": height,
-        "generator.width": width,
-    }
-    return ["--prompt", "a red ball drops", "--model", str(model), *assignments(sizes), "--json"]
+    given = assignments(sizes(*case.size))
+    return ["--prompt", "a red ball drops", "--model", str(model), *given, "--json"]
 
 
 def check(video: Path, case: Case) -> None:

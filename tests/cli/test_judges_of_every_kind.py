@@ -7,16 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.command_line import CommandLine, Outcome, assignments
+from tests.command_line import CommandLine, Outcome, assignments, sizes
 from tests.scripted_server import Exchange, ScriptedServer, answer_of_any_task, answer_with, raw, status
 
 KEY_ENV = "JUDGE_KEY"
 GOOD_KEY = "sk-right-0123456789"
-SIZES: dict[str, object] = {
-    "generator.num_frames": 9,
-    "generator.height": 16,
-    "generator.width": 16,
-}
 SCORES = '{"semantic_adherence": 0.5, "physical_commonsense": 0.5}'
 
 
@@ -78,7 +73,7 @@ def test_bad_judges_cost_one_line_and_no_video(
         monkeypatch.setenv(KEY_ENV, key)
         root = server.url.rpartition("/v1")[0].rpartition("/")[0]
         settings: dict[str, object] = {
-            **SIZES,
+            **sizes(9, 16, 16),
             "llm.backend": "rulebook",
             "captioner.base_url": server.url,
             "captioner.model": "m",
@@ -129,7 +124,7 @@ def test_judges_of_transformers(
     tiny_llama_dir: Path,
 ) -> None:
     settings: dict[str, object] = {
-        **SIZES,
+        **sizes(9, 16, 16),
         "llm.backend": "rulebook",
         "captioner.backend": "transformers",
         "captioner.model": tiny_vlm_dir,
