@@ -7,6 +7,7 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import JsonValue, ValidationError
@@ -31,6 +32,16 @@ which video is picked at the end."""
 _MAX_SLUG_BYTES = 40
 
 
+@dataclass(frozen=True)
+class HeardJudges:
+    """Which judges a run's records have something of; the others may still be replaced by better ones."""
+
+    llm: bool
+    captioner: bool
+    num_scorers: int | None
+    """So many, in the order in which they are asked; None: all of them."""
+
+
 def slugify(prompt: str) -> str:
     """Return a readable file name part: letters and digits of any script, at most 40 bytes, never empty."""
     plain = unicodedata.normalize("NFKC", prompt[:500]).lower()
@@ -51,25 +62,43 @@ def run_key(prompt: str, config: Config) -> str:
 
 
 def list_differences(
-    prompt: str, config: Config, other_prompt: str, other_config: Mapping[str, JsonValue]
+    prompt: str,
+    config: Config,
+    other_prompt: str,
+    other_config: Mapping[str, JsonValue],
+    heard: HeardJudges | None = None,
 ) -> list[str]:
     """Return one ``key: there -> here`` line for each difference that makes another run; empty for the same.
 
     `other_config` comes from a file, maybe of another version: keys that are missing there mean the default.
+    Where the judges that were `heard` are given, those that were not make no difference.
     """
     try:
-        other: Mapping[str, object] = Config.model_validate(other_config).model_dump(
-            mode="json", exclude=_NOT_IDENTITY
-        )
+        other: Mapping[str, object] = _identity_of(Config.model_validate(other_config), heard)
     except ValidationError:
         other = other_config
-    here = dict(_flatten(config.model_dump(mode="json", exclude=_NOT_IDENTITY)))
+    here = dict(_flatten(_identity_of(config, heard)))
     there = dict(_flatten(other))
     lines = [] if prompt == other_prompt else [f"prompt: {_show(other_prompt)} -> {_show(prompt)}"]
     for key in sorted(here.keys() | there.keys()):
         if here.get(key) != there.get(key):
             lines.append(f"{key}: {_show(there.get(key))} -> {_show(here.get(key))}")
     return lines
+
+
+def _identity_of(config: Config, heard: HeardJudges | None) -> dict[str, Any]:
+    tree = config.model_dump(mode="json", exclude=_NOT_IDENTITY)
+    if heard is not None:
+        for role, is_heard in (
+            ("llm", heard.llm),
+            ("captioner", heard.captioner),
+            ("scorer", heard.num_scorers != 0),
+        ):
+            if not is_heard:
+                del tree[role]
+        if heard.num_scorers:
+            tree["scorer"]["others"] = tree["scorer"]["others"][: heard.num_scorers - 1]
+    return tree
 
 
 def _flatten(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:

@@ -168,10 +168,13 @@ class RoundRecord(Record):
         return self
 
     def all_scores(self) -> Scores:
-        """Return the scores with the reasons of every scorer."""
+        """Return both scores and the reasons, all of them the deciding scorer's.
+
+        A reason of another scorer would be read beside a score that it contradicts.
+        """
         scores = self.scores or ScoresRecord()
-        reasons = tuple(reason for scorer in self.scorers.values() for reason in scorer.reasons)
-        return Scores(scores.semantic_adherence, scores.physical_commonsense, reasons)
+        deciding = next(iter(self.scorers.values()), ScorerRecord())
+        return Scores(scores.semantic_adherence, scores.physical_commonsense, tuple(deciding.reasons))
 
     def scores_by_scorer(self) -> dict[str, Scores]:
         """Return what each scorer said, by its name, the deciding one first."""

@@ -6,9 +6,7 @@ files and latents.
 """
 
 import os
-import platform
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -16,27 +14,34 @@ from typing import Self, TypeVar
 from filelock import FileLock
 from pydantic import ValidationError
 
-from phyt2v_cli import __version__
 from phyt2v_cli.atomic import TEMPORARY, describe_os_error, replace_file, sync_folder
 from phyt2v_cli.errors import RunDirError, VideoError
 from phyt2v_cli.folder_lock import lock_folder
+from phyt2v_cli.heard_judges import find_corrected_run, heard_judges
 from phyt2v_cli.identity import list_differences, run_key, slugify
 from phyt2v_cli.interfaces import ChatReply
 from phyt2v_cli.plain_files import read_plain_file
 from phyt2v_cli.records import MAX_RECORD_BYTES, SCHEMA, PlanRecord, Record, RoundRecord, RunRecord
-from phyt2v_cli.run_reader import is_run_dir, schema_of
+from phyt2v_cli.run_reader import is_run_dir, read_videos, schema_of
 from phyt2v_cli.schedule import PlannedRound
 from phyt2v_cli.settings import Config
+from phyt2v_cli.versions import installed_versions
 from phyt2v_cli.video import VideoMetadata, read_video, sha256_of
-
-_VERSIONED = ("torch", "diffusers", "transformers", "av", "numpy")
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
 def default_run_dir(prompt: str, config: Config) -> Path:
-    """Return ``runs/<slug>-<8 hex digits>``: the same prompt and the same pixels always mean the same run."""
-    return Path("runs") / f"{slugify(prompt)}-{run_key(prompt, config)[:8]}"
+    """Return ``runs/<slug>-<8 hex digits>``: the same prompt and the same pixels always mean the same run.
+
+    Where there is none yet, but a run that failed before a judge gave anything and that differs in this judge
+    alone, the command is that one's correction, and means its folder.
+    """
+    runs_dir, slug = Path("runs"), slugify(prompt)
+    own = runs_dir / f"{slug}-{run_key(prompt, config)[:8]}"
+    if os.path.lexists(own):
+        return own
+    return find_corrected_run(sorted(runs_dir.glob(f"{slug}-????????")), prompt, config) or own
 
 
 class RunDir:
@@ -60,8 +65,9 @@ class RunDir:
 
         Raises RunDirError where another process holds it (naming pid and host), where it is a symlink or a
         foreign folder, where its schema is newer, and where it holds another prompt or config (listing the
-        differences). `force` answers the last two, and a complete run, by moving the old run aside to
-        ``<name>.old-N``; it deletes nothing. Raises FilesError where the folder cannot be written.
+        differences; a judge of whom no record holds anything is none, and may be replaced). `force` answers
+        the last two, and a complete run, by moving the old run aside to ``<name>.old-N``; it deletes nothing.
+        Raises FilesError where the folder cannot be written.
         """
         run = cls._lock_folder(path)
         try:
@@ -81,12 +87,13 @@ class RunDir:
                 seed=config.run.seed,
                 config=config.model_dump(mode="json"),
                 plan=[PlanRecord(round=p.round, steps=p.steps, purpose=p.purpose) for p in plan],
-                versions=_versions(),
+                versions=installed_versions(),
             )
             run.record = record
             if old is not None:
-                # The same run, but maybe on another device or with another way to select.
+                # The same run, but maybe on another device, with another way to select or another judge.
                 run.record = old.model_copy(update={"config": record.config, "plan": record.plan})
+                run._take_over_rounds(old)
             if run.record != old:
                 run.save()
         except BaseException:
@@ -263,7 +270,18 @@ class RunDir:
             return old, None
         if old.analysis is None and not any(self.path.glob("round*.json")):
             return None, None  # nothing came of that run
-        return old, "\n  ".join([f"{self.path} holds another run:", *differences])
+        heard = heard_judges(old, read_videos(self.path)[0])
+        if held := list_differences(prompt, config, old.prompt, old.config, heard):
+            return old, "\n  ".join([f"{self.path} holds another run:", *held])
+        self.notices.append(f"going on with another judge, for nothing was kept of {', '.join(differences)}")
+        return old, None
+
+    def _take_over_rounds(self, old: RunRecord) -> None:
+        """Give the rounds of `old`, which is this run with judges that said nothing, this run's key."""
+        key = run_key(old.prompt, Config.model_validate(old.config))
+        for record in read_videos(self.path)[0] if key != self.key else ():
+            if record.run_key == key:
+                self.save_round(record.model_copy(update={"run_key": self.key}))
 
     def _move_aside(self) -> Path:
         here = self.path.absolute()
@@ -325,13 +343,3 @@ def _first_free(path: Path, what: str) -> Path:
     while os.path.lexists(candidate := path.with_name(f"{path.name}.{what}-{number}")):
         number += 1
     return candidate
-
-
-def _versions() -> dict[str, str]:
-    versions = {"phyt2v": __version__, "python": platform.python_version()}
-    for package in _VERSIONED:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return versions

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.command_line import CommandLine
+
 # As the command line does: before torch is imported, here and in the processes that tests start.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -40,3 +42,11 @@ def tiny_vlm_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.tiny_language_models import save_qwen2_5_vl
 
     return save_qwen2_5_vl(tmp_path_factory.mktemp("models") / "qwen2_5_vl")
+
+
+@pytest.fixture
+def phyt2v(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> CommandLine:
+    """The command line in this process, working in `tmp_path`."""
+    return CommandLine(tmp_path, monkeypatch, capsys)

@@ -65,6 +65,18 @@ PUBLISHED = {
     "hunyuanvideo": ("hunyuanvideo-community/HunyuanVideo", 129, 720, 1280, 24, 6.0, 50),
     "mochi": ("genmo/mochi-1-preview", 163, 480, 848, 30, 4.5, 64),
 }
+WAN_2_1, WAN_2_2 = "Bright tones, overexposed, static", "色调艳丽"
+PUBLISHED_BESIDES: dict[str, dict[str, object]] = {
+    "cogvideox-2b": {"dtype": "float16"},
+    "cogvideox-5b": {"dtype": "bfloat16"},
+    "cogvideox-1.5-5b": {"dtype": "bfloat16"},
+    "wan2.1-1.3b": {"flow_shift": 3.0, "negative_prompt": WAN_2_1},  # 480p; 720p takes 5
+    "wan2.1-14b": {"flow_shift": 5.0, "negative_prompt": WAN_2_1},
+    "wan2.2-5b": {"flow_shift": 5.0, "negative_prompt": WAN_2_2},
+    "wan2.2-a14b": {"flow_shift": 5.0, "guidance_scale_2": 3.0, "negative_prompt": WAN_2_2},
+    "ltx-video": {"negative_prompt": "worst quality, inconsistent motion"},
+}
+"""How a negative prompt begins stands for all of it."""
 
 
 @pytest.mark.parametrize("name", list_presets())
@@ -74,6 +86,12 @@ def test_every_preset_loads_with_the_published_defaults(name: str) -> None:
     size = (made.num_frames, made.height, made.width)
     assert (made.model, *size, made.fps, made.guidance_scale, schedule.max_steps) == PUBLISHED[name]
     assert schedule.min_steps == 20
+    besides = {"flow_shift": None, "guidance_scale_2": None, "dtype": "auto", "negative_prompt": ""}
+    for field, value in {**besides, **PUBLISHED_BESIDES.get(name, {})}.items():
+        if field == "negative_prompt" and value:
+            assert made.negative_prompt.startswith(str(value))
+        else:
+            assert getattr(made, field) == value, field
     judges = {(role.backend, role.model) for role in (config.llm, config.captioner, config.scorer)}
     assert judges == ({("rulebook", None), ("tracker", None)} if name == "tiny" else {("openai", "gpt-4o")})
 

@@ -243,7 +243,8 @@ def test_a_scorer_may_abstain(tmp_path: Path) -> None:
 
 
 def two_scorers(error: Exception | None = None) -> Cast:
-    first = ScriptedScorer("first", {"output1.mp4": Scores(0.9, 0.95), "output2.mp4": Scores(0.1, 0.2)})
+    sure = Scores(0.9, 0.95, ("all is there",))
+    first = ScriptedScorer("first", {"output1.mp4": sure, "output2.mp4": Scores(0.1, 0.2)})
     second = ScriptedScorer("second", {"output1.mp4": Scores(0.3, None, ("no physics here",))}, error)
     return Cast(scorer=first, other_scorers=[second])
 
@@ -255,7 +256,11 @@ def test_the_scores_of_two_scorers_are_kept_apart_and_the_first_decides(tmp_path
     record = read(tmp_path / "run", "round1.json")
     assert record["scores"] == {"semantic_adherence": 0.9, "physical_commonsense": 0.95}
     assert record["scorers"] == {
-        "first": {"semantic_adherence": 0.9, "physical_commonsense": 0.95, "reasons": []},
+        "first": {
+            "semantic_adherence": 0.9,
+            "physical_commonsense": 0.95,
+            "reasons": ["all is there"],
+        },
         "second": {
             "semantic_adherence": 0.3,
             "physical_commonsense": None,
@@ -264,7 +269,9 @@ def test_the_scores_of_two_scorers_are_kept_apart_and_the_first_decides(tmp_path
     }
     done = [event for event in cast.events if isinstance(event, RoundDone)]
     assert list(done[0].scorers) == ["first", "second"]
-    assert done[0].scores.semantic_adherence == 0.9
+    assert done[0].scores == Scores(0.9, 0.95, ("all is there",))
+    asked = [request.data for request in cast.llm.requests if "reasons" in request.data]
+    assert {data["reasons"] for data in asked} == {"all is there"}
     again = two_scorers()
     run_through(tmp_path / "run", make_config(rounds=3, early_stop=True), again)
     assert not again.worked()

@@ -61,9 +61,13 @@ def save_cogvideox(
     *,
     dpm: bool = False,
     takes_images: bool = False,
+    sample_frames: int = 9,
     dtype: torch.dtype = torch.float32,
 ) -> Path:
-    """Save a CogVideoX of 9 frames, 16x16, in the style of `2b`, `5b` or `1.5`; return the path."""
+    """Save a CogVideoX in the style of `2b`, `5b` or `1.5`; return the path.
+
+    It renders `sample_frames`, and no more of them (1.5: nearly twice as many), of 16x16.
+    """
     torch.manual_seed(0)
     scheduler_class = CogVideoXDPMScheduler if dpm else CogVideoXDDIMScheduler
     pipeline_class = CogVideoXImageToVideoPipeline if takes_images else CogVideoXPipeline
@@ -90,7 +94,7 @@ def save_cogvideox(
             num_layers=2,
             sample_width=2,
             sample_height=2,
-            sample_frames=9,
+            sample_frames=sample_frames,
             patch_size=2,
             patch_size_t=2 if style == "1.5" else None,
             temporal_compression_ratio=4,

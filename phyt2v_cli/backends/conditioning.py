@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 IMAGE_MEMORY_LIMIT = 64 * 2**20
 """Pixels of an image; beyond it is no first frame but a bomb."""
 
+_DEFAULT_STRENGTH = 0.8
+"""As most pipelines have it, where a family's own default would hand the video back."""
+
 
 def pipeline_for(config: GeneratorConfig, family: Family, pipeline_class: str) -> str:
     """Return the pipeline class that begins with what the config names; the folder's own for a text alone."""
@@ -86,13 +89,14 @@ def call_arguments(config: GeneratorConfig, family: Family) -> Mapping[str, Any]
     frames = _read_frames(Path(config.video or ""))
     num_frames = config.num_frames
     if num_frames is None:
-        grid = family.num_frames
-        num_frames = grid.start + (len(frames) - grid.start) // grid.step * grid.step
+        num_frames = family.num_frames.floor(len(frames))
     if len(frames) < max(num_frames, 1):
         raise ConfigError(
             f"generator.video: {config.video} has {len(frames)} frames, and {max(num_frames, 1)} are needed"
         )
     video = [_fit(frame, size) for frame in frames[:num_frames]]
+    if family.video_strength_keeps:
+        return {"video": [video], "strength": 1 - (config.strength or _DEFAULT_STRENGTH)}
     return {"video": video} if config.strength is None else {"video": video, "strength": config.strength}
 
 

@@ -211,7 +211,10 @@ class DiffusersGenerator:
         return draft_caches.cached(self._pipeline, name, self._config.draft_cache_strength)
 
     def decode(self, latents: Latents) -> Frames:
-        """Return the frames of latents; raise BackendError when the model fails."""
+        """Return the frames of latents.
+
+        Raises BackendError when the model fails, and where it makes another number of frames than was wanted.
+        """
 
         def work() -> Frames:
             try:
@@ -221,7 +224,14 @@ class DiffusersGenerator:
                 self._pipeline.maybe_free_model_hooks()
 
         with _failures_translated("decoding"):
-            return self._placed.run(work, decoding=True)
+            frames = self._placed.run(work, decoding=True)
+        wanted = self._config.num_frames
+        if wanted not in (None, len(frames)):
+            raise BackendError(
+                f"{self._config.model} made {len(frames)} frames, and {wanted} were wanted; it makes some "
+                f"lengths only. Set generator.num_frames to {len(frames)}, or to another of those."
+            )
+        return frames
 
 
 class _StepReporter:

@@ -1,54 +1,25 @@
 """What differs between families of text-to-video pipelines, as data; sizes are read off component configs.
 
 This file must not import torch or diffusers: it serves checks that run before anything is loaded. A family
-that is not listed here works from its pipeline's signature and the user's config.
+that is not listed here works from its components' configs, its pipeline's signature and the user's config.
 """
 
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
+from phyt2v_cli.backends.component_sizes import ComponentConfigs, pixels_of_a_patch, temporal_compression
+from phyt2v_cli.backends.grid import ANY_NUMBER, Grid
 from phyt2v_cli.backends.solver_rules import allowed_solvers, has_flow_shift
 from phyt2v_cli.settings import GeneratorConfig
 
-ComponentConfigs = Mapping[str, Mapping[str, Any]]
 DtypeName = Literal["float32", "float16", "bfloat16"]
 
 OPTIONS = ("guidance_scale_2", "true_cfg_scale")
 """Settings that only some families take."""
 
 _CACHES = ("first-block", "pab", "taylor")
-
-
-@dataclass(frozen=True)
-class Grid:
-    """The values that a family makes: `start`, `start + step`, … up to `largest`."""
-
-    step: int = 1
-    start: int = 0
-    largest: int | None = None
-
-    def has(self, value: int) -> bool:
-        """Tell whether a family makes this value."""
-        too_large = self.largest is not None and value > self.largest
-        return value >= self.start and (value - self.start) % self.step == 0 and not too_large
-
-    def nearest(self, value: int) -> list[int]:
-        """Return the right values on both sides of a wrong one, or the one at that end."""
-        smallest = self.start or self.step
-        largest = self.largest or value + self.step
-        below = self.start + (value - self.start) // self.step * self.step
-        ends = {min(max(right, smallest), largest) for right in (below, below + self.step)}
-        return sorted(ends)
-
-    def in_words(self) -> str:
-        """Return the rule, as in `8k+1` or `a multiple of 16`."""
-        if self.largest == self.start:
-            return f"exactly {self.start}"
-        if self.largest is not None:
-            return f"{self.start} to {self.largest}"
-        return f"{self.step}k+{self.start}" if self.start else f"a multiple of {self.step}"
 
 
 @dataclass(frozen=True)
@@ -60,9 +31,9 @@ class Family:
     """What it was trained at."""
     num_inference_steps: int = 50
     """The published number of steps of a video at full quality."""
-    num_frames: Grid = Grid()
+    num_frames: Grid = ANY_NUMBER
     """Any other number is rounded silently by the pipeline, or crashes it."""
-    height: Grid = Grid()
+    height: Grid = ANY_NUMBER
     width: Grid | None = None
     """None: as the height."""
     half_dtypes: Mapping[str, DtypeName] = field(default_factory=lambda: {"default": "bfloat16"})
@@ -87,6 +58,8 @@ class Family:
     """The pipeline class that begins a video with an image, of the same components."""
     video_pipeline: str | None = None
     """The pipeline class that begins with a video, of the same components."""
+    video_strength_keeps: bool = False
+    """Whether that class takes a list of videos, and its strength says how much of them is kept."""
     needs_image: bool = False
     """Whether it renders nothing without an image."""
 
@@ -95,13 +68,17 @@ def _cogvideox(configs: ComponentConfigs) -> Family:
     vae, transformer = configs.get("vae", {}), configs.get("transformer", {})
     spatial = 2 ** (len(vae.get("block_out_channels", (128, 256, 256, 512))) - 1)
     is_1_5 = bool(transformer.get("patch_size_t"))
+    trained_on = transformer.get("sample_frames") or (81 if is_1_5 else 49)
     # Checkpoints made for an image take twice the channels, and the class for images then.
     takes_images = transformer.get("in_channels", 16) == 2 * transformer.get("out_channels", 16)
     return Family(
         name="CogVideoX 1.5" if is_1_5 else "CogVideoX",
         fps=16 if is_1_5 else 8,
         # Twice the compression, because the VAE decodes latent frames in pairs after a first odd one.
-        num_frames=Grid(2 * vae.get("temporal_compression_ratio", 4), 1),
+        # The longest is what it was trained on; 1.5 is published for twice its 5 seconds too.
+        num_frames=Grid(
+            2 * (temporal_compression(configs) or 4), 1, largest=2 * trained_on - 1 if is_1_5 else trained_on
+        ),
         # The pipeline itself checks for 8 only, and then crashes where patches do not fit.
         height=Grid(math.lcm(8, spatial * transformer.get("patch_size", 2))),
         half_dtypes={
@@ -123,7 +100,7 @@ def _wan(configs: ComponentConfigs) -> Family:
     return Family(
         name="Wan",
         fps=24 if compresses_more else 16,
-        num_frames=Grid(vae.get("scale_factor_temporal", 4), 1),
+        num_frames=Grid(temporal_compression(configs) or 4, 1),
         height=Grid(math.lcm(16, spatial * math.lcm(*transformer.get("patch_size", (1, 2, 2))[1:]))),
         half_dtypes={"default": "bfloat16", "vae": "float32"},
         draft_caches=_CACHES,
@@ -138,26 +115,25 @@ def _wan(configs: ComponentConfigs) -> Family:
 
 
 def _skyreels(configs: ComponentConfigs) -> Family:
-    vae = configs.get("vae", {})
     return Family(
         name="SkyReels V2",
         fps=24,
-        num_frames=Grid(vae.get("scale_factor_temporal", 4), 1),
+        num_frames=Grid(temporal_compression(configs) or 4, 1),
         height=Grid(16),
         half_dtypes={"default": "bfloat16", "vae": "float32"},
     )
 
 
 def _sana_video(configs: ComponentConfigs) -> Family:
-    vae = configs.get("vae", {})
     return Family(
         name="Sana Video",
         fps=16,
-        num_frames=Grid(vae.get("scale_factor_temporal") or vae.get("temporal_compression_ratio", 4), 1),
+        num_frames=Grid(temporal_compression(configs) or 4, 1),
         height=Grid(32),
         half_dtypes={"default": "bfloat16", "vae": "float32"},
         # Otherwise it renders the nearest size of a list of its own, and scales and crops that.
         call_arguments={"use_resolution_binning": False},
+        image_pipeline="SanaImageToVideoPipeline",
     )
 
 
@@ -172,6 +148,8 @@ def _ltx(configs: ComponentConfigs) -> Family:
         half_dtypes={"default": "bfloat16", "vae": "float32"},
         draft_caches=_CACHES,
         image_pipeline="LTXImageToVideoPipeline",
+        video_pipeline="LTXConditionPipeline",
+        video_strength_keeps=True,
     )
 
 
@@ -179,7 +157,7 @@ def _hunyuan(configs: ComponentConfigs) -> Family:
     return Family(
         name="HunyuanVideo",
         fps=24,
-        num_frames=Grid(configs.get("vae", {}).get("temporal_compression_ratio", 4), 1),
+        num_frames=Grid(temporal_compression(configs) or 4, 1),
         height=Grid(16),
         half_dtypes={"default": "float16", "transformer": "bfloat16"},
         draft_caches=_CACHES,
@@ -193,7 +171,7 @@ def _hunyuan_1_5(configs: ComponentConfigs) -> Family:
     return Family(
         name="HunyuanVideo 1.5",
         fps=24,
-        num_frames=Grid(configs.get("vae", {}).get("temporal_compression_ratio", 4), 1),
+        num_frames=Grid(temporal_compression(configs) or 4, 1),
         height=Grid(configs.get("vae", {}).get("spatial_compression_ratio", 16)),
     )
 
@@ -245,12 +223,29 @@ def _animatediff(configs: ComponentConfigs) -> Family:
         num_inference_steps=25,
         height=Grid(8),
         half_dtypes={"default": "float16"},
+        video_pipeline="AnimateDiffVideoToVideoPipeline",
     )
 
 
 def _modelscope(_: ComponentConfigs) -> Family:
     return Family(
-        name="ModelScope", fps=8, num_inference_steps=25, height=Grid(8), half_dtypes={"default": "float16"}
+        name="ModelScope",
+        fps=8,
+        num_inference_steps=25,
+        height=Grid(8),
+        half_dtypes={"default": "float16"},
+        video_pipeline="VideoToVideoSDPipeline",
+    )
+
+
+def _unlisted(pipeline_class: str, configs: ComponentConfigs) -> Family:
+    """Return what can be told of any class: frames and sizes as its autoencoder and patches divide them."""
+    temporal = temporal_compression(configs)
+    return Family(
+        name=pipeline_class,
+        num_frames=Grid(temporal, 1) if temporal else ANY_NUMBER,  # the first frame has a latent of its own
+        height=Grid(pixels_of_a_patch(configs)),
+        options=None,
     )
 
 
@@ -262,6 +257,7 @@ _FAMILY_OF_PIPELINE: Mapping[str, Callable[[ComponentConfigs], Family]] = {
     "SkyReelsV2Pipeline": _skyreels,
     "SanaVideoPipeline": _sana_video,
     "LTXPipeline": _ltx,
+    "LTXConditionPipeline": _ltx,
     "HunyuanVideoPipeline": _hunyuan,
     "HunyuanVideo15Pipeline": _hunyuan_1_5,
     "MochiPipeline": _mochi,
@@ -273,9 +269,9 @@ _FAMILY_OF_PIPELINE: Mapping[str, Callable[[ComponentConfigs], Family]] = {
 
 
 def family_of(pipeline_class: str, configs: ComponentConfigs) -> Family:
-    """Return the family of a diffusers pipeline class; one without rules for a class not listed."""
+    """Return the family of a diffusers pipeline class; one with few rules for a class not listed."""
     describe = _FAMILY_OF_PIPELINE.get(pipeline_class)
-    family = describe(configs) if describe else Family(name=pipeline_class, options=None)
+    family = describe(configs) if describe else _unlisted(pipeline_class, configs)
     scheduler = configs.get("scheduler", {})
     return replace(
         family,

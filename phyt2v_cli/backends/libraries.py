@@ -8,6 +8,14 @@ import warnings
 
 import torch
 
+_OUT_OF_MEMORY = (
+    "can't allocate memory",  # torch's allocator on a CPU
+    "CUDA error: out of memory",  # what torch's allocator does not hand out, page-locked memory among it
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+"""What bare RuntimeErrors say."""
+
 
 def silence_libraries() -> None:
     """Keep stderr ours: what goes wrong comes as exceptions, progress through the roles."""
@@ -21,8 +29,9 @@ def silence_libraries() -> None:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether the host or the accelerator had no memory left."""
-    # On a CPU torch raises a bare RuntimeError: "DefaultCPUAllocator: can't allocate memory".
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
 
 
 def first_line(error: BaseException) -> str:

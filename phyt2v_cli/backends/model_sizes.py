@@ -7,22 +7,20 @@ from typing import Literal, NamedTuple
 
 Fit = Literal["resident", "offloading", "no"]
 
-WORKING_GB = 4.0
-"""Beside the weights: CogVideoX-5B, 21 GB of them, decodes 49 frames of 480x720 in tiles within 24 GB."""
-
 
 class ModelSize(NamedTuple):
     """Approximate published sizes in GB of 10^9 bytes; model_sizes.toml says what each means."""
 
     download_gb: float
     half_gb: float
-    largest_gb: float
+    group_gb: float
+    working_gb: float
 
     def fit(self, free_gb: float) -> Fit:
         """Return how this model fits into so much free GPU memory, in half precision."""
-        if free_gb >= self.half_gb + WORKING_GB:
+        if free_gb >= self.half_gb + self.working_gb:
             return "resident"
-        return "offloading" if free_gb >= self.largest_gb + WORKING_GB else "no"
+        return "offloading" if free_gb >= self.group_gb + self.working_gb else "no"
 
 
 def size_of(hub_id: str) -> ModelSize | None:

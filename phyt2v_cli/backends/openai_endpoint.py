@@ -131,7 +131,8 @@ class Endpoint:
 
     def cannot_see(self, failure: Failure) -> bool:
         """Tell whether an endpoint that was sent pictures complains of them."""
-        said = failure.said.replace(self.model.casefold(), "")  # "vision" may be part of the name
+        # "vision" may be part of the model's name, and a short name part of another word.
+        said = re.sub(rf"(?<!\w){re.escape(self.model.casefold())}(?!\w)", "", failure.said)
         return failure.status in (400, 404, 415, 422, 500, 501) and bool(_NAMES_PICTURES.search(said))
 
     def __str__(self) -> str:

@@ -67,6 +67,8 @@ def _complaints(
     taken = set(parameters)
     if "guider" in inspect.signature(pipeline_class.__init__).parameters:
         taken.add("guidance_scale")  # a component guides, and has it
+    if config.video is not None:
+        taken |= {"height", "width"}  # its frames come in that size
     for field in _SETTINGS:
         if getattr(config, field) not in (None, "") and field not in taken:
             yield f"generator.{field}: {pipeline_class.__name__} does not take it; leave it out"

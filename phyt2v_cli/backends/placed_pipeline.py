@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from phyt2v_cli.backends import device_memory, offloading, residency
+from phyt2v_cli.backends import device_memory, libraries, offloading, residency
 from phyt2v_cli.backends.offloading import Offload, Placement
 
 _Result = TypeVar("_Result")
@@ -22,7 +22,7 @@ class PlacedPipeline:
     def __init__(self, pipeline: Any, *, device: torch.device, wanted: Offload, num_pixels: int) -> None:
         """Put the pipeline, which is on the CPU, in its place for videos of `num_pixels` in all frames.
 
-        Raises torch.OutOfMemoryError where not even that is possible.
+        Raises what the library raises when out of memory where there is no room even on the last rung.
         """
         self.device = device
         self.need = offloading.need_of(pipeline, num_pixels=num_pixels)
@@ -50,10 +50,17 @@ class PlacedPipeline:
         return self.need.weights if self._chosen is None else self.need.weights_at(self._chosen.rung)
 
     def to_device(self) -> None:
-        """Bring the weights to where `placement` says."""
-        if not self._is_on_device:
-            offloading.place(self._pipeline, self.placement, self.device)
-            self._is_on_device = True
+        """Bring the weights to where `placement` says, or further down where there is no room for that."""
+        while not self._is_on_device:
+            try:
+                offloading.place(self._pipeline, self.placement, self.device)
+                self._is_on_device = True
+                return
+            except Exception as error:
+                lower = self._lower_after(error)
+                if lower is None:
+                    raise
+            self._fall(lower)
 
     def to_cpu(self) -> None:
         """Take everything off the device."""
@@ -72,14 +79,23 @@ class PlacedPipeline:
                 try:
                     with self._without_gradients():
                         return work()
-                except torch.OutOfMemoryError:
-                    lower = offloading.lower(self.placement, self._rungs, decoding=decoding)
+                except Exception as error:
+                    lower = self._lower_after(error, decoding=decoding)
                     if lower is None:
                         raise
-                # The error is gone by now, and with it the frames that held on to what was on the device.
-                device_memory.release()
-                self._chosen = lower
-                offloading.place(self._pipeline, lower, self.device)
+                self._fall(lower)
+                self.to_device()
+
+    def _lower_after(self, error: Exception, *, decoding: bool = False) -> Placement | None:
+        if not libraries.is_out_of_memory(error):
+            return None
+        return offloading.lower(self.placement, self._rungs, decoding=decoding)
+
+    def _fall(self, lower: Placement) -> None:
+        """Call it once the error is gone, and with it the frames that held on to what was on the device."""
+        device_memory.release()
+        self._chosen = lower
+        self._is_on_device = False
 
     def _without_gradients(self) -> AbstractContextManager[None]:
         # Offloading makes parameters anew, and what is made in inference mode can be none.

@@ -13,14 +13,12 @@ from pathlib import Path
 from typing import Literal
 
 from phyt2v_cli.errors import BackendError, FilesError, ModelLoadError, Phyt2vError
-from phyt2v_cli.settings import CaptionerConfig, Config, LlmConfig, ScorerConfig
+from phyt2v_cli.settings import CaptionerConfig, Config, LlmConfig, ScorerConfig, ServiceConfig
 
 State = Literal["ok", "missing", "problem"]
 """`missing` is what somebody may do without; a `problem` is broken."""
 
 ENDPOINT_TIMEOUT_S = 3.0
-VENDOR_BASE_URL = "https://api.openai.com/v1"
-"""What the `openai` backend asks where no base_url is set."""
 
 _MIN_FREE_BYTES = 100 * 10**6
 """Of disk: a few runs of the embedded model."""
@@ -144,7 +142,8 @@ def check_embedded_model() -> Check:
 def check_keys(config: Config) -> Iterator[Check]:
     """Say for each variable that holds a key whether it is set. Nothing of a key is ever shown."""
     services = _services(config)
-    for name in dict.fromkeys(["OPENAI_API_KEY", *(section.api_key_env for _, section in services)]):
+    default = ServiceConfig.model_fields["api_key_env"].default
+    for name in dict.fromkeys([default, *(section.api_key_env for _, section in services)]):
         # A server of one's own often asks for none; the vendor's always does.
         needed_by = [
             role
@@ -163,10 +162,12 @@ def check_keys(config: Config) -> Iterator[Check]:
 
 def check_endpoints(config: Config) -> Iterator[Check]:
     """Ask each endpoint of the config. Any HTTP answer is one: healthy servers may fail at /models."""
+    from phyt2v_cli.backends.openai_endpoint import VENDOR_URL
+
     roles_of: dict[str, list[str]] = {}
     for role, section in _services(config):
         if section.backend == "openai":
-            roles_of.setdefault(section.base_url or VENDOR_BASE_URL, []).append(role)
+            roles_of.setdefault(section.base_url or VENDOR_URL, []).append(role)
     if not roles_of:
         yield Check("server", "ok", "no role of this config asks one")
     for base_url, roles in roles_of.items():

@@ -231,7 +231,7 @@ def disagreement_text(scores: Iterable[Scores]) -> str:
     several = list(scores)
     match disagreement(several).largest():
         case None:
-            return "no two of them scored the same"
+            return "nothing to compare: only one of them, or none, gave a score"
         case (name, apart) if apart >= 0.005:
             return f"they differ by {'up to ' if len(several) > 2 else ''}{apart:.2f} in {name}"
         case _:

@@ -16,8 +16,11 @@ from phyt2v_cli.config import load_config
 from phyt2v_cli.errors import ConfigError
 from phyt2v_cli.identity import run_key
 from phyt2v_cli.settings import GeneratorConfig
-from phyt2v_cli.video import VideoMetadata, write_video
+from phyt2v_cli.video import VideoMetadata, read_video, write_video
+from tests.command_line import CommandLine, assignments, sizes
+from tests.tiny_families import save_sana_video
 from tests.tiny_pipelines import save_cogvideox, save_ltx, save_wan
+from tests.tiny_unets import save_animatediff, save_text_to_video_sd
 
 BOTH = Family(name="X", image_pipeline="I", video_pipeline="V")
 
@@ -50,8 +53,8 @@ def render(config: GeneratorConfig, steps: int = 4) -> tuple[npt.NDArray[np.uint
 
 
 def config_of(model: Path, size: tuple[int, int, int], **more: object) -> GeneratorConfig:
-    sizes = dict(zip(("num_frames", "height", "width"), size, strict=True))
-    return GeneratorConfig.model_validate({"model": str(model), **sizes, **more})
+    named = dict(zip(("num_frames", "height", "width"), size, strict=True))
+    return GeneratorConfig.model_validate({"model": str(model), **named, **more})
 
 
 @pytest.mark.parametrize(
@@ -59,8 +62,9 @@ def config_of(model: Path, size: tuple[int, int, int], **more: object) -> Genera
     [
         (lambda path: save_cogvideox(path, takes_images=True), (9, 16, 32)),
         (save_ltx, (9, 32, 64)),
+        (save_sana_video, (9, 32, 64)),
     ],
-    ids=["cogvideox", "ltx"],
+    ids=["cogvideox", "ltx", "sana-video"],
 )
 def test_an_image_changes_the_video(save, size, tmp_path: Path) -> None:
     model = save(tmp_path / "model")
@@ -72,7 +76,14 @@ def test_an_image_changes_the_video(save, size, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("save", "size"), [(save_cogvideox, (9, 16, 16)), (save_wan, (9, 16, 32))], ids=["cogvideox", "wan"]
+    ("save", "size"),
+    [
+        (save_cogvideox, (9, 16, 16)),
+        (save_wan, (9, 16, 32)),
+        (save_animatediff, (9, 16, 24)),
+        (save_text_to_video_sd, (4, 16, 24)),
+    ],
+    ids=["cogvideox", "wan", "animatediff", "modelscope"],
 )
 def test_a_video_is_left_as_far_as_the_strength_says(save, size, tmp_path: Path) -> None:
     model = save(tmp_path / "model")
@@ -88,10 +99,48 @@ def test_a_video_is_left_as_far_as_the_strength_says(save, size, tmp_path: Path)
     assert reports[-1] == (4, 4)
 
 
+def test_a_video_is_kept_where_the_pipeline_counts_the_other_way(tmp_path: Path) -> None:
+    model, size = save_ltx(tmp_path / "model"), (9, 32, 64)
+    sources = [str(clip(tmp_path / f"{seed}.mp4", num_frames=12, seed=seed)) for seed in (0, 1)]
+    near, far, ignored = (
+        [render(config_of(model, size, video=video, strength=strength))[0] for video in sources]
+        for strength in (0.3, 0.9, 1.0)
+    )
+    assert near[0].shape == (*size, 3)
+
+    def apart(videos: list[npt.NDArray[np.uint8]]) -> float:
+        return float(np.abs(np.subtract(*videos, dtype=np.float32)).mean())
+
+    assert apart(near) > apart(far) > apart(ignored) == 0
+    published, _ = render(config_of(model, size, video=sources[0]))
+    np.testing.assert_array_equal(
+        published, render(config_of(model, size, video=sources[0], strength=0.8))[0]
+    )
+
+
 def test_a_video_of_no_named_length_is_used_as_far_as_it_fits_the_family(tmp_path: Path) -> None:
     source = clip(tmp_path / "source.mp4", num_frames=12)
     config = GeneratorConfig(model=str(save_wan(tmp_path / "m")), height=16, width=16, video=str(source))
     assert render(config)[0].shape == (9, 16, 16, 3)
+    long = clip(tmp_path / "long.mp4", num_frames=20)
+    config = GeneratorConfig(model=str(save_cogvideox(tmp_path / "c")), height=16, width=16, video=str(long))
+    assert render(config)[0].shape == (9, 16, 16, 3)  # the most that it was trained on
+
+
+@pytest.mark.parametrize(
+    ("save", "size", "flag"),
+    [(save_ltx, (9, 32, 64), "--image"), (save_cogvideox, (9, 16, 16), "--video")],
+    ids=["image", "video"],
+)
+def test_from_the_command_line(save, size, flag: str, tmp_path: Path, phyt2v: CommandLine) -> None:
+    source = picture(tmp_path / "source.png") if flag == "--image" else clip(tmp_path / "source.mp4")
+    words = ["--prompt", "a ball falls", "--model", str(save(tmp_path / "model")), "--steps", "2"]
+    made = phyt2v("generate", *words, flag, str(source), *assignments(sizes(*size)))
+    assert made.code == 0, made.err
+    frames, _ = read_video(tmp_path / "output.mp4")
+    assert frames.shape == (*size, 3)
+    assert phyt2v("generate", *words, *assignments(sizes(*size)), "--out", "plain.mp4").code == 0
+    assert not np.array_equal(read_video(tmp_path / "plain.mp4")[0], frames)
 
 
 def test_what_does_not_fit_is_refused_with_the_reason() -> None:

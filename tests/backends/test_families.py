@@ -41,6 +41,42 @@ def test_tiles_side_by_side_make_a_grid_of_sizes():
     )
 
 
+def test_the_longest_video_of_a_cogvideox_is_what_it_was_trained_on():
+    def longest(**transformer):
+        return family_of("CogVideoXPipeline", {"transformer": transformer}).num_frames.largest
+
+    assert (longest(), longest(patch_size_t=2)) == (49, 161)
+    assert (longest(sample_frames=25), longest(sample_frames=81, patch_size_t=2)) == (25, 161)
+    (line,) = complaints(family_of("CogVideoXPipeline", COGVIDEOX_5B), GeneratorConfig(num_frames=81))
+    assert line == ("generator.num_frames: CogVideoX makes 8k+1 up to 49 frames, not 81; the nearest is 49")
+
+
+@pytest.mark.parametrize(
+    ("vae", "transformer", "frames", "pixels"),
+    [
+        ({"temperal_downsample": [False, True, True], "dim_mult": [1, 2, 4, 4]}, [1, 2, 2], 4, 16),
+        ({"scale_factor_temporal": 4, "scale_factor_spatial": 16}, [1, 2, 2], 4, 32),
+        ({"temporal_compression_ratio": 8, "spatial_compression_ratio": 8}, 2, 8, 16),
+        (
+            {
+                "temporal_compression_ratio": None,
+                "spatio_temporal_scaling": [True, True, True, False],
+                "patch_size": 4,
+            },
+            1,
+            8,
+            32,
+        ),
+        ({"block_out_channels": [128, 256, 512, 512]}, None, None, 8),
+        ({}, None, None, 1),
+    ],
+)
+def test_a_class_that_is_not_listed_is_divided_as_its_components_say(vae, transformer, frames, pixels):
+    family = family_of("UnheardOfPipeline", {"vae": vae, "transformer": {"patch_size": transformer}})
+    assert family.height.step == pixels
+    assert (family.num_frames.step, family.num_frames.start) == ((frames, 1) if frames else (1, 0))
+
+
 def test_cogvideox_generations_differ():
     family = family_of("CogVideoXPipeline", COGVIDEOX_5B)
     assert (family.half_dtypes, family.fps) == ({"default": "bfloat16"}, 8)
@@ -73,7 +109,7 @@ def test_nothing_asked_nothing_to_complain_about():
 def test_wrong_values_name_the_nearest_right_ones():
     family = family_of("CogVideoXPipeline", COGVIDEOX_5B)
     assert complaints(family, GeneratorConfig(num_frames=48, height=488, width=24)) == (
-        "generator.num_frames: CogVideoX makes 8k+1 frames, not 48; the nearest are 41 and 49",
+        "generator.num_frames: CogVideoX makes 8k+1 up to 49 frames, not 48; the nearest are 41 and 49",
         "generator.height: CogVideoX needs a multiple of 16, not 488; the nearest are 480 and 496",
         "generator.width: CogVideoX needs a multiple of 16, not 24; the nearest are 16 and 32",
     )

@@ -83,6 +83,14 @@ def test_a_model_without_eyes_is_one_clear_line(code: int, message: str, video_p
         assert len(server.requests) == 1
 
 
+def test_a_model_with_a_short_name_without_eyes(video_path: Path) -> None:
+    config = CaptionerConfig(model="m", max_retries=0)
+    with ScriptedServer(status(400, "m: image_url is not supported")) as server:
+        captioner = OpenAICaptioner(config.model_copy(update={"base_url": server.url}))
+        with pytest.raises(BackendError, match="does not take pictures"):
+            captioner.caption(video_path, "Say what you see.")
+
+
 def test_a_model_that_is_called_vision_may_still_be_missing(video_path: Path) -> None:
     config = CaptionerConfig(model="x/vision-1", max_retries=0)
     with ScriptedServer(status(404, "no model x/vision-1")) as server:

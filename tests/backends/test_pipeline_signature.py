@@ -6,10 +6,12 @@ from PIL import Image
 
 from phyt2v_cli.backends import families
 from phyt2v_cli.backends.diffusers_generator import load
-from phyt2v_cli.errors import ConfigError, ModelLoadError
+from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError
 from phyt2v_cli.settings import GeneratorConfig
+from phyt2v_cli.video import read_video
+from tests.command_line import CommandLine, assignments, sizes
 from tests.tiny_families import save_latte
-from tests.tiny_pipelines import save_cogvideox, save_ltx
+from tests.tiny_pipelines import save_cogvideox, save_ltx, save_wan
 
 
 def denoise(generator):
@@ -53,3 +55,30 @@ def test_a_pipeline_of_pictures_is_refused(tiny_cogvideox_dir, tmp_path):
         (path / "model_index.json").write_text(text.replace("CogVideoXPipeline", name))
         with pytest.raises(ModelLoadError, match=message):
             load(GeneratorConfig(model=str(path)))
+
+
+def test_wrong_sizes_of_an_unlisted_class_are_refused_before_it_is_loaded(
+    tmp_path, monkeypatch, phyt2v: CommandLine
+):
+    monkeypatch.setattr(families, "_FAMILY_OF_PIPELINE", {})
+    path = save_wan(tmp_path / "model")
+    words = ["generate", "--prompt", "a ball", "--model", str(path), "--steps", "2"]
+    right = phyt2v(*words, *assignments(sizes(5, 16, 32)))
+    assert right.code == 0, right.err
+    assert read_video(tmp_path / "output.mp4")[0].shape == (5, 16, 32, 3)
+    (path / "vae" / "diffusion_pytorch_model.safetensors").write_bytes(b"broken")
+    refused = phyt2v(*words, *assignments(sizes(6, 24, 32)), "--out", "wrong.mp4")
+    assert (refused.code, refused.out) == (2, "")
+    assert (
+        "generator.num_frames: WanPipeline makes 4k+1 frames, not 6; the nearest are 5 and 9" in refused.err
+    )
+    assert "generator.height: WanPipeline needs a multiple of 16, not 24" in refused.err
+
+
+def test_another_number_of_frames_than_was_wanted_is_no_video(tmp_path, monkeypatch):
+    monkeypatch.setattr(families, "_FAMILY_OF_PIPELINE", {})  # which would know that it makes 8k+1
+    config = GeneratorConfig(model=str(save_cogvideox(tmp_path)), num_frames=5, height=16, width=16)
+    generator = load(config)
+    latents = denoise(generator)
+    with pytest.raises(BackendError, match=r"made 8 frames, and 5 were wanted.*num_frames to 8"):
+        generator.decode(latents)

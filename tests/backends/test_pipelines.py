@@ -1,6 +1,5 @@
 """Every family from the command line: one video, and a run of two rounds, of real classes at tiny size."""
 
-import contextlib
 import json
 import subprocess
 import sys
@@ -14,12 +13,12 @@ import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 
-from phyt2v_cli import cli
 from phyt2v_cli.backends.diffusers_generator import load
 from phyt2v_cli.backends.schedulers import exact_and_deterministic
 from phyt2v_cli.settings import GeneratorConfig
 from phyt2v_cli.video import read_video
 from tests import tiny_families, tiny_pipelines, tiny_unets
+from tests.command_line import CommandLine, assignments, sizes
 
 
 @dataclass(frozen=True)
@@ -56,20 +55,11 @@ CASES = [
     Case("modelscope", tiny_unets.save_text_to_video_sd, (4, 16, 24), 8),
 ]
 every_family = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-JUDGES = [
-    "--set",
-    "llm.backend=rulebook",
-    "--set",
-    "captioner.backend=tracker",
-    "--set",
-    "scorer.backend=tracker",
-]
+JUDGES = assignments({"llm.backend": "rulebook", "captioner.backend": "tracker", "scorer.backend": "tracker"})
 
 
 def arguments(case: Case, model: Path) -> list[str]:
-    frames, height, width = case.size
-    sizes = {"num_frames": frames, "height": height, "width": width}
-    given = [part for name, value in sizes.items() for part in ("--set", f"generator.{name}={value}")]
+    given = assignments(sizes(*case.size))
     return ["--prompt", "a red ball drops", "--model", str(model), *given, "--json"]
 
 
@@ -82,28 +72,15 @@ def check(video: Path, case: Case) -> None:
 
 
 @every_family
-def test_generate_and_refine(
-    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    model = case.save(tmp_path / "model")
-    capsys.readouterr()
-
-    def phyt2v(*words: str) -> dict[str, object]:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["phyt2v", *words, *arguments(case, model)])
-        with contextlib.suppress(SystemExit):
-            cli.run()
-        out, err = capsys.readouterr()
-        assert out, err
-        shown = json.loads(out)
-        assert isinstance(shown, dict)
-        return shown
-
-    phyt2v("generate", "--steps", "2", "--out", "one.mp4")
+def test_generate_and_refine(case: Case, tmp_path: Path, phyt2v: CommandLine) -> None:
+    words = arguments(case, case.save(tmp_path / "model"))
+    video = phyt2v("generate", "--steps", "2", "--out", "one.mp4", *words)
+    assert video.code == 0, video.err
     check(tmp_path / "one.mp4", case)
 
-    run = phyt2v("refine", "--steps", "2,3", "--out", "run", *JUDGES)
-    assert run["status"] == "complete"
+    run = phyt2v("refine", "--steps", "2,3", "--out", "run", *JUDGES, *words)
+    assert run.code == 0, run.err
+    assert json.loads(run.out)["status"] == "complete"
     check(tmp_path / "run" / "output1.mp4", case)
     check(tmp_path / "run" / "output2.mp4", case)
 

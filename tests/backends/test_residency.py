@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from phyt2v_cli.backends import residency
+from phyt2v_cli.backends import device_memory, residency
 from phyt2v_cli.backends.residency import WHOLE_DEVICE, Accelerator
 
 
@@ -221,13 +221,13 @@ def test_on_a_cpu_nothing_moves():
 @pytest.mark.gpu
 def test_the_reading_of_cuda_follows_the_allowed_fraction_and_the_cache():
     total = torch.cuda.mem_get_info()[1]
-    before = residency._free_cuda_bytes()
+    before = device_memory.free_bytes()
     block = torch.empty(2**28, dtype=torch.uint8, device="cuda")
-    assert before - residency._free_cuda_bytes() == pytest.approx(2**28, rel=0.1)
+    assert before - device_memory.free_bytes() == pytest.approx(2**28, rel=0.1)
     del block
-    assert residency._free_cuda_bytes() == pytest.approx(before, rel=0.01)
+    assert device_memory.free_bytes() == pytest.approx(before, rel=0.01)
     torch.cuda.set_per_process_memory_fraction(0.25)
     try:
-        assert residency._free_cuda_bytes() <= total // 4
+        assert device_memory.free_bytes() <= total // 4
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)

@@ -14,6 +14,8 @@ from phyt2v_cli.backends import weights
 from phyt2v_cli.backends.diffusers_generator import load
 from phyt2v_cli.errors import ConfigError, ModelLoadError
 from phyt2v_cli.settings import GeneratorConfig
+from phyt2v_cli.video import read_video
+from tests.command_line import CommandLine, assignments, sizes
 from tests.tiny_pipelines import save_cogvideox, save_wan
 
 SIZE = {"num_frames": 9, "height": 16, "width": 16}
@@ -48,6 +50,20 @@ def test_a_lora_changes_the_video_as_far_as_its_scale_says(save, tmp_path: Path)
     np.testing.assert_array_equal(render(model, lora=str(lora), lora_scale=0.0), plain)
     half = render(model, lora=str(lora / "pytorch_lora_weights.safetensors"), lora_scale=0.5)
     assert 0 < np.abs(half - plain).mean() < np.abs(full - plain).mean()
+
+
+@pytest.mark.parametrize("kind", ["lora", "gguf"])
+def test_from_the_command_line(kind: str, tmp_path: Path, phyt2v: CommandLine) -> None:
+    model = save_wan(tmp_path / "model")
+    added = save_lora(model, tmp_path / "lora") if kind == "lora" else save_gguf(model, tmp_path / "wan.gguf")
+    words = ["generate", "--prompt", "a ball falls", "--model", str(model), "--steps", "2"]
+    plain = phyt2v(*words, *assignments(sizes(9, 16, 16)), "--out", "plain.mp4")
+    made = phyt2v(*words, *assignments({**sizes(9, 16, 16), f"generator.{kind}": added}))
+    assert (plain.code, made.code) == (0, 0), made.err
+    frames, _ = read_video(tmp_path / "output.mp4")
+    assert frames.shape == (9, 16, 16, 3)
+    if kind == "lora":  # eight bits for a weight change less than a colour is rounded by
+        assert (tmp_path / "output.mp4").read_bytes() != (tmp_path / "plain.mp4").read_bytes()
 
 
 def test_a_lora_of_another_family_is_refused(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_several_scorers_are_told_apart(capsys: pytest.CaptureFixture[str]) -> N
     assert told(a=tracker, b=tracker)[-1] == "  scorers: they agree"
     abstains = Scores(None, None, ("not my world",))
     assert told(tracker=abstains, vlm=vlm)[2:] == [
-        "  scorers: no two of them scored the same",
+        "  scorers: nothing to compare: only one of them, or none, gave a score",
         "  tracker: not my world",
     ]
 

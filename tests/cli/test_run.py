@@ -175,7 +175,7 @@ def test_wrong_sizes_are_said_before_anything_is_loaded_or_written(
         [command, "--prompt", "x", "--model", str(tiny_cogvideox_dir), *wrong, *chosen], b""
     )
     assert (code, out) == (2, "")
-    assert "generator.num_frames: CogVideoX makes 8k+1 frames, not 12; the nearest are 9 and 17" in err
+    assert "generator.num_frames: CogVideoX makes 8k+1 up to 9 frames, not 12; the nearest is 9" in err
     assert "generator.height: CogVideoX needs a multiple of 16" in err
     assert "steps" not in err
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,54 @@
+"""The command line in this process: what a new one does, without a second for each import of torch."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from phyt2v_cli import cli
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def errors(self) -> list[str]:
+        return [line for line in self.err.splitlines() if line.startswith("error: ")]
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """Call it with the words after ``phyt2v``; it works in `folder`."""
+
+    folder: Path
+    monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str]
+
+    def __call__(self, *words: str) -> Outcome:
+        self.capsys.readouterr()
+        self.monkeypatch.chdir(self.folder)
+        self.monkeypatch.setattr(sys, "argv", ["phyt2v", *words])
+        with pytest.raises(SystemExit) as leaving:
+            cli.run()
+        out, err = self.capsys.readouterr()
+        assert isinstance(leaving.value.code, int)
+        return Outcome(leaving.value.code, out, err)
+
+
+def assignments(settings: dict[str, object]) -> list[str]:
+    """Return the words that set `settings`."""
+    return [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+
+
+def sizes(num_frames: int, height: int, width: int) -> dict[str, object]:
+    """Return the settings of a video's size."""
+    return {
+        "generator.num_frames": num_frames,
+        "generator.height": height,
+        "generator.width": width,
+    }
