@@ -1,8 +1,13 @@
 """Fixtures that several test files share."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from phyt2v_cli.backends.diffusers_generator import DiffusersGenerator
+    from phyt2v_cli.interfaces import Frames, Latents
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +32,41 @@ def tiny_vlm_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.tiny_language_models import save_qwen2_5_vl
 
     return save_qwen2_5_vl(tmp_path_factory.mktemp("models") / "qwen2_5_vl")
+
+
+@pytest.fixture
+def tiny_generator(tiny_cogvideox_dir: Path) -> "DiffusersGenerator":
+    """A generator of its own, on the CPU."""
+    from tests.tiny_generators import make_generator
+
+    return make_generator(tiny_cogvideox_dir)
+
+
+@pytest.fixture(scope="session")
+def tiny_result(tiny_cogvideox_dir: Path) -> "tuple[Latents, Frames]":
+    """What `tiny_generator` makes where nothing happens to it."""
+    from tests.tiny_generators import denoise, make_generator
+
+    generator = make_generator(tiny_cogvideox_dir)
+    latents = denoise(generator)
+    return latents, generator.decode(latents)
+
+
+@pytest.fixture(scope="session")
+def video_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video of a square that moves. Do not write into it."""
+    from phyt2v_cli.video import VideoMetadata, write_video
+    from tests.test_video import moving_square
+
+    path = tmp_path_factory.mktemp("videos") / "a.mp4"
+    write_video(path, moving_square(), fps=8, metadata=VideoMetadata("p", seed=0, steps=1))
+    return path
+
+
+@pytest.fixture
+def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let clients reach servers on this machine, with a key in $CANARY_KEY."""
+    from tests.server_clients import KEY
+
+    monkeypatch.setenv("CANARY_KEY", KEY)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
