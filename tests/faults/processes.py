@@ -104,12 +104,10 @@ def read_record(path: Path, name: str) -> dict[str, Any]:
     return record
 
 
-def outcome(path: Path) -> dict[str, object]:
-    """Return what must be equal in two runs: video bytes and records, without times and token counts."""
-    kept: dict[str, object] = {file.name: file.read_bytes() for file in path.glob("*.mp4")}
-    for file in path.glob("*.json"):
-        record = read_record(path, file.name)
+def outcome(path: Path) -> dict[str, Any]:
+    """Return what must be equal in two runs, by file name: bytes of pictures, and records without times."""
+    pictures = [*path.glob("*.mp4"), *path.glob("*.png")]
+    records = {file.name: read_record(path, file.name) for file in path.glob("*.json")}
+    for record in records.values():
         record.pop("seconds", None)
-        record.pop("usage", None)
-        kept[file.name] = record
-    return kept
+    return records | {file.name: file.read_bytes() for file in pictures}
