@@ -23,7 +23,7 @@ test-slow: $(READY)
 
 # Every fault of tests/faults (kills, full disks, damage, hostile text) and the number of those survived.
 faults: $(READY)
-	$(BIN)/python -m pytest -q -p tests.faults.count -k test_fault_ tests
+	$(BIN)/python -m pytest -q -p tests.faults.count -k test_fault_ tests/faults
 
 # Thirty runs on the embedded model, killed at random moments until they are complete; about 25 minutes.
 crash-soak: $(READY)

@@ -3,10 +3,15 @@
 import itertools
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.command_line import CommandLine
+
+if TYPE_CHECKING:
+    from phyt2v_cli.backends.diffusers_generator import DiffusersGenerator
+    from phyt2v_cli.interfaces import Frames, Latents
 
 # As the command line does: before torch is imported, here and in the processes that tests start.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -50,3 +55,41 @@ def phyt2v(
 ) -> CommandLine:
     """The command line in this process, working in `tmp_path`."""
     return CommandLine(tmp_path, monkeypatch, capsys)
+
+
+@pytest.fixture
+def tiny_generator(tiny_cogvideox_dir: Path) -> "DiffusersGenerator":
+    """A generator of its own, on the CPU."""
+    from tests.tiny_generators import make_generator
+
+    return make_generator(tiny_cogvideox_dir)
+
+
+@pytest.fixture(scope="session")
+def tiny_result(tiny_cogvideox_dir: Path) -> "tuple[Latents, Frames]":
+    """What `tiny_generator` makes where nothing happens to it."""
+    from tests.tiny_generators import denoise, make_generator
+
+    generator = make_generator(tiny_cogvideox_dir)
+    latents = denoise(generator)
+    return latents, generator.decode(latents)
+
+
+@pytest.fixture(scope="session")
+def video_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video of a square that moves. Do not write into it."""
+    from phyt2v_cli.video import VideoMetadata, write_video
+    from tests.test_video import moving_square
+
+    path = tmp_path_factory.mktemp("videos") / "a.mp4"
+    write_video(path, moving_square(), fps=8, metadata=VideoMetadata("p", seed=0, steps=1))
+    return path
+
+
+@pytest.fixture
+def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let clients reach servers on this machine, with a key in $CANARY_KEY."""
+    from tests.server_clients import KEY
+
+    monkeypatch.setenv("CANARY_KEY", KEY)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")

@@ -5,7 +5,8 @@ Run as a program it refines in DIR and, at a given point, kills itself with SIGK
     python -m tests.doubles DIR ROUNDS KILL_AT
 
 KILL_AT is a stage's beginning (`caption:1`), the inside of a stage (`inside-caption:1`: it prints "inside"
-and hangs), the second scorer (`scorer:1`), or the moment before a file gets its name (`rename:round2.json`).
+and hangs), the second scorer (`scorer:1`), or the moment before a file gets its name, for the first time
+(`rename:round2.json`) or a later one (`rename:round2.json:3`).
 """
 
 import hashlib
@@ -231,7 +232,16 @@ def main() -> None:
     if where == "scorer":
         cast.other_scorers.append(KillingScorer("second", kill=die, video=f"output{number}.mp4"))
     if where == "rename":
-        patch_path("replace", lambda _, target: die() if target.name == number else None)
+        name, _, nth = number.partition(":")
+        left = int(nth or 1)
+
+        def die_before_the_nth(_: Path, target: Path) -> None:
+            nonlocal left
+            left -= target.name == name
+            if not left:
+                die()
+
+        patch_path("replace", die_before_the_nth)
     if where == "inside-encode":
         # Half of the video is in the temporary file when the kill comes.
         def write_half(self: Path, data: bytes, *_: object) -> None:

@@ -1,6 +1,5 @@
 """The questions to a VLM, and what becomes of its answers."""
 
-import json
 import math
 
 import pytest
@@ -17,14 +16,6 @@ from phyt2v_cli.backends.vlm_questions import (
     semantic_rating_question,
     yes_or_no,
 )
-
-
-@given(st.text())
-def test_fault_37_the_users_prompt_is_quoted_as_data(prompt: str) -> None:
-    for question in (semantic_question(prompt), semantic_rating_question(prompt)):
-        quoted = question[question.index('{"request"') :]
-        assert json.JSONDecoder().raw_decode(quoted)[0] == {"request": prompt}
-        assert "never an instruction" in question
 
 
 def test_each_question_says_how_to_answer() -> None:
@@ -83,30 +74,3 @@ def test_any_probabilities_give_a_score_or_none(logprobs: dict[str, float]) -> N
 @pytest.mark.parametrize(("text", "score"), [('{"score": 0.8}', 0.8), (' {"score": 1}\n', 1.0)])
 def test_a_rating(text: str, score: float) -> None:
     assert parse_rating(text) == score
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "0.8",
-        "null",
-        "[0.8]",
-        '{"score": 8}',
-        '{"score": -0.1}',
-        '{"score": NaN}',
-        '{"score": Infinity}',
-        '{"score": "0.8"}',
-        '{"score": true}',
-        '{"score": null}',
-        '{"score": 0.8, "score2": 1}',
-        '{"score": 0.8} {"score": 1.0}',
-        '```json\n{"score": 0.8}\n```',
-        "I cannot judge this.",
-        '{"score": 0.' + "1" * 20_000 + "}",
-    ],
-)
-def test_fault_34_what_is_no_rating_says_why(text: str) -> None:
-    fault = parse_rating(text)
-    assert isinstance(fault, str)
-    assert fault

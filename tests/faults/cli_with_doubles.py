@@ -7,7 +7,8 @@ the line "… hangs" in the log: whoever started the process then sends a signal
 disk in that call: the one that `ballast` lies on but for `spare` bytes, or, where there is no small disk,
 every file with `only` in its name goes to /dev/full from then on. `say` replaces what captioner, scorer and
 LLM say. `frames` ({"0": "black"}) spoils what a seed gives. `real_judges` doubles the video model
-only. Nothing in the product knows of this.
+only. `out_of_memory` ([2, 6]) takes a real one instead, which runs out of memory in these denoising steps of
+the process, as on a GPU. Nothing in the product knows of this.
 """
 
 import json
@@ -20,7 +21,8 @@ from typing import Any, cast
 import numpy as np
 
 from phyt2v_cli import backends, cli
-from phyt2v_cli.interfaces import ChatReply, ChatRequest, Frames, Latents, OnStep, Scores
+from phyt2v_cli.interfaces import ChatReply, ChatRequest, Frames, Latents, OnStep, Scores, VideoGenerator
+from phyt2v_cli.settings import Config
 from tests.doubles import NumpyGenerator, answer
 
 SCRIPT: dict[str, Any] = json.loads(os.environ["DOUBLES"])
@@ -126,10 +128,18 @@ class Scorer:
         return Scores(0.5, 0.5, (str(SCRIPT.get("say", {}).get("reason", "half of it is missing")),))
 
 
-def load_generator(_config: object, *, num_planned_steps: int) -> Generator:
+def load_generator(config: Config, *, num_planned_steps: int) -> VideoGenerator:
     assert num_planned_steps
     enter("load")
-    return Generator()
+    if "out_of_memory" not in SCRIPT:
+        return Generator()
+    from phyt2v_cli.backends.diffusers_generator import load
+    from tests.tiny_generators import give_all_rungs, run_out_of_memory
+
+    generator = load(config.generator, num_planned_steps=num_planned_steps)
+    give_all_rungs(generator)
+    run_out_of_memory(generator._pipeline.scheduler, "step", SCRIPT["out_of_memory"])
+    return generator
 
 
 def main() -> None:

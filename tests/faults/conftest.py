@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.doubles import make_config, run_through
-from tests.faults.processes import Doubled
+from tests.faults.processes import QUICK, REFINE_EMBEDDED, Doubled, end, start
 
 
 @pytest.fixture(scope="session")
@@ -13,6 +13,23 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A complete run of two videos that nothing happened to. Do not write into it."""
     path = tmp_path_factory.mktemp("whole") / "run"
     run_through(path, make_config(rounds=1))
+    return path
+
+
+@pytest.fixture(scope="session")
+def doubled_whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete run of `QUICK` with doubles that nothing happened to. Do not write into it."""
+    folder = tmp_path_factory.mktemp("doubled")
+    assert Doubled(folder).run(*QUICK, "--out", folder / "run").code == 0
+    return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def embedded_whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete run of `REFINE_EMBEDDED` that nothing happened to. Do not write into it."""
+    path = tmp_path_factory.mktemp("embedded") / "run"
+    ended = end(start([*REFINE_EMBEDDED, "--out", str(path)]))
+    assert ended.code == 0, ended.err
     return path
 
 

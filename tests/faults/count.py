@@ -1,6 +1,7 @@
 """A pytest plugin that says how many of the faults in shared/faults.md are survived: `make faults`.
 
 A fault is survived where at least one test with its number ran and all that ran passed; none was skipped.
+A test may have several numbers: ``test_fault_30_31_…``.
 """
 
 import re
@@ -9,15 +10,16 @@ from collections import defaultdict
 import pytest
 
 NUM_FAULTS = 44
-_NUMBERED = re.compile(r"::test_fault_(\d\d)_")
+_NUMBERED = re.compile(r"::test_fault_((?:\d\d_)+)")
 
 _results: defaultdict[int, set[str]] = defaultdict(set)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    number = _NUMBERED.search(report.nodeid)
-    if number and (report.when == "call" or report.outcome != "passed"):
-        _results[int(number[1])].add(report.outcome)
+    numbers = _NUMBERED.search(report.nodeid)
+    if numbers and (report.when == "call" or report.outcome != "passed"):
+        for number in numbers[1].split("_")[:-1]:
+            _results[int(number)].add(report.outcome)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import select
 import signal
 import subprocess
 import sys
@@ -12,6 +14,8 @@ from typing import Any
 
 PHYT2V = (sys.executable, "-m", "phyt2v_cli")
 QUICK = ("refine", "--prompt", "a red ball drops", "--rounds", "1", "--min", "3", "--max", "6")
+REFINE_EMBEDDED = (*PHYT2V, *QUICK[:5], "--steps", "8,9")
+"""On the embedded model, with a first round that takes long enough to be met in it."""
 ROOT = Path(__file__).parents[2]
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -99,17 +103,29 @@ def wait_until(reached: Any, what: str, timeout_s: float) -> None:
         time.sleep(0.01)
 
 
+def read_until(process: "subprocess.Popen[str]", pattern: str, timeout_s: float = 30) -> None:
+    """Read what a process says on stderr until that matches; `end` returns only what comes after."""
+    assert process.stderr is not None
+    said, deadline = b"", time.monotonic() + timeout_s
+    while not re.search(pattern, said.decode(errors="replace")):
+        is_ready, _, _ = select.select([process.stderr], [], [], max(0, deadline - time.monotonic()))
+        part = os.read(process.stderr.fileno(), 65536) if is_ready else b""
+        if not part:
+            process.kill()
+            process.communicate()
+            raise AssertionError(f"{pattern} was not said: {said[-1000:]!r}")
+        said += part
+
+
 def read_record(path: Path, name: str) -> dict[str, Any]:
     record: dict[str, Any] = json.loads((path / name).read_text())
     return record
 
 
-def outcome(path: Path) -> dict[str, object]:
-    """Return what must be equal in two runs: video bytes and records, without times and token counts."""
-    kept: dict[str, object] = {file.name: file.read_bytes() for file in path.glob("*.mp4")}
-    for file in path.glob("*.json"):
-        record = read_record(path, file.name)
+def outcome(path: Path) -> dict[str, Any]:
+    """Return what must be equal in two runs, by file name: bytes of pictures, and records without times."""
+    pictures = [*path.glob("*.mp4"), *path.glob("*.png")]
+    records = {file.name: read_record(path, file.name) for file in path.glob("*.json")}
+    for record in records.values():
         record.pop("seconds", None)
-        record.pop("usage", None)
-        kept[file.name] = record
-    return kept
+    return records | {file.name: file.read_bytes() for file in pictures}

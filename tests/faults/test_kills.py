@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.doubles import Cast, make_config, run_through
+from phyt2v_cli.atomic import TEMPORARY
+from phyt2v_cli.records import RoundRecord, RunRecord
+from tests.doubles import Cast, make_config, open_run, run_through
 from tests.faults.processes import outcome
 
 
@@ -29,9 +31,15 @@ def go_on(path: Path, whole: Path) -> Cast:
     cast = Cast()
     run_through(path, make_config(rounds=1), cast)
     assert outcome(path) == outcome(whole)
-    assert not list(path.glob(".*phyt2v-tmp"))
+    assert not list(path.glob(TEMPORARY))
     assert not list(path.glob("latents*"))
     return cast
+
+
+def assert_swept(path: Path) -> None:
+    """Check that opening a run deletes the temporary files that a killed process left."""
+    open_run(path, make_config(rounds=1)).close()
+    assert not list(path.glob(TEMPORARY))
 
 
 @pytest.mark.parametrize("where", ["denoise:1", "inside-denoise:1", "inside-denoise:2"])
@@ -90,7 +98,27 @@ def test_fault_07_killed_between_temporary_file_and_rename(
     kill(path, f"rename:{name}")
     assert len(list(path.glob(f".{name}.*.phyt2v-tmp"))) == 1
     assert not (path / name).exists()
+    assert_swept(path)
     go_on(path, uninterrupted)
+
+
+@pytest.mark.parametrize("name", ["round1.json", "run.json"])
+def test_fault_07_killed_between_temporary_file_and_rename_of_a_later_state(
+    name: str, tmp_path: Path, uninterrupted: Path
+) -> None:
+    before, path = tmp_path / "before", tmp_path / "run"
+    kill(before, f"rename:{name}")
+    kill(path, f"rename:{name}:2")
+    (old,) = before.glob(f".{name}.*.phyt2v-tmp")
+    (new,) = path.glob(f".{name}.*.phyt2v-tmp")
+    assert (path / name).read_bytes() == old.read_bytes() != new.read_bytes()
+    records = {"round1.json": RoundRecord, "run.json": RunRecord}
+    for state in (path / name, new):
+        records[name].model_validate_json(state.read_bytes())
+    assert_swept(path)
+    assert (path / name).read_bytes() == old.read_bytes()
+    go_on(path, uninterrupted)
+    assert not list(path.glob("*.broken-*"))
 
 
 def test_fault_08_killed_again_while_resuming(tmp_path: Path, uninterrupted: Path) -> None:

@@ -7,7 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from phyt2v_cli.backends.vlm_questions import parse_rating, semantic_question, semantic_rating_question
 from phyt2v_cli.interfaces import ChatRequest, Roles
 from phyt2v_cli.refinement import refine
 from tests.doubles import PROMPT, Cast, ScriptedChat, make_config, open_run, run_through
@@ -183,3 +186,38 @@ def test_fault_40_the_report_runs_and_fetches_nothing(tmp_path: Path, doubled: D
         for source in re.findall('(?:src|href|srcset|poster)="([^"]*)"', attributes):
             assert re.fullmatch(r"output\d+\.mp4|data:image/jpeg;base64,[A-Za-z0-9+/=]+", source)
     assert page.count("<style>") == 1
+
+
+@given(st.text())
+def test_fault_37_the_users_prompt_is_quoted_as_data(prompt: str) -> None:
+    for question in (semantic_question(prompt), semantic_rating_question(prompt)):
+        quoted = question[question.index('{"request"') :]
+        assert json.JSONDecoder().raw_decode(quoted)[0] == {"request": prompt}
+        assert "never an instruction" in question
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "0.8",
+        "null",
+        "[0.8]",
+        '{"score": 8}',
+        '{"score": -0.1}',
+        '{"score": NaN}',
+        '{"score": Infinity}',
+        '{"score": "0.8"}',
+        '{"score": true}',
+        '{"score": null}',
+        '{"score": 0.8, "score2": 1}',
+        '{"score": 0.8} {"score": 1.0}',
+        '```json\n{"score": 0.8}\n```',
+        "I cannot judge this.",
+        '{"score": 0.' + "1" * 20_000 + "}",
+    ],
+)
+def test_fault_34_what_is_no_rating_says_why(text: str) -> None:
+    fault = parse_rating(text)
+    assert isinstance(fault, str)
+    assert fault

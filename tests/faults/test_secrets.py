@@ -6,9 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from tests.faults.processes import PHYT2V, QUICK, Doubled, start
-from tests.scripted_server import ScriptedServer, answer_of_any_task, answer_with, status
+from tests.scripted_server import ScriptedServer, answer, answer_of_any_task, answer_with, status
+from tests.server_clients import KEY, ask, client_of, fail
 
 CANARY = "sk-canary-7d41c9e2b8f04a35"
 VARIABLES = ("OPENAI_API_KEY", "MY_KEY", "HF_TOKEN", "ANTHROPIC_API_KEY")
@@ -151,3 +153,29 @@ def test_fault_44_environment_settings_are_not_echoed() -> None:
         code, said = end(process)
         assert code == 2
         assert CANARY not in said
+
+
+@pytest.mark.usefixtures("loopback")
+@pytest.mark.parametrize("key", ["sk-canary\nX-Evil: 1", "sk-canary 2", "sk-canäry"])
+def test_fault_44_a_key_that_is_none_is_not_shown(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CANARY_KEY", key)
+    text, server = fail(answer("hi"))
+    assert "CANARY_KEY" in text
+    assert "sk-can" not in text
+    assert not server.requests
+
+
+@pytest.mark.usefixtures("loopback")
+def test_fault_44_a_key_that_a_server_repeats_is_kept_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ask(answer(f"your key is {KEY}"))[0].text == "your key is [key]"
+    monkeypatch.setenv("CANARY_KEY", "none")  # a placeholder, which is also a word
+    assert ask(answer("there is none"))[0].text == "there is none"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://user:hush@host/v1", "http://host/v1?token=hush", "http://host/v1#hush"]
+)
+def test_fault_44_secrets_in_a_url_are_refused(url: str) -> None:
+    with pytest.raises(ValidationError) as caught:  # it would be stored with the run
+        client_of(url)
+    assert "hush" not in str(caught.value)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -10,12 +11,15 @@ import pytest
 from tests.faults.processes import (
     PHYT2V,
     QUICK,
+    REFINE_EMBEDDED,
+    STOPPING,
     Doubled,
     Ended,
     default_signals,
     end,
     outcome,
     read_record,
+    read_until,
     start,
     wait_until,
 )
@@ -23,28 +27,25 @@ from tests.scripted_server import ScriptedServer, stall
 
 LIMIT_S = 2.0
 
+each_signal = pytest.mark.parametrize("number", STOPPING, ids=lambda number: number.name)
 
-def stop_and_go_on(
-    doubled: Doubled, path: Path, whole: Path, number: signal.Signals, script: dict[str, object], line: str
-) -> Ended:
-    """Send a signal when the log has `line`, check how the process ends, and finish the run."""
-    process = doubled.start(*QUICK, "--out", path, script=script)
-    doubled.wait_for(line)
+
+def stop(process: "subprocess.Popen[str]", number: signal.Signals) -> Ended:
+    """Send a signal and check how the process ends."""
     sent = time.monotonic()
     process.send_signal(number)
     stopped = end(process)
     assert time.monotonic() - sent < LIMIT_S
-    assert stopped.code == 128 + number
-    assert stopped.out == ""
+    assert (stopped.code, stopped.out) == (128 + number, "")
+    return stopped
+
+
+def stop_run(process: "subprocess.Popen[str]", number: signal.Signals, path: Path) -> None:
+    """Send a signal to a refine in `path`, which must say how to go on and leave a run that can."""
+    stopped = stop(process, number)
     assert "stopping soon; once more to stop at once" in stopped.err
     assert f"phyt2v refine --resume {path}" in stopped.err.splitlines()[-1]
     assert read_record(path, "run.json")["status"] == "interrupted"
-    resumed = doubled.run("refine", "--resume", path)
-    assert (resumed.code, resumed.out) == (0, f"{path}/output2.mp4\n")
-    record = read_record(path, "run.json")
-    assert (record["status"], record["analysis"] is not None) == ("complete", True)
-    assert sorted(outcome(path)) == sorted(outcome(whole))
-    return stopped
 
 
 PLACES = [
@@ -55,47 +56,67 @@ PLACES = [
 ]
 
 
+@each_signal
 @pytest.mark.parametrize(("script", "line"), PLACES, ids=[line for _, line in PLACES])
-def test_fault_09_one_ctrl_c(
-    script: dict[str, object], line: str, tmp_path: Path, doubled: Doubled, uninterrupted: Path
+def test_fault_09_10_11_one_signal(
+    script: dict[str, object],
+    line: str,
+    number: signal.Signals,
+    tmp_path: Path,
+    doubled: Doubled,
+    doubled_whole: Path,
 ) -> None:
-    stop_and_go_on(doubled, tmp_path / "run", uninterrupted, signal.SIGINT, script, line)
+    path = tmp_path / "run"
+    process = doubled.start(*QUICK, "--out", path, script=script)
+    doubled.wait_for(line)
+    stop_run(process, number, path)
+    resumed = doubled.run("refine", "--resume", path)
+    assert (resumed.code, resumed.out) == (0, f"{path}/output2.mp4\n")
+    assert outcome(path) == outcome(doubled_whole)
     if line == "decode:2 hangs":
         assert doubled.count("denoise") == 2  # none was done again
 
 
-def test_fault_09_a_second_ctrl_c_ends_at_once(tmp_path: Path, doubled: Doubled) -> None:
+@each_signal
+def test_fault_09_10_11_a_second_signal_ends_at_once(
+    number: signal.Signals, tmp_path: Path, doubled: Doubled
+) -> None:
     process = doubled.start(*QUICK, "--out", tmp_path / "run", script={"hang": "caption:1"})
     doubled.wait_for("caption:1 hangs")
-    assert process.stderr is not None
     sent = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    while "stopping soon" not in process.stderr.readline():
-        pass
-    process.send_signal(signal.SIGINT)
-    assert end(process).code == 130
+    process.send_signal(number)
+    read_until(process, "stopping soon")
+    process.send_signal(number)
+    assert end(process).code == 128 + number
     assert time.monotonic() - sent < 0.5
     assert doubled.run("refine", "--resume", tmp_path / "run").code == 0
 
 
-def test_fault_09_while_a_server_is_silent(tmp_path: Path, doubled: Doubled) -> None:
+@each_signal
+def test_fault_09_10_11_while_a_server_is_silent(
+    number: signal.Signals, tmp_path: Path, doubled: Doubled
+) -> None:
     with ScriptedServer(stall) as server:
         settings = (f"llm.base_url={server.url}", "llm.model=x", "llm.backend=openai")
         judge = [word for setting in settings for word in ("--set", setting)]
         process = doubled.start(*QUICK, *judge, "--out", tmp_path / "run", script={"real_judges": True})
         wait_until(lambda: server.requests, "a request", 30)
-        sent = time.monotonic()
-        process.send_signal(signal.SIGINT)
-        assert end(process).code == 130
-        assert time.monotonic() - sent < LIMIT_S
+        stop_run(process, number, tmp_path / "run")
 
 
-def test_fault_10_sigterm(tmp_path: Path, doubled: Doubled, uninterrupted: Path) -> None:
-    stop_and_go_on(doubled, tmp_path / "run", uninterrupted, signal.SIGTERM, *PLACES[0])
-
-
-def test_fault_11_sighup(tmp_path: Path, doubled: Doubled, uninterrupted: Path) -> None:
-    stop_and_go_on(doubled, tmp_path / "run", uninterrupted, signal.SIGHUP, *PLACES[0])
+@each_signal
+def test_fault_09_10_11_while_a_single_video_is_rendered(
+    number: signal.Signals, tmp_path: Path, doubled: Doubled
+) -> None:
+    generate = ("generate", "--prompt", "a ball", "--steps", "6", "--out", tmp_path / "a.mp4")
+    process = doubled.start(*generate, script={"step_s": 0.3})
+    doubled.wait_for("step:2")
+    stopped = stop(process, number)
+    assert "stopping soon; once more to stop at once" in stopped.err
+    assert stopped.err.endswith("nothing was written. The same command starts again.\n")
+    assert list(tmp_path.iterdir()) == [doubled.log_path]
+    again = doubled.run(*generate)
+    assert (again.code, again.out) == (0, f"{tmp_path}/a.mp4\n")
 
 
 def test_fault_11_under_nohup_a_hangup_changes_nothing(tmp_path: Path, doubled: Doubled) -> None:
@@ -109,24 +130,28 @@ def test_fault_11_under_nohup_a_hangup_changes_nothing(tmp_path: Path, doubled: 
     assert end(process).code == 0
 
 
-@pytest.mark.parametrize("place", ["loading", "rendering"])
-def test_fault_09_one_ctrl_c_on_the_embedded_model(place: str, tmp_path: Path) -> None:
+def test_fault_09_while_the_embedded_model_is_loaded(tmp_path: Path) -> None:
     path = tmp_path / "run"
-    command = [*PHYT2V, *QUICK[:-1], "1000", "--out", str(path)]
-    process = start(command, {**os.environ, "OMP_NUM_THREADS": "1"})
-    if place == "loading":
-        wait_until(
-            lambda: (path / "run.json").exists() and read_record(path, "run.json")["analysis"], place, 60
-        )
-        time.sleep(0.7)
-    else:
-        wait_until((path / "round2.json").exists, place, 60)
-        time.sleep(0.3)
-    sent = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    stopped = end(process)
-    assert time.monotonic() - sent < LIMIT_S
-    assert stopped.code == 130
-    assert f"phyt2v refine --resume {path}" in stopped.err
-    assert read_record(path, "run.json")["status"] == "interrupted"
-    assert (path / "output1.mp4").exists() == (place == "rendering")
+    process = start([*PHYT2V, *QUICK, "--out", str(path)])
+    wait_until(
+        lambda: (path / "run.json").exists() and read_record(path, "run.json")["analysis"], "loading", 60
+    )
+    time.sleep(0.7)
+    stop_run(process, signal.SIGINT, path)
+    assert not list(path.glob("round*.json"))
+
+
+def test_fault_09_10_11_while_the_embedded_model_denoises(tmp_path: Path, embedded_whole: Path) -> None:
+    path = tmp_path / "run"
+    command = [*REFINE_EMBEDDED, "--out", str(path)]
+    # A bar that shows each step, as on a terminal.
+    bar = {**os.environ, "FORCE_COLOR": "1", "NO_COLOR": "1", "TERM": "xterm", "COLUMNS": "100"}
+    for number in STOPPING:
+        process = start(command, bar)
+        read_until(process, r"denoising[^\r\n]* [1-9]/8 ", timeout_s=120)
+        stop_run(process, number, path)
+        assert "denoise" not in read_record(path, "round1.json")["seconds"]
+        command = [*PHYT2V, "refine", "--resume", str(path)]
+    resumed = end(start(command))
+    assert (resumed.code, resumed.out) == (0, f"{path}/output2.mp4\n")
+    assert outcome(path) == outcome(embedded_whole)

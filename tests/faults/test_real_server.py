@@ -18,6 +18,8 @@ from phyt2v_cli.backends.openai_client import OpenAIClient
 from phyt2v_cli.errors import BackendError
 from phyt2v_cli.settings import ServiceConfig
 
+pytestmark = pytest.mark.usefixtures("loopback")
+
 
 def save_language_model(path: Path) -> Path:
     """Save a Llama that reads and writes single bytes; return the path."""
@@ -92,11 +94,6 @@ def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
         except OSError:
             time.sleep(0.1)
     raise AssertionError("the server does not start")
-
-
-@pytest.fixture(autouse=True)
-def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
 def test_fault_33_36_nonsense_is_no_analysis(model_dir: Path, url: str, tmp_path: Path) -> None:

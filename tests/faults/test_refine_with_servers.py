@@ -18,8 +18,8 @@ from tests.scripted_server import (
     raw,
     status,
 )
+from tests.server_clients import KEY
 
-KEY = "sk-canary-0123456789"
 GOOD = answer_with(answer_of_any_task, logprobs={"Yes": -1.0, "No": -0.5})
 
 

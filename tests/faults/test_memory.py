@@ -1,0 +1,148 @@
+"""Out of memory on a real pipeline: the rungs it falls down, and what is left when there is none."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from phyt2v_cli.backends import offloading
+from phyt2v_cli.backends.diffusers_generator import DiffusersGenerator
+from phyt2v_cli.backends.offloading import RUNGS, Placement
+from phyt2v_cli.backends.residency import Accelerator
+from phyt2v_cli.errors import BackendError
+from phyt2v_cli.interfaces import Frames, Latents
+from tests.faults.processes import Doubled, read_record
+from tests.tiny_generators import denoise, failing, give_all_rungs, run_out_of_memory
+
+
+@pytest.mark.parametrize("num_falls", [1, 2, 3])
+def test_fault_23_out_of_memory_while_denoising_falls_rung_by_rung(
+    num_falls: int, tiny_generator: DiffusersGenerator, tiny_result: tuple[Latents, Frames]
+) -> None:
+    give_all_rungs(tiny_generator)
+    run_out_of_memory(tiny_generator._pipeline.scheduler, "step", range(1, num_falls + 1))
+    np.testing.assert_array_equal(denoise(tiny_generator), tiny_result[0])
+    assert tiny_generator.settings["offload"] == RUNGS[num_falls]
+    assert tiny_generator.settings["offload_reason"] == f"out of memory with {RUNGS[num_falls - 1]}"
+
+
+def test_fault_23_on_the_last_rung_is_a_clear_error_and_the_generator_goes_on(
+    tiny_generator: DiffusersGenerator, tiny_result: tuple[Latents, Frames]
+) -> None:
+    give_all_rungs(tiny_generator)
+    run_out_of_memory(tiny_generator._pipeline.scheduler, "step", range(1, len(RUNGS) + 1))
+    with pytest.raises(BackendError, match=r"^Out of memory while denoising\. Use fewer frames") as caught:
+        denoise(tiny_generator)
+    assert caught.value.exit_code == 4
+    assert tiny_generator.settings["offload"] == "sequential"
+    np.testing.assert_array_equal(denoise(tiny_generator), tiny_result[0])
+
+
+def test_fault_23_every_fall_is_recorded_and_the_fourth_ends_the_run(
+    tiny_cogvideox_dir: Path, tmp_path: Path, doubled: Doubled
+) -> None:
+    path = tmp_path / "run"
+    settings = {
+        "generator.num_frames": 9,
+        "generator.height": 16,
+        "generator.width": 16,
+        "llm.backend": "rulebook",
+        "captioner.backend": "tracker",
+        "scorer.backend": "tracker",
+    }
+    chosen = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    model = ("--model", tiny_cogvideox_dir, *chosen)
+    refine = ("refine", "--prompt", "a ball", *model, "--steps", "2,2,2,2", "--rounds", "3", "--out", path)
+
+    # In the second of the two steps of each round, which a fall begins anew.
+    failed = doubled.run(*refine, script={"out_of_memory": [2, 6, 10, 14]})
+    assert (failed.code, failed.out) == (4, "")
+    assert "error: Out of memory while denoising. Use fewer frames" in failed.err
+    made_by = [read_record(path, f"round{number}.json")["generator"] for number in (1, 2, 3)]
+    assert [generator["offload"] for generator in made_by] == ["model", "group", "sequential"]
+    assert [generator["offload_reason"] for generator in made_by] == [
+        f"out of memory with {rung}" for rung in ("none", "model", "group")
+    ]
+    assert read_record(path, "run.json")["status"] == "failed"
+    assert read_record(path, "round4.json")["sha256"] is None
+    assert not (path / "output4.mp4").exists()
+
+    videos = {video: video.read_bytes() for video in path.glob("*.mp4")}
+    done = doubled.run(*refine, script={"out_of_memory": []})  # on a larger GPU
+    assert (done.code, done.out) == (0, f"{path}/output4.mp4\n")
+    assert read_record(path, "round4.json")["generator"]["offload"] == "none"
+    assert len(videos) == 3
+    assert all(video.read_bytes() == content for video, content in videos.items())
+    assert doubled.count("caption") == 4  # none was judged again
+
+
+@pytest.mark.parametrize(("num_falls", "rung"), [(1, "model"), (2, "group")])
+def test_fault_23_out_of_memory_while_placing_falls_rung_by_rung(
+    num_falls: int,
+    rung: str,
+    tiny_generator: DiffusersGenerator,
+    tiny_result: tuple[Latents, Frames],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    placed = tiny_generator._placed
+    give_all_rungs(tiny_generator)
+    monkeypatch.setattr(offloading, "place", failing(offloading.place, range(1, num_falls + 1)))
+    with Accelerator(lambda: 2**40, lambda: None).on_device(placed, spare_bytes=0):
+        np.testing.assert_array_equal(denoise(tiny_generator), tiny_result[0])
+    assert tiny_generator.settings["offload"] == rung
+    assert "out of memory" in tiny_generator.settings["offload_reason"]
+
+
+def test_fault_23_no_room_on_any_rung_is_raised_and_leaves_the_device(
+    tiny_generator: DiffusersGenerator, tiny_result: tuple[Latents, Frames], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    placed = tiny_generator._placed
+    give_all_rungs(tiny_generator)
+    accelerator = Accelerator(lambda: 2**40, lambda: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(offloading, "place", failing(offloading.place, range(1, len(RUNGS) + 1)))
+        with pytest.raises(torch.OutOfMemoryError), accelerator.on_device(placed, spare_bytes=0):
+            raise AssertionError("it cannot have been entered")
+    placed._chosen = Placement("none", "a test")
+    np.testing.assert_array_equal(denoise(tiny_generator), tiny_result[0])
+
+
+def test_fault_23_out_of_memory_while_falling_falls_further(
+    tiny_generator: DiffusersGenerator, tiny_result: tuple[Latents, Frames], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_all_rungs(tiny_generator)
+    run_out_of_memory(tiny_generator._pipeline.scheduler, "step", [1])
+    monkeypatch.setattr(offloading, "place", failing(offloading.place, [1]))
+    np.testing.assert_array_equal(denoise(tiny_generator), tiny_result[0])
+    assert tiny_generator.settings["offload"] == "group"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
+def test_fault_23_libraries_run_out_of_memory_in_words_of_their_own(
+    error: Exception, tiny_generator: DiffusersGenerator, tiny_result: tuple[Latents, Frames]
+) -> None:
+    give_all_rungs(tiny_generator)
+    scheduler = tiny_generator._pipeline.scheduler
+    scheduler.step = failing(scheduler.step, [1], error)
+    np.testing.assert_array_equal(denoise(tiny_generator), tiny_result[0])
+    assert tiny_generator.settings["offload"] == "model"
+
+
+def test_fault_24_out_of_memory_in_decoding_tiles_from_the_kept_latents(
+    tiny_generator: DiffusersGenerator, tiny_result: tuple[Latents, Frames]
+) -> None:
+    steps: list[int] = []
+    latents = denoise(tiny_generator, lambda step, _: steps.append(step))
+    run_out_of_memory(tiny_generator._pipeline.vae, "_decode", [1])
+    frames = tiny_generator.decode(latents)
+    assert frames.shape == tiny_result[1].shape
+    assert tiny_generator._pipeline.vae.use_tiling
+    assert (tiny_generator.settings["offload"], tiny_generator.settings["tiled_decode"]) == ("none", "on")
+    assert steps == [1, 2, 3, 4]

@@ -1,0 +1,54 @@
+"""The product's generator on a tiny real pipeline, which can run out of memory as on a GPU. Holds no test."""
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from phyt2v_cli.backends.diffusers_generator import DiffusersGenerator, load
+from phyt2v_cli.backends.offloading import RUNGS
+from phyt2v_cli.interfaces import Latents
+from phyt2v_cli.settings import GeneratorConfig
+
+
+def make_generator(folder: Path) -> DiffusersGenerator:
+    return load(GeneratorConfig(model=str(folder), num_frames=9, height=16, width=16, device="cpu"))
+
+
+def denoise(generator: DiffusersGenerator, on_step: Callable[[int, int], None] = lambda *_: None) -> Latents:
+    return generator.denoise("a ball drops", seed=0, num_inference_steps=4, on_step=on_step)
+
+
+def give_all_rungs(generator: DiffusersGenerator) -> None:
+    """Let a generator on a CPU fall as one on a GPU does.
+
+    diffusers offloads to a CPU too, but accelerate cannot do it layer by layer: that one call, and nothing
+    else of the last rung, is shown only on a GPU, by benchmarks/gpu_memory.py.
+    """
+    generator._placed._rungs = RUNGS
+    generator._pipeline.enable_sequential_cpu_offload = lambda device: generator._pipeline.to(device)
+
+
+OUT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+
+def failing(
+    original: Callable[..., Any], calls: Collection[int], error: Exception = OUT_OF_MEMORY
+) -> Callable[..., Any]:
+    """Return a function whose `calls`, counted from 1, fail as on a full GPU; the others do the original."""
+    num_calls = 0
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        nonlocal num_calls
+        num_calls += 1
+        if num_calls in calls:
+            raise error
+        return original(*args, **kwargs)
+
+    return call
+
+
+def run_out_of_memory(owner: Any, name: str, calls: Collection[int]) -> None:
+    """Let these calls of a method, counted from 1, fail as a full GPU does, and the others work as before."""
+    setattr(owner, name, failing(getattr(owner, name), calls))
