@@ -1,4 +1,4 @@
-"""How large published models are, and whether that fits a GPU. Data from model_sizes.toml; loads no model."""
+"""How large published models are, whether that fits a GPU, and what one GPU took. Data from model_sizes.toml; loads no model."""
 
 import tomllib
 from functools import cache
@@ -15,6 +15,7 @@ class ModelSize(NamedTuple):
     half_gb: float
     group_gb: float
     working_gb: float
+    h200_refine_s: float | None = None
 
     def fit(self, free_gb: float) -> Fit:
         """Return how this model fits into so much free GPU memory, in half precision."""

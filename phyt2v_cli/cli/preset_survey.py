@@ -30,6 +30,8 @@ class PresetReport:
     total_steps: int
     refine_s: float | None
     """Of rendering in one refine with its defaults, where this machine has measured it."""
+    h200_refine_s: float | None = None
+    """The same on one H200, where that was measured."""
 
 
 def survey(gpu: Gpu | None) -> Iterator[PresetReport]:
@@ -52,12 +54,17 @@ def survey(gpu: Gpu | None) -> Iterator[PresetReport]:
             fit=fit,
             total_steps=sum(entry.steps for entry in planned),
             refine_s=None if speed is None else speed.total_s(planned),
+            h200_refine_s=size.h200_refine_s if size else None,
         )
 
 
 def preset_check(report: PresetReport, gpu: Gpu | None) -> Check:
     """Return a report as one row."""
-    time = f"{duration(report.refine_s)} of rendering" if report.refine_s else "not measured here"
+    time = "not measured here"
+    if report.refine_s:
+        time = f"{duration(report.refine_s)} of rendering"
+    elif report.h200_refine_s:
+        time += f" ({duration(report.h200_refine_s)} of rendering on one H200)"
     fits = {
         "resident": "fits the GPU" if gpu else "fits the CPU",
         "offloading": "fits the GPU with offloading",

@@ -134,6 +134,7 @@ def _start(
     profile: Path | None,
     as_json: bool,
 ) -> None:
+    from phyt2v_cli.cli import speeds
     from phyt2v_cli.cli.preflight import check_disk, check_model, needed_bytes
     from phyt2v_cli.run_dir import RunDir, default_run_dir
 
@@ -148,12 +149,14 @@ def _start(
         loop.show_plan(config, planned)
         console.say(f"Would be rendered into {path}, taking at most about {needed / 2**20:,.0f} MiB.")
         if as_json:
+            speed = speeds.find(config.generator)
             console.json_object(
                 {
                     "schema": "phyt2v.dry-run/1",
                     "run_dir": str(path),
                     "videos": [{"round": p.round, "steps": p.steps, "purpose": p.purpose} for p in planned],
                     "needed_bytes": needed,
+                    "expected_seconds": None if speed is None else round(speed.total_s(planned), 1),
                 }
             )
         return
