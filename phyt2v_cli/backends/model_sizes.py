@@ -1,4 +1,4 @@
-"""How large published models are, whether that fits a GPU, and what one GPU took. Data from model_sizes.toml; loads no model."""
+"""How large published models are, whether that fits a GPU, and what one took. Data from model_sizes.toml."""
 
 import tomllib
 from functools import cache
