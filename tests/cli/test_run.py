@@ -36,6 +36,41 @@ def test_a_mistyped_word_exits_2_with_a_guess(arguments: list[str], guess: bytes
     assert result.returncode == 2
     assert result.stdout == b""
     assert guess in result.stderr
+    assert result.stderr.startswith(b"error: No such")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["preview-schedule", "--rounds", "abc"], "Invalid value for '--rounds': "),
+        (["preview-schedule", "--min"], "Option '--min' requires an argument. See: "),
+        (["preview-schedule", "x"], "See: phyt2v preview-schedule --help"),
+        (["preview-schedule", "--seconds-per-step", "-1"], "--seconds-per-step -1: give a number from 0 to"),
+        (["preview-schedule", "--seconds-per-step", "nan"], "--seconds-per-step nan: give a number"),
+        (["preview-schedule", "--seconds-per-step", "inf"], "--seconds-per-step inf: give a number"),
+        (["preview-schedule", "--seconds-per-step", "1e308"], "give a number from 0 to 86,400"),
+        (
+            ["refine", "--select", "first", "--prompt", "x"],
+            "'--select': 'first' is not one of 'last', 'best'.",
+        ),
+        (["report"], "Missing argument 'RUN'. See: phyt2v report --help"),
+        (["config", "shw"], "No such command 'shw'. Did you mean 'show'? See: phyt2v config --help"),
+    ],
+    ids=str,
+)
+def test_a_wrong_command_line_is_one_line(arguments: list[str], said: str, here: "RunHere") -> None:
+    code, out, err = here(arguments, b"")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert said in err
+    assert len(err.splitlines()) == 1
+
+
+def test_no_command_shows_the_help() -> None:
+    result = run()
+    assert result.returncode == 2
+    assert b"preview-schedule" in result.stdout
+    assert result.stderr == b""
 
 
 def test_a_closed_pipe_is_silent() -> None:
