@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from phyt2v_cli.cli import console, options
-from phyt2v_cli.errors import RunDirError, UsageError
+from phyt2v_cli.errors import FilesError, RunDirError, UsageError
 
 if TYPE_CHECKING:
     from phyt2v_cli.cli.signals import StopRequest
@@ -55,6 +55,7 @@ def refine(
         typer.Option(
             "--out",
             metavar="DIR",
+            readable=False,  # whether it can be used is our question, and another exit code
             help="The run directory. (default: runs/, named after the prompt)",
             show_default=False,
         ),
@@ -62,7 +63,11 @@ def refine(
     resume: Annotated[
         Path | None,
         typer.Option(
-            "--resume", metavar="DIR", help="Go on with the run in DIR, as it was begun.", show_default=False
+            "--resume",
+            metavar="DIR",
+            readable=False,
+            help="Go on with the run in DIR, as it was begun.",
+            show_default=False,
         ),
     ] = None,
     trust: options.Trust = False,
@@ -132,17 +137,23 @@ def _start(
         complete,
         needed_bytes,
     )
+    from phyt2v_cli.named_paths import refusals_as
     from phyt2v_cli.run_dir import RunDir, default_run_dir
     from phyt2v_cli.schedule import plan, swap_notice
 
-    check_judges(loaded.config)
+    # A complete run only has its result to print. Of a run with an image, or without a preset, the folder is
+    # not known yet, so that one is asked for its keys in any case.
+    is_complete = _is_complete(out or default_run_dir(prompt, loaded.config))
+    check_judges(loaded.config, need_keys=force or not is_complete)
     config = complete(loaded)
     planned = plan(config.schedule, config.refinement.rounds)
     if notice := swap_notice(config.schedule):
         console.warn(notice)
     path = out or default_run_dir(prompt, config)
     needed = needed_bytes(config, len(planned) + config.refinement.control)
-    if not (path / "run.json").exists():
+    with refusals_as(FilesError, path, prefix="the run directory "):
+        is_new = not (path / "run.json").exists()
+    if is_new:
         # A run that is there already has what it needs, or the loop says what is missing.
         check_model(config)
         check_disk(path, needed)
@@ -163,6 +174,15 @@ def _start(
         _run(run, planned, as_json=as_json)
 
 
+def _is_complete(path: Path) -> bool:
+    from phyt2v_cli.run_reader import read_run
+
+    try:
+        return read_run(path).record.status == "complete"
+    except RunDirError:
+        return False
+
+
 def _resume(path: Path, *, trust: bool, as_json: bool) -> None:
     from phyt2v_cli.cli.preflight import check_judges
     from phyt2v_cli.run_dir import RunDir
@@ -176,7 +196,7 @@ def _resume(path: Path, *, trust: bool, as_json: bool) -> None:
                 "\n  ".join([f"the config in {path} reaches out of this machine's files:", *reaches])
                 + "\nIf that is yours, say so with --trust, or repeat the run's own command."
             )
-        check_judges(run.config)
+        check_judges(run.config, need_keys=run.record.status != "complete")
         planned = [
             PlannedRound(entry.round, entry.steps, entry.purpose, video_name(entry.round))
             for entry in run.record.plan
