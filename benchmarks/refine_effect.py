@@ -34,10 +34,10 @@ from phyt2v_cli import backends, prompts
 from phyt2v_cli.atomic import replace_file
 from phyt2v_cli.config import load_config
 from phyt2v_cli.events import Event
-from phyt2v_cli.interfaces import ChatModel, Scores, VideoGenerator, VideoScorer
+from phyt2v_cli.interfaces import ChatModel, Roles, Scores, VideoGenerator, VideoScorer
 from phyt2v_cli.prompts import PhysicsAnalysis, RefinedPrompt
 from phyt2v_cli.records import RoundRecord
-from phyt2v_cli.refinement import Roles, refine
+from phyt2v_cli.refinement import refine
 from phyt2v_cli.render import render_video
 from phyt2v_cli.run_dir import RunDir
 from phyt2v_cli.schedule import plan

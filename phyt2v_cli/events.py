@@ -22,6 +22,19 @@ class AnalysisDone:
 
 
 @dataclass(frozen=True)
+class LoadStarted:
+    """The generator is waited for."""
+
+
+@dataclass(frozen=True)
+class GeneratorReady:
+    """The generator is loaded, or runs in another way than before, as after memory ran out."""
+
+    settings: Mapping[str, str]
+    """How it runs (offload, compile, device)."""
+
+
+@dataclass(frozen=True)
 class RoundStarted:
     """A round begins (or goes on, in a resumed run)."""
 
@@ -88,6 +101,15 @@ class Notice:
 
 
 Event = (
-    AnalysisDone | RoundStarted | StepDone | StageStarted | StageDone | RoundDone | ControlStarted | Notice
+    AnalysisDone
+    | LoadStarted
+    | GeneratorReady
+    | RoundStarted
+    | StepDone
+    | StageStarted
+    | StageDone
+    | RoundDone
+    | ControlStarted
+    | Notice
 )
 Emit = Callable[[Event], None]

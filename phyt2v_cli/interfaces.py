@@ -4,7 +4,7 @@ A backend plays a role by having these methods; it inherits nothing. This file k
 no terminal and no run directory, and imports nothing heavy.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
@@ -93,6 +93,8 @@ class ChatReply:
     completion_tokens: int = 0
     problem: ReplyError | None = None
     """Why `text` is no answer: refused, empty or cut off. A value, so that its tokens are counted."""
+    note: str = ""
+    """What the user should know about who answered, where that matters."""
 
 
 class ChatModel(Protocol):
@@ -132,3 +134,15 @@ class VideoScorer(Protocol):
     def score(self, video_path: Path, prompt: str) -> Scores:
         """Return the scores of a video made for `prompt`, the user's original one."""
         ...
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Who plays the four roles."""
+
+    load_generator: Callable[[], VideoGenerator]
+    """Called at most once, after the physics analysis is there, and not at all where no video is missing."""
+    llm: ChatModel
+    captioner: VideoCaptioner
+    scorers: Sequence[VideoScorer]
+    """The first decides; the scores of the others are kept beside its own."""

@@ -30,12 +30,6 @@ from phyt2v_cli.interfaces import ChatModel, ChatReply, ChatRequest, Message, Sc
 
 MAX_REPLY_CHARS = 100_000
 
-CAPTION_INSTRUCTION = (
-    "Describe what happens in this video in a few plain sentences: which objects there are, their colours, "
-    "how each one moves from the first frame to the last, and what touches what. Say only what is visible; "
-    "do not explain it and do not guess what was intended."
-)
-
 
 def _one_line(text: str) -> str:
     text = " ".join(text.split())
@@ -165,6 +159,19 @@ the water."}
 def analysis_request(original_prompt: str) -> ChatRequest:
     """Ask for the main object and the physical laws of the user's prompt."""
     return _request("analysis", _ANALYSIS, PhysicsAnalysis, {"original_prompt": original_prompt})
+
+
+def caption_instruction(main_object: str) -> str:
+    """Return what a captioner is asked: the paper's question, in our words, and what a mismatch is read from.
+
+    `main_object` comes from a model, so it is quoted.
+    """
+    return (
+        f"This video should show {json.dumps(main_object, ensure_ascii=False)}. Describe in detail what is "
+        "seen: which objects there are, their colours, how each one moves and deforms from the first frame "
+        "to the last, what touches what, and which physical laws the process obeys or breaks. Say only what "
+        "is visible, also where it is something else, and do not guess what was intended."
+    )
 
 
 def mismatch_request(

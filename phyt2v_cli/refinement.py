@@ -5,38 +5,17 @@ is done when the record has its result; so a killed run redoes at most the stage
 complete one does nothing.
 """
 
-import gc
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
-from phyt2v_cli.errors import (
-    FaultyFramesError,
-    FilesError,
-    PromptError,
-    RefusalError,
-    ReplyError,
-    RunInterruptedError,
-)
-from phyt2v_cli.events import (
-    AnalysisDone,
-    ControlStarted,
-    Emit,
-    Notice,
-    Purpose,
-    RoundDone,
-    RoundStarted,
-    Stage,
-    StageDone,
-    StageStarted,
-    StepDone,
-)
-from phyt2v_cli.interfaces import ChatModel, VideoCaptioner, VideoGenerator, VideoScorer
+from phyt2v_cli.errors import FilesError, RefusalError, ReplyError, RunInterruptedError
+from phyt2v_cli.events import AnalysisDone, ControlStarted, Emit, Notice, Purpose, RoundDone, RoundStarted
+from phyt2v_cli.interfaces import Roles
+from phyt2v_cli.judged_video import complete_video
 from phyt2v_cli.prompts import (
-    CAPTION_INSTRUCTION,
     MismatchReply,
     PhysicsAnalysis,
     RefinedPrompt,
@@ -52,27 +31,12 @@ from phyt2v_cli.records import (
     MismatchRecord,
     ResultRecord,
     RoundRecord,
-    ScorerRecord,
-    ScoresRecord,
     StopReason,
-    storable_text,
 )
-from phyt2v_cli.render import another_seed, render_video
 from phyt2v_cli.run_dir import RunDir
 from phyt2v_cli.schedule import video_name
 from phyt2v_cli.selection import select_result
-
-
-@dataclass(frozen=True)
-class Roles:
-    """Who plays the four roles."""
-
-    load_generator: Callable[[], VideoGenerator]
-    """Called at most once, after the physics analysis is there, and not at all where no video is missing."""
-    llm: ChatModel
-    captioner: VideoCaptioner
-    scorers: Sequence[VideoScorer]
-    """The first decides; the scores of the others are kept beside its own."""
+from phyt2v_cli.session import Session
 
 
 @dataclass(frozen=True)
@@ -96,7 +60,7 @@ def refine(run: RunDir, roles: Roles, *, emit: Emit, cancelled: Callable[[], boo
     BackendError where a role fails, FilesError where something cannot be written.
     """
     try:
-        return _Loop(run, roles, emit, cancelled).complete()
+        return _Loop(Session(run, roles, emit, cancelled)).complete()
     except BaseException as error:
         # Once a signal has come, work may be abandoned anywhere, and then fails with anything.
         interrupted = isinstance(error, RunInterruptedError | KeyboardInterrupt) or cancelled()
@@ -109,31 +73,30 @@ def refine(run: RunDir, roles: Roles, *, emit: Emit, cancelled: Callable[[], boo
 class _Loop:
     """What the parts of one `refine` share."""
 
-    def __init__(self, run: RunDir, roles: Roles, emit: Emit, cancelled: Callable[[], bool]) -> None:
-        self.run = run
-        self.roles = roles
-        self.emit = emit
-        self.cancelled = cancelled
-        self.config = run.config
-        self.original_prompt = run.record.prompt
-        self.generator = cache(self._load_generator)
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.run = session.run
+        self.emit = session.emit
+        self.llm = session.roles.llm
+        self.config = session.run.config
+        self.original_prompt = session.run.record.prompt
 
     def complete(self) -> RunResult:
-        self._tell_notices()
+        self.session.tell_notices()
         analysis = self._analyse()
         rounds = self._complete_rounds(analysis)
-        control = self._complete_control() if self.config.refinement.control else None
+        control = self._complete_control(analysis) if self.config.refinement.control else None
         return self._hand_back(rounds, control)
 
     def _analyse(self) -> PhysicsAnalysis:
         run = self.run
         if run.record.analysis is None:
-            self._begin()
+            self.session.begin()
             reply = ask(
-                self.roles.llm,
+                self.llm,
                 analysis_request(self.original_prompt),
                 PhysicsAnalysis,
-                on_reply=run.count_reply,
+                on_reply=self.session.count_reply,
             )
             run.record.analysis = AnalysisRecord(
                 main_object=reply.main_object, physical_law=reply.physical_law
@@ -158,7 +121,7 @@ class _Loop:
             )
             total = planned.round if is_last else len(plan)
             self.emit(RoundStarted(planned.round, total, record.steps, record.purpose, record.prompt))
-            self._complete_video(record)
+            complete_video(self.session, record, main_object=analysis.main_object)
             if not is_last:
                 self._find_mismatch(record, analysis)
                 stop_reason = self._reason_to_stop(record)
@@ -186,7 +149,7 @@ class _Loop:
             refined_prompt=following.prompt if following is not None else None,
         )
 
-    def _complete_control(self) -> RoundRecord:
+    def _complete_control(self, analysis: PhysicsAnalysis) -> RoundRecord:
         steps = self.run.record.plan[-1].steps
         self.emit(ControlStarted(steps))
         record = self.run.read_control() or RoundRecord(
@@ -198,88 +161,13 @@ class _Loop:
             video=CONTROL_VIDEO,
             run_key=self.run.key,
         )
-        self._complete_video(record)
+        complete_video(self.session, record, main_object=analysis.main_object)
         return record
-
-    def _complete_video(self, record: RoundRecord) -> None:
-        """Render, caption and score what is missing."""
-        run, recorded_sha256 = self.run, record.sha256
-        has_video = run.has_video(record)
-        self._tell_notices()
-        if not has_video:
-            self._render(record)
-        if record.sha256 != recorded_sha256:
-            if recorded_sha256 is not None:
-                # Another machine may round differently; what was seen in the lost video does not count here.
-                record.caption, record.scores, record.scorers = None, None, {}
-                record.flags.append("rerendered")
-            run.save_round(record)
-        run.drop_latents(record)
-        if record.caption is None:
-            with self._stage(record, "caption"):
-                caption = self.roles.captioner.caption(run.video_path(record), CAPTION_INSTRUCTION)
-                record.caption = storable_text(caption)
-        if record.scores is None:
-            with self._stage(record, "score"):
-                # The original prompt, whatever this video was made from.
-                for scorer in self.roles.scorers:
-                    if scorer.name not in record.scorers:
-                        scores = scorer.score(run.video_path(record), self.original_prompt)
-                        record.scorers[scorer.name] = ScorerRecord.of(scores, scorer.name)
-                        run.save_round(record)
-                decisive = record.scorers[self.roles.scorers[0].name]
-                record.scores = ScoresRecord(
-                    semantic_adherence=decisive.semantic_adherence,
-                    physical_commonsense=decisive.physical_commonsense,
-                )
-
-    def _render(self, record: RoundRecord) -> None:
-        self._begin()
-        generator = self.generator()
-        if generator.count_excess_tokens(record.prompt) and "truncated_prompt" not in record.flags:
-            record.flags.append("truncated_prompt")
-        self.run.save_round(record)
-
-        try:
-            record.sha256 = self._render_once(generator, record)
-        except FaultyFramesError as error:
-            self.run.drop_latents(record)
-            if "reseeded" in record.flags:
-                raise FaultyFramesError(
-                    f"{record.video}: {error}, with another seed too. Change the prompt, the steps or the "
-                    "size, or compute in float32 with --set generator.dtype=float32."
-                ) from error
-            record.flags.append("reseeded")
-            record.seed = another_seed(record.seed)
-            self.run.save_round(record)
-            self.emit(Notice(f"{error}; trying once with another seed, {record.seed}"))
-            self._render(record)
-            return
-        record.generator |= generator.settings
-
-    def _render_once(self, generator: VideoGenerator, record: RoundRecord) -> str:
-        def on_step(step: int, steps: int) -> None:
-            self.emit(StepDone(record.round or 0, step, steps))
-            record.generator = dict(generator.settings)
-            self._begin()
-
-        return render_video(
-            generator,
-            record.prompt,
-            seed=record.seed,
-            num_inference_steps=record.steps,
-            video_path=self.run.video_path(record),
-            round_number=record.round,
-            latents_path=self.run.latents_path(record),
-            draft=record.purpose == "draft",
-            on_step=on_step,
-            stage=partial(self._stage, record),
-        )
 
     def _find_mismatch(self, record: RoundRecord, analysis: PhysicsAnalysis) -> None:
         if record.mismatch is not None or "mismatch_unusable" in record.flags:
             return
-        with self._stage(record, "mismatch"):
+        with self.session.stage(record, "mismatch"):
             request = mismatch_request(
                 original_prompt=self.original_prompt,
                 prompt=record.prompt,
@@ -288,7 +176,7 @@ class _Loop:
                 scores=record.all_scores(),
             )
             try:
-                reply = ask(self.roles.llm, request, MismatchReply, on_reply=self.run.count_reply)
+                reply = ask(self.llm, request, MismatchReply, on_reply=self.session.count_reply)
             except ReplyError as error:
                 record.flags += _flags("mismatch", error)
                 self.emit(Notice(f"{error}; the prompt is kept"))
@@ -312,7 +200,7 @@ class _Loop:
             self.run.save_round(record)
             return
         settings = self.config.refinement
-        with self._stage(record, "refine"):
+        with self.session.stage(record, "refine"):
             request = refinement_request(
                 original_prompt=self.original_prompt,
                 prompt=self.original_prompt if settings.rewrite_from == "original" else record.prompt,
@@ -326,14 +214,14 @@ class _Loop:
                 find_fault_in_refinement,
                 request=request,
                 rendered_prompt=record.prompt,
-                excess_tokens=self.generator().count_excess_tokens,
+                excess_tokens=self.session.generator.count_excess_tokens,
             )
             try:
                 reply = ask(
-                    self.roles.llm,
+                    self.llm,
                     request,
                     RefinedPrompt,
-                    on_reply=self.run.count_reply,
+                    on_reply=self.session.count_reply,
                     find_fault=find_fault,
                 )
             except ReplyError as error:
@@ -356,44 +244,6 @@ class _Loop:
         return RunResult(
             chosen.round, run.video_path(chosen), chosen.prompt, selected_by, run.record.stop_reason
         )
-
-    # What every part needs
-
-    def _load_generator(self) -> VideoGenerator:
-        generator = self.roles.load_generator()
-        gc.freeze()  # imageio collects garbage on every close: 0.26 s each with torch loaded, now nothing
-        excess = generator.count_excess_tokens(self.original_prompt)
-        if excess:
-            if not self.config.generator.allow_truncation:
-                raise PromptError(
-                    f"The prompt is {excess} tokens longer than the video model reads; "
-                    "shorten it, or let it be cut with --allow-truncation."
-                )
-            self.emit(Notice(f"the last {excess} tokens of the prompt are beyond what the video model reads"))
-        return generator
-
-    @contextmanager
-    def _stage(self, record: RoundRecord, stage: Stage) -> Iterator[None]:
-        """Time a stage, and save the record when it is done. Events of the control carry round 0."""
-        self._begin()
-        self.emit(StageStarted(record.round or 0, stage))
-        start = time.monotonic()
-        yield
-        record.seconds[stage] = round(time.monotonic() - start, 3)
-        self.run.save_round(record)
-        self.emit(StageDone(record.round or 0, stage, record.seconds[stage]))
-
-    def _begin(self) -> None:
-        """Stop here if told to; otherwise there is work, so the run is running."""
-        if self.cancelled():
-            raise RunInterruptedError("The run was stopped; the same command goes on where it was.")
-        if self.run.record.status != "running":
-            self.run.record.status = "running"
-            self.run.save()
-
-    def _tell_notices(self) -> None:
-        while self.run.notices:
-            self.emit(Notice(self.run.notices.pop(0)))
 
 
 def _flags(task: str, error: ReplyError) -> list[str]:

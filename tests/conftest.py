@@ -1,8 +1,21 @@
 """Fixtures that several test files share."""
 
+import itertools
+import os
 from pathlib import Path
 
 import pytest
+
+# As the command line does: before torch is imported, here and in the processes that tests start.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees what another one, or the user, has measured on this machine."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / f"cache{next(_numbers)}"))
 
 
 @pytest.fixture(scope="session")

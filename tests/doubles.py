@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from phyt2v_cli.events import Event, RoundStarted, StageStarted
-from phyt2v_cli.interfaces import ChatReply, ChatRequest, Frames, Latents, OnStep, Scores
-from phyt2v_cli.refinement import Roles, RunResult, refine
+from phyt2v_cli.interfaces import ChatReply, ChatRequest, Frames, Latents, OnStep, Roles, Scores
+from phyt2v_cli.refinement import RunResult, refine
 from phyt2v_cli.run_dir import RunDir
 from phyt2v_cli.schedule import plan
 from phyt2v_cli.settings import Config, RefinementConfig, ScheduleConfig

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from phyt2v_cli.errors import ConfigError
 
 if TYPE_CHECKING:
-    from phyt2v_cli.interfaces import ChatModel, VideoCaptioner, VideoGenerator, VideoScorer
+    from phyt2v_cli.interfaces import ChatModel, Roles, VideoCaptioner, VideoGenerator, VideoScorer
     from phyt2v_cli.settings import Config, ScorerConfig
 
 
@@ -68,6 +68,26 @@ def make_scorers(config: "Config") -> "list[VideoScorer]":
         if names.count(name) > 1:
             raise ConfigError(f"scorer.others: two scorers are called {name}; give one another `name`")
     return scorers
+
+
+def score_beside_captioning(config: "Config", roles: "Roles", prompt: str) -> "Roles":
+    """Return `roles` with the scorers on servers asked while the captioner is at work, all at once.
+
+    `prompt` is the user's own, which videos are scored for.
+    """
+    from dataclasses import replace
+
+    from phyt2v_cli.backends.ahead import CaptionerBeside, ScorerAhead
+
+    sections = (config.scorer, *config.scorer.others)
+    scorers = [
+        ScorerAhead(scorer, prompt) if section.backend == "openai" else scorer
+        for section, scorer in zip(sections, roles.scorers, strict=True)
+    ]
+    ahead = [scorer for scorer in scorers if isinstance(scorer, ScorerAhead)]
+    if not ahead:
+        return roles
+    return replace(roles, captioner=CaptionerBeside(roles.captioner, ahead), scorers=scorers)
 
 
 def _make_scorer(config: "ScorerConfig") -> "VideoScorer":

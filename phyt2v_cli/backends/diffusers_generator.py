@@ -14,7 +14,14 @@ from typing import Any
 
 import torch
 
-from phyt2v_cli.backends import compilation, draft_caches, latent_decoding, libraries, weights
+from phyt2v_cli.backends import (
+    compilation,
+    cpu_convolutions,
+    draft_caches,
+    latent_decoding,
+    libraries,
+    weights,
+)
 from phyt2v_cli.backends.conditioning import call_arguments
 from phyt2v_cli.backends.devices import choose_device
 from phyt2v_cli.backends.families import Family, family_of
@@ -104,6 +111,8 @@ class DiffusersGenerator:
         self._compiled = _wants_compilation(pipeline, config, device, num_pixels, num_planned_steps)
         if self._compiled:
             compilation.compile_blocks(pipeline)
+        if device.type == "cpu":
+            cpu_convolutions.prefer_onednn(pipeline.vae)
         self._placed = PlacedPipeline(pipeline, device=device, wanted=config.offload, num_pixels=num_pixels)
         self._call_parameters = inspect.signature(type(pipeline).__call__).parameters
         self._fps = config.fps or family.fps
@@ -157,6 +166,7 @@ class DiffusersGenerator:
             "compile": "on" if self._compiled else "off",
             **self._used_cache,
             "device": self._placed.device.type,
+            **({"device_name": torch.cuda.get_device_name()} if self._placed.device.type == "cuda" else {}),
             "dtype": str(_weights_dtype(self._pipeline)).removeprefix("torch."),
             "solver": type(self._pipeline.scheduler).__name__,
         }

@@ -12,10 +12,14 @@ from phyt2v_cli.interfaces import ChatReply, ChatRequest
 from phyt2v_cli.tiny.comparison import Finding, compare, shares_no_word
 from phyt2v_cli.tiny.knowledge import physics, topic_of
 from phyt2v_cli.tiny.language import parse_prompt
-from phyt2v_cli.tiny.rewriting import clean, explicit_prompt, fit, is_explicit
+from phyt2v_cli.tiny.rewriting import brief_prompt, clean, explicit_prompt, fit, is_explicit
 from phyt2v_cli.tiny.wording import Subject, subject_of
 
 _WHO = "This is the rulebook, a table of everyday physics and no language model."
+_OUTSIDE = (
+    f"{_WHO} Outside the embedded world it goes by keywords; a language model does better "
+    "(llm.backend = openai or transformers)"
+)
 _LOW_SCORE = 0.7
 """Below it a score is a departure even where no rule recognises the reason."""
 _MAX_CHARS = 3000
@@ -29,7 +33,10 @@ class Rulebook:
         data = {key: value if key == "reasons" else clean(value) for key, value in request.data.items()}
         subject = subject_of(data["original_prompt"], parse_prompt(data["original_prompt"]))
         answer = {"analysis": _analysis, "mismatch": _mismatch, "refinement": _refinement}[request.task]
-        return ChatReply(json.dumps(answer(data, subject), ensure_ascii=False))
+        says_who = request.task == "analysis" and subject.kind is None
+        return ChatReply(
+            json.dumps(answer(data, subject), ensure_ascii=False), note=_OUTSIDE if says_who else ""
+        )
 
 
 def _analysis(data: Mapping[str, str], subject: Subject) -> dict[str, object]:
@@ -93,7 +100,11 @@ def _refinement(data: Mapping[str, str], subject: Subject) -> dict[str, object]:
 
         text = rewrite(max_words, skip=int("unchanged" in error))
         if excess := re.search(r"is (\d+) tokens longer", error):
-            text = rewrite(max(1, len(text.split()) - int(excess[1])))
+            # A word is at least one token; one that the model does not know may be as many as its letters.
+            words = len(text.split()) - int(excess[1])
+            brief = brief_prompt(original, previous=previous, max_words=max_words)
+            is_too_few = subject.kind is None and words < len(brief.split())
+            text = brief if is_too_few else rewrite(max(1, words))
     law = topic_of(original).law if subject.kind is None else physics().kinds[subject.kind].law
     return {
         "step_back": f"{_WHO} The principle: {law.format(thing=subject.names[0])}",

@@ -87,7 +87,9 @@ def say(renderable: RenderableType, style: str = "") -> None:
 
 def warn(text: str) -> None:
     """Tell the user what they should know even with --quiet."""
-    stderr().print(Text.assemble(("note: ", "bold yellow"), safe(text)), soft_wrap=True)
+    console = stderr()
+    line = Text.assemble(("note: ", "bold yellow"), safe(text))
+    console.print(line, soft_wrap=not console.is_terminal)
 
 
 def error(text: str) -> None:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from phyt2v_cli.cli import console, options
+from phyt2v_cli.cli import console, loop, options
 from phyt2v_cli.errors import FaultyFramesError, PromptError, RunInterruptedError
 
 if TYPE_CHECKING:
+    from phyt2v_cli.cli.timeline import Timeline
     from phyt2v_cli.events import Stage
     from phyt2v_cli.settings import Config
 
@@ -49,6 +50,7 @@ def generate(
     ] = Path("output.mp4"),
     force: Annotated[bool, typer.Option("--force", help="Replace the file that is there.")] = False,
     dry_run: options.DryRun = False,
+    profile: options.Profile = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -93,7 +95,8 @@ def generate(
                 }
             )
         return
-    rendered = _render(text, loaded, num_steps, out)
+    with loop.profiling(profile) as timeline:
+        rendered = _render(text, loaded, num_steps, out, timeline)
     if as_json:
         console.json_object(
             {
@@ -117,21 +120,20 @@ class _Rendered(NamedTuple):
     """By stage."""
 
 
-def _render(prompt: str, config: "Config", num_steps: int, out: Path) -> _Rendered:
+def _render(
+    prompt: str, config: "Config", num_steps: int, out: Path, timeline: "Timeline | None"
+) -> _Rendered:
     from phyt2v_cli import backends
-    from phyt2v_cli.cli.progress import RunProgress
-    from phyt2v_cli.cli.signals import StopRequest
-    from phyt2v_cli.events import StageDone, StageStarted, StepDone
+    from phyt2v_cli.events import GeneratorReady, LoadStarted, StageDone, StageStarted, StepDone
     from phyt2v_cli.identity import generator_key
     from phyt2v_cli.latents import drop_latents
     from phyt2v_cli.render import another_seed, render_video
+    from phyt2v_cli.schedule import PlannedRound
 
     seconds: dict[str, float] = {}
     latents_path = out.with_name(f"{out.name}.phyt2v-latents")
-    stop = StopRequest(
-        "The rendering was stopped. The same command starts again, or goes on from finished latents.",
-        on_first=lambda: console.say_from_signal_handler("stopping soon; once more to stop at once"),
-        on_second=console.show_cursor,
+    stop = loop.stop_request(
+        "The rendering was stopped. The same command starts again, or goes on from finished latents."
     )
 
     def begin() -> None:
@@ -143,19 +145,23 @@ def _render(prompt: str, config: "Config", num_steps: int, out: Path) -> _Render
         begin()
         if name == "decode" and "denoise" not in seconds:
             console.say(f"Going on from the latents in {latents_path}")
-        progress(StageStarted(0, name))
+        emit(StageStarted(0, name))
         start = time.monotonic()
         yield
         seconds[name] = round(time.monotonic() - start, 3)
-        progress(StageDone(0, name, seconds[name]))
+        emit(StageDone(0, name, seconds[name]))
 
     def on_step(step: int, steps: int) -> None:
-        progress(StepDone(0, step, steps))
+        emit(GeneratorReady(dict(generator.settings)))
+        emit(StepDone(0, step, steps))
         begin()
 
     console.say(f"{num_steps} denoising steps of {config.generator.model}")
-    with stop, RunProgress() as progress:
+    planned = [PlannedRound(1, num_steps, "final", out.name)]
+    with stop, loop.watching(config, planned, control=False, timeline=timeline) as emit:
+        emit(LoadStarted())
         generator = backends.load_generator(config, num_planned_steps=num_steps)
+        emit(GeneratorReady(dict(generator.settings)))
         if excess := generator.count_excess_tokens(prompt):
             if not config.generator.allow_truncation:
                 raise PromptError(

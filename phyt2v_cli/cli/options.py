@@ -194,6 +194,17 @@ DryRun = Annotated[
     ),
 ]
 
+Profile = Annotated[
+    Path | None,
+    typer.Option(
+        "--profile",
+        metavar="FILE.json",
+        help="Write where the time went, for Perfetto or chrome://tracing.",
+        show_default=False,
+        rich_help_panel=_OUTPUT,
+    ),
+]
+
 PromptFile = Annotated[
     str | None,
     typer.Argument(

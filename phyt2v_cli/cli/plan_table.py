@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from phyt2v_cli.cli.speeds import Speed
     from phyt2v_cli.schedule import PlannedRound
 
 _NEAR_CONVERGENCE = 0.8
@@ -21,17 +22,17 @@ WIDE = 76
 def plan_table(
     planned: "Sequence[PlannedRound]",
     width: int,
-    seconds_per_step: float | None = None,
+    speed: "Speed | None" = None,
     *,
     ascii_only: bool = False,
 ) -> Group:
     """Return the plan as a table of at most `width` columns, and its totals line."""
     total_steps, fixed_steps = totals(planned)
     # One column more lies between two columns than the gap says: the box has a line there.
-    gap = 2 if width >= WIDE else 1 if seconds_per_step is None else 0
+    gap = 2 if width >= WIDE else 1 if speed is None else 0
     texts = 5 + len("near convergence") + 5 + len(str(len(planned))) + len(planned[-1].video)
-    texts += max(3, len(str(total_steps))) + (0 if seconds_per_step is None else 7)
-    bar_width = max(1, min(24, width - texts - (gap + 1) * (6 if seconds_per_step is None else 7)))
+    texts += max(3, len(str(total_steps))) + (0 if speed is None else 7)
+    bar_width = max(1, min(24, width - texts - (gap + 1) * (6 if speed is None else 7)))
     table = Table(
         box=box.ASCII2 if ascii_only else box.SIMPLE_HEAD,
         show_edge=False,
@@ -46,7 +47,7 @@ def plan_table(
     table.add_column("purpose", no_wrap=True)
     table.add_column("share", justify="right")
     table.add_column("sum", justify="right")
-    if seconds_per_step is not None:
+    if speed is not None:
         table.add_column("time", justify="right", no_wrap=True)
 
     most = max(entry.steps for entry in planned)
@@ -63,17 +64,24 @@ def plan_table(
             f"{entry.steps / fixed_steps:.1%}",
             str(done),
         ]
-        if seconds_per_step is not None:
-            cells.append(duration(entry.steps * seconds_per_step))
+        if speed is not None:
+            cells.append(duration(speed.seconds(entry)))
         table.add_row(*cells)
 
     parts: list[RenderableType] = [table, Text(), Text(_totals_line(total_steps, fixed_steps), style="bold")]
-    if seconds_per_step is not None:
-        spent, fixed = total_steps * seconds_per_step, fixed_steps * seconds_per_step
-        parts.append(
-            Text(f"{duration(spent)} instead of {duration(fixed)}, at {seconds_per_step:g} s a step")
-        )
+    if speed is not None:
+        parts.append(Text(_time_line(planned, speed)))
     return Group(*parts)
+
+
+def _time_line(planned: "Sequence[PlannedRound]", speed: "Speed") -> str:
+    fixed = len(planned) * speed.seconds(planned[-1])
+    steps = f"{speed.final_step_s:.3g} s a step"
+    if speed.draft_step_s != speed.final_step_s:
+        steps += f" ({speed.draft_step_s:.3g} in drafts)"
+    video = f" and {speed.video_s:.3g} s a video" if speed.video_s else ""
+    where = f", as measured here ({speed.device}); judges not counted" if speed.device else ""
+    return f"{duration(speed.total_s(planned))} instead of {duration(fixed)}, at {steps}{video}{where}"
 
 
 def totals(planned: "Sequence[PlannedRound]") -> tuple[int, int]:

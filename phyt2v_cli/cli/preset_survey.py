@@ -5,12 +5,11 @@ Knows presets, the hub's cache and sizes as data. It fetches nothing, loads no m
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from phyt2v_cli.backends.model_folder import find_cached
 from phyt2v_cli.backends.model_sizes import Fit, size_of
+from phyt2v_cli.cli import speeds
 from phyt2v_cli.cli.diagnosis import Check, Gpu
-from phyt2v_cli.cli.measured import seconds_per_step
 from phyt2v_cli.cli.plan_table import duration
 from phyt2v_cli.config import list_presets, load_config
 from phyt2v_cli.schedule import plan
@@ -30,7 +29,7 @@ class PresetReport:
     """How it fits the GPU; None where that is not known."""
     total_steps: int
     refine_s: float | None
-    """Of denoising in one refine with its defaults, where this machine has measured it."""
+    """Of rendering in one refine with its defaults, where this machine has measured it."""
 
 
 def survey(gpu: Gpu | None) -> Iterator[PresetReport]:
@@ -43,22 +42,22 @@ def survey(gpu: Gpu | None) -> Iterator[PresetReport]:
         fit: Fit | None = "resident" if model == "tiny" else None
         if size is not None:
             fit = size.fit(gpu.free_gb) if gpu is not None else "no"
-        total_steps = sum(planned.steps for planned in plan(config.schedule, config.refinement.rounds))
-        step_s = seconds_per_step(config.generator, Path("runs"))
+        planned = plan(config.schedule, config.refinement.rounds)
+        speed = speeds.find(config.generator)
         yield PresetReport(
             name=name,
             model=model,
             is_present=model == "tiny" or find_cached(model) is not None,
             download_gb=size.download_gb if size else None,
             fit=fit,
-            total_steps=total_steps,
-            refine_s=None if step_s is None else step_s * total_steps,
+            total_steps=sum(entry.steps for entry in planned),
+            refine_s=None if speed is None else speed.total_s(planned),
         )
 
 
 def preset_check(report: PresetReport, gpu: Gpu | None) -> Check:
     """Return a report as one row."""
-    time = f"{duration(report.refine_s)} of denoising" if report.refine_s else "not measured here"
+    time = f"{duration(report.refine_s)} of rendering" if report.refine_s else "not measured here"
     fits = {
         "resident": "fits the GPU" if gpu else "fits the CPU",
         "offloading": "fits the GPU with offloading",

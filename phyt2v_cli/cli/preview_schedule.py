@@ -10,6 +10,7 @@ from phyt2v_cli.cli.plan_table import plan_table, totals
 from phyt2v_cli.errors import UsageError
 
 if TYPE_CHECKING:
+    from phyt2v_cli.cli.speeds import Speed
     from phyt2v_cli.schedule import PlannedRound
 
 EXAMPLES = """
@@ -38,7 +39,7 @@ def preview_schedule(
         typer.Option(
             "--seconds-per-step",
             metavar="S",
-            help=f"Show times too: 0 to {_MAX_SECONDS_PER_STEP:,}.",
+            help=f"Times at this speed: 0 to {_MAX_SECONDS_PER_STEP:,}.",
             rich_help_panel="Output",
         ),
     ] = None,
@@ -53,7 +54,11 @@ def preview_schedule(
     min_steps_underscore: options.MinStepsUnderscore = None,
     max_steps_underscore: options.MaxStepsUnderscore = None,
 ) -> None:
-    """Show how the denoising steps are spread over the rounds; nothing is loaded."""
+    """Show how the denoising steps are spread over the rounds; nothing is loaded.
+
+    Times are shown where this machine has measured the model before, or as --seconds-per-step says.
+    """
+    from phyt2v_cli.cli import speeds
     from phyt2v_cli.schedule import plan, schedule_name, swap_notice
 
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
@@ -75,15 +80,18 @@ def preview_schedule(
     planned = plan(loaded.schedule, loaded.refinement.rounds)
     if notice := swap_notice(loaded.schedule):
         console.warn(notice)
+    given = None if seconds_per_step is None else speeds.Speed(seconds_per_step, seconds_per_step)
+    speed = given or speeds.find(loaded.generator)
     if as_json:
-        console.json_object(_as_json(schedule_name(loaded.schedule), planned))
+        console.json_object(_as_json(schedule_name(loaded.schedule), planned, speed))
     else:
         out = console.stdout()
-        console.data(plan_table(planned, out.width, seconds_per_step, ascii_only=out.options.ascii_only))
+        console.data(plan_table(planned, out.width, speed, ascii_only=out.options.ascii_only))
 
 
-def _as_json(kind: str, planned: "Sequence[PlannedRound]") -> dict[str, object]:
+def _as_json(kind: str, planned: "Sequence[PlannedRound]", speed: "Speed | None") -> dict[str, object]:
     total_steps, fixed_steps = totals(planned)
+    expected = {} if speed is None else {"expected_seconds": round(speed.total_s(planned), 1)}
     return {
         "schema": "phyt2v.schedule/1",
         "kind": kind,
@@ -95,4 +103,5 @@ def _as_json(kind: str, planned: "Sequence[PlannedRound]") -> dict[str, object]:
         "total_steps": total_steps,
         "fixed_steps": fixed_steps,
         "saved_fraction": round(1 - total_steps / fixed_steps, 3),
+        **expected,
     }

@@ -4,13 +4,13 @@ Knows events and the console; decides nothing about the run.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.padding import Padding
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
 from phyt2v_cli.cli import console
@@ -20,6 +20,8 @@ from phyt2v_cli.events import (
     AnalysisDone,
     ControlStarted,
     Event,
+    GeneratorReady,
+    LoadStarted,
     Notice,
     RoundDone,
     RoundStarted,
@@ -42,17 +44,38 @@ _DOING = {
 }
 
 
+SecondsLeft = Callable[[], float | None]
+"""Returns the expected seconds of the rest of the run, not of one video; None where nobody knows."""
+
+
+class _StepsDone(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        text = "" if task.total is None else f"{task.completed:.0f}/{task.total:.0f}"
+        return Text(text, style="progress.download")
+
+
+class _TimeLeft(ProgressColumn):
+    def __init__(self, seconds_left: SecondsLeft) -> None:
+        super().__init__()
+        self._seconds_left = seconds_left
+
+    def render(self, _task: Task) -> Text:
+        left = self._seconds_left()
+        return Text("" if left is None else f"{duration(left)} left", style="cyan")
+
+
 class RunProgress:
     """Call it with each event; use it in a ``with`` statement, so that the bar is gone afterwards."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds_left: SecondsLeft = lambda: None) -> None:
+        self._seconds_left = seconds_left
         self._console: Console = console.stderr()
         self._live = self._console.is_terminal and not self._console.is_dumb_terminal
         self._bar = Progress(
             TextColumn("  {task.description}"),
             BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(compact=True),
+            _StepsDone(),
+            _TimeLeft(seconds_left),
             console=self._console,
             transient=True,
             disable=not self._live or console.is_quiet(),
@@ -61,6 +84,8 @@ class RunProgress:
         self._heading: Text | None = None
         self._total_rounds = 0
         self._prompt = ""
+        self._is_loading = False
+        self._how_it_runs = ""
         self._last_line = 0.0
 
     def __enter__(self) -> Self:
@@ -82,6 +107,11 @@ class RunProgress:
             case AnalysisDone():
                 self._say("main object", event.main_object)
                 self._say("physical law", event.physical_law)
+            case LoadStarted():
+                self._start_stage("loading the model")
+                self._is_loading = True
+            case GeneratorReady():
+                self._draw_how_it_runs(event.settings)
             case RoundStarted():
                 self._total_rounds, self._prompt = event.total_rounds, event.prompt
                 # Held back until a stage begins: a resumed run passes finished rounds without working.
@@ -104,12 +134,26 @@ class RunProgress:
                 self._end_stage()
                 self._draw_round(event)
 
+    def _draw_how_it_runs(self, settings: Mapping[str, str]) -> None:
+        parts = [settings.get("device_name") or settings.get("device", ""), settings.get("dtype", "")]
+        if settings.get("device") == "cuda":
+            parts.append(f"offload {settings['offload']} ({settings['offload_reason']})")
+            parts += [name for name in ("compile", "tiled_decode") if settings[name] == "on"]
+        text = ", ".join(part.replace("_", " ") for part in parts if part)
+        if text != self._how_it_runs:
+            # Also in the middle of a video, where memory ran out.
+            self._how_it_runs = text
+            if self._is_loading:
+                self._end_stage()
+            self._say("model", f"on {text}")
+
     def _start_stage(self, doing: str) -> None:
         self._end_stage()
         self._last_line = time.monotonic()
         self._task = self._bar.add_task(doing, total=None)
 
     def _end_stage(self) -> None:
+        self._is_loading = False
         if self._task is not None:
             self._bar.remove_task(self._task)
             self._bar.refresh()  # gone before the next line is printed, which the bar knows nothing of
@@ -121,7 +165,9 @@ class RunProgress:
                 self._bar.update(self._task, completed=event.step, total=event.steps)
         elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()
-            console.say(f"  step {event.step} of {event.steps}")
+            left = self._seconds_left()
+            rest = "" if left is None else f", about {duration(left)} left"
+            console.say(f"  step {event.step} of {event.steps}{rest}")
 
     def _draw_round(self, event: RoundDone) -> None:
         if self._heading is not None:

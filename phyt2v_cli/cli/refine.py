@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phyt2v_cli.cli import console, options
+from phyt2v_cli.cli import console, loop, options
 from phyt2v_cli.errors import FilesError, RunDirError, UsageError
 
 if TYPE_CHECKING:
     from phyt2v_cli.cli.signals import StopRequest
+    from phyt2v_cli.cli.timeline import Timeline
     from phyt2v_cli.config import LoadedConfig
     from phyt2v_cli.refinement import RunResult
     from phyt2v_cli.run_dir import RunDir
@@ -73,6 +74,7 @@ def refine(
     trust: options.Trust = False,
     force: options.Force = False,
     dry_run: options.DryRun = False,
+    profile: options.Profile = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -109,13 +111,13 @@ def refine(
             raise UsageError("--resume goes on with the run's own prompt and settings; leave out all others")
         if dry_run:
             raise UsageError("--resume and --dry-run do not go together")
-        _resume(resume, trust=trust, as_json=as_json)
+        _resume(resume, trust=trust, profile=profile, as_json=as_json)
         return
     if trust:
         raise UsageError("--trust is about the config that --resume finds in a run; leave it out")
     text = _read_prompt(prompt_file, prompt)
     loaded = options.load(preset, config, assignments, **flags)
-    _start(text, loaded, out, force=force, dry_run=dry_run, as_json=as_json)
+    _start(text, loaded, out, force=force, dry_run=dry_run, profile=profile, as_json=as_json)
 
 
 def _read_prompt(prompt_file: str | None, prompt: str | None) -> str:
@@ -128,27 +130,23 @@ def _read_prompt(prompt_file: str | None, prompt: str | None) -> str:
 
 
 def _start(
-    prompt: str, loaded: "LoadedConfig", out: Path | None, *, force: bool, dry_run: bool, as_json: bool
+    prompt: str,
+    loaded: "LoadedConfig",
+    out: Path | None,
+    *,
+    force: bool,
+    dry_run: bool,
+    profile: Path | None,
+    as_json: bool,
 ) -> None:
-    from phyt2v_cli.cli.preflight import (
-        check_disk,
-        check_judges,
-        check_model,
-        complete,
-        needed_bytes,
-    )
+    from phyt2v_cli.cli.preflight import check_disk, check_model, needed_bytes
     from phyt2v_cli.named_paths import refusals_as
     from phyt2v_cli.run_dir import RunDir, default_run_dir
-    from phyt2v_cli.schedule import plan, swap_notice
 
     # A complete run only has its result to print. Of a run with an image, or without a preset, the folder is
     # not known yet, so that one is asked for its keys in any case.
     is_complete = _is_complete(out or default_run_dir(prompt, loaded.config))
-    check_judges(loaded.config, need_keys=force or not is_complete)
-    config = complete(loaded)
-    planned = plan(config.schedule, config.refinement.rounds)
-    if notice := swap_notice(config.schedule):
-        console.warn(notice)
+    config, planned = loop.plan_loop(loaded, need_keys=force or not is_complete)
     path = out or default_run_dir(prompt, config)
     needed = needed_bytes(config, len(planned) + config.refinement.control)
     with refusals_as(FilesError, path, prefix="the run directory "):
@@ -158,7 +156,7 @@ def _start(
         check_model(config)
         check_disk(path, needed)
     if dry_run:
-        _show_plan(planned)
+        loop.show_plan(config, planned)
         console.say(f"Would be rendered into {path}, taking at most about {needed / 2**20:,.0f} MiB.")
         if as_json:
             console.json_object(
@@ -171,7 +169,7 @@ def _start(
             )
         return
     with RunDir.open(path, prompt=prompt, config=config, plan=planned, force=force) as run:
-        _run(run, planned, as_json=as_json)
+        _run(run, planned, profile=profile, as_json=as_json)
 
 
 def _is_complete(path: Path) -> bool:
@@ -183,7 +181,7 @@ def _is_complete(path: Path) -> bool:
         return False
 
 
-def _resume(path: Path, *, trust: bool, as_json: bool) -> None:
+def _resume(path: Path, *, trust: bool, profile: Path | None, as_json: bool) -> None:
     from phyt2v_cli.cli.preflight import check_judges
     from phyt2v_cli.run_dir import RunDir
     from phyt2v_cli.schedule import PlannedRound, video_name
@@ -201,20 +199,16 @@ def _resume(path: Path, *, trust: bool, as_json: bool) -> None:
             PlannedRound(entry.round, entry.steps, entry.purpose, video_name(entry.round))
             for entry in run.record.plan
         ]
-        _run(run, planned, as_json=as_json)
+        _run(run, planned, profile=profile, as_json=as_json)
 
 
-def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, as_json: bool) -> None:
-    from phyt2v_cli.cli.signals import StopRequest
-
-    stop = StopRequest(
+def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, profile: Path | None, as_json: bool) -> None:
+    stop = loop.stop_request(
         "The run was stopped. The same command goes on where it was, or: phyt2v refine --resume "
-        + shlex.quote(str(run.path)),
-        on_first=lambda: console.say_from_signal_handler("stopping soon; once more to stop at once"),
-        on_second=console.show_cursor,
+        + shlex.quote(str(run.path))
     )
-    with stop:  # from here on, for the imports take a while too
-        result = _refine(run, planned, stop)
+    with stop, loop.profiling(profile) as timeline:  # from here on, for the imports take a while too
+        result = _refine(run, planned, stop, timeline)
 
     from phyt2v_cli import report
     from phyt2v_cli.cli.rounds_table import rounds_as_json, rounds_table
@@ -227,26 +221,28 @@ def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, as_json: bool) -> 
         console.data(str(result.video))
 
 
-def _refine(run: "RunDir", planned: "Sequence[PlannedRound]", stop: "StopRequest") -> "RunResult":
+def _refine(
+    run: "RunDir",
+    planned: "Sequence[PlannedRound]",
+    stop: "StopRequest",
+    timeline: "Timeline | None",
+) -> "RunResult":
     from phyt2v_cli import backends, refinement
-    from phyt2v_cli.cli.progress import RunProgress
 
-    config = run.config
     if run.record.status == "complete":
         console.say(f"{run.path} is complete, so there may be nothing to do; --force runs it again.")
     else:
-        _show_plan(planned)
+        loop.show_plan(run.config, planned)
     console.say(f"Run directory: {run.path}")
-    roles = refinement.Roles(
-        load_generator=lambda: backends.load_generator(
-            config, num_planned_steps=sum(planned_round.steps for planned_round in planned)
-        ),
-        llm=backends.make_chat_model(config),
-        captioner=backends.make_captioner(config),
-        scorers=backends.make_scorers(config),
+    roles = loop.make_roles(
+        run.config,
+        num_planned_steps=sum(entry.steps for entry in planned),
+        timeline=timeline,
+        load_now=run.record.status != "complete",
     )
-    with RunProgress() as progress:
-        return refinement.refine(run, roles, emit=progress, cancelled=stop.cancelled)
+    roles = backends.score_beside_captioning(run.config, roles, run.record.prompt)
+    with loop.watching(run.config, planned, control=run.config.refinement.control, timeline=timeline) as emit:
+        return refinement.refine(run, roles, emit=emit, cancelled=stop.cancelled)
 
 
 def _as_json(run: "RunDir", result: "RunResult", rounds: list[dict[str, object]]) -> dict[str, object]:
@@ -261,10 +257,3 @@ def _as_json(run: "RunDir", result: "RunResult", rounds: list[dict[str, object]]
         "stop_reason": result.stop_reason,
         "rounds": rounds,
     }
-
-
-def _show_plan(planned: "Sequence[PlannedRound]") -> None:
-    from phyt2v_cli.cli.plan_table import plan_table
-
-    err = console.stderr()
-    console.say(plan_table(planned, err.width, ascii_only=err.options.ascii_only))

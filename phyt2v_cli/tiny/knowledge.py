@@ -64,6 +64,8 @@ class Everyday:
     """everyday.toml."""
 
     closings: tuple[str, ...]
+    briefs: tuple[str, ...]
+    """Laws in a few words."""
     general: Topic
     topics: dict[str, Topic]
     noun_phrase: dict[str, str]

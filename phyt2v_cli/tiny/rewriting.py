@@ -47,6 +47,13 @@ def explicit_prompt(
     return others[skip % len(others)] if others else fit(previous, max_words)
 
 
+def brief_prompt(original_prompt: str, *, previous: str, max_words: int) -> str:
+    """Return the user's own words and one law in a few, of at most `max_words` words, unlike `previous`."""
+    own = _as_sentence(original_prompt[:_MAX_ORIGINAL_CHARS])
+    texts = [fit(f"{own} {law}", max_words) for law in everyday().briefs]
+    return next((text for text in texts if _differ(text, previous)), texts[0])
+
+
 def is_explicit(prompt: str, original_prompt: str) -> bool:
     """Whether `prompt` is no longer the user's own."""
     return _differ(prompt, original_prompt)

@@ -6,9 +6,9 @@ import pytest
 
 from phyt2v_cli.backends.openai_chat import OpenAIChat
 from phyt2v_cli.errors import ReplyError
-from phyt2v_cli.interfaces import ChatReply
+from phyt2v_cli.interfaces import ChatReply, Roles
 from phyt2v_cli.prompts import PhysicsAnalysis, analysis_request, ask
-from phyt2v_cli.refinement import Roles, refine
+from phyt2v_cli.refinement import refine
 from phyt2v_cli.settings import LlmConfig
 from tests.doubles import Cast, make_config, open_run
 from tests.scripted_server import (

@@ -3,14 +3,17 @@
 import json
 import random
 import re
+from functools import partial
 from typing import TypeVar
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
+from transformers import AutoTokenizer
 
 from phyt2v_cli import prompts
+from phyt2v_cli.backends.model_folder import find_model
 from phyt2v_cli.backends.rulebook import Rulebook
 from phyt2v_cli.interfaces import ChatRequest, Scores
 from phyt2v_cli.prompts import MismatchReply, PhysicsAnalysis, RefinedPrompt
@@ -247,6 +250,43 @@ def test_too_many_tokens_make_the_next_attempt_shorter() -> None:
     long = refine("a red ball falls", "", "").prompt
     short = refine("a red ball falls", "", "", excess_tokens=8).prompt
     assert len(short.split()) <= len(long.split()) - 8
+
+
+@pytest.mark.parametrize("prompt", ["honey is poured over pancakes", "a dog barks", *OUTSIDE])
+def test_outside_its_world_the_embedded_model_still_reads_the_users_words_and_some_physics(
+    prompt: str,
+) -> None:
+    """That model spells words that it does not know, so hardly more than the user's own fit into it."""
+    tokenizer = AutoTokenizer.from_pretrained(find_model("tiny").source, subfolder="tokenizer")
+    said = [prompt]
+    for _ in range(3):
+        request = prompts.refinement_request(
+            original_prompt=prompt,
+            prompt=said[-1],
+            analysis=analyse(prompt),
+            caption="Something else is seen.",
+            mismatch="It is not what was asked.",
+            scores=GOOD,
+            max_words=120,
+        )
+        find_fault = partial(
+            prompts.find_fault_in_refinement,
+            request=request,
+            rendered_prompt=said[-1],
+            excess_tokens=lambda text: max(0, len(tokenizer(text).input_ids) - 64),
+        )
+        reply = prompts.ask(
+            Rulebook(), request, RefinedPrompt, on_reply=lambda _: None, find_fault=find_fault
+        )
+        assert prompt.rstrip(".") in reply.prompt
+        assert len(reply.prompt.split()) >= len(prompt.split()) + 5
+        said.append(reply.prompt)
+    assert len(set(said[1:])) >= 2
+
+
+def test_it_says_that_it_is_a_rulebook_where_it_does_not_know_the_scene() -> None:
+    assert "no language model" in Rulebook().reply(prompts.analysis_request("honey is poured")).note
+    assert not Rulebook().reply(prompts.analysis_request("a red ball falls")).note
 
 
 def test_an_unchanged_rewrite_is_replaced_when_asked_again() -> None:

@@ -9,9 +9,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from phyt2v_cli.backends import local_models
 from phyt2v_cli.backends.transformers_chat import TransformersChat, without_reasoning
 from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError, ReplyError
-from phyt2v_cli.interfaces import ChatRequest, Message
+from phyt2v_cli.interfaces import ChatRequest, Message, Roles
 from phyt2v_cli.prompts import PhysicsAnalysis, analysis_request, ask
-from phyt2v_cli.refinement import Roles, refine
+from phyt2v_cli.refinement import refine
 from phyt2v_cli.settings import LlmConfig
 from tests.doubles import Cast, make_config, open_run
 from tests.tiny_language_models import NO_SYSTEM_TEMPLATE, TEXT_TEMPLATE, save_llama

@@ -17,8 +17,8 @@ from phyt2v_cli.backends.transformers_vision import TransformersCaptioner, Trans
 from phyt2v_cli.backends.vlm_frames import sampled_images
 from phyt2v_cli.backends.vlm_questions import PHYSICAL_QUESTION
 from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError, ReplyError, VideoError
-from phyt2v_cli.interfaces import Message
-from phyt2v_cli.refinement import Roles, refine
+from phyt2v_cli.interfaces import Message, Roles
+from phyt2v_cli.refinement import refine
 from phyt2v_cli.settings import CaptionerConfig, ScorerConfig
 from phyt2v_cli.video import VideoMetadata, write_video
 from tests import tiny_language_models

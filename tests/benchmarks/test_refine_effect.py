@@ -19,7 +19,7 @@ from benchmarks.refine_effect import (
     summarise,
 )
 from phyt2v_cli.backends.rulebook import Rulebook
-from phyt2v_cli.refinement import Roles
+from phyt2v_cli.interfaces import Roles
 from phyt2v_cli.settings import Config
 from phyt2v_cli.tiny import world
 from phyt2v_cli.tiny.language import parse_prompt

@@ -43,4 +43,4 @@ def test_a_gpu_takes_what_fits_into_its_free_memory() -> None:
 
 def test_a_measured_time_is_told() -> None:
     report = PresetReport("tiny", "tiny", True, None, "resident", 174, 52.2)
-    assert preset_check(report, None).detail.endswith("a refine (174 steps): 52.2 s of denoising")
+    assert preset_check(report, None).detail.endswith("a refine (174 steps): 52.2 s of rendering")

@@ -1,12 +1,20 @@
+import os
+import pty
+import re
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from phyt2v_cli.cli import console
+from phyt2v_cli.cli import progress as progress_module
 from phyt2v_cli.cli.progress import RunProgress
 from phyt2v_cli.events import (
     AnalysisDone,
     Event,
+    GeneratorReady,
+    LoadStarted,
     Notice,
     RoundDone,
     RoundStarted,
@@ -99,3 +107,77 @@ def test_quiet_keeps_only_notices(capsys: pytest.CaptureFixture[str]) -> None:
     events = [Notice("odd"), RoundStarted(1, 2, 20, "draft", "p"), StageStarted(1, "denoise")]
     assert drawn(events, capsys) == ["note: odd"]
     console.configure()
+
+
+def test_off_a_terminal_a_line_every_few_seconds_tells_the_step_and_the_rest_of_the_run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: now)
+    with RunProgress(lambda: 83.0) as progress:
+        progress(RoundStarted(1, 2, 12, "draft", "p"))
+        progress(StageStarted(1, "denoise"))
+        for step in range(1, 13):
+            now += 2.0
+            progress(StepDone(1, step, 12))
+    err = capsys.readouterr().err
+    assert err.splitlines() == [
+        "Round 1 of 2: 12 denoising steps",
+        *(f"  step {step} of 12, about 1m 23s left" for step in (3, 6, 9, 12)),
+    ]
+
+
+def test_how_the_model_runs_is_told_once_and_again_when_it_changes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    settings = {
+        "device": "cuda",
+        "device_name": "NVIDIA H200",
+        "dtype": "bfloat16",
+        "offload": "none",
+        "offload_reason": "resident it needs 24.3 GB, 70.0 GB are free",
+        "tiled_decode": "off",
+        "compile": "on",
+    }
+    lower = {**settings, "offload": "model", "offload_reason": "out of memory with none"}
+    events = [
+        LoadStarted(),
+        GeneratorReady(settings),
+        GeneratorReady({**settings, "cache": "taylor"}),
+        RoundStarted(1, 2, 20, "draft", "p"),
+        StageStarted(1, "denoise"),
+        GeneratorReady(lower),
+    ]
+    assert drawn(events, capsys) == [
+        "  model: on NVIDIA H200, bfloat16, offload none (resident it needs 24.3 GB, 70.0 GB are free), "
+        "compile",
+        "Round 1 of 2: 20 denoising steps",
+        "  model: on NVIDIA H200, bfloat16, offload model (out of memory with none), compile",
+    ]
+
+
+def test_on_a_terminal_a_bar_shows_each_step_and_is_gone_afterwards(tmp_path: Path) -> None:
+    screen = run_on_a_terminal("generate", "--prompt", "a red ball", "--steps", "3", cwd=tmp_path)
+    assert re.search(r"denoising .*[123]/3", screen), "drawn ten times a second, so not every step"
+    assert "loading the model" in screen
+    assert screen.rstrip().endswith("output.mp4")
+    assert "\x1b[?25h" in screen, "the cursor is back"
+
+
+def run_on_a_terminal(*arguments: str, cwd: Path) -> str:
+    """Return all that a command writes to a terminal of 80 columns, its result included."""
+    pid, terminal = pty.fork()
+    if not pid:
+        os.chdir(cwd)
+        os.environ.update(TERM="xterm", COLUMNS="80")
+        os.execv(sys.executable, [sys.executable, "-m", "phyt2v_cli", *arguments])
+    chunks = []
+    try:
+        while chunk := os.read(terminal, 2**16):
+            chunks.append(chunk)
+    except OSError:  # the other end is closed
+        pass
+    _, status = os.waitpid(pid, 0)
+    screen = b"".join(chunks).decode()
+    assert os.waitstatus_to_exitcode(status) == 0, screen
+    return screen

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from phyt2v_cli.interfaces import ChatRequest
-from phyt2v_cli.refinement import Roles, refine
+from phyt2v_cli.interfaces import ChatRequest, Roles
+from phyt2v_cli.refinement import refine
 from tests.doubles import PROMPT, Cast, ScriptedChat, make_config, open_run, run_through
 from tests.faults.processes import QUICK, Doubled, read_record
 

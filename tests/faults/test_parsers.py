@@ -20,7 +20,7 @@ from phyt2v_cli.backends.rulebook import Rulebook
 from phyt2v_cli.cli.prompt_file import read_prompt
 from phyt2v_cli.config import KEYS, load_config
 from phyt2v_cli.errors import Phyt2vError
-from phyt2v_cli.interfaces import ChatReply, ChatRequest, Scores
+from phyt2v_cli.interfaces import ChatReply, ChatRequest, Roles, Scores
 from phyt2v_cli.latents import read_latents
 from phyt2v_cli.prompts import (
     MismatchReply,
@@ -32,7 +32,7 @@ from phyt2v_cli.prompts import (
     refinement_request,
 )
 from phyt2v_cli.records import ScorerRecord
-from phyt2v_cli.refinement import Roles, refine
+from phyt2v_cli.refinement import refine
 from phyt2v_cli.report_html import write_report
 from phyt2v_cli.run_dir import RunDir
 from phyt2v_cli.settings import ScorerConfig

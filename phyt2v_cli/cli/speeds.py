@@ -1,0 +1,135 @@
+"""How fast this machine renders: what runs have measured, kept in the user's cache folder.
+
+The one place that estimates of time come from. Knows a generator's config and a file; loads no model, asks no
+device and prints nothing, so that a preview can use it.
+"""
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import BaseModel, Field, JsonValue, ValidationError
+
+if TYPE_CHECKING:
+    from phyt2v_cli.schedule import PlannedRound
+    from phyt2v_cli.settings import GeneratorConfig
+
+_WHAT_SETS_THE_SPEED = (
+    "model",
+    "num_frames",
+    "height",
+    "width",
+    "dtype",
+    "device",
+    "offload",
+    "compile",
+    "solver",
+    "gguf",
+)
+_MAX_MEASUREMENTS = 200
+_MAX_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Expected seconds of a run's parts; its judges are not among them."""
+
+    final_step_s: float
+    draft_step_s: float
+    video_s: float = 0.0
+    """Decoding and encoding of one video."""
+    device: str = ""
+    """Where it was measured, in words."""
+
+    def step_s(self, purpose: str) -> float:
+        """Return the seconds of one denoising step of a draft or a final."""
+        return self.draft_step_s if purpose == "draft" else self.final_step_s
+
+    def seconds(self, planned: "PlannedRound") -> float:
+        """Return the seconds of one planned video."""
+        return planned.steps * self.step_s(planned.purpose) + self.video_s
+
+    def total_s(self, planned: "Sequence[PlannedRound]") -> float:
+        """Return the seconds of a whole plan."""
+        return sum(self.seconds(entry) for entry in planned)
+
+
+class Measurement(BaseModel):
+    """One way to render on one machine, and what it took the last time."""
+
+    host: str
+    generator: dict[str, JsonValue]
+    """The settings that set the speed."""
+    cache: str
+    """The feature cache that was on, or off."""
+    step_s: float = Field(gt=0, allow_inf_nan=False)
+    video_s: float = Field(ge=0, allow_inf_nan=False)
+    device: str
+
+
+class _Measurements(BaseModel):
+    schema_id: Literal["phyt2v.speeds/1"] = Field(default="phyt2v.speeds/1", alias="schema")
+    measurements: list[Measurement] = Field(default_factory=list)
+    """The newest first."""
+
+
+def find(generator: "GeneratorConfig") -> Speed | None:
+    """Return the speed that this machine measured last with these settings, or None."""
+    known = {
+        m.cache: m
+        for m in reversed(_read())
+        if m.host == platform.node() and m.generator == _settings(generator)
+    }
+    final = known.get("off")
+    if final is None:
+        return None
+    draft = known.get(generator.draft_cache, final)
+    return Speed(final.step_s, draft.step_s, final.video_s, final.device)
+
+
+def keep(generator: "GeneratorConfig", cache: str, step_s: float, video_s: float, device: str) -> None:
+    """Remember a measurement, in the place of an earlier one like it; where that fails, do without.
+
+    `cache` is the feature cache that was on, `video_s` the seconds of decoding and encoding a video.
+    """
+    from phyt2v_cli.atomic import replace_file
+    from phyt2v_cli.errors import FilesError
+
+    new = Measurement(
+        host=platform.node(),
+        generator=_settings(generator),
+        cache=cache,
+        step_s=step_s,
+        video_s=video_s,
+        device=device,
+    )
+    others = [m for m in _read() if (m.host, m.generator, m.cache) != (new.host, new.generator, new.cache)]
+    content = _Measurements(measurements=[new, *others][:_MAX_MEASUREMENTS])
+    with suppress(FilesError, OSError):
+        _path().parent.mkdir(parents=True, exist_ok=True)
+        with replace_file(_path()) as temporary:
+            temporary.write_text(json.dumps(content.model_dump(mode="json", by_alias=True), indent=1) + "\n")
+
+
+def _read() -> list[Measurement]:
+    from phyt2v_cli.plain_files import read_plain_file
+
+    try:
+        content = read_plain_file(_path(), _MAX_BYTES)
+        return _Measurements.model_validate_json(content).measurements
+    except (OSError, ValueError, ValidationError, RecursionError):
+        return []
+
+
+def _settings(generator: "GeneratorConfig") -> dict[str, JsonValue]:
+    return generator.model_dump(mode="json", include=set(_WHAT_SETS_THE_SPEED))
+
+
+def _path() -> Path:
+    root = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return root / "phyt2v" / "speeds.json"

@@ -1,0 +1,103 @@
+"""The video of one record: rendered, captioned and scored, as far as that is missing.
+
+It knows one record at a time, and neither mismatches, rewriting nor the order of the rounds.
+"""
+
+from functools import partial
+
+from phyt2v_cli.errors import FaultyFramesError
+from phyt2v_cli.events import Notice, StepDone
+from phyt2v_cli.interfaces import VideoGenerator
+from phyt2v_cli.prompts import caption_instruction
+from phyt2v_cli.records import RoundRecord, ScorerRecord, ScoresRecord, storable_text
+from phyt2v_cli.render import another_seed, render_video
+from phyt2v_cli.session import Session
+
+
+def complete_video(session: Session, record: RoundRecord, *, main_object: str) -> None:
+    """Render, caption and score what is missing of `record`, saving it after every stage.
+
+    `main_object` tells the captioner what to look at.
+    """
+    run, recorded_sha256 = session.run, record.sha256
+    has_video = run.has_video(record)
+    session.tell_notices()
+    if not has_video:
+        _render(session, record)
+    if record.sha256 != recorded_sha256:
+        if recorded_sha256 is not None:
+            # Another machine may round differently; what was seen in the lost video does not count here.
+            record.caption, record.scores, record.scorers = None, None, {}
+            record.flags.append("rerendered")
+        run.save_round(record)
+    run.drop_latents(record)
+    if record.caption is None:
+        with session.stage(record, "caption"):
+            caption = session.roles.captioner.caption(
+                run.video_path(record), caption_instruction(main_object)
+            )
+            record.caption = storable_text(caption)
+    if record.scores is None:
+        with session.stage(record, "score"):
+            _score(session, record)
+
+
+def _score(session: Session, record: RoundRecord) -> None:
+    scorers = session.roles.scorers
+    for scorer in scorers:
+        if scorer.name not in record.scorers:
+            # The original prompt, whatever this video was made from.
+            scores = scorer.score(session.run.video_path(record), session.run.record.prompt)
+            record.scorers[scorer.name] = ScorerRecord.of(scores, scorer.name)
+            session.run.save_round(record)
+    decisive = record.scorers[scorers[0].name]
+    record.scores = ScoresRecord(
+        semantic_adherence=decisive.semantic_adherence,
+        physical_commonsense=decisive.physical_commonsense,
+    )
+
+
+def _render(session: Session, record: RoundRecord) -> None:
+    session.begin()
+    generator, run = session.generator, session.run
+    if generator.count_excess_tokens(record.prompt) and "truncated_prompt" not in record.flags:
+        record.flags.append("truncated_prompt")
+    run.save_round(record)
+
+    try:
+        record.sha256 = _render_once(session, generator, record)
+    except FaultyFramesError as error:
+        run.drop_latents(record)
+        if "reseeded" in record.flags:
+            raise FaultyFramesError(
+                f"{record.video}: {error}, with another seed too. Change the prompt, the steps or the "
+                "size, or compute in float32 with --set generator.dtype=float32."
+            ) from error
+        record.flags.append("reseeded")
+        record.seed = another_seed(record.seed)
+        run.save_round(record)
+        session.emit(Notice(f"{error}; trying once with another seed, {record.seed}"))
+        _render(session, record)
+        return
+    record.generator |= generator.settings
+
+
+def _render_once(session: Session, generator: VideoGenerator, record: RoundRecord) -> str:
+    def on_step(step: int, steps: int) -> None:
+        session.say_how_it_runs(generator)
+        session.emit(StepDone(record.round or 0, step, steps))
+        record.generator = dict(generator.settings)
+        session.begin()
+
+    return render_video(
+        generator,
+        record.prompt,
+        seed=record.seed,
+        num_inference_steps=record.steps,
+        video_path=session.run.video_path(record),
+        round_number=record.round,
+        latents_path=session.run.latents_path(record),
+        draft=record.purpose == "draft",
+        on_step=on_step,
+        stage=partial(session.stage, record),
+    )

@@ -1,0 +1,98 @@
+"""What is begun ahead gives what it would have given, and really runs at the same time."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from phyt2v_cli import backends
+from phyt2v_cli.backends import ahead
+from phyt2v_cli.errors import BackendError
+from phyt2v_cli.interfaces import Roles, Scores
+from phyt2v_cli.settings import Config
+from tests.doubles import Cast, ScriptedScorer
+
+VIDEO = Path("output1.mp4")
+
+
+def test_the_result_or_the_error_is_handed_over() -> None:
+    assert ahead.begin(lambda: 7, name="seven")() == 7
+
+    def fail() -> int:
+        raise BackendError("no")
+
+    wait = ahead.begin(fail, name="fails")
+    for _ in range(2):
+        with pytest.raises(BackendError, match="no"):
+            wait()
+
+
+class MeetingScorer:
+    """Scores only when the captioner is at work at the same time."""
+
+    name = "meeting"
+
+    def __init__(self, barrier: threading.Barrier) -> None:
+        self.barrier = barrier
+        self.prompts: list[str] = []
+
+    def score(self, video_path: Path, prompt: str) -> Scores:
+        assert video_path == VIDEO
+        self.prompts.append(prompt)
+        self.barrier.wait(timeout=20)
+        return Scores(0.25, 0.75)
+
+
+class MeetingCaptioner:
+    def __init__(self, barrier: threading.Barrier) -> None:
+        self.barrier = barrier
+
+    def caption(self, video_path: Path, instruction: str) -> str:
+        self.barrier.wait(timeout=20)
+        return f"{video_path}: {instruction}"
+
+
+def roles(captioner: object, *scorers: object) -> Roles:
+    return Roles(Cast().load_generator, Cast().llm, captioner, scorers)  # type: ignore[arg-type]
+
+
+def config(*backends_of_scorers: str) -> Config:
+    first, *others = [
+        {"backend": backend, "model": "m", "command": ["true"]} for backend in backends_of_scorers
+    ]
+    return Config.model_validate({"scorer": {**first, "others": others}})
+
+
+def test_scorers_on_servers_are_asked_while_the_captioner_looks() -> None:
+    barrier = threading.Barrier(3)
+    one, other = MeetingScorer(barrier), MeetingScorer(barrier)
+    plain = roles(MeetingCaptioner(barrier), one, other)
+    beside = backends.score_beside_captioning(config("openai", "openai"), plain, "a ball")
+    assert beside.captioner.caption(VIDEO, "describe") == "output1.mp4: describe"
+    for scorer in beside.scorers:
+        assert scorer.score(VIDEO, "a ball") == Scores(0.25, 0.75)
+    assert one.prompts == other.prompts == ["a ball"], "each asked once"
+
+
+def test_scorers_of_this_machine_wait_their_turn() -> None:
+    plain = roles(Cast().captioner, ScriptedScorer())
+    for backend in ("tracker", "transformers", "command"):
+        assert backends.score_beside_captioning(config(backend), plain, "a ball") is plain
+
+
+def test_a_score_that_was_not_begun_is_asked_for() -> None:
+    scorer = ScriptedScorer()
+    beside = ahead.ScorerAhead(scorer, "a ball")
+    assert beside.score(VIDEO, "a ball") == Scores(0.5, 0.5, ("half of it is missing",))
+    beside.begin(VIDEO)
+    beside.score(VIDEO, "another prompt")
+    assert scorer.calls[-1] == ("output1.mp4", "another prompt")
+    assert beside.name == scorer.name
+
+
+def test_what_is_still_at_work_is_known() -> None:
+    go_on = threading.Event()
+    wait = ahead.begin(go_on.wait, name="waits")
+    assert ahead.is_at_work()
+    go_on.set()
+    assert wait()
