@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import JsonValue, ValidationError
 
-from phyt2v_cli.settings import Config
+from phyt2v_cli.settings import Config, GeneratorConfig
 
 _NOT_IDENTITY_OF_SERVICE = {"base_url", "api_key_env", "timeout_s", "max_retries", "device"}
 _NOT_IDENTITY_OF_SCORER = {*_NOT_IDENTITY_OF_SERVICE, "keep_alive"}
@@ -57,8 +57,13 @@ def run_key(prompt: str, config: Config) -> str:
     """
     relevant = config.model_dump(mode="json", exclude=_NOT_IDENTITY, exclude_defaults=True)
     # Flat, because a section that differs only in what does not count is left as an empty one.
-    text = json.dumps([prompt, dict(_flatten(relevant))], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return _digest([prompt, dict(_flatten(relevant))])
+
+
+def generator_key(config: GeneratorConfig) -> str:
+    """Return 16 hex digits that are equal for two generators with the same pixels."""
+    excluded = _NOT_IDENTITY["generator"]
+    return _digest(config.model_dump(mode="json", exclude=excluded, exclude_defaults=True))
 
 
 def list_differences(
@@ -107,6 +112,10 @@ def _flatten(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str
             yield from _flatten(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
+
+
+def _digest(tree: object) -> str:
+    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _show(value: object) -> str:

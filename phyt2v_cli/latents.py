@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from phyt2v_cli.atomic import replace_file
+from phyt2v_cli.atomic import describe_os_error, replace_file
 from phyt2v_cli.interfaces import Latents
 
 _KEY = "latents"
@@ -11,17 +11,22 @@ _MAX_BYTES = 2**30
 """The largest models' latents are tens of MiB; a file from elsewhere may claim anything."""
 
 
-def write_latents(path: Path, latents: Latents, *, prompt: str, seed: int, steps: int) -> None:
-    """Write latents with what they were made from; raise FilesError where the disk refuses."""
+def write_latents(
+    path: Path, latents: Latents, *, prompt: str, seed: int, steps: int, settings: str = ""
+) -> None:
+    """Write latents with what they were made from; raise FilesError where the disk refuses.
+
+    `settings` is a digest of what else they depend on, where the folder does not tell.
+    """
     from safetensors.numpy import save
 
-    made_from = {"prompt": prompt, "seed": str(seed), "steps": str(steps)}
+    metadata = _metadata(latents, prompt, seed, steps, settings)
     with replace_file(path) as temporary:
-        temporary.write_bytes(save({_KEY: latents}, metadata={**made_from, "sha256": _digest(latents)}))
+        temporary.write_bytes(save({_KEY: latents}, metadata=metadata))
 
 
-def read_latents(path: Path, *, prompt: str, seed: int, steps: int) -> "Latents | None":
-    """Return the latents of exactly this prompt, seed and number of steps; None where they are not there.
+def read_latents(path: Path, *, prompt: str, seed: int, steps: int, settings: str = "") -> "Latents | None":
+    """Return the latents that were made from exactly this; None where they are not there.
 
     A broken or foreign file counts as none: denoising again gives the same latents.
     """
@@ -37,9 +42,18 @@ def read_latents(path: Path, *, prompt: str, seed: int, steps: int) -> "Latents 
         return None
     if latents.dtype != "float32":
         return None
-    made_from = {"prompt": prompt, "seed": str(seed), "steps": str(steps), "sha256": _digest(latents)}
-    return latents if metadata == made_from else None
+    return latents if metadata == _metadata(latents, prompt, seed, steps, settings) else None
 
 
-def _digest(latents: Latents) -> str:
-    return hashlib.sha256(latents.tobytes()).hexdigest()
+def drop_latents(path: Path) -> None:
+    """Delete latents that nobody needs any more, if they are there; raise FilesError where that fails."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise describe_os_error(error, f"{path} could not be deleted") from error
+
+
+def _metadata(latents: Latents, prompt: str, seed: int, steps: int, settings: str) -> dict[str, str]:
+    sha256 = hashlib.sha256(latents.tobytes()).hexdigest()
+    made_from = {"prompt": prompt, "seed": str(seed), "steps": str(steps), "sha256": sha256}
+    return {**made_from, "settings": settings} if settings else made_from

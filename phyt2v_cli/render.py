@@ -27,6 +27,7 @@ def render_video(
     video_path: Path,
     round_number: int | None = None,
     latents_path: Path | None = None,
+    settings: str = "",
     draft: bool = False,
     on_step: OnStep,
     stage: TimeStage,
@@ -34,13 +35,15 @@ def render_video(
     """Render `prompt` to `video_path` and return the sha256 of the verified file.
 
     With `latents_path` the latents are kept there from the denoising on, and taken from there where an
-    earlier call left them; whoever records the video deletes them. Raises FaultyFramesError where latents or
-    frames are no picture, VideoError where the video cannot be written or read back, and whatever
-    `generator`, `on_step` and `stage` raise.
+    earlier call with the same `settings` left them; whoever records the video deletes them. Raises
+    FaultyFramesError where latents or frames are no picture, VideoError where the video cannot be written or
+    read back, and whatever `generator`, `on_step` and `stage` raise.
     """
     latents = None
     if latents_path is not None:
-        latents = read_latents(latents_path, prompt=prompt, seed=seed, steps=num_inference_steps)
+        latents = read_latents(
+            latents_path, prompt=prompt, seed=seed, steps=num_inference_steps, settings=settings
+        )
     if latents is None:
         with stage("denoise"):
             latents = generator.denoise(
@@ -48,7 +51,14 @@ def render_video(
             )
             _check_latents(latents)
             if latents_path is not None:
-                write_latents(latents_path, latents, prompt=prompt, seed=seed, steps=num_inference_steps)
+                write_latents(
+                    latents_path,
+                    latents,
+                    prompt=prompt,
+                    seed=seed,
+                    steps=num_inference_steps,
+                    settings=settings,
+                )
     with stage("decode"):
         frames = generator.decode(latents)
         _check_frames(frames)

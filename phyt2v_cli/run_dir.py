@@ -15,11 +15,13 @@ from filelock import FileLock
 from pydantic import ValidationError
 
 from phyt2v_cli.atomic import TEMPORARY, describe_os_error, replace_file, sync_folder
-from phyt2v_cli.errors import RunDirError, VideoError
+from phyt2v_cli.errors import FilesError, RunDirError, VideoError
 from phyt2v_cli.folder_lock import lock_folder
 from phyt2v_cli.heard_judges import find_corrected_run, heard_judges
 from phyt2v_cli.identity import list_differences, run_key, slugify
 from phyt2v_cli.interfaces import ChatReply
+from phyt2v_cli.latents import drop_latents
+from phyt2v_cli.named_paths import refusals_as
 from phyt2v_cli.plain_files import read_plain_file
 from phyt2v_cli.records import MAX_RECORD_BYTES, SCHEMA, PlanRecord, Record, RoundRecord, RunRecord
 from phyt2v_cli.run_reader import is_run_dir, read_videos, schema_of
@@ -107,8 +109,11 @@ class RunDir:
 
         Raises RunDirError where there is no run, or none that says what it was.
         """
-        if not path.is_dir() or not is_run_dir(path):
-            raise RunDirError(f"{path} is no run directory; --resume needs one that phyt2v refine has made")
+        with refusals_as(FilesError, path):
+            if not path.is_dir() or not is_run_dir(path):
+                raise RunDirError(
+                    f"{path} is no run directory; --resume needs one that phyt2v refine has made"
+                )
         run = cls._lock_folder(path)
         try:
             record = run._read_record("run.json", RunRecord)
@@ -187,11 +192,7 @@ class RunDir:
 
     def drop_latents(self, record: RoundRecord) -> None:
         """Delete the record's latents, if there are any."""
-        path = self.latents_path(record)
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise describe_os_error(error, f"{path} could not be deleted") from error
+        drop_latents(self.latents_path(record))
 
     def has_video(self, record: RoundRecord) -> bool:
         """Tell whether the record's video is there and the one that was verified; set a broken one aside.
@@ -238,11 +239,11 @@ class RunDir:
 
     @classmethod
     def _lock_folder(cls, path: Path) -> "RunDir":
-        if path.is_symlink():
-            raise RunDirError(f"{path} is a symbolic link; name the folder itself")
-        if path.exists() and not path.is_dir():
-            raise RunDirError(f"{path} is a file, not a folder; choose another one with --out")
         try:
+            if path.is_symlink():
+                raise RunDirError(f"{path} is a symbolic link; name the folder itself")
+            if path.exists() and not path.is_dir():
+                raise RunDirError(f"{path} is a file, not a folder; choose another one with --out")
             if path.exists() and not is_run_dir(path):
                 raise RunDirError(f"{path} is not empty and holds no run; choose another folder with --out")
             run = cls(path, lock_folder(path))

@@ -5,8 +5,9 @@ variable whose content that server gets, and a model to fetch. Knows no terminal
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
+from phyt2v_cli.errors import ModelLoadError
+from phyt2v_cli.named_paths import expand, is_hub_id, refusals_as
 from phyt2v_cli.settings import Config, ScorerConfig, ServiceConfig
 
 
@@ -14,14 +15,14 @@ def list_reaches(config: Config) -> list[str]:
     """Return one line for each program, server and hub model that a run with `config` would reach for."""
     reaches = []
     for weights in (config.generator.model, config.generator.lora):
-        if weights is not None and not _is_local(weights):
+        if weights is not None and _is_fetched(weights):
             reaches.append(f"generator: fetches {weights}")
     for role, section in _services(config):
         backend = getattr(section, "backend", None)
         if backend == "openai":
             where = section.base_url or "the vendor's own server"
             reaches.append(f"{role}: sends data to {where}, with the key in ${section.api_key_env}")
-        if backend == "transformers" and section.model is not None and not _is_local(section.model):
+        if backend == "transformers" and section.model is not None and _is_fetched(section.model):
             reaches.append(f"{role}: fetches {section.model}")
         if isinstance(section, ScorerConfig) and backend == "command":
             reaches.append(f"{role}: starts the program {' '.join(section.command or ())}")
@@ -37,5 +38,8 @@ def _services(config: Config) -> Iterator[tuple[str, ServiceConfig]]:
         scorers += scorer.others
 
 
-def _is_local(model: str) -> bool:
-    return model == "tiny" or Path(model).expanduser().exists()
+def _is_fetched(model: str) -> bool:
+    if not is_hub_id(model):
+        return False
+    with refusals_as(ModelLoadError, model):
+        return not expand(model).exists()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,45 +12,61 @@ from urllib.parse import urlsplit
 
 HUB_ID = "some-one/some-model"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+NEXT_COMMIT = "89abcdef0123456789abcdef0123456789abcdef"
 
 
 @contextmanager
-def serve_hub(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Serve the files of `folder` as a model; yield its address, and the files asked for so far."""
+def serve_hub(folder: Path, next_folder: Path | None = None) -> Iterator[tuple[str, list[str]]]:
+    """Serve the files of `folder` as a model; yield its address, and the files asked for so far.
+
+    As soon as somebody has read model_index.json, `next_folder` is published as the model's newest commit.
+    """
     fetched: list[str] = []
+    folders = {COMMIT: folder} if next_folder is None else {COMMIT: folder, NEXT_COMMIT: next_folder}
+
+    def newest() -> str:
+        return NEXT_COMMIT if next_folder is not None and "model_index.json" in fetched else COMMIT
 
     class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
             self.do_GET()
 
         def do_GET(self) -> None:
-            path = urlsplit(self.path).path
-            if path.startswith(f"/api/models/{HUB_ID}/tree/"):
-                files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
-                self.answer(json.dumps([self.entry(file) for file in files]).encode())
-            elif path.startswith(f"/api/models/{HUB_ID}"):
-                self.answer(json.dumps({"id": HUB_ID, "sha": COMMIT, "siblings": []}).encode())
-            elif path.startswith(f"/{HUB_ID}/resolve/"):
-                name = path.removeprefix(f"/{HUB_ID}/resolve/").partition("/")[2]
+            asked = re.fullmatch(
+                rf"(?:/api/models)?/{HUB_ID}(?:/(tree|revision|resolve)/([^/]+)(?:/(.*))?)?",
+                urlsplit(self.path).path,
+            )
+            if asked is None:
+                self.send_error(404)
+                return
+            what, revision, name = asked.groups()
+            commit = newest() if revision in (None, "main") else revision
+            here = folders[commit]
+            files = [file for file in sorted(here.rglob("*")) if file.is_file()]
+            if what == "resolve":
                 if self.command == "GET":
                     fetched.append(name)
-                self.answer((folder / name).read_bytes())
+                self.answer((here / name).read_bytes(), commit)
+            elif what == "tree":
+                self.answer(json.dumps([self.entry(file, here) for file in files]).encode(), commit)
             else:
-                self.send_error(404)
+                siblings = [{"rfilename": str(file.relative_to(here))} for file in files]
+                described = {"id": HUB_ID, "sha": commit, "siblings": siblings}
+                self.answer(json.dumps(described).encode(), commit)
 
-        def entry(self, file: Path) -> dict[str, object]:
+        def entry(self, file: Path, here: Path) -> dict[str, object]:
             return {
                 "type": "file",
-                "path": str(file.relative_to(folder)),
+                "path": str(file.relative_to(here)),
                 "size": file.stat().st_size,
                 "oid": hashlib.sha1(file.read_bytes()).hexdigest(),
             }
 
-        def answer(self, body: bytes) -> None:
+        def answer(self, body: bytes, commit: str) -> None:
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.send_header("ETag", f'"{hashlib.sha1(body).hexdigest()}"')
-            self.send_header("X-Repo-Commit", COMMIT)
+            self.send_header("X-Repo-Commit", commit)
             self.end_headers()
             if self.command == "GET":
                 self.wfile.write(body)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from phyt2v_cli.backends.external_program import ExternalProgram, printable
 from phyt2v_cli.errors import BackendError, ConfigError
 from phyt2v_cli.interfaces import Scores
+from phyt2v_cli.named_paths import refusals_as
 from phyt2v_cli.settings import ScorerConfig
 
 REQUEST_SCHEMA = "phyt2v.score-request/1"
@@ -121,7 +122,9 @@ def find_program(command: Sequence[str]) -> str:
     path = os.path.expanduser(command[0])  # noqa: PTH111  a Path would drop the ./ that means "not on the PATH"
     if found := shutil.which(path):
         return str(Path(found).absolute())
-    if Path(path).is_file():
+    with refusals_as(BackendError, command[0]):
+        is_file = Path(path).is_file()
+    if is_file:
         raise BackendError(f"{command[0]} may not be executed; make it executable with `chmod +x`.")
     hint = " Write its arguments as separate entries." if len(command) == 1 and " " in path.strip() else ""
     where = "" if os.sep in path else " on the PATH"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from phyt2v_cli.backends.families import Family
 from phyt2v_cli.errors import ConfigError, VideoError
+from phyt2v_cli.named_paths import refusals_as
 from phyt2v_cli.settings import GeneratorConfig
 from phyt2v_cli.video import read_frames, sha256_of
 
@@ -60,13 +61,14 @@ def digest(config: GeneratorConfig) -> str | None:
         return None
     path = Path(source)
     field = "image" if config.image is not None else "video"
-    if not path.is_file():
-        raise ConfigError(f"generator.{field}: there is no file {path}")
-    if field == "image":
-        _open_image(path)
-    else:
-        _read_frames(path)
-    return sha256_of(path)
+    with refusals_as(ConfigError, path, prefix=f"generator.{field}: "):
+        if not path.is_file():
+            raise ConfigError(f"generator.{field}: there is no file {path}")
+        if field == "image":
+            _open_image(path)
+        else:
+            _read_frames(path)
+        return sha256_of(path)
 
 
 def call_arguments(config: GeneratorConfig, family: Family) -> Mapping[str, Any]:

@@ -23,6 +23,7 @@ from phyt2v_cli.backends import (
     weights,
 )
 from phyt2v_cli.backends.conditioning import call_arguments
+from phyt2v_cli.backends.devices import choose_device
 from phyt2v_cli.backends.families import Family, family_of
 from phyt2v_cli.backends.model_folder import find_model
 from phyt2v_cli.backends.pipeline_signature import FPS_NAMES, NUM_FRAMES_NAMES, choose_pipeline_class
@@ -50,9 +51,9 @@ def load(config: GeneratorConfig, *, num_planned_steps: int = 0) -> "DiffusersGe
     folder = find_model(config.model)
     family = family_of(folder.pipeline_class, folder.component_configs)
     pipeline_class = choose_pipeline_class(config, folder, family)
-    device = _choose_device(config)
+    device = choose_device(config.device, "generator")
     libraries.silence_libraries()
-    dtypes = _choose_dtypes(config, family, device)
+    dtypes = _choose_dtypes(config, family, device.type)
     transformer_class = folder.component_configs.get("transformer", {}).get("_class_name")
     weights.check(config, pipeline_class, transformer_class)
     source = call_arguments(config, family)
@@ -60,10 +61,11 @@ def load(config: GeneratorConfig, *, num_planned_steps: int = 0) -> "DiffusersGe
         transformer_dtype = dtypes.get("transformer", dtypes["default"])
         pipeline = pipeline_class.from_pretrained(
             folder.source,
+            revision=folder.revision,
             dtype=dtypes,
             use_safetensors=True,
             trust_remote_code=False,
-            **weights.load_transformer(config, folder.source, transformer_class, transformer_dtype),
+            **weights.load_transformer(config, folder, transformer_class, transformer_dtype),
         )
         weights.add_lora(pipeline, config)
     except ModelLoadError:
@@ -81,7 +83,7 @@ def load(config: GeneratorConfig, *, num_planned_steps: int = 0) -> "DiffusersGe
         pipeline.vae.enable_tiling()
     pipeline.scheduler = choose_solver(pipeline.scheduler, config.solver, config.flow_shift)
     try:
-        return DiffusersGenerator(pipeline, config, family, source, torch.device(device), num_planned_steps)
+        return DiffusersGenerator(pipeline, config, family, source, device, num_planned_steps)
     except Exception as error:
         if libraries.is_out_of_memory(error):
             raise _out_of_memory("placing the model", error) from error
@@ -303,14 +305,6 @@ def _wants_compilation(
         return False
     # 4x8x8 pixels make a latent one, 2x2 of these a token; twice for guidance
     return compilation.pays(pipeline, num_tokens=num_pixels // 512, num_steps=num_planned_steps)
-
-
-def _choose_device(config: GeneratorConfig) -> str:
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("generator.device: torch sees no CUDA device here; use auto or cpu")
-    if config.device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return config.device
 
 
 def _choose_dtypes(config: GeneratorConfig, family: Family, device: str) -> dict[str, torch.dtype]:

@@ -3,18 +3,12 @@
 Knows huggingface_hub and how big models are. It must not import torch, and judges no model's files.
 """
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from phyt2v_cli.backends.model_sizes import size_of
 from phyt2v_cli.config import preset_of_model
 from phyt2v_cli.errors import ModelLoadError
-
-
-def is_hub_id(text: str) -> bool:
-    """Return whether `text` could name a model on the hub."""
-    return re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", text) is not None
 
 
 def find_snapshot(hub_id: str) -> Path | None:

@@ -4,14 +4,13 @@ This file must not import torch or transformers: a wrong folder is refused in a 
 that transformers saves (config.json beside the weights), and no architecture.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from phyt2v_cli.backends import hub_files
-from phyt2v_cli.backends.hub_cache import is_hub_id
+from phyt2v_cli.backends.model_json import read_json
 from phyt2v_cli.errors import ModelLoadError
+from phyt2v_cli.named_paths import expand, is_hub_id, refusals_as
 
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 
@@ -32,7 +31,12 @@ def find_language_model(model: str) -> LanguageFolder:
 
     Raises ModelLoadError where it is missing, incomplete, not safe to load, or of another kind.
     """
-    path = Path(model).expanduser()
+    with refusals_as(ModelLoadError, model):
+        return _find(model)
+
+
+def _find(model: str) -> LanguageFolder:
+    path = expand(model)
     if path.is_dir():
         path = path.resolve()
         model_type = _read_model_type(path, label=str(path))
@@ -59,7 +63,7 @@ def _read_model_type(path: Path, *, label: str) -> str:
             f"{label} has no config.json, so it is no model of transformers. Give the folder that holds it; "
             "a gguf file is served by a program of its own, with the `openai` backend."
         )
-    config = _read_json(path / "config.json")
+    config = read_json(path / "config.json")
     model_type = config.get("model_type")
     if not isinstance(model_type, str):
         raise ModelLoadError(f"{path / 'config.json'} names no model_type. Fetch the model again.")
@@ -76,13 +80,3 @@ def _check_weights(path: Path) -> None:
             "which can run any code when loaded. Fetch them as safetensors, or convert them."
         )
     raise ModelLoadError(f"{path} has no weights (*.safetensors). Fetch the model again.")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelLoadError(f"{path} cannot be read as json: {error}. Fetch the model again.") from error
-    if not isinstance(content, dict):
-        raise ModelLoadError(f"{path} holds no json object. Fetch the model again.")
-    return content

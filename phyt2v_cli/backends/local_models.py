@@ -21,6 +21,7 @@ from transformers.models.auto.modeling_auto import (
 
 from phyt2v_cli.backends import residency
 from phyt2v_cli.backends.chat_inputs import ChatInputs, load_chat_inputs
+from phyt2v_cli.backends.devices import choose_device
 from phyt2v_cli.backends.language_folder import LanguageFolder, find_language_model
 from phyt2v_cli.backends.libraries import first_line, is_out_of_memory, silence_libraries
 from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError
@@ -172,7 +173,7 @@ def load(config: ServiceConfig, *, role: Role) -> LocalModel:
     the device is not there, ModelLoadError where it is missing, broken, unsafe or of the wrong kind.
     """
     folder = find_language_model(model_name(config, role))
-    device = _choose_device(config, role)
+    device = choose_device(config.device, role)
     # On a CPU half precision is slower, not faster; on a GPU a model runs best as it was published.
     dtype = config.dtype if config.dtype != "auto" else "float32" if device.type == "cpu" else "auto"
     key = (folder.source, folder.revision, dtype, device.type)
@@ -223,14 +224,6 @@ def _load(folder: LanguageFolder, role: Role, dtype: str, device: torch.device) 
             "Fetch the model again, or name another."
         )
     return LocalModel(network.eval().requires_grad_(False), inputs, folder.source, device)
-
-
-def _choose_device(config: ServiceConfig, role: Role) -> torch.device:
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"{role}.device: torch sees no CUDA device here; use auto or cpu")
-    if config.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(config.device)
 
 
 @contextmanager

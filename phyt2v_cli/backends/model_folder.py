@@ -4,15 +4,15 @@ This file must not import torch or diffusers: a wrong folder is refused in a mom
 layout (model_index.json and one folder for each component), and no family of models.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from phyt2v_cli.backends.hub_cache import fetch_files, find_snapshot, is_hub_id
+from phyt2v_cli.backends.hub_cache import fetch_files, find_snapshot
+from phyt2v_cli.backends.model_json import read_json
 from phyt2v_cli.errors import ModelLoadError
-from phyt2v_cli.plain_files import read_plain_file
+from phyt2v_cli.named_paths import expand, is_hub_id, refusals_as
 from phyt2v_cli.tiny import MODEL_DIR
 
 _WEIGHTLESS = (
@@ -27,7 +27,6 @@ _WEIGHTLESS = (
 )
 """How the class names of components end that have no weights."""
 
-_MAX_JSON_BYTES = 16 * 2**20
 _CONFIG_NAMES = ("scheduler_config.json", "config.json")
 _CONFIG_PATTERNS = tuple(f"*/{name}" for name in _CONFIG_NAMES)
 
@@ -46,6 +45,8 @@ class ModelFolder:
 
     source: str
     """What `DiffusionPipeline.from_pretrained` is to be given: a path or a hub id."""
+    revision: str | None
+    """The commit on the hub whose files were judged, so that its weights are the ones loaded."""
     pipeline_class: str
     component_configs: Mapping[str, Mapping[str, Any]]
 
@@ -57,7 +58,12 @@ def find_model(model: str) -> ModelFolder:
 
     Raises ModelLoadError where it is missing, incomplete, not safe to load, or not a diffusers pipeline.
     """
-    path = MODEL_DIR if model == "tiny" else Path(model).expanduser()
+    with refusals_as(ModelLoadError, model):
+        return _find(model)
+
+
+def _find(model: str) -> ModelFolder:
+    path = MODEL_DIR if model == "tiny" else expand(model)
     if path.is_dir():
         folder = _read(path, source=str(path), label=str(path))
         _check_components(path)
@@ -76,7 +82,8 @@ def find_model(model: str) -> ModelFolder:
         )
     if cached := find_cached(model):
         return _read(cached, source=str(cached), label=model)
-    return _read(fetch_files(model, ["model_index.json", *_CONFIG_PATTERNS]), source=model, label=model)
+    snapshot = fetch_files(model, ["model_index.json", *_CONFIG_PATTERNS])
+    return _read(snapshot, source=model, revision=snapshot.name, label=model)
 
 
 def find_cached(hub_id: str) -> Path | None:
@@ -97,16 +104,16 @@ def fetch_model(hub_id: str) -> Path:
     Raises ModelLoadError where the hub cannot be reached, or what it has is not whole or not safe to load.
     """
     folder = fetch_files(hub_id, ["model_index.json"])
-    components = _components(_read_json(_index_path(folder, label=hub_id)))
+    components = _components(read_json(_index_path(folder, label=hub_id)))
     wanted = [f"{component}/*{suffix}" for component in components for suffix in _FETCHED]
     folder = fetch_files(hub_id, ["model_index.json", *wanted], _TWINS)
     _check_components(folder)
     return folder
 
 
-def _read(path: Path, *, source: str, label: str) -> ModelFolder:
+def _read(path: Path, *, source: str, revision: str | None = None, label: str) -> ModelFolder:
     index_path = _index_path(path, label=label)
-    index = _read_json(index_path)
+    index = read_json(index_path)
     pipeline_class = index.get("_class_name")
     if not isinstance(pipeline_class, str):
         raise ModelLoadError(
@@ -114,12 +121,12 @@ def _read(path: Path, *, source: str, label: str) -> ModelFolder:
             "Pipelines that bring their own code are refused."
         )
     configs = {
-        component: _read_json(file)
+        component: read_json(file)
         for component in _components(index)
         for name in _CONFIG_NAMES
         if (file := path / component / name).is_file()
     }
-    return ModelFolder(source=source, pipeline_class=pipeline_class, component_configs=configs)
+    return ModelFolder(source, revision, pipeline_class, configs)
 
 
 def _index_path(path: Path, *, label: str) -> Path:
@@ -142,8 +149,9 @@ def _components(index: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _check_components(path: Path) -> None:
-    for component, class_name in _components(_read_json(path / "model_index.json")).items():
-        _check_component(path / component, class_name, label=f"{path}/{component}")
+    with refusals_as(ModelLoadError, path):
+        for component, class_name in _components(read_json(path / "model_index.json")).items():
+            _check_component(path / component, class_name, label=f"{path}/{component}")
 
 
 def _check_component(path: Path, class_name: str, *, label: str) -> None:
@@ -156,7 +164,7 @@ def _check_component(path: Path, class_name: str, *, label: str) -> None:
     suffixes = {file.suffix for file in path.iterdir()}
     if ".safetensors" in suffixes:
         for index_path in path.glob("*.safetensors.index.json"):
-            weight_map = _read_json(index_path).get("weight_map")
+            weight_map = read_json(index_path).get("weight_map")
             shards = {str(shard) for shard in weight_map.values()} if isinstance(weight_map, dict) else set()
             if missing := [shard for shard in shards if not (path / shard).is_file()]:
                 raise ModelLoadError(
@@ -169,13 +177,3 @@ def _check_component(path: Path, class_name: str, *, label: str) -> None:
             "which can run any code when loaded. Fetch them as safetensors, or convert them."
         )
     raise ModelLoadError(f"{label} has no weights (*.safetensors). Fetch the model again.")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(read_plain_file(path, _MAX_JSON_BYTES))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelLoadError(f"{path} cannot be read as json: {error}. Fetch the model again.") from error
-    if not isinstance(content, dict):
-        raise ModelLoadError(f"{path} holds no json object. Fetch the model again.")
-    return content

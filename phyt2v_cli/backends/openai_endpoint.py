@@ -50,10 +50,15 @@ class Endpoint:
         """Whether this is OpenAI's own, where nothing goes without a key."""
         return self._parts.hostname == urlsplit(VENDOR_URL).hostname
 
+    @property
+    def lacks_key(self) -> bool:
+        """Whether no key is set although nothing goes without one."""
+        return self.is_vendors and not self._key
+
     def read_key(self) -> str:
         """Return the key, or an empty text where none is set and none may be needed."""
-        key = os.environ.get(self.api_key_env, "").strip()
-        if not key and self.is_vendors:
+        key = self._key
+        if self.lacks_key:
             raise BackendError(
                 f"{self} needs a key, and the environment variable {self.api_key_env} is not set. Set it, or "
                 f"name another variable with {self.role}.api_key_env, or another endpoint with "
@@ -141,6 +146,10 @@ class Endpoint:
         # Without what may stand before the host or after the path: either can hold a secret.
         place = f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}"
         return f"The {'LLM' if self.role == 'llm' else self.role} {self.model} at {place}"
+
+    @property
+    def _key(self) -> str:
+        return os.environ.get(self.api_key_env, "").strip()
 
     @property
     def _parts(self) -> SplitResult:

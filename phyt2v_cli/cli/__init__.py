@@ -3,7 +3,7 @@
 import os
 import sys
 
-from phyt2v_cli.errors import Phyt2vError, RunInterruptedError, message_of
+from phyt2v_cli.errors import Phyt2vError, RunInterruptedError, UsageError, message_of
 
 
 def run() -> None:
@@ -29,17 +29,23 @@ def _exit_code() -> int:
     from phyt2v_cli.cli import console
     from phyt2v_cli.cli.app import app
     from phyt2v_cli.cli.signals import exit_on_termination
+    from phyt2v_cli.cli.usage import ParserError, as_usage_error
 
     exit_on_termination()
     stdout = sys.stdout
     code = 0
     try:
         try:
-            app(prog_name="phyt2v")
+            ended = app(prog_name="phyt2v", standalone_mode=False)  # which would print its own errors
+            code = ended if isinstance(ended, int) else 0
         except SystemExit as leaving:
             code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
             if sys.stdout is not stdout:  # Typer replaces it when the pipe is closed
                 return console.CLOSED_PIPE_EXIT_CODE
+        except ParserError as complaint:
+            code = UsageError.exit_code
+            if error := as_usage_error(complaint):
+                raise error from complaint
         sys.stdout.flush()
     except RunInterruptedError as interruption:
         console.error(str(interruption))

@@ -106,10 +106,10 @@ def _as_json(
 
 
 def _fetch(name: str, *, as_json: bool) -> None:
-    from phyt2v_cli.backends.hub_cache import is_hub_id
     from phyt2v_cli.backends.model_folder import fetch_model, find_cached, find_model
     from phyt2v_cli.backends.model_sizes import size_of
     from phyt2v_cli.config import load_config
+    from phyt2v_cli.named_paths import is_hub_id
 
     model = name if is_hub_id(name) else load_config(preset=name, environment={}).config.generator.model
     if not is_hub_id(model) or find_cached(model):

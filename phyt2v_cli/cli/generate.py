@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from phyt2v_cli.cli import console, loop, options
-from phyt2v_cli.errors import FaultyFramesError, FilesError, PromptError, RunInterruptedError, UsageError
+from phyt2v_cli.errors import FaultyFramesError, PromptError, RunInterruptedError
 
 if TYPE_CHECKING:
     from phyt2v_cli.cli.timeline import Timeline
@@ -45,9 +45,9 @@ def generate(
     video: options.Video = None,
     config: options.ConfigPath = None,
     assignments: options.Assignments = None,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE.mp4", help="The video file.")] = Path(
-        "output.mp4"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE.mp4", readable=False, help="The video file.")
+    ] = Path("output.mp4"),
     force: Annotated[bool, typer.Option("--force", help="Replace the file that is there.")] = False,
     dry_run: options.DryRun = False,
     profile: options.Profile = None,
@@ -57,7 +57,7 @@ def generate(
     no_color: options.NoColor = False,
 ) -> None:
     """Render one video from a prompt; its path is printed on stdout."""
-    from phyt2v_cli.cli.preflight import check_disk, check_model, complete, needed_bytes
+    from phyt2v_cli.cli.preflight import check_disk, check_model, check_video_path, complete, needed_bytes
     from phyt2v_cli.cli.prompt_file import read_prompt, several_lines_hint
 
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
@@ -76,23 +76,24 @@ def generate(
         image=image,
         video=video,
     )
-    if out.suffix.lower() != ".mp4":
-        raise UsageError(f"--out {out}: the video is an mp4, so give a name that ends in .mp4")
-    if out.is_dir():
-        raise FilesError(f"{out} is a folder; give the name of a file")
-    if out.exists() and not force:
-        raise FilesError(
-            f"{out} is there already; choose another name with --out, or replace it with --force"
-        )
-    if not out.parent.is_dir():
-        raise FilesError(f"there is no folder {out.parent}; create it, or choose another one with --out")
+    check_video_path(out, force=force)
     loaded = complete(layered)
     schedule = loaded.schedule
     num_steps = schedule.max_steps if steps is not None else max(schedule.min_steps, schedule.max_steps)
     check_model(loaded)
-    check_disk(out.parent, needed_bytes(loaded, 1))
+    needed = needed_bytes(loaded, 1)
+    check_disk(out.parent, needed)
     if dry_run:
         console.say(f"Would render {out} with {num_steps} denoising steps of {loaded.generator.model}.")
+        if as_json:
+            console.json_object(
+                {
+                    "schema": "phyt2v.dry-run/1",
+                    "video": str(out),
+                    "videos": [{"round": None, "steps": num_steps, "purpose": "final"}],
+                    "needed_bytes": needed,
+                }
+            )
         return
     with loop.profiling(profile) as timeline:
         rendered = _render(text, loaded, num_steps, out, timeline)
@@ -124,11 +125,16 @@ def _render(
 ) -> _Rendered:
     from phyt2v_cli import backends
     from phyt2v_cli.events import GeneratorReady, LoadStarted, StageDone, StageStarted, StepDone
+    from phyt2v_cli.identity import generator_key
+    from phyt2v_cli.latents import drop_latents
     from phyt2v_cli.render import another_seed, render_video
     from phyt2v_cli.schedule import PlannedRound
 
     seconds: dict[str, float] = {}
-    stop = loop.stop_request("The rendering was stopped; nothing was written. The same command starts again.")
+    latents_path = out.with_name(f"{out.name}.phyt2v-latents")
+    stop = loop.stop_request(
+        "The rendering was stopped. The same command starts again, or goes on from finished latents."
+    )
 
     def begin() -> None:
         if stop.cancelled():
@@ -137,6 +143,8 @@ def _render(
     @contextmanager
     def stage(name: "Stage") -> Iterator[None]:
         begin()
+        if name == "decode" and "denoise" not in seconds:
+            console.say(f"Going on from the latents in {latents_path}")
         emit(StageStarted(0, name))
         start = time.monotonic()
         yield
@@ -163,15 +171,23 @@ def _render(
             console.warn(f"the last {excess} tokens of the prompt are beyond what the video model reads")
 
         def render(seed: int) -> str:
-            return render_video(
-                generator,
-                prompt,
-                seed=seed,
-                num_inference_steps=num_steps,
-                video_path=out,
-                on_step=on_step,
-                stage=stage,
-            )
+            try:
+                sha256 = render_video(
+                    generator,
+                    prompt,
+                    seed=seed,
+                    num_inference_steps=num_steps,
+                    video_path=out,
+                    latents_path=latents_path,
+                    settings=generator_key(config.generator),
+                    on_step=on_step,
+                    stage=stage,
+                )
+            except FaultyFramesError:
+                drop_latents(latents_path)  # the next time they would be no picture either
+                raise
+            drop_latents(latents_path)
+            return sha256
 
         seed = config.run.seed
         try:

@@ -22,12 +22,15 @@ if TYPE_CHECKING:
     from phyt2v_cli.settings import Config
 
 
-def plan_loop(loaded: "LoadedConfig") -> "tuple[Config, Sequence[PlannedRound]]":
-    """Return the completed config and its plan; raise ConfigError where a role is played by nobody."""
+def plan_loop(loaded: "LoadedConfig", *, need_keys: bool = True) -> "tuple[Config, Sequence[PlannedRound]]":
+    """Return the completed config and its plan; raise ConfigError where a role cannot be played.
+
+    Without `need_keys` nobody will be asked, so that keys may be missing.
+    """
     from phyt2v_cli.cli.preflight import check_judges, complete
     from phyt2v_cli.schedule import plan, swap_notice
 
-    check_judges(loaded.config)
+    check_judges(loaded.config, need_keys=need_keys)
     config = complete(loaded)
     planned = plan(config.schedule, config.refinement.rounds)
     if notice := swap_notice(config.schedule):

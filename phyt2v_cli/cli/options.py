@@ -187,7 +187,11 @@ Trust = Annotated[
     ),
 ]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Check everything and show the plan; render nothing.")
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Check prompt, settings, judges, model files and disk, and show the plan; render nothing.",
+    ),
 ]
 
 Profile = Annotated[

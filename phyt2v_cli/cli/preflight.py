@@ -3,14 +3,17 @@
 Knows the config and the file system; loads no model.
 """
 
+import os
 import shutil
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, cast, get_args
 
 from phyt2v_cli.atomic import describe_os_error
 from phyt2v_cli.config import LoadedConfig
-from phyt2v_cli.errors import BackendError, ConfigError, FilesError
+from phyt2v_cli.errors import BackendError, ConfigError, FilesError, UsageError
+from phyt2v_cli.named_paths import refusals_as
 from phyt2v_cli.settings import CaptionerConfig, Config, LlmConfig, ScorerConfig, Section
 
 if TYPE_CHECKING:
@@ -20,19 +23,28 @@ _BYTES_PER_PIXEL = 0.5
 """Upper bound for near-lossless H.264 of noisy frames, latents included."""
 
 _UNKNOWN_SIZE = (81, 720, 1280)
+_MAX_NAME_BYTES = 200
+"""Of a video: file systems take 255, and latents and temporary files beside it have longer names."""
+
 _SPARE_BYTES = 4 * 2**20
 """Records, a sheet and the file system's own needs."""
 
 
-def check_judges(config: Config) -> None:
-    """Raise ConfigError where a role of the loop is played by nobody, or by somebody who cannot be found."""
-    roles: list[tuple[str, LlmConfig | CaptionerConfig | ScorerConfig]] = [
+_Judge = LlmConfig | CaptionerConfig | ScorerConfig
+
+
+def check_judges(config: Config, *, need_keys: bool = True) -> None:
+    """Raise ConfigError where a role of the loop is played by nobody, or by somebody who cannot be found.
+
+    With `need_keys` also where a server that answers nobody without a key would be asked without one.
+    """
+    roles: list[tuple[str, _Judge]] = [
         ("llm", config.llm),
         ("captioner", config.captioner),
         ("scorer", config.scorer),
         *((f"scorer.others[{n}]", other) for n, other in enumerate(config.scorer.others)),
     ]
-    lines = []
+    lines: list[str] = []
     for role, section in roles:
         if section.backend is None:
             lines.append(f"{role}.backend: none is set; choices: {', '.join(_choices(section))}")
@@ -41,8 +53,26 @@ def check_judges(config: Config) -> None:
         if isinstance(section, ScorerConfig) and section.backend == "command":
             lines += [f"{role}.command: {complaint}" for complaint in _complaints_about_program(section)]
     if lines:
-        lines.append("Set them with --set or in a config file; `phyt2v generate` renders without judges.")
-        raise ConfigError("\n".join(lines))
+        lines.append("Set them with --set or in a config file.")
+    if need_keys:
+        lines += _missing_keys(roles)
+    if lines:
+        raise ConfigError("\n".join([*lines, "`phyt2v generate` renders without judges."]))
+
+
+def _missing_keys(roles: "Sequence[tuple[str, _Judge]]") -> Iterator[str]:
+    from phyt2v_cli.backends.openai_endpoint import Endpoint, Role
+
+    needed_by: dict[str, list[str]] = {}
+    for role, section in roles:
+        kind = cast("Role", role.partition(".")[0])
+        if section.backend == "openai" and Endpoint.of(section, kind).lacks_key:
+            needed_by.setdefault(section.api_key_env, []).append(f"{role}.api_key_env")
+    for variable, fields in needed_by.items():
+        yield (
+            f"{', '.join(fields)}: the environment variable {variable} is not set, and the vendor's own "
+            "server answers nobody without a key. Set it, name another variable, or a server with base_url."
+        )
 
 
 def _complaints_about_program(section: ScorerConfig) -> list[str]:
@@ -61,17 +91,23 @@ def check_model(config: Config) -> None:
     """Judge the model by its json files, before anything is loaded or written.
 
     Raises ModelLoadError where its folder is missing, incomplete or unsafe, and ConfigError where its family
-    cannot make the wanted frames or sizes or does not take a setting.
+    cannot make the wanted frames or sizes or does not take a setting, and where further weights or the device
+    are not there.
     """
-    from phyt2v_cli.backends import conditioning, families
+    from phyt2v_cli.backends import conditioning, families, weight_files
 
     family = _family(config)
     lines = [
         *families.complaints(family, config.generator),
         *conditioning.complaints(family, config.generator),
+        *weight_files.complaints(config.generator),
     ]
     if lines:
         raise ConfigError("\n".join(lines))
+    if config.generator.device == "cuda":
+        from phyt2v_cli.backends.devices import choose_device  # imports torch, which takes a second
+
+        choose_device(config.generator.device, "generator")
 
 
 def complete(loaded: LoadedConfig) -> Config:
@@ -117,14 +153,35 @@ def needed_bytes(config: Config, num_videos: int) -> int:
     return _SPARE_BYTES + int(num_videos * frames * height * width * _BYTES_PER_PIXEL)
 
 
+def check_video_path(out: Path, *, force: bool) -> None:
+    """Raise UsageError where `out` is no name of an mp4, and FilesError where no file can be made there.
+
+    A file that is there already counts unless `force` says that it is to be replaced.
+    """
+    if out.suffix.lower() != ".mp4":
+        raise UsageError(f"--out {out}: the video is an mp4, so give a name that ends in .mp4")
+    if len(os.fsencode(out.name)) > _MAX_NAME_BYTES:
+        raise FilesError(f"--out: the name of the file is longer than {_MAX_NAME_BYTES} bytes; shorten it")
+    with refusals_as(FilesError, out, prefix="--out "):
+        if out.is_dir():
+            raise FilesError(f"{out} is a folder; give the name of a file")
+        if out.exists() and not force:
+            raise FilesError(
+                f"{out} is there already; choose another name with --out, or replace it with --force"
+            )
+        if not out.parent.is_dir():
+            raise FilesError(f"there is no folder {out.parent}; create it, or choose another one with --out")
+
+
 def check_disk(folder: Path, needed: int) -> None:
     """Raise FilesError where `folder`, or the parent it will be created in, is not writable or too full."""
-    existing = folder.absolute()
-    while not existing.exists():
-        existing = existing.parent
-    if not existing.is_dir():
-        raise FilesError(f"{existing} is a file, not a folder; choose another one with --out")
+    existing = folder
     try:
+        existing = folder.absolute()
+        while not existing.exists():
+            existing = existing.parent
+        if not existing.is_dir():
+            raise FilesError(f"{existing} is a file, not a folder; choose another one with --out")
         free = shutil.disk_usage(existing).free
         if free < needed:
             raise FilesError(

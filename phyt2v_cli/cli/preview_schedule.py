@@ -7,6 +7,7 @@ import typer
 
 from phyt2v_cli.cli import console, options
 from phyt2v_cli.cli.plan_table import plan_table, totals
+from phyt2v_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from phyt2v_cli.cli.speeds import Speed
@@ -23,6 +24,10 @@ phyt2v preview-schedule --steps 10,10,20,50 --json
 """
 
 
+_MAX_SECONDS_PER_STEP = 86_400
+"""A day; beyond it nobody waits, and a sum would be no number."""
+
+
 def preview_schedule(
     rounds: options.Rounds = None,
     min_steps: options.MinSteps = None,
@@ -34,8 +39,7 @@ def preview_schedule(
         typer.Option(
             "--seconds-per-step",
             metavar="S",
-            min=0,
-            help="Times at this speed.",
+            help=f"Times at this speed: 0 to {_MAX_SECONDS_PER_STEP:,}.",
             rich_help_panel="Output",
         ),
     ] = None,
@@ -58,6 +62,11 @@ def preview_schedule(
     from phyt2v_cli.schedule import plan, schedule_name, swap_notice
 
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
+    # Not an option's range, which would let nan through.
+    if seconds_per_step is not None and not 0 <= seconds_per_step <= _MAX_SECONDS_PER_STEP:
+        raise UsageError(
+            f"--seconds-per-step {seconds_per_step:g}: give a number from 0 to {_MAX_SECONDS_PER_STEP:,}"
+        )
     loaded = options.load(
         preset,
         config,

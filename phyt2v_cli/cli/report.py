@@ -17,7 +17,12 @@ phyt2v report runs/a-red-ball-drops-1a2b3c4d
 def report(
     run_dir: Annotated[
         Path,
-        typer.Argument(metavar="RUN", help="A run directory, your own or anybody's.", show_default=False),
+        typer.Argument(
+            metavar="RUN",
+            readable=False,  # whether it can be used is our question, and another exit code
+            help="A run directory, your own or anybody's.",
+            show_default=False,
+        ),
     ],
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,

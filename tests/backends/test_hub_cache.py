@@ -10,22 +10,24 @@ from pathlib import Path
 
 import pytest
 
-from phyt2v_cli.backends.hub_cache import is_hub_id
-from tests.hub_double import HUB_ID, serve_hub
+from tests.hub_double import COMMIT, HUB_ID, serve_hub
 
 Phyt2v = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def hub_environment(tmp_path: Path, endpoint: str) -> dict[str, str]:
+    return {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_XET": "1"}
 
 
 @pytest.fixture
 def phyt2v(tmp_path: Path) -> Phyt2v:
     def run(*arguments: str, endpoint: str = "http://127.0.0.1:9") -> subprocess.CompletedProcess[str]:
-        environment = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_XET": "1"}
         return subprocess.run(
             [sys.executable, "-m", "phyt2v_cli", *arguments],
             capture_output=True,
             text=True,
             encoding="utf-8",
-            env={**os.environ, **environment},
+            env={**os.environ, **hub_environment(tmp_path, endpoint)},
             cwd=tmp_path,
             timeout=100,
         )
@@ -71,6 +73,27 @@ def test_a_model_is_fetched_whole_without_what_it_does_not_need(
     assert rendered.returncode == 0, rendered.stderr
 
 
+def test_the_weights_are_those_of_the_judged_commit(tiny_cogvideox_dir: Path, tmp_path: Path) -> None:
+    newer = Path(shutil.copytree(tiny_cogvideox_dir, tmp_path / "newer"))
+    (newer / "transformer" / "diffusion_pytorch_model.safetensors").write_bytes(b"not judged")
+    load = f"load(GeneratorConfig(model={HUB_ID!r}, device='cpu'))"
+    code = (
+        "from phyt2v_cli.backends.diffusers_generator import load\n"
+        f"from phyt2v_cli.settings import GeneratorConfig\n{load}"
+    )
+    with serve_hub(tiny_cogvideox_dir, newer) as (endpoint, fetched):
+        loaded = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            env={**os.environ, **hub_environment(tmp_path, endpoint)},
+            timeout=100,
+        )
+        assert "transformer/diffusion_pytorch_model.safetensors" in fetched
+    assert loaded.returncode == 0, loaded.stderr
+    assert snapshot(tmp_path).name == COMMIT
+
+
 def test_half_a_model_without_a_hub(phyt2v: Phyt2v, tiny_cogvideox_dir: Path, tmp_path: Path) -> None:
     with serve_hub(tiny_cogvideox_dir) as (endpoint, _):
         assert phyt2v("doctor", "--fetch", HUB_ID, endpoint=endpoint).returncode == 0
@@ -103,8 +126,3 @@ def test_a_model_that_is_not_on_the_hub(phyt2v: Phyt2v, tiny_cogvideox_dir: Path
     assert failed.returncode == 4
     assert "some-one/other-model" in failed.stderr
     assert len(failed.stderr.splitlines()) == 1
-
-
-def test_what_looks_like_a_hub_id() -> None:
-    assert is_hub_id("zai-org/CogVideoX1.5-5B")
-    assert not any(map(is_hub_id, ["tiny", "./a/b", "/a/b", "a/b/c", "../a", "a/", "~/a"]))

@@ -1,5 +1,6 @@
 """Folders that are no language model, or no safe one, are refused in one line before anything is loaded."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -61,6 +62,34 @@ def test_a_pipeline_of_diffusers(tiny_cogvideox_dir: Path) -> None:
 def test_a_config_that_is_none(folder: Path, text: str) -> None:
     (folder / "config.json").write_text(text, encoding="latin-1")
     assert "Fetch the model again" in refused(folder)
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, '{"a":' * 200_000], ids=["lists", "objects"])
+def test_a_deep_config(folder: Path, text: str) -> None:
+    (folder / "config.json").write_text(text)
+    assert "cannot be read as json" in refused(folder)
+
+
+def test_a_config_that_is_huge_or_a_pipe(folder: Path) -> None:
+    config = folder / "config.json"
+    with config.open("r+b") as file:
+        file.truncate(16 * 2**20 + 1)
+    assert "larger than 16,384 KiB" in refused(folder)
+    config.unlink()
+    os.mkfifo(config)
+    refused(folder)
+
+
+def test_a_name_that_no_file_can_have() -> None:
+    assert "File name too long" in refused_name("a" * 300)
+    assert "does not exist" in refused_name("~no-such-user/x")
+    assert "does not exist" in refused_name(f"a/{'b' * 300}")
+
+
+def refused_name(name: str) -> str:
+    with pytest.raises(ModelLoadError) as caught:
+        find_language_model(name)
+    return str(caught.value)
 
 
 def test_no_weights(folder: Path) -> None:

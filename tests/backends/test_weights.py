@@ -10,7 +10,7 @@ import torch
 from diffusers import CogVideoXPipeline, DiffusionPipeline, WanPipeline
 from safetensors.numpy import load_file
 
-from phyt2v_cli.backends import weights
+from phyt2v_cli.backends import weight_files, weights
 from phyt2v_cli.backends.diffusers_generator import load
 from phyt2v_cli.errors import ConfigError, ModelLoadError
 from phyt2v_cli.settings import GeneratorConfig
@@ -84,7 +84,7 @@ def test_a_lora_that_cannot_be_loaded_is_said_before_the_model_is(
     assert "no *.safetensors in it" in refusal(tmp_path)
     (tmp_path / "lora.bin").touch()
     assert "can run code" in refusal(tmp_path / "lora.bin")
-    monkeypatch.setattr(weights, "find_spec", lambda _: None)
+    monkeypatch.setattr(weight_files, "find_spec", lambda _: None)
     assert "needs the package peft" in refusal(tmp_path)
     with pytest.raises(ConfigError, match="object takes no LoRA"):
         weights.check(GeneratorConfig(lora="a/b"), object, None)
@@ -123,7 +123,7 @@ def test_a_gguf_file_that_cannot_be_loaded_is_said_before_the_model_is(
         weights.check(config, CogVideoXPipeline, "CogVideoXTransformer3DModel")
     with pytest.raises(ConfigError, match="there is no file"):
         weights.check(config, WanPipeline, "WanTransformer3DModel")
-    monkeypatch.setattr(weights, "find_spec", lambda _: None)
+    monkeypatch.setattr(weight_files, "find_spec", lambda _: None)
     with pytest.raises(ConfigError, match="needs the package gguf"):
         weights.check(config, WanPipeline, "WanTransformer3DModel")
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from phyt2v_cli.cli.preflight import check_disk, check_judges, complete, needed_bytes
+from phyt2v_cli.cli.preflight import check_disk, check_judges, check_model, complete, needed_bytes
 from phyt2v_cli.config import load_config
 from phyt2v_cli.errors import ConfigError, FilesError
 from phyt2v_cli.settings import Config, GeneratorConfig, ScheduleConfig
@@ -36,6 +36,58 @@ def test_a_scorer_program_that_is_not_there_is_said_before_anything_is_loaded() 
             check_judges(Config.model_validate({**judges, "scorer": others}))
     scorer = {"backend": "command", "command": ["sh"]}
     check_judges(Config.model_validate({**judges, "scorer": scorer}))
+
+
+OPENAI = {"backend": "openai", "model": "m"}
+
+
+def test_a_missing_key_is_said_for_all_who_need_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("MY_KEY", raising=False)
+    mine = {**OPENAI, "api_key_env": "MY_KEY"}
+    config = Config.model_validate(
+        {"llm": OPENAI, "captioner": OPENAI, "scorer": {**mine, "others": [OPENAI]}}
+    )
+    with pytest.raises(ConfigError) as caught:
+        check_judges(config)
+    first, second, hint = str(caught.value).splitlines()
+    assert first.startswith(
+        "llm.api_key_env, captioner.api_key_env, scorer.others[0].api_key_env: "
+        "the environment variable OPENAI_API_KEY is not set"
+    )
+    assert second.startswith("scorer.api_key_env: the environment variable MY_KEY is not set")
+    assert "phyt2v generate" in hint
+    check_judges(config, need_keys=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "a")
+    monkeypatch.setenv("MY_KEY", " ")
+    with pytest.raises(
+        ConfigError, match=r"^scorer\.api_key_env: the environment variable MY_KEY is not set"
+    ):
+        check_judges(config)
+    monkeypatch.setenv("MY_KEY", "b")
+    check_judges(config)
+
+
+def test_a_server_of_ones_own_may_need_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    own = {**OPENAI, "base_url": "http://127.0.0.1:8000/v1"}
+    check_judges(Config.model_validate({"llm": own, "captioner": own, "scorer": own}))
+    vendors = {**OPENAI, "base_url": "https://api.openai.com/v1/"}
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
+        check_judges(Config.model_validate({"llm": vendors, "captioner": own, "scorer": own}))
+
+
+def test_further_weights_and_the_device_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for field, value, said in [
+        ("gguf", "no/such.gguf", "generator.gguf: there is no file no/such.gguf"),
+        ("lora", "no/such/lora", "generator.lora: there is no no/such/lora"),
+    ]:
+        with pytest.raises(ConfigError, match=said):
+            check_model(Config(generator=GeneratorConfig.model_validate({field: value})))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(ConfigError, match=r"generator\.device: torch sees no CUDA device"):
+        check_model(Config(generator=GeneratorConfig(device="cuda")))
+    check_model(Config())
 
 
 def test_a_model_without_a_preset_takes_the_steps_of_its_family(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ import pytest
 from phyt2v_cli import __version__, cli
 
 PHYT2V = [sys.executable, "-m", "phyt2v_cli"]
+LONG = "a" * 300
+COMMAND = ("--set", "scorer.backend=command", "--set")
 
 
 def run(*arguments: str, cwd: Path | None = None, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -36,6 +38,41 @@ def test_a_mistyped_word_exits_2_with_a_guess(arguments: list[str], guess: bytes
     assert result.returncode == 2
     assert result.stdout == b""
     assert guess in result.stderr
+    assert result.stderr.startswith(b"error: No such")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["preview-schedule", "--rounds", "abc"], "Invalid value for '--rounds': "),
+        (["preview-schedule", "--min"], "Option '--min' requires an argument. See: "),
+        (["preview-schedule", "x"], "See: phyt2v preview-schedule --help"),
+        (["preview-schedule", "--seconds-per-step", "-1"], "--seconds-per-step -1: give a number from 0 to"),
+        (["preview-schedule", "--seconds-per-step", "nan"], "--seconds-per-step nan: give a number"),
+        (["preview-schedule", "--seconds-per-step", "inf"], "--seconds-per-step inf: give a number"),
+        (["preview-schedule", "--seconds-per-step", "1e308"], "give a number from 0 to 86,400"),
+        (
+            ["refine", "--select", "first", "--prompt", "x"],
+            "'--select': 'first' is not one of 'last', 'best'.",
+        ),
+        (["report"], "Missing argument 'RUN'. See: phyt2v report --help"),
+        (["config", "shw"], "No such command 'shw'. Did you mean 'show'? See: phyt2v config --help"),
+    ],
+    ids=str,
+)
+def test_a_wrong_command_line_is_one_line(arguments: list[str], said: str, here: "RunHere") -> None:
+    code, out, err = here(arguments, b"")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert said in err
+    assert len(err.splitlines()) == 1
+
+
+def test_no_command_shows_the_help() -> None:
+    result = run()
+    assert result.returncode == 2
+    assert b"preview-schedule" in result.stdout
+    assert result.stderr == b""
 
 
 def test_a_closed_pipe_is_silent() -> None:
@@ -150,17 +187,42 @@ def test_bad_prompts_exit_2_and_leave_nothing(
         (["generate", "--prompt", "x", "--out", "there.mp4"], 3, "--force"),
         (["generate", "--prompt", "x", "--steps", "0"], 2, "schedule.max_steps: 0 does not fit"),
         (["refine", "--prompt", "x", "--out", "/proc/nowhere/run"], 3, "are free"),
+        (["refine", "--prompt", "x", "--preset", "cogvideox-5b"], 2, "variable OPENAI_API_KEY is not set"),
+        (
+            ["refine", "--prompt", "x", "--preset", "cogvideox-5b", "--dry-run"],
+            2,
+            "OPENAI_API_KEY is not set",
+        ),
+        (["generate", "--prompt", "x", "--dry-run", "--set", "generator.gguf=a.gguf"], 2, "no file a.gguf"),
+        (["refine", "--prompt", "x", "--dry-run", "--set", "generator.lora=a/b/c"], 2, "there is no a/b/c"),
+        (["refine", "--prompt", "x", "--out", LONG], 3, "… cannot be used: File name too long"),
+        (["refine", "--prompt", "x", "--out", "loop/run"], 3, "Too many levels of symbolic links"),
+        (["refine", "--resume", LONG], 3, "… cannot be used: File name too long"),
+        (["refine", "--resume", "loop"], 3, "loop"),
+        (["generate", "--prompt", "x", "--out", f"{LONG}.mp4"], 3, "longer than 200 bytes"),
+        (["generate", "--prompt", "x", "--out", f"{LONG}/a.mp4"], 3, "… cannot be used: File name too long"),
+        (["generate", "--prompt", "x", "--out", f"{'ü' * 101}.mp4"], 3, "longer than 200 bytes"),
+        (["generate", "--prompt", "x", "--model", LONG], 4, "… cannot be used: File name too long"),
+        (["generate", "--prompt", "x", "--model", f"a/{LONG}"], 4, "does not exist"),
+        (["generate", "--prompt", "x", "--model", "~no-such-user/x"], 4, "~no-such-user/x does not exist"),
+        (["generate", "--prompt", "x", "--model", "loop"], 4, "loop"),
+        (["generate", "--prompt", "x", "--image", LONG], 2, "generator.image: "),
+        (["generate", "--prompt", "x", "--set", f"generator.gguf={LONG}"], 2, "generator.gguf: "),
+        (["generate", "--prompt", "x", "--set", f"generator.lora={LONG}"], 2, "generator.lora: "),
+        (["refine", "--prompt", "x", *COMMAND, f"scorer.command={LONG}"], 2, "scorer.command: "),
     ],
 )
 def test_what_cannot_work_is_said_before_anything_is_loaded(
     arguments: list[str], code: int, message: str, tmp_path: Path, here: RunHere
 ) -> None:
     (tmp_path / "there.mp4").write_bytes(b"mine")
+    (tmp_path / "loop").symlink_to("loop")
     ended, out, err = here(arguments, b"")
     assert (ended, out) == (code, "")
     assert message in err
     assert "Traceback" not in err
-    assert [path.name for path in tmp_path.iterdir()] == ["there.mp4"]
+    assert "unexpected" not in err
+    assert {path.name for path in tmp_path.iterdir()} == {"there.mp4", "loop"}
     assert (tmp_path / "there.mp4").read_bytes() == b"mine"
 
 

@@ -1,0 +1,41 @@
+"""Whether the files that replace or change a pipeline's weights can be there: a GGUF file, and a LoRA.
+
+This file must not import torch or diffusers: it serves checks that run before anything is loaded. Which
+classes can load what is `weights.py`'s business.
+"""
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+from phyt2v_cli.errors import ConfigError
+from phyt2v_cli.named_paths import is_hub_id, refusals_as
+from phyt2v_cli.settings import GeneratorConfig
+
+
+def complaints(config: GeneratorConfig) -> Iterator[str]:
+    """Yield a `field: message` line for each file that cannot be read, and each package missing for it.
+
+    Raises ConfigError where the operating system does not even let us look.
+    """
+    if config.lora is not None:
+        with refusals_as(ConfigError, config.lora, prefix="generator.lora: "):
+            yield from _complaints_about_lora(config.lora)
+    if config.gguf is not None:
+        with refusals_as(ConfigError, config.gguf, prefix="generator.gguf: "):
+            if find_spec("gguf") is None:
+                yield "generator.gguf: it needs the package gguf; pip install 'phyt2v[gguf]'"
+            elif not Path(config.gguf).is_file():
+                yield f"generator.gguf: there is no file {config.gguf}"
+
+
+def _complaints_about_lora(lora: str) -> Iterator[str]:
+    path = Path(lora)
+    if find_spec("peft") is None:
+        yield "generator.lora: it needs the package peft; pip install 'phyt2v[lora]'"
+    elif path.is_dir() and not list(path.glob("*.safetensors")):
+        yield f"generator.lora: {path} has no *.safetensors in it"
+    elif path.suffix and path.is_file() and path.suffix != ".safetensors":
+        yield f"generator.lora: {path} is no *.safetensors; other formats can run code when loaded"
+    elif not path.exists() and not is_hub_id(lora):
+        yield f"generator.lora: there is no {path}; give a file, a folder or a hub id"
