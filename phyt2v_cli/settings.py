@@ -58,8 +58,9 @@ class GeneratorConfig(Section):
     """Where the weights wait; auto: the fastest way that fits into the free memory."""
     compile: Literal["auto", "on", "off"] = "auto"
     """Compile the model's blocks; auto: on a GPU, where the planned steps pay for it."""
-    draft_cache: Literal["off", "first-block", "pab", "taylor"] = "off"
-    """A feature cache for drafts; finals never have one."""
+    draft_cache: Literal["auto", "off", "first-block", "pab", "taylor"] = "auto"
+    """A feature cache for drafts; finals never have one. auto: the one that was measured to keep the family's
+    drafts in order, where there is one."""
     draft_cache_strength: Annotated[float, Field(gt=0, le=20)] | None = None
     """How much is reused: a threshold for `first-block`, every how many steps is computed for the others."""
     allow_truncation: bool = False

@@ -104,6 +104,8 @@ class DiffusersGenerator:
     ) -> None:
         self._pipeline = pipeline
         self._config = config
+        chosen = config.draft_cache
+        self._draft_cache = family.measured_draft_cache if chosen == "auto" else chosen
         self._used_cache: dict[str, str] = {}
         size = (config.num_frames, config.height, config.width)
         num_pixels = math.prod(given or assumed for given, assumed in zip(size, _UNKNOWN_SIZE, strict=True))
@@ -192,7 +194,7 @@ class DiffusersGenerator:
                 **self._arguments,
             )
 
-        name = self._config.draft_cache if draft else "off"
+        name = self._draft_cache if draft else "off"
 
         def work() -> torch.Tensor:
             with self._cache(name):

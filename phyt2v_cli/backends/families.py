@@ -50,6 +50,8 @@ class Family:
     """Whether that schedule has a shift that can be set."""
     draft_caches: tuple[str, ...] = ()
     """The feature caches that take effect on it."""
+    measured_draft_cache: str = "off"
+    """The one of them that was measured to keep the scores of drafts in order (docs/drafts.md says how)."""
     options: tuple[str, ...] | None = ()
     """The settings besides the usual ones that it takes; None where only its pipeline's signature knows."""
     negative_prompt_needs: str | None = None
@@ -313,7 +315,7 @@ def _option_complaints(family: Family, config: GeneratorConfig) -> Iterator[str]
         for name in OPTIONS:
             if getattr(config, name) is not None and name not in family.options:
                 yield f"generator.{name}: {family.name} does not take it; leave it out"
-    if config.draft_cache != "off" and config.draft_cache not in family.draft_caches:
+    if config.draft_cache not in ("auto", "off", *family.draft_caches):
         known = ", ".join(family.draft_caches) or "none has been shown to work"
         yield f"generator.draft_cache: {family.name} has no {config.draft_cache}; caches that work: {known}"
     fitting = ("auto", "own", *family.solvers)

@@ -1,13 +1,17 @@
 """Caches change drafts and nothing else."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from phyt2v_cli.backends import diffusers_generator
 from phyt2v_cli.backends.diffusers_generator import DiffusersGenerator, load
 from phyt2v_cli.backends.draft_caches import DEFAULT_STRENGTHS
+from phyt2v_cli.backends.families import Family, family_of
 from phyt2v_cli.interfaces import Latents
 from phyt2v_cli.settings import GeneratorConfig
 from tests.tiny_pipelines import save_ltx, save_mochi, save_wan
@@ -39,6 +43,21 @@ def test_a_final_equals_the_same_video_made_alone_bit_for_bit(cache: str, config
     denoise(cached, draft=True, steps=5)  # another step count in between
     np.testing.assert_array_equal(denoise(cached, draft=True), first_draft)
     np.testing.assert_array_equal(denoise(cached, draft=False), alone)
+
+
+def test_by_itself_a_family_takes_only_a_cache_that_was_measured(
+    config: GeneratorConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = load(config)
+    final = denoise(alone, draft=False)
+    np.testing.assert_array_equal(denoise(alone, draft=True), final)
+    assert alone.settings["cache"] == "off"
+
+    def measured(*arguments: Any) -> Family:
+        return replace(family_of(*arguments), measured_draft_cache="taylor")
+
+    monkeypatch.setattr(diffusers_generator, "family_of", measured)
+    assert not np.array_equal(denoise(load(config), draft=True), final)
 
 
 @pytest.mark.parametrize("cache", DEFAULT_STRENGTHS)
