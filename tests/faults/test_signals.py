@@ -113,7 +113,7 @@ def test_fault_09_10_11_while_a_single_video_is_rendered(
     doubled.wait_for("step:2")
     stopped = stop(process, number)
     assert "stopping soon; once more to stop at once" in stopped.err
-    assert stopped.err.endswith("nothing was written. The same command starts again.\n")
+    assert stopped.err.endswith("The same command starts again, or goes on from finished latents.\n")
     assert list(tmp_path.iterdir()) == [doubled.log_path]
     again = doubled.run(*generate)
     assert (again.code, again.out) == (0, f"{tmp_path}/a.mp4\n")
