@@ -237,11 +237,13 @@ def _refine(
     else:
         loop.show_plan(run.config, planned)
     console.say(f"Run directory: {run.path}")
+    # A run whose videos are all there may only have to be judged.
+    is_to_render = any(not (run.path / entry.video).exists() for entry in planned)
     roles = loop.make_roles(
         run.config,
         num_planned_steps=sum(entry.steps for entry in planned),
         timeline=timeline,
-        load_now=run.record.status != "complete",
+        load_now=run.record.status != "complete" and is_to_render,
     )
     roles = backends.score_beside_captioning(run.config, roles, run.record.prompt)
     with loop.watching(run.config, planned, control=run.config.refinement.control, timeline=timeline) as emit:
