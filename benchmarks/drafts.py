@@ -44,22 +44,19 @@ SETTINGS: dict[str, tuple[int, str, float | None]] = {
         for cache, strengths in (("first-block", (0.05, 0.15)), ("pab", (2.0, 4.0)), ("taylor", (2.0, 3.0)))
         for strength in strengths
     },
-    "20 steps, first-block 0.05": (20, "first-block", 0.05),
-    "20 steps, first-block 0.15": (20, "first-block", 0.15),
 }
 """Steps, cache and its strength, by name."""
 
 
-def measure(row: dict[str, Any], generators: dict[str, Any]) -> None:
-    """Add to a prompt's row the seconds, error and scores of each setting that it lacks, and of the final."""
+def measure(prompt: str, seed: int, generators: dict[str, Any]) -> dict[str, Any]:
+    """Return seconds, error and scores of each setting for one prompt."""
+    row: dict[str, Any] = {"prompt": prompt, "seed": seed, "settings": {}}
     reference = None
     for name, (steps, _, _) in SETTINGS.items():
-        if name != "final" and name in row["settings"]:
-            continue
         begin = time.process_time()
         latents = generators[name].denoise(
-            row["prompt"],
-            seed=row["seed"],
+            prompt,
+            seed=seed,
             num_inference_steps=steps,
             on_step=lambda *_: None,
             draft=name != "final",
@@ -67,13 +64,14 @@ def measure(row: dict[str, Any], generators: dict[str, Any]) -> None:
         seconds = time.process_time() - begin
         frames = generators[name].decode(latents)
         reference = frames if reference is None else reference
-        scores = score_tracks(track(frames), row["prompt"])
+        scores = score_tracks(track(frames), prompt)
         row["settings"][name] = {
             "seconds": seconds,
             "error": float(np.mean((frames / 255.0 - reference / 255.0) ** 2)),
             "semantic_adherence": scores.semantic_adherence,
             "physical_commonsense": scores.physical_commonsense,
         }
+    return row
 
 
 def summarise(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
@@ -85,7 +83,6 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     def worst(name: str) -> np.ndarray[Any, Any]:
         return np.minimum(values(name, "semantic_adherence"), values(name, "physical_commonsense"))
 
-    rows = [row for row in rows if row["settings"].keys() == SETTINGS.keys()]
     return {
         name: {
             "time": float(np.median(values(name, "seconds") / values("final", "seconds"))),
@@ -125,15 +122,10 @@ def main() -> None:
     scenes, rng = sample_pool(options.prompts, SCENE_SEED, violating_share=0.0), random.Random(PROMPT_SEED)
     prompts = [caption(scenes, i, "deep" if i % 3 == 2 else "terse", rng) for i in range(options.prompts)]
     kept = [path for path in (options.out, *options.also) if path.exists()]
-    known = {row["seed"]: row for path in kept for row in json.loads(path.read_text())["rows"]}
-    rows = list(known.values())
-    for seed in sorted(range(len(prompts)), reverse=options.backwards):
-        row = known.get(seed, {"prompt": prompts[seed], "seed": seed, "settings": {}})
-        if row["settings"].keys() == SETTINGS.keys():
-            continue
-        measure(row, generators)
-        if seed not in known:
-            rows.append(row)
+    rows = [row for path in kept for row in json.loads(path.read_text())["rows"]]
+    missing = sorted(set(range(len(prompts))) - {row["seed"] for row in rows}, reverse=options.backwards)
+    for seed in missing:
+        rows.append(measure(prompts[seed], seed, generators))
         report = {"schema": "phyt2v.benchmark/1", "summary": summarise(rows), "rows": rows}
         options.out.write_text(json.dumps(report, indent=1) + "\n")
     columns = ("time", "error", "spearman_pc", "spearman_sa", "agreement", "mean_pc", "mean_sa")
