@@ -12,7 +12,7 @@ from phyt2v_cli.interfaces import ChatReply, ChatRequest
 from phyt2v_cli.tiny.comparison import Finding, compare, shares_no_word
 from phyt2v_cli.tiny.knowledge import physics, topic_of
 from phyt2v_cli.tiny.language import parse_prompt
-from phyt2v_cli.tiny.rewriting import brief_prompt, clean, explicit_prompt, fit, is_explicit
+from phyt2v_cli.tiny.rewriting import brief_prompt, clean, explicit_prompt, fit, is_explicit, shorten
 from phyt2v_cli.tiny.wording import Subject, subject_of
 
 _WHO = "This is the rulebook, a table of everyday physics and no language model."
@@ -102,9 +102,9 @@ def _refinement(data: Mapping[str, str], subject: Subject) -> dict[str, object]:
         if excess := re.search(r"is (\d+) tokens longer", error):
             # A word is at least one token; one that the model does not know may be as many as its letters.
             words = len(text.split()) - int(excess[1])
-            brief = brief_prompt(original, previous=previous, max_words=max_words)
-            is_too_few = subject.kind is None and words < len(brief.split())
-            text = brief if is_too_few else rewrite(max(1, words))
+            text = shorten(text, words, original_prompt=original, previous=previous) or brief_prompt(
+                original, previous=previous, max_words=max_words
+            )
     law = topic_of(original).law if subject.kind is None else physics().kinds[subject.kind].law
     return {
         "step_back": f"{_WHO} The principle: {law.format(thing=subject.names[0])}",

@@ -1,9 +1,11 @@
 """The command line: one file for each command, and here what all of them share: how a process ends."""
 
+import errno
 import os
 import sys
+from pathlib import Path
 
-from phyt2v_cli.errors import Phyt2vError, RunInterruptedError, UsageError, message_of
+from phyt2v_cli.errors import FilesError, Phyt2vError, RunInterruptedError, UsageError, message_of
 
 
 def run() -> None:
@@ -13,6 +15,9 @@ def run() -> None:
     # OpenMP's threads spin while they wait, as if nobody else needed the cores. With threads that sleep a
     # step of the embedded model beside a busy process took 0.25 to 0.5 s, not 0.8 to 1.3; alone it is equal.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started this process
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - for as long as the process lives
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -59,6 +64,10 @@ def _exit_code() -> int:
         console.hush_stdout()
         code = console.CLOSED_PIPE_EXIT_CODE
     except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            console.hush_stdout()
+            console.error("standard output could not be written: the disk is full")
+            return FilesError.exit_code
         hint = "" if console.is_verbose() else "; --verbose shows where"
         console.error(message_of(error) + hint)
         code = 1

@@ -37,7 +37,9 @@ def _show_version(wanted: bool) -> None:
 def _main(
     _version: Annotated[
         bool,
-        typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version),
+        typer.Option(
+            "--version", help="Show the version and exit.", is_eager=True, callback=_show_version, metavar=""
+        ),
     ] = False,
 ) -> None:
     """Make text-to-video models obey physics.

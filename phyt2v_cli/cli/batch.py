@@ -69,7 +69,9 @@ def batch(
     continue_on_fail: Annotated[
         bool,
         typer.Option(
-            "--continue-on-fail/--fail-fast", help="After a prompt that fails: take the next one, or stop."
+            "--continue-on-fail/--fail-fast",
+            help="After a prompt that fails: take the next one, or stop.",
+            metavar="",
         ),
     ] = True,
     force: options.Force = False,

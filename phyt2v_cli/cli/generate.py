@@ -48,7 +48,9 @@ def generate(
     out: Annotated[
         Path, typer.Option("--out", metavar="FILE.mp4", readable=False, help="The video file.")
     ] = Path("output.mp4"),
-    force: Annotated[bool, typer.Option("--force", help="Replace the file that is there.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the file that is there.", metavar="")
+    ] = False,
     dry_run: options.DryRun = False,
     profile: options.Profile = None,
     as_json: options.AsJson = False,
@@ -77,6 +79,7 @@ def generate(
         video=video,
     )
     check_video_path(out, force=force)
+    loop.check_profile(profile)
     loaded = complete(layered)
     schedule = loaded.schedule
     num_steps = schedule.max_steps if steps is not None else max(schedule.min_steps, schedule.max_steps)

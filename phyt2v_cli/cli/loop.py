@@ -79,19 +79,34 @@ def make_roles(
     )
 
 
+def check_profile(path: Path | None) -> None:
+    """Raise FilesError where a profile that is asked for would be lost, or replace something else."""
+    if path is not None:
+        from phyt2v_cli.cli.timeline import check_target
+
+        check_target(path)
+
+
 @contextmanager
 def profiling(path: Path | None) -> "Iterator[Timeline | None]":
-    """Yield a timeline that is written to `path` afterwards, whatever happened; None where nobody asked."""
+    """Yield a timeline that is written to `path` afterwards, whatever happened; None where nobody asked.
+
+    A profile that cannot be written then is a note: what was profiled is worth more.
+    """
     if path is None:
         yield None
         return
     from phyt2v_cli.cli.timeline import Timeline
+    from phyt2v_cli.errors import FilesError
 
     timeline = Timeline()
     try:
         yield timeline
     finally:
-        timeline.write(path)
+        try:
+            timeline.write(path)
+        except FilesError as error:
+            console.warn(str(error))
 
 
 @contextmanager

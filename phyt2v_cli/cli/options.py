@@ -146,6 +146,7 @@ AllowTruncation = Annotated[
         "--allow-truncation",
         help="Render a prompt that is longer than the model reads, cut short.",
         show_default=False,
+        metavar="",
     ),
 ]
 Select = Annotated[
@@ -157,7 +158,10 @@ Select = Annotated[
 Control = Annotated[
     bool | None,
     typer.Option(
-        "--control/--no-control", help="Also render the original prompt at full steps.", show_default=False
+        "--control/--no-control",
+        help="Also render the original prompt at full steps.",
+        show_default=False,
+        metavar="",
     ),
 ]
 EarlyStop = Annotated[
@@ -166,24 +170,34 @@ EarlyStop = Annotated[
         "--early-stop/--no-early-stop",
         help="Render the final as soon as nothing is left to mend.",
         show_default=False,
+        metavar="",
     ),
 ]
 AsJson = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object on stdout.", rich_help_panel=_OUTPUT)
+    bool, typer.Option("--json", help="Print one JSON object on stdout.", rich_help_panel=_OUTPUT, metavar="")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only data and errors.", rich_help_panel=_OUTPUT)]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Only data and errors.", rich_help_panel=_OUTPUT, metavar="")
+]
 Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="More detail; tracebacks of errors.", rich_help_panel=_OUTPUT)
+    bool,
+    typer.Option(
+        "--verbose", "-v", help="More detail; tracebacks of errors.", rich_help_panel=_OUTPUT, metavar=""
+    ),
 ]
 NoColor = Annotated[
-    bool, typer.Option("--no-color", help="No colours, as with NO_COLOR.", rich_help_panel=_OUTPUT)
+    bool,
+    typer.Option("--no-color", help="No colours, as with NO_COLOR.", rich_help_panel=_OUTPUT, metavar=""),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Move what is in the way aside; nothing is deleted.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Move what is in the way aside; nothing is deleted.", metavar="")
+]
 Trust = Annotated[
     bool,
     typer.Option(
         "--trust",
         help="With --resume: let the run's config start its programs and reach its servers.",
+        metavar="",
     ),
 ]
 DryRun = Annotated[
@@ -191,6 +205,7 @@ DryRun = Annotated[
     typer.Option(
         "--dry-run",
         help="Check prompt, settings, judges, model files and disk, and show the plan; render nothing.",
+        metavar="",
     ),
 ]
 

@@ -68,25 +68,31 @@ def plan_table(
             cells.append(duration(speed.seconds(entry)))
         table.add_row(*cells)
 
-    parts: list[RenderableType] = [table, Text(), Text(_totals_line(total_steps, fixed_steps), style="bold")]
+    is_constant = len({entry.steps for entry in planned}) == 1
+    line = _totals_line(total_steps, fixed_steps, is_constant=is_constant)
+    parts: list[RenderableType] = [table, Text(), Text(line, style="bold")]
     if speed is not None:
         parts.append(Text(_time_line(planned, speed)))
     return Group(*parts)
 
 
 def _time_line(planned: "Sequence[PlannedRound]", speed: "Speed") -> str:
-    fixed = len(planned) * speed.seconds(planned[-1])
+    full = max(planned, key=lambda entry: entry.steps)
+    fixed = len(planned) * (full.steps * speed.final_step_s + speed.video_s)
     steps = f"{speed.final_step_s:.3g} s a step"
     if speed.draft_step_s != speed.final_step_s:
         steps += f" ({speed.draft_step_s:.3g} in drafts)"
     video = f" and {speed.video_s:.3g} s a video" if speed.video_s else ""
     where = f", as measured here ({speed.device}); judges not counted" if speed.device else ""
-    return f"{duration(speed.total_s(planned))} instead of {duration(fixed)}, at {steps}{video}{where}"
+    total = speed.total_s(planned)
+    instead = f" instead of {duration(fixed)}" if total < fixed else ""
+    return f"{duration(total)}{instead}, at {steps}{video}{where}"
 
 
 def totals(planned: "Sequence[PlannedRound]") -> tuple[int, int]:
-    """Return the steps of a plan, and the steps of as many videos that all have the last one's count."""
-    return sum(entry.steps for entry in planned), len(planned) * planned[-1].steps
+    """Return the steps of a plan, and the steps of as many videos that all have the highest count."""
+    steps = [entry.steps for entry in planned]
+    return sum(steps), len(steps) * max(steps)
 
 
 def duration(seconds: float) -> str:
@@ -114,11 +120,9 @@ def _bar(share: float, width: int, ascii_only: bool) -> str:
     return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
 
 
-def _totals_line(total_steps: int, fixed_steps: int) -> str:
-    if total_steps == fixed_steps:
+def _totals_line(total_steps: int, fixed_steps: int, *, is_constant: bool) -> str:
+    if is_constant:
         return f"{total_steps} steps: every video at full steps"
-    change = abs(1 - total_steps / fixed_steps)
     return (
-        f"{total_steps} steps instead of {fixed_steps}: "
-        f"{change * 100:.1f} % {'fewer' if total_steps < fixed_steps else 'more'}"
+        f"{total_steps} steps instead of {fixed_steps}: {100 * (1 - total_steps / fixed_steps):.1f} % fewer"
     )

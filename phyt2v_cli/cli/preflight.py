@@ -14,7 +14,7 @@ from phyt2v_cli.atomic import describe_os_error
 from phyt2v_cli.config import LoadedConfig
 from phyt2v_cli.errors import BackendError, ConfigError, FilesError, UsageError
 from phyt2v_cli.named_paths import refusals_as
-from phyt2v_cli.settings import CaptionerConfig, Config, LlmConfig, ScorerConfig, Section
+from phyt2v_cli.settings import CaptionerConfig, Config, LlmConfig, ScorerConfig, Section, ServiceConfig
 
 if TYPE_CHECKING:
     from phyt2v_cli.backends.families import Family
@@ -53,7 +53,8 @@ def check_judges(config: Config, *, need_keys: bool = True) -> None:
         if isinstance(section, ScorerConfig) and section.backend == "command":
             lines += [f"{role}.command: {complaint}" for complaint in _complaints_about_program(section)]
     if lines:
-        lines.append("Set them with --set or in a config file.")
+        key = ServiceConfig.model_fields["api_key_env"].default
+        lines.append(f"Set them with --set or in a config file, or export {key}; docs/models.md shows how.")
     if need_keys:
         lines += _missing_keys(roles)
     if lines:

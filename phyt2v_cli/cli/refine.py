@@ -105,6 +105,7 @@ def refine(
         "image": image,
         "video": video,
     }
+    loop.check_profile(profile)
     if resume is not None:
         others = [prompt_file, prompt, preset, config, out, force or None, assignments or None]
         if any(value is not None for value in [*others, *flags.values()]):
@@ -217,6 +218,9 @@ def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, profile: Path | No
     from phyt2v_cli.cli.rounds_table import rounds_as_json, rounds_table
 
     console.say(rounds_table(run, console.stderr().width))
+    if result.stop_reason is not None:
+        why = {"no_mismatch": "no mismatch was left", "stop_score": "the scores were high enough"}
+        console.say(f"Stopped early: {why.get(result.stop_reason, result.stop_reason)}.")
     console.say(f"Contact sheet: {report.contact_sheet(run.path)}")
     if as_json:
         console.json_object(_as_json(run, result, rounds_as_json(run)))
@@ -233,7 +237,7 @@ def _refine(
     from phyt2v_cli import backends, refinement
 
     if run.record.status == "complete":
-        console.say(f"{run.path} is complete, so there may be nothing to do; --force runs it again.")
+        console.say(f"{run.path} is complete; --force runs it again.")
     else:
         loop.show_plan(run.config, planned)
     console.say(f"Run directory: {run.path}")

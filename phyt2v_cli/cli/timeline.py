@@ -8,10 +8,11 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from phyt2v_cli.atomic import replace_file
+from phyt2v_cli.errors import FilesError
 from phyt2v_cli.events import (
     ControlStarted,
     Event,
@@ -22,8 +23,27 @@ from phyt2v_cli.events import (
     StageStarted,
     StepDone,
 )
+from phyt2v_cli.named_paths import refusals_as
+from phyt2v_cli.plain_files import read_plain_file
 
 _Bar = dict[str, object]
+
+_SCHEMA = "phyt2v.profile/1"
+_HEAD_BYTES = 40
+_MAX_BYTES = 2**30
+
+
+def check_target(path: Path) -> None:
+    """Raise FilesError where `path` cannot take a profile, or holds anything but an earlier one."""
+    with refusals_as(FilesError, str(path)):
+        if not path.parent.is_dir():
+            raise FilesError(f"there is no folder {path.parent}; create it, or choose another --profile")
+        if not path.exists():
+            return
+        with suppress(ValueError):
+            if f'"{_SCHEMA}"'.encode() in read_plain_file(path, _MAX_BYTES)[:_HEAD_BYTES]:
+                return
+    raise FilesError(f"{path} is there already and is no profile; choose another --profile")
 
 
 class Timeline:
@@ -75,7 +95,7 @@ class Timeline:
             {"ph": "M", "name": "thread_name", "pid": 1, "tid": tid, "args": {"name": name}}
             for tid, name in self._rows.items()
         ]
-        content = {"schema": "phyt2v.profile/1", "displayTimeUnit": "ms", "traceEvents": [*rows, *self._bars]}
+        content = {"schema": _SCHEMA, "displayTimeUnit": "ms", "traceEvents": [*rows, *self._bars]}
         with replace_file(path) as temporary:
             temporary.write_text(json.dumps(content) + "\n")
 

@@ -54,6 +54,22 @@ def brief_prompt(original_prompt: str, *, previous: str, max_words: int) -> str:
     return next((text for text in texts if _differ(text, previous)), texts[0])
 
 
+def shorten(prompt: str, max_words: int, *, original_prompt: str, previous: str) -> str | None:
+    """Return `prompt` without its last sentences, of at most `max_words` words.
+
+    None where that would say nothing more than the user's own words, or nothing new.
+    """
+    kept = ""
+    for sentence in re.findall(r".+?(?:[.!?…。]+(?=\s|$)|$)", prompt):
+        if _num_words(kept + sentence) > max_words:
+            break
+        kept += sentence
+    kept = kept.strip()
+    own = _as_sentence(original_prompt[:_MAX_ORIGINAL_CHARS])
+    is_more = _num_words(kept) > _num_words(own) if own in kept else bool(kept)
+    return kept if is_more and _differ(kept, previous) else None
+
+
 def is_explicit(prompt: str, original_prompt: str) -> bool:
     """Whether `prompt` is no longer the user's own."""
     return _differ(prompt, original_prompt)

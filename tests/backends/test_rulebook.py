@@ -18,6 +18,7 @@ from phyt2v_cli.backends.rulebook import Rulebook
 from phyt2v_cli.interfaces import ChatRequest, Scores
 from phyt2v_cli.prompts import MismatchReply, PhysicsAnalysis, RefinedPrompt
 from phyt2v_cli.tiny import world
+from phyt2v_cli.tiny.knowledge import everyday
 from phyt2v_cli.tiny.language import parse_prompt
 from training.captions import caption, draw_depth
 from training.scenes import sample_pool
@@ -252,7 +253,7 @@ def test_too_many_tokens_make_the_next_attempt_shorter() -> None:
     assert len(short.split()) <= len(long.split()) - 8
 
 
-@pytest.mark.parametrize("prompt", ["honey is poured over pancakes", "a dog barks", *OUTSIDE])
+@pytest.mark.parametrize("prompt", ["x", "cat", "honey is poured over pancakes", "a dog barks", *OUTSIDE])
 def test_outside_its_world_the_embedded_model_still_reads_the_users_words_and_some_physics(
     prompt: str,
 ) -> None:
@@ -280,8 +281,16 @@ def test_outside_its_world_the_embedded_model_still_reads_the_users_words_and_so
         )
         assert prompt.rstrip(".") in reply.prompt
         assert len(reply.prompt.split()) >= len(prompt.split()) + 5
+        assert any(reply.prompt.endswith(sentence) for sentence in whole_sentences()), "none is cut"
         said.append(reply.prompt)
     assert len(set(said[1:])) >= 2
+
+
+def whole_sentences() -> list[str]:
+    """The last words of every sentence of the tables, after which a prompt may end."""
+    tables = everyday()
+    wordings = [w for topic in (tables.general, *tables.topics.values()) for w in topic.wordings]
+    return [text[-12:] for text in (*tables.briefs, *tables.closings, *wordings)]
 
 
 def test_it_says_that_it_is_a_rulebook_where_it_does_not_know_the_scene() -> None:

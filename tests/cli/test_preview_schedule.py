@@ -126,9 +126,9 @@ def test_the_longest_table_fits_60_columns() -> None:
     assert "output101.mp4" in result.stdout
 
 
-def test_a_longer_list_than_needed_says_more() -> None:
+def test_a_list_is_compared_with_its_highest_count() -> None:
     result = runner.invoke(app, ["preview-schedule", "--steps", "50,10"])
-    assert "60 steps instead of 20: 200.0 % more" in result.stdout
+    assert "60 steps instead of 100: 40.0 % fewer" in result.stdout
     assert "every video at full steps" in runner.invoke(app, ["preview-schedule", "--rounds", "0"]).stdout
 
 

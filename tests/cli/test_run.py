@@ -4,6 +4,7 @@ import array
 import fcntl
 import io
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -84,6 +85,21 @@ def test_a_closed_pipe_is_silent() -> None:
     os.close(write_end)
     assert result.returncode == 141
     assert result.stderr == b""
+
+
+def test_a_full_disk_behind_stdout_exits_3() -> None:
+    with Path("/dev/full").open("wb") as full:
+        result = subprocess.run(
+            [*PHYT2V, "preview-schedule", "--json"], stdout=full, stderr=subprocess.PIPE, timeout=60
+        )
+    assert result.returncode == 3
+    assert result.stderr == b"error: standard output could not be written: the disk is full\n"
+
+
+def test_without_a_stdout_a_command_works_all_the_same() -> None:
+    command = f"{shlex.join(PHYT2V)} preview-schedule >&-"
+    result = subprocess.run(["/bin/sh", "-c", command], stderr=subprocess.PIPE, timeout=60)
+    assert (result.returncode, result.stderr) == (0, b"")
 
 
 def unread(pipe: int) -> int:

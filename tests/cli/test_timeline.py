@@ -6,6 +6,7 @@ import pytest
 
 from phyt2v_cli.cli import loop
 from phyt2v_cli.cli.timeline import Timeline
+from phyt2v_cli.errors import FilesError
 from phyt2v_cli.events import GeneratorReady, LoadStarted, RoundStarted, StageDone, StageStarted, StepDone
 
 
@@ -61,3 +62,25 @@ def test_a_run_that_fails_leaves_its_profile_too(tmp_path: Path) -> None:
 def test_nobody_asked_for_a_profile() -> None:
     with loop.profiling(None) as timeline:
         assert timeline is None
+
+
+def test_a_profile_replaces_only_a_profile(tmp_path: Path) -> None:
+    path = tmp_path / "p.json"
+    loop.check_profile(path)
+    Timeline().write(path)
+    loop.check_profile(path)
+    (tmp_path / "prompt.txt").write_text("a ball drops")
+    for taken in (tmp_path / "prompt.txt", tmp_path):
+        with pytest.raises(FilesError, match="is there already and is no profile"):
+            loop.check_profile(taken)
+    with pytest.raises(FilesError, match="there is no folder"):
+        loop.check_profile(tmp_path / "no" / "p.json")
+    loop.check_profile(None)
+
+
+def test_a_profile_that_cannot_be_written_at_the_end_is_a_note(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with loop.profiling(tmp_path / "no" / "p.json"):
+        pass
+    assert capsys.readouterr().err.startswith("note: ")
