@@ -70,9 +70,10 @@ def test_a_profile_replaces_only_a_profile(tmp_path: Path) -> None:
     Timeline().write(path)
     loop.check_profile(path)
     (tmp_path / "prompt.txt").write_text("a ball drops")
-    for taken in (tmp_path / "prompt.txt", tmp_path):
-        with pytest.raises(FilesError, match="is there already and is no profile"):
-            loop.check_profile(taken)
+    with pytest.raises(FilesError, match="is there already and is no profile"):
+        loop.check_profile(tmp_path / "prompt.txt")
+    with pytest.raises(FilesError, match="irectory"):
+        loop.check_profile(tmp_path)
     with pytest.raises(FilesError, match="there is no folder"):
         loop.check_profile(tmp_path / "no" / "p.json")
     loop.check_profile(None)
