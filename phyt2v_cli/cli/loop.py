@@ -9,7 +9,6 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from phyt2v_cli.backends import ahead
 from phyt2v_cli.cli import console
 
 if TYPE_CHECKING:
@@ -60,6 +59,7 @@ def make_roles(
     That is on its first use, or with `load_now` from now on, beside what the loop does before it needs it.
     """
     from phyt2v_cli import backends
+    from phyt2v_cli.backends import ahead
     from phyt2v_cli.interfaces import Roles
 
     def load_generator() -> "VideoGenerator":

@@ -1,3 +1,5 @@
+import json
+import math
 from pathlib import Path
 
 import pytest
@@ -35,7 +37,17 @@ def test_a_plan_takes_its_drafts_and_its_final() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"\xff", b'{"schema": "phyt2v.speeds/2"}', b"[" * 10**5]
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff",
+        b'{"schema": "phyt2v.speeds/2", "measurements": []}',
+        b'{"schema": "phyt2v.speeds/1", "measurements": [{"host": 1}]}',
+        b'{"schema": "phyt2v.speeds/1", "measurements": 3}',
+        b"[" * 10**5,
+    ],
 )
 def test_a_broken_file_is_nothing_known_and_is_replaced(
     content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -62,3 +74,13 @@ def test_the_file_does_not_grow_for_ever() -> None:
     speeds.keep(HERE.model_copy(update={"width": 16}), "off", 1.0, 0.0, "cpu")
     assert len(speeds._read()) == speeds._MAX_MEASUREMENTS
     assert speeds.find(HERE.model_copy(update={"height": 16})) is None, "the oldest goes"
+
+
+@pytest.mark.parametrize("wrong", [0, -1.0, math.inf, "1", None])
+def test_a_speed_that_cannot_be_is_not_believed(wrong: object) -> None:
+    speeds.keep(HERE, "off", 1.0, 0.0, "cpu")
+    path = speeds._path()
+    content = json.loads(path.read_text())
+    content["measurements"][0]["step_s"] = wrong
+    path.write_text(json.dumps(content))
+    assert speeds.find(HERE) is None
