@@ -1,4 +1,4 @@
-"""A pytest plugin that says how many of the faults in shared/faults.md are survived: `make faults`.
+"""A pytest plugin that says how many of the faults in docs/faults.md are survived: `make faults`.
 
 A fault is survived where at least one test with its number ran and all that ran passed; none was skipped.
 A test may have several numbers: ``test_fault_30_31_…``.
