@@ -162,7 +162,7 @@ def _run(
     try:
         with stop:  # from here on, for the imports take a while too
             loop.show_plan(settings, planned)
-            console.say(_count(jobs, complete))
+            console.say(f"That is the plan of each prompt. {_count(jobs, complete)}")
             steps = sum(entry.steps for entry in planned) * (len(jobs) - len(complete))
             roles = loop.make_roles(settings, num_planned_steps=steps, load_now=bool(steps))
 

@@ -29,12 +29,13 @@ def run_text(run: "ShownRun") -> Group:
         parts.append(_labelled("main object", record.analysis.main_object))
         parts.append(_labelled("physical law", record.analysis.physical_law))
     by_round = {video.round: video for video in run.videos}
+    missing = "not begun" if record.stop_reason is None else "left out, for the run stopped early"
     for planned in record.plan:
         video = by_round.pop(planned.round, None)
         if video is None:
             parts += [
                 Text(),
-                Text(f"Round {planned.round}: {planned.steps} steps, {planned.purpose}; not begun"),
+                Text(f"Round {planned.round}: {planned.steps} steps, {planned.purpose}; {missing}"),
             ]
         else:
             parts += _video(video, f"Round {planned.round}")

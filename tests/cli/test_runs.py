@@ -102,6 +102,16 @@ def test_show_tells_of_each_round(tmp_path: Path) -> None:
         assert part in shown
 
 
+def test_show_tells_which_rounds_an_early_stop_left_out(tmp_path: Path) -> None:
+    good = {f"output{number}.mp4": Scores(1.0, 1.0) for number in (1, 2)}
+    cast = Cast(scorer=ScriptedScorer(by_video=good))
+    run_through(tmp_path / "run", make_config(rounds=3, early_stop=True), cast)
+    shown = runs("show", tmp_path / "run").stdout
+    assert "Round 2: 6 steps, final, output2.mp4" in shown
+    assert "Round 3: 5 steps, draft; left out, for the run stopped early" in shown
+    assert "not begun" not in shown
+
+
 def test_show_tells_what_is_not_there_yet_and_of_the_control(tmp_path: Path) -> None:
     path = tmp_path / "run"
     run_through(path, make_config(rounds=1, control=True))
