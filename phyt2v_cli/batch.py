@@ -117,7 +117,7 @@ def run_jobs(
             if cancelled():  # what is abandoned in the middle may fail with anything
                 raise
             outcome = Outcome(job, error=message_of(error), trace=traceback.format_exc())
-        # The loop takes all that lives when a generator is there out of garbage collection, for good.
+        # A failed run's tensors hang in its traceback, and would wait there for a collection.
         gc.collect()
         yield outcome
 

@@ -3,7 +3,6 @@
 It knows the roles and the run directory, and neither the order of the rounds nor a backend.
 """
 
-import gc
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,7 +30,6 @@ class Session:
         """The generator, loaded when first needed; PromptError where it cannot read the whole prompt."""
         self.emit(LoadStarted())
         generator = self.roles.load_generator()
-        gc.freeze()  # imageio collects garbage on every close: 0.26 s each with torch loaded, now nothing
         excess = generator.count_excess_tokens(self.run.record.prompt)
         if excess:
             if not self.run.config.generator.allow_truncation:

@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import gc
 import itertools
 import os
 import tempfile
@@ -20,6 +21,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="phyt2v-test-cache-")
 
 _numbers = itertools.count()
+
+
+def pytest_collection_finish() -> None:
+    """imageio collects garbage whenever it closes a video; let it pass over torch and the tests."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,5 @@
 """A prompt set as runs, with doubles of the roles: what a failure means for the others."""
 
-import gc
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -112,7 +111,6 @@ def test_nothing_of_a_failed_run_is_kept_in_memory(tmp_path: Path) -> None:
 
     outcomes = begin(jobs_of(tmp_path, "a ball", "a cube"), Cast(generator=Generator()))
     assert [outcome.result is None for outcome in outcomes] == [True, False]
-    gc.unfreeze()
 
 
 def test_watchers_hear_their_own_run(tmp_path: Path) -> None:
