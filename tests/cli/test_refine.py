@@ -93,6 +93,7 @@ def test_a_stopped_run_goes_on(number: signal.Signals, code: int, tmp_path: Path
     assert not (tmp_path / "run" / "output2.mp4").exists()
 
 
+@pytest.mark.slow
 def test_a_scorer_program_that_prints_rubbish_fails_the_run_until_it_is_mended(tmp_path: Path) -> None:
     judge = tmp_path / "judge"
     judge.write_text("#!/bin/sh\necho loading the model...\necho 'out of memory' >&2\n")

@@ -104,6 +104,7 @@ def test_a_model_with_a_closed_component(tiny_cogvideox_dir: Path, tmp_path: Pat
     (model / "vae").chmod(0o755)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["m" * 5000, "~no-such-user/model", f"some-one/{LONG}"])
 def test_a_strangers_run_cannot_name_a_model_that_breaks_us(model: str, tmp_path: Path) -> None:
     path = tmp_path / "run"
@@ -115,6 +116,7 @@ def test_a_strangers_run_cannot_name_a_model_that_breaks_us(model: str, tmp_path
     assert read_record(path, "run.json")["prompt"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", ["image", "lora", "gguf"])
 def test_nor_another_file(field: str, tmp_path: Path) -> None:
     path = tmp_path / "run"

@@ -141,6 +141,7 @@ def test_fault_09_while_the_embedded_model_is_loaded(tmp_path: Path) -> None:
     assert not list(path.glob("round*.json"))
 
 
+@pytest.mark.slow
 def test_fault_09_10_11_while_the_embedded_model_denoises(tmp_path: Path, embedded_whole: Path) -> None:
     path = tmp_path / "run"
     command = [*REFINE_EMBEDDED, "--out", str(path)]
