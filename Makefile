@@ -16,7 +16,7 @@ demo: $(READY)
 	$(BIN)/phyt2v refine docs/demo-prompt.txt --rounds 4 --out runs/demo
 
 test: $(READY)
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n 2 --dist loadfile
 
 test-slow: $(READY)
 	$(BIN)/pytest -q -m 'slow and not gpu'

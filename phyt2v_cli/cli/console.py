@@ -14,6 +14,7 @@ from rich.text import Text
 from phyt2v_cli.foreign_text import visible
 
 PIPED_WIDTH = 80
+_UNWRAPPED_WIDTH = 1_000_000
 
 CLOSED_PIPE_EXIT_CODE = 141
 """What a shell reports for GNU tools whose reader went away (128 + SIGPIPE)."""
@@ -60,9 +61,14 @@ def stderr() -> Console:
     return _console(stderr=True)
 
 
-def data(renderable: RenderableType) -> None:
-    """Print data; a text is printed as it is, on one line however long, and at once even into a pipe."""
+def data(renderable: RenderableType, *, is_prose: bool = False) -> None:
+    """Print data; a text is printed as it is, on one line however long, and at once even into a pipe.
+
+    Prose is wrapped for a terminal only: in a pipe a broken line can be searched by nobody.
+    """
     console = stdout()
+    if is_prose and not console.is_terminal:
+        console.width = _UNWRAPPED_WIDTH
     if isinstance(renderable, str):
         console.file.write(visible(renderable) + "\n")
         console.file.flush()

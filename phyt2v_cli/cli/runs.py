@@ -117,7 +117,7 @@ def show(
     if as_json:
         console.json_object(run_as_json(run))
     else:
-        console.data(run_text(run))
+        console.data(run_text(run), is_prose=True)
 
 
 def _read(path: Path) -> "tuple[Path, ShownRun | RunDirError]":

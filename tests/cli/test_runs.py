@@ -100,6 +100,9 @@ def test_show_tells_of_each_round(tmp_path: Path) -> None:
         f"Result: {path}/output2.mp4 selected by: last Could not be read: round3.json",
     ):
         assert part in shown
+    lines = runs("show", path).stdout.splitlines()
+    assert f"Result: {path}/output2.mp4" in lines, "none is broken in a pipe"
+    assert all(line == line.rstrip() for line in lines)
 
 
 def test_show_tells_which_rounds_an_early_stop_left_out(tmp_path: Path) -> None:
