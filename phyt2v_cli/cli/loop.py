@@ -1,4 +1,4 @@
-"""What `refine` and `batch` share: how the loop is planned, who plays its roles, what a signal does to it.
+"""What the rendering commands share: the plan, who plays the roles, who listens, what a signal does.
 
 Knows the config, the backends and the terminal; knows no run directory and no prompt.
 """
