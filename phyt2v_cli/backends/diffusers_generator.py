@@ -217,7 +217,8 @@ class DiffusersGenerator:
     def _cache(self, name: str) -> AbstractContextManager[None]:
         if name == "off":
             return nullcontext()
-        return draft_caches.cached(self._pipeline, name, self._config.draft_cache_strength)
+        strength = self._config.draft_cache_strength
+        return draft_caches.cached(self._pipeline, name, strength, compiled=self._compiled)
 
     def decode(self, latents: Latents) -> Frames:
         """Return the frames of latents.
