@@ -24,7 +24,7 @@ from gpu_refine import Clock
 from rich.console import Console
 from rich.table import Table
 
-from phyt2v_cli.backends import device_memory
+from phyt2v_cli.backends import device_memory, residency
 from phyt2v_cli.backends.diffusers_generator import DiffusersGenerator, load
 from phyt2v_cli.backends.families import family_of
 from phyt2v_cli.backends.tracker import score_tracks
@@ -65,7 +65,8 @@ def time_large(quantize: str) -> dict[str, Any]:
         "weights_gb": generator._placed.need.weights / 1e9,
         "denoise_peak_gb": torch.cuda.max_memory_allocated() / 1e9,
     }
-    torch._dynamo.reset()  # its graphs hold the weights
+    residency.forget(generator._placed)
+    torch._dynamo.reset()  # its graphs hold the weights too
     return result
 
 

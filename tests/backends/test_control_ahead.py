@@ -266,12 +266,17 @@ def control_steps(events: list[Event]) -> list[int]:
     return [event.step for event in events if isinstance(event, StepDone) and event.round == 0]
 
 
-def test_a_run_leaves_the_same_files(tmp_path: Path, tiny_cogvideox_dir: Path) -> None:
+@pytest.mark.parametrize(
+    "settings", [{}, pytest.param({"device": "cuda", "compile": "on"}, marks=pytest.mark.gpu)]
+)
+def test_a_run_leaves_the_same_files(
+    settings: dict[str, str], tmp_path: Path, tiny_cogvideox_dir: Path
+) -> None:
     def short_refined() -> Cast:  # the tiny text encoder reads 31 letters
         return Cast(llm=ScriptedChat({"refinement": [json.dumps({"prompt": "a ball falls and bounces"})]}))
 
     plain, beside = short_refined(), short_refined()
-    run(tmp_path / "plain", plain, make_generator(tiny_cogvideox_dir), plain.events.append)
+    run(tmp_path / "plain", plain, make_generator(tiny_cogvideox_dir, **settings), plain.events.append)
 
     class SlowCaptioner:
         """Looks at the final until the control is denoised."""
@@ -283,7 +288,7 @@ def test_a_run_leaves_the_same_files(tmp_path: Path, tiny_cogvideox_dir: Path) -
             return plain.captioner.caption(video_path, instruction)
 
     beside.captioner = SlowCaptioner()  # type: ignore[assignment]
-    generator = GeneratorAhead(make_generator(tiny_cogvideox_dir))
+    generator = GeneratorAhead(make_generator(tiny_cogvideox_dir, **settings))
     run(tmp_path / "beside", beside, generator, beside.events.append)
     assert control_steps(plain.events) == [1, 2, 3, 4, 5, 6]
     assert control_steps(beside.events) == [6]
