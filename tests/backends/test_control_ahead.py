@@ -267,7 +267,8 @@ def control_steps(events: list[Event]) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, pytest.param({"device": "cuda", "compile": "on"}, marks=pytest.mark.gpu)]
+    "settings",
+    [{}, pytest.param({"device": "cuda", "compile": "on", "offload": "none"}, marks=pytest.mark.gpu)],
 )
 def test_a_run_leaves_the_same_files(
     settings: dict[str, str], tmp_path: Path, tiny_cogvideox_dir: Path
