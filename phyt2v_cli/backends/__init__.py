@@ -1,6 +1,7 @@
 """One file per way to play a role; the factories import it on use, so that nothing heavy loads early."""
 
 import gc
+import logging
 from typing import TYPE_CHECKING
 
 from phyt2v_cli.errors import ConfigError
@@ -16,8 +17,12 @@ def load_generator(config: "Config", *, num_planned_steps: int = 0) -> "VideoGen
     `num_planned_steps` is about how many denoising steps it will do, for preparations that must pay off.
     """
     from phyt2v_cli.backends.control_ahead import GeneratorAhead, is_worth_it
-    from phyt2v_cli.backends.diffusers_generator import load
 
+    logging.disable(logging.WARNING)  # what libraries say of each other as they are imported
+    try:
+        from phyt2v_cli.backends.diffusers_generator import load
+    finally:
+        logging.disable(logging.NOTSET)
     generator = load(config.generator, num_planned_steps=num_planned_steps)
     gc.freeze()  # imageio collects garbage on every close: 0.26 s each with torch loaded, now nothing
     return GeneratorAhead(generator) if is_worth_it(config, generator.settings) else generator

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from phyt2v_cli.backends import (
+    attention,
     compilation,
     cpu_convolutions,
     draft_caches,
@@ -120,6 +121,8 @@ class DiffusersGenerator:
         if device.type == "cpu":
             cpu_convolutions.prefer_onednn(pipeline.vae)
         self._placed = PlacedPipeline(pipeline, device=device, wanted=config.offload, num_pixels=num_pixels)
+        # 4x8x8 pixels make a latent one, 2x2 of these a token
+        self._attention = attention.kernel_name(pipeline, num_tokens=num_pixels // 1024 + 1, device=device)
         self._call_parameters = inspect.signature(type(pipeline).__call__).parameters
         self._fps = config.fps or family.fps
         wanted = {
@@ -170,6 +173,7 @@ class DiffusersGenerator:
             "offload_reason": placement.reason,
             "tiled_decode": "on" if placement.tiled_decode else "off",
             "compile": "on" if self._compiled else "off",
+            **({"attention": self._attention} if self._attention else {}),
             **({} if self._config.quantize == "off" else {"quantize": self._config.quantize}),
             **self._used_cache,
             "device": self._placed.device.type,

@@ -252,6 +252,7 @@ def test_the_record_says_how_the_model_runs(config):
         "offload_reason": "no GPU to offload from",
         "tiled_decode": "off",
         "compile": "off",
+        "attention": "flash",
         "device": "cpu",
         "dtype": "float32",
         "solver": "ExactCogVideoXDDIMScheduler",
