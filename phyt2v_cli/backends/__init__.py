@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from phyt2v_cli.errors import ConfigError
 
 if TYPE_CHECKING:
+    from phyt2v_cli.backends.ahead import Bar
     from phyt2v_cli.interfaces import ChatModel, Roles, VideoCaptioner, VideoGenerator, VideoScorer
     from phyt2v_cli.settings import Config, ScorerConfig
 
@@ -79,33 +80,34 @@ def make_scorers(config: "Config") -> "list[VideoScorer]":
     return scorers
 
 
-def overlap(config: "Config", roles: "Roles", prompt: str) -> "Roles":
+def overlap(config: "Config", roles: "Roles", prompt: str, *, bar: "Bar | None" = None) -> "Roles":
     """Return `roles` that do at the same time, in one run, what does not depend on each other.
 
-    `prompt` is the user's own, which videos are scored for and the control is made from.
+    `prompt` is the user's own, which videos are scored for and the control is made from. What is done beside
+    the loop is drawn by `bar`.
     """
     from dataclasses import replace
 
+    from phyt2v_cli.backends.ahead import no_bar
     from phyt2v_cli.backends.control_ahead import for_run
 
+    bar = bar or no_bar
+
     def load_generator() -> "VideoGenerator":
-        return for_run(roles.load_generator(), prompt, config.run.seed)
+        return for_run(roles.load_generator(), prompt, config.run.seed, bar)
 
-    return replace(score_beside_captioning(config, roles, prompt), load_generator=load_generator)
+    return replace(_score_beside_captioning(config, roles, prompt, bar), load_generator=load_generator)
 
 
-def score_beside_captioning(config: "Config", roles: "Roles", prompt: str) -> "Roles":
-    """Return `roles` with the scorers on servers asked while the captioner is at work, all at once.
-
-    `prompt` is the user's own, which videos are scored for.
-    """
+def _score_beside_captioning(config: "Config", roles: "Roles", prompt: str, bar: "Bar") -> "Roles":
+    """Return `roles` with the scorers on servers asked while the captioner is at work, all at once."""
     from dataclasses import replace
 
     from phyt2v_cli.backends.ahead import CaptionerBeside, ScorerAhead
 
     sections = (config.scorer, *config.scorer.others)
     scorers = [
-        ScorerAhead(scorer, prompt) if section.backend == "openai" else scorer
+        ScorerAhead(scorer, prompt, bar) if section.backend == "openai" else scorer
         for section, scorer in zip(sections, roles.scorers, strict=True)
     ]
     ahead = [scorer for scorer in scorers if isinstance(scorer, ScorerAhead)]

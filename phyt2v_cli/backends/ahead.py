@@ -8,6 +8,7 @@ prompts' contents.
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from threading import Thread
 from typing import TypeVar
@@ -17,19 +18,29 @@ from phyt2v_cli.interfaces import Scores, VideoCaptioner, VideoScorer
 
 _Result = TypeVar("_Result")
 
+Bar = Callable[[str], AbstractContextManager[None]]
+"""Wraps work of a name, say to draw it in a timeline."""
+
 _begun: WeakSet[Thread] = WeakSet()
 
 
-def begin(work: Callable[[], _Result], *, name: str) -> Callable[[], _Result]:
+def no_bar(_: str) -> AbstractContextManager[None]:
+    """Draw nothing."""
+    return nullcontext()
+
+
+def begin(work: Callable[[], _Result], *, name: str, bar: Bar = no_bar) -> Callable[[], _Result]:
     """Start `work` in a thread called `name`; the function returned waits for what it returns or raises.
 
-    The thread ends with the process: whoever leaves early does not wait for it.
+    `bar` is entered in that thread, which ends with the process: whoever leaves early does not wait for it.
     """
     future: Future[_Result] = Future()
 
     def run() -> None:
         try:
-            future.set_result(work())
+            with bar(name):
+                result = work()
+            future.set_result(result)
         except BaseException as error:
             future.set_exception(error)
 
@@ -47,10 +58,11 @@ def is_at_work() -> bool:
 class ScorerAhead:
     """A scorer whose answer may have been begun; implements `interfaces.VideoScorer`."""
 
-    def __init__(self, scorer: VideoScorer, prompt: str) -> None:
+    def __init__(self, scorer: VideoScorer, prompt: str, bar: Bar = no_bar) -> None:
         """`prompt` is the one that videos will be scored for."""
         self._scorer = scorer
         self._prompt = prompt
+        self._bar = bar
         self._begun: dict[Path, Callable[[], Scores]] = {}
 
     @property
@@ -61,7 +73,9 @@ class ScorerAhead:
     def begin(self, video_path: Path) -> None:
         """Begin to score a video."""
         self._begun[video_path] = begin(
-            lambda: self._scorer.score(video_path, self._prompt), name=f"score by {self.name}"
+            lambda: self._scorer.score(video_path, self._prompt),
+            name=f"score by {self.name}",
+            bar=self._bar,
         )
 
     def score(self, video_path: Path, prompt: str) -> Scores:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from threading import Event
 
-from phyt2v_cli.backends.ahead import begin
+from phyt2v_cli.backends.ahead import Bar, begin, no_bar
 from phyt2v_cli.interfaces import Frames, Latents, OnStep, VideoGenerator
 from phyt2v_cli.settings import Config
 
@@ -27,9 +27,9 @@ def is_worth_it(config: Config, settings: Mapping[str, str]) -> bool:
     )
 
 
-def for_run(generator: VideoGenerator, prompt: str, seed: int) -> VideoGenerator:
+def for_run(generator: VideoGenerator, prompt: str, seed: int, bar: Bar) -> VideoGenerator:
     """Return `generator` for one run, whose control has this prompt and seed; it is begun where it can be."""
-    return ControlAhead(generator, prompt, seed) if isinstance(generator, GeneratorAhead) else generator
+    return ControlAhead(generator, prompt, seed, bar) if isinstance(generator, GeneratorAhead) else generator
 
 
 class _Wrapper:
@@ -66,11 +66,11 @@ class GeneratorAhead(_Wrapper):
         """How the model ran what was asked for last; what was only begun may have changed it meanwhile."""
         return self._wrapped.settings if self._settings_before is None else self._settings_before
 
-    def begin(self, prompt: str, *, seed: int, num_inference_steps: int) -> None:
+    def begin(self, prompt: str, *, seed: int, num_inference_steps: int, bar: Bar = no_bar) -> None:
         """Begin to denoise what a later `denoise` is expected to ask for; it waits for this one then."""
         self._stop()
         self._settings_before = dict(self._wrapped.settings)
-        self._begun = _Denoising(self._wrapped, prompt, seed, num_inference_steps)
+        self._begun = _Denoising(self._wrapped, prompt, seed, num_inference_steps, bar)
 
     def denoise(
         self, prompt: str, *, seed: int, num_inference_steps: int, on_step: OnStep, draft: bool = False
@@ -98,12 +98,13 @@ class GeneratorAhead(_Wrapper):
 class ControlAhead(_Wrapper):
     """A generator for one run, which begins the run's control; implements `interfaces.VideoGenerator`."""
 
-    def __init__(self, generator: GeneratorAhead, prompt: str, seed: int) -> None:
+    def __init__(self, generator: GeneratorAhead, prompt: str, seed: int, bar: Bar = no_bar) -> None:
         """`prompt` and `seed` are those of the control."""
         super().__init__(generator)
         self._generator = generator
         self._prompt = prompt
         self._seed = seed
+        self._bar = bar
         self._final_steps: int | None = None
 
     def denoise(
@@ -123,7 +124,7 @@ class ControlAhead(_Wrapper):
         frames = self._generator.decode(latents)
         steps, self._final_steps = self._final_steps, None
         if steps is not None:
-            self._generator.begin(self._prompt, seed=self._seed, num_inference_steps=steps)
+            self._generator.begin(self._prompt, seed=self._seed, num_inference_steps=steps, bar=self._bar)
         return frames
 
 
@@ -134,7 +135,9 @@ class _NotWanted(Exception):  # noqa: N818 - no error: the way out of a denoisin
 class _Denoising:
     """A denoising in a thread of its own."""
 
-    def __init__(self, generator: VideoGenerator, prompt: str, seed: int, num_inference_steps: int) -> None:
+    def __init__(
+        self, generator: VideoGenerator, prompt: str, seed: int, num_inference_steps: int, bar: Bar
+    ) -> None:
         self._arguments = (prompt, seed, num_inference_steps)
         self._is_wanted = True
         self._steps_done: tuple[int, int] | None = None
@@ -150,7 +153,7 @@ class _Denoising:
                 self._is_over = True
                 self._news.set()
 
-        self._result = begin(denoise, name="denoise the control")
+        self._result = begin(denoise, name="denoise the control", bar=bar)
 
     def _count(self, step: int, steps: int) -> None:
         if not self._is_wanted:

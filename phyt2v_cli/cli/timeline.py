@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 from phyt2v_cli.atomic import replace_file
@@ -52,8 +53,9 @@ class Timeline:
     def __init__(self) -> None:
         self._begin = time.perf_counter()
         self._bars: list[_Bar] = []
-        self._rows: dict[int, str] = {}
-        """The names of threads, which may be gone when the file is written."""
+        self._rows: dict[str, int] = {}
+        """By the names of threads, whose own numbers are given to others once they are gone."""
+        self._row_numbers = count()
         self._round = "before the rounds"
         self._started: dict[str, float] = {}
         self._last_step = 0.0
@@ -93,7 +95,7 @@ class Timeline:
             self._end(name)
         rows = [
             {"ph": "M", "name": "thread_name", "pid": 1, "tid": tid, "args": {"name": name}}
-            for tid, name in self._rows.items()
+            for name, tid in self._rows.items()
         ]
         content = {"schema": _SCHEMA, "displayTimeUnit": "ms", "traceEvents": [*rows, *self._bars]}
         with replace_file(path) as temporary:
@@ -110,14 +112,16 @@ class Timeline:
     def _add(self, name: str, start: float, end: float) -> None:
         thread = threading.current_thread()
         is_loop = thread is threading.main_thread()
-        self._rows[threading.get_ident()] = "the loop" if is_loop else thread.name
+        name_of_row = "the loop" if is_loop else thread.name
+        if name_of_row not in self._rows:
+            self._rows[name_of_row] = next(self._row_numbers)
         # Appending is atomic, so threads need no lock.
         self._bars.append(
             {
                 "ph": "X",
                 "name": name,
                 "pid": 1,
-                "tid": threading.get_ident(),
+                "tid": self._rows[name_of_row],
                 "ts": round(start * 1e6),
                 "dur": round((end - start) * 1e6),
                 "args": {"round": self._round},

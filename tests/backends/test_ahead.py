@@ -1,6 +1,8 @@
 """What is begun ahead gives what it would have given, and really runs at the same time."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -67,17 +69,26 @@ def test_scorers_on_servers_are_asked_while_the_captioner_looks() -> None:
     barrier = threading.Barrier(3)
     one, other = MeetingScorer(barrier), MeetingScorer(barrier)
     plain = roles(MeetingCaptioner(barrier), one, other)
-    beside = backends.score_beside_captioning(config("openai", "openai"), plain, "a ball")
+    drawn: list[str] = []
+
+    @contextmanager
+    def bar(name: str) -> Iterator[None]:
+        drawn.append(f"{threading.current_thread().name}: {name}")
+        yield
+
+    beside = backends.overlap(config("openai", "openai"), plain, "a ball", bar=bar)
     assert beside.captioner.caption(VIDEO, "describe") == "output1.mp4: describe"
     for scorer in beside.scorers:
         assert scorer.score(VIDEO, "a ball") == Scores(0.25, 0.75)
     assert one.prompts == other.prompts == ["a ball"], "each asked once"
+    assert drawn == [f"score by {one.name}: score by {one.name}"] * 2
 
 
 def test_scorers_of_this_machine_wait_their_turn() -> None:
     plain = roles(Cast().captioner, ScriptedScorer())
     for backend in ("tracker", "transformers", "command"):
-        assert backends.score_beside_captioning(config(backend), plain, "a ball") is plain
+        beside = backends.overlap(config(backend), plain, "a ball")
+        assert (beside.captioner, beside.scorers) == (plain.captioner, plain.scorers)
 
 
 def test_a_score_that_was_not_begun_is_asked_for() -> None:
