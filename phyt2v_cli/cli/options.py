@@ -204,7 +204,8 @@ DryRun = Annotated[
     bool,
     typer.Option(
         "--dry-run",
-        help="Check prompt, settings, judges, model files and disk, and show the plan; render nothing.",
+        help="Check prompt, settings, judges, model files, output folder and disk, and show the plan; render "
+        "nothing. Whether the model reads so long a prompt is known only when it is loaded.",
         metavar="",
     ),
 ]
