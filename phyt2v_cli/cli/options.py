@@ -29,7 +29,7 @@ MinSteps = Annotated[
     typer.Option(
         "--min-steps",
         "--min",
-        help="Denoising steps of the first draft. (default: 20)",
+        help="Denoising steps of the first draft; above the preset's max it raises that. (default: 20)",
         rich_help_panel=_SCHEDULE,
         show_default=False,
     ),
@@ -39,7 +39,7 @@ MaxSteps = Annotated[
     typer.Option(
         "--max-steps",
         "--max",
-        help="Denoising steps of a final. (default: 50)",
+        help="Denoising steps of a final; below the preset's min it lowers that. (default: 50)",
         rich_help_panel=_SCHEDULE,
         show_default=False,
     ),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
 from phyt2v_cli.atomic import describe_os_error
-from phyt2v_cli.config import LoadedConfig
+from phyt2v_cli.config import LoadedConfig, clamp_steps
 from phyt2v_cli.errors import BackendError, ConfigError, FilesError, UsageError
 from phyt2v_cli.named_paths import refusals_as
 from phyt2v_cli.settings import CaptionerConfig, Config, LlmConfig, ScorerConfig, Section, ServiceConfig
@@ -111,7 +111,7 @@ def check_model(config: Config) -> None:
         choose_device(config.generator.device, "generator")
 
 
-def complete(loaded: LoadedConfig) -> Config:
+def complete(loaded: LoadedConfig) -> LoadedConfig:
     """Return the config with what only the model's and the user's files can tell.
 
     That is the published steps of the model's family, where no preset and nobody set any, and the digest of
@@ -120,12 +120,11 @@ def complete(loaded: LoadedConfig) -> Config:
     """
     from phyt2v_cli.backends import conditioning
 
-    config = loaded.config
-    is_set = config.schedule.steps is not None or loaded.origins["schedule.max_steps"] != "default"
+    is_set = loaded.config.schedule.steps is not None or loaded.is_given("schedule.max_steps")
     if loaded.preset is None and not is_set:
-        steps = _family(config).num_inference_steps
-        schedule = config.schedule.model_copy(update={"max_steps": steps})
-        config = config.model_copy(update={"schedule": schedule})
+        steps = _family(loaded.config).num_inference_steps
+        loaded = clamp_steps(loaded.with_schedule("max_steps", steps, "the model's family"))
+    config = loaded.config
     if sha256 := conditioning.digest(config.generator):
         generator = config.generator
         # Absolute, because the run may be resumed from elsewhere.
@@ -136,7 +135,7 @@ def complete(loaded: LoadedConfig) -> Config:
         }
         generator = generator.model_copy(update={"source_sha256": sha256, **paths})
         config = config.model_copy(update={"generator": generator})
-    return config
+    return loaded._replace(config=config)
 
 
 def _family(config: Config) -> "Family":

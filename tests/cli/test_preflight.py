@@ -99,8 +99,13 @@ def test_a_model_without_a_preset_takes_the_steps_of_its_family(tmp_path: Path) 
     (tmp_path / "model_index.json").write_text(json.dumps(index))
     model = f"generator.model={tmp_path}"
     loaded = load_config(environment={}, assignments=[model])
-    assert complete(loaded).schedule == ScheduleConfig(min_steps=20, max_steps=64)
+    assert complete(loaded).config.schedule == ScheduleConfig(min_steps=20, max_steps=64)
     named = load_config(environment={}, assignments=[model, "schedule.max_steps=30"])
-    assert complete(named).schedule.max_steps == 30
+    assert complete(named).config.schedule.max_steps == 30
+    above = load_config(environment={}, assignments=[model, "schedule.min_steps=60"])
+    assert complete(above).config.schedule == ScheduleConfig(min_steps=60, max_steps=64)
+    far_above = complete(load_config(environment={}, assignments=[model, "schedule.min_steps=70"]))
+    assert far_above.config.schedule == ScheduleConfig(min_steps=70, max_steps=70)
+    assert far_above.origins["schedule.max_steps"].endswith("from 64 (the model's family)")
     with_preset = load_config(preset="tiny", environment={}, assignments=[model])
-    assert complete(with_preset).schedule.max_steps == 50
+    assert complete(with_preset).config.schedule.max_steps == 50
