@@ -13,8 +13,8 @@ HOSTILE = (
 """Text that means to drive a terminal."""
 
 
-def shown_by(command: Sequence[str], *, columns: int, **variables: str) -> str:
-    """Run a command on a terminal of its own to its good end, and return all that was written there."""
+def shown_by(command: Sequence[str], *, columns: int, code: int = 0, **variables: str) -> str:
+    """Run a command on a terminal of its own to its end, and return all that was written there."""
     controller, terminal = pty.openpty()
     process = subprocess.Popen(
         list(command),
@@ -34,7 +34,7 @@ def shown_by(command: Sequence[str], *, columns: int, **variables: str) -> str:
             break
         shown += part
     os.close(controller)
-    assert process.wait(timeout=60) == 0, shown.decode()
+    assert process.wait(timeout=60) == code, shown.decode()
     return shown.decode()
 
 

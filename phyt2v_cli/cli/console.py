@@ -4,9 +4,12 @@ It knows streams, colours and what must not reach a terminal. It knows no comman
 """
 
 import os
+import re
 import sys
 import traceback
+from collections.abc import Iterator
 
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.text import Text
@@ -84,20 +87,18 @@ def json_object(value: object) -> None:
 
 
 def say(renderable: RenderableType, style: str = "") -> None:
-    """Tell the user something, unless --quiet; a str is printed literally, on one line, without markup."""
+    """Tell the user something, unless --quiet; a str is printed literally, without markup."""
     if _settings.quiet:
         return
     if isinstance(renderable, str):
-        stderr().print(safe(renderable, style), soft_wrap=True)
+        _print_text(stderr(), safe(renderable, style))
     else:
         stderr().print(renderable)
 
 
 def warn(text: str) -> None:
     """Tell the user what they should know even with --quiet."""
-    console = stderr()
-    line = Text.assemble(("note: ", "bold yellow"), safe(text))
-    console.print(line, soft_wrap=not console.is_terminal)
+    _print_text(stderr(), Text.assemble(("note: ", "bold yellow"), safe(text)))
 
 
 def error(text: str) -> None:
@@ -105,8 +106,7 @@ def error(text: str) -> None:
     console = stderr()
     if _settings.verbose and sys.exc_info()[0] is not None:
         console.print(safe(traceback.format_exc().rstrip()), soft_wrap=True)
-    # A line that wraps cannot be searched for, so the terminal is left to break it.
-    console.print(Text.assemble(("error: ", "bold red"), safe(text)), soft_wrap=True)
+    _print_text(console, Text.assemble(("error: ", "bold red"), safe(text)))
 
 
 def say_from_signal_handler(text: str) -> None:
@@ -135,6 +135,35 @@ def one_line(text: str, style: str = "") -> RenderableType:
 def hush_stdout() -> None:
     """Point stdout at nothing, so that the flush at exit does not complain about a closed pipe."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _print_text(console: Console, text: Text) -> None:
+    """Print sentences: wrapped on a terminal, and one line each in a pipe, where none must be broken.
+
+    They are broken at spaces only, for a word may be a path or an address that somebody wants to copy.
+    """
+    if console.is_terminal:
+        lines = [part for line in text.split("\n", allow_blank=True) for part in _wrap(line, console.width)]
+        text = Text("\n").join(lines)
+    console.print(text, soft_wrap=True)
+
+
+def _wrap(line: Text, width: int) -> Iterator[Text]:
+    """Yield a line in parts of `width` columns; a longer word stays whole, where rich would break it.
+
+    The terminal then goes on with it in the next row, which is no new line when it is copied.
+    """
+    breaks, used = [], 0
+    for word in re.finditer(r"\s*(\S+)", line.plain):
+        used += cell_len(word[0])
+        length = cell_len(word[1])
+        if used > width >= length:
+            breaks.append(word.start(1))
+            used = length
+        used = used % width or width
+    for part in line.divide(breaks):
+        part.rstrip()
+        yield part
 
 
 def _console(*, stderr: bool) -> Console:

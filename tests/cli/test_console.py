@@ -1,9 +1,11 @@
 import io
+import sys
 
 import pytest
 from rich.console import Console
 
 from phyt2v_cli.cli import console
+from tests.terminals import shown_by
 
 
 @pytest.mark.parametrize(
@@ -62,6 +64,31 @@ def test_verbose_errors_come_with_their_traceback(capsys: pytest.CaptureFixture[
 def test_long_lines_stay_whole(capsys: pytest.CaptureFixture[str]) -> None:
     console.error("x" * 300)
     assert capsys.readouterr().err == f"error: {'x' * 300}\n"
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+@pytest.mark.parametrize("length", [30, 58, 150])
+def test_sentences_on_a_terminal_are_broken_at_spaces_only(columns: int, length: int) -> None:
+    path = "/" + "p" * (length - 1)
+    command = [sys.executable, "-m", "phyt2v_cli", "refine", "--prompt", "x", "--dry-run", "--no-color"]
+    judges = ("llm.backend=rulebook", "captioner.backend=tracker", "scorer.backend=tracker")
+    command += [word for judge in judges for word in ("--set", judge)]
+    lines = shown_by([*command, "--model", path], columns=columns, code=4).splitlines()
+    said = f"error: {path} does not exist. Give `tiny`, a folder in diffusers layout, or a hub id."
+    assert " ".join(lines) == said
+    assert all(len(line) <= columns for line in lines if path not in line)
+    (whole,) = [line for line in lines if path in line]
+    assert len(whole) <= columns or length > columns
+    assert len(lines) <= 2 + len(said) // columns
+
+
+def test_in_a_pipe_a_line_stays_a_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    for tell in (console.error, console.warn, console.say):
+        tell("a word " * 20 + "end")
+        assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.parametrize("plain", ["NO_COLOR", "--no-color"])
