@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from phyt2v_cli.foreign_text import visible
@@ -64,19 +65,26 @@ def stderr() -> Console:
     return _console(stderr=True)
 
 
-def data(renderable: RenderableType, *, is_prose: bool = False) -> None:
+def data(renderable: RenderableType, *, is_whole_in_pipes: bool = False) -> None:
     """Print data; a text is printed as it is, on one line however long, and at once even into a pipe.
 
-    Prose is wrapped for a terminal only: in a pipe a broken line can be searched by nobody.
+    What is whole in pipes is wrapped for a terminal only: in a pipe a broken line can be searched by nobody.
     """
     console = stdout()
-    if is_prose and not console.is_terminal:
+    if is_whole_in_pipes and not console.is_terminal:
         console.width = _UNWRAPPED_WIDTH
     if isinstance(renderable, str):
         console.file.write(visible(renderable) + "\n")
         console.file.flush()
     else:
         console.print(renderable)
+
+
+def fits(table: Table) -> bool:
+    """Tell whether stdout has room for a table without breaking a line in it."""
+    console = stdout()
+    unlimited = console.options.update(max_width=_UNWRAPPED_WIDTH)
+    return console.measure(table, options=unlimited).maximum <= console.width
 
 
 def json_object(value: object) -> None:
