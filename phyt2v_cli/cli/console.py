@@ -8,6 +8,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator
+from typing import IO
 
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
@@ -17,8 +18,10 @@ from rich.text import Text
 
 from phyt2v_cli.foreign_text import visible
 
-PIPED_WIDTH = 80
+UNKNOWN_WIDTH = 80
+"""Of tables in a pipe, and on a terminal that does not say how wide it is."""
 _UNWRAPPED_WIDTH = 1_000_000
+_DUMB_HEIGHT = 25
 
 CLOSED_PIPE_EXIT_CODE = 141
 """What a shell reports for GNU tools whose reader went away (128 + SIGPIPE)."""
@@ -71,7 +74,7 @@ def data(renderable: RenderableType, *, is_whole_in_pipes: bool = False) -> None
     What is whole in pipes is wrapped for a terminal only: in a pipe a broken line can be searched by nobody.
     """
     console = stdout()
-    if is_whole_in_pipes and not console.is_terminal:
+    if is_whole_in_pipes and not _wraps(console):
         console.width = _UNWRAPPED_WIDTH
     if isinstance(renderable, str):
         console.file.write(visible(renderable) + "\n")
@@ -150,7 +153,7 @@ def _print_text(console: Console, text: Text) -> None:
 
     They are broken at spaces only, for a word may be a path or an address that somebody wants to copy.
     """
-    if console.is_terminal:
+    if _wraps(console):
         lines = [part for line in text.split("\n", allow_blank=True) for part in _wrap(line, console.width)]
         text = Text("\n").join(lines)
     console.print(text, soft_wrap=True)
@@ -177,11 +180,30 @@ def _wrap(line: Text, width: int) -> Iterator[Text]:
 def _console(*, stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     plain = _settings.no_color or bool(os.environ.get("NO_COLOR"))
-    piped = not stream.isatty() and "COLUMNS" not in os.environ
+    width = _said_width(stream)
+    is_dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
     return _PipedConsole(
         stderr=stderr,
         highlight=False,
         emoji=False,
         color_system=None if plain else "auto",
-        width=PIPED_WIDTH if piped else None,
+        # None: rich asks again and again, as windows change their size. It takes 80 columns for granted on a
+        # dumb terminal, unless width and height are both given.
+        width=None if width is not None and not is_dumb else width or UNKNOWN_WIDTH,
+        height=_DUMB_HEIGHT if is_dumb else None,
     )
+
+
+def _wraps(console: Console) -> bool:
+    return console.is_terminal and _said_width(console.file) is not None
+
+
+def _said_width(stream: IO[str]) -> int | None:
+    """Return the columns that the user or the terminal says there are; None where neither does."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return int(columns)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except OSError:
+        return None

@@ -82,6 +82,32 @@ def test_sentences_on_a_terminal_are_broken_at_spaces_only(columns: int, length:
     assert len(lines) <= 2 + len(said) // columns
 
 
+SCHEDULE = [sys.executable, "-m", "phyt2v_cli", "preview-schedule", "--no-color", "--seconds-per-step", "1"]
+NOTE = "note: min steps is 8, lowered to --max-steps from 20 (preset tiny)"
+
+
+@pytest.mark.parametrize("width", [60, 100])
+@pytest.mark.parametrize("told_by", ["columns", "size"])
+@pytest.mark.parametrize("term", ["dumb", "xterm"])
+def test_a_terminal_is_as_wide_as_it_says(term: str, told_by: str, width: int) -> None:
+    columns, size = (width, 0) if told_by == "columns" else (0, width)
+    note, *table = shown_by([*SCHEDULE, "--max", "8"], columns=columns, size=size, TERM=term).splitlines()
+    if width == 60:
+        note += " " + table.pop(0)
+    assert note == NOTE
+    assert max(map(len, table)) <= width
+    assert (max(map(len, table)) > 80) == (width == 100)
+
+
+@pytest.mark.parametrize("term", ["dumb", "xterm"])
+def test_no_sentence_is_broken_on_a_terminal_that_does_not_say_how_wide_it_is(term: str) -> None:
+    origin = "from 50 (preset cogvideox-1.5-5b)"
+    command = [*SCHEDULE, "--preset", "cogvideox-1.5-5b", "--set", "schedule.min_steps=60"]
+    note, *table = shown_by(command, TERM=term).splitlines()
+    assert note == f"note: max steps is 60, raised to --set schedule.min_steps {origin}"
+    assert len(note) > 80 >= max(map(len, table))
+
+
 def test_in_a_pipe_a_line_stays_a_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
