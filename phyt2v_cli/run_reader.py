@@ -68,9 +68,9 @@ def read_run(path: Path) -> ShownRun:
     try:
         content = read_plain_file(path / "run.json", MAX_RECORD_BYTES)
     except OSError as error:
-        raise RunDirError(f"{path} is no run directory: run.json: {error.strerror}") from error
+        raise _no_run(path, error.strerror or str(error)) from error
     except ValueError as error:
-        raise RunDirError(f"{path} is no run directory: run.json: {error}") from error
+        raise _no_run(path, str(error)) from error
     try:
         record = RunRecord.model_validate_json(content)
     except ValidationError as error:
@@ -79,6 +79,10 @@ def read_run(path: Path) -> ShownRun:
         ) from error
     videos, broken = read_videos(path)
     return ShownRun(path, record, videos, broken)
+
+
+def _no_run(path: Path, reason: str) -> RunDirError:
+    return RunDirError(f"{path} is no run directory: run.json: {reason}. Name one; `phyt2v runs` lists them.")
 
 
 def read_record(path: Path, kind: type[AnyRecord]) -> AnyRecord | None:

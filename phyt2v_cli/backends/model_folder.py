@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from phyt2v_cli.backends import safetensors_files
 from phyt2v_cli.backends.hub_cache import fetch_files, find_snapshot
 from phyt2v_cli.backends.model_json import read_json
 from phyt2v_cli.errors import ModelLoadError
@@ -170,6 +171,7 @@ def _check_component(path: Path, class_name: str, *, label: str) -> None:
                 raise ModelLoadError(
                     f"{label} lacks {len(missing)} of {len(shards)} files of weights. Fetch the model again."
                 )
+        safetensors_files.check_all(path)
         return
     if pickles := suffixes.intersection(_PICKLES):
         raise ModelLoadError(

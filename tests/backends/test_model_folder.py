@@ -8,6 +8,7 @@ from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
+from safetensors.numpy import save_file
 
 from phyt2v_cli.backends import model_folder
 from phyt2v_cli.backends.model_folder import find_model
@@ -126,5 +127,5 @@ def test_a_missing_file_of_sharded_weights(folder):
     index = {"weight_map": {"a": "diffusion_pytorch_model.safetensors", "b": "part-2.safetensors"}}
     (vae / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
     assert "vae lacks 1 of 2 files of weights" in refused(folder)
-    (vae / "part-2.safetensors").touch()
+    save_file({}, vae / "part-2.safetensors")
     find_model(str(folder))

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import save_file
 
 from phyt2v_cli.cli.preflight import check_disk, check_judges, check_model, complete, needed_bytes
 from phyt2v_cli.config import load_config
@@ -94,7 +95,7 @@ def test_a_model_without_a_preset_takes_the_steps_of_its_family(tmp_path: Path) 
     for name in ("transformer", "vae"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text("{}")
-        (tmp_path / name / "model.safetensors").touch()
+        save_file({}, tmp_path / name / "model.safetensors")
     index = {"_class_name": "MochiPipeline", "transformer": ["diffusers", "X"], "vae": ["diffusers", "Y"]}
     (tmp_path / "model_index.json").write_text(json.dumps(index))
     model = f"generator.model={tmp_path}"
