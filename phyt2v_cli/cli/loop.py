@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from phyt2v_cli.settings import Config
 
 
-def plan_loop(loaded: "LoadedConfig", *, need_keys: bool = True) -> "tuple[Config, Sequence[PlannedRound]]":
+def plan_loop(loaded: "LoadedConfig", *, will_ask: bool = True) -> "tuple[Config, Sequence[PlannedRound]]":
     """Return the completed config and its plan; raise ConfigError where a role cannot be played.
 
-    Without `need_keys` nobody will be asked, so that keys may be missing.
+    Without `will_ask` nobody will be asked, so that keys and local judges may be missing.
     """
     from phyt2v_cli.cli.preflight import check_judges, complete
 
-    check_judges(loaded.config, need_keys=need_keys)
+    check_judges(loaded.config, will_ask=will_ask)
     loaded = complete(loaded)
     return loaded.config, plan_rounds(loaded)
 

@@ -149,7 +149,7 @@ def _start(
     # A complete run only has its result to print. Of a run with an image, or without a preset, the folder is
     # not known yet, so that one is asked for its keys in any case.
     is_done = is_complete(out or default_run_dir(prompt, loaded.config))
-    config, planned = loop.plan_loop(loaded, need_keys=force or not is_done)
+    config, planned = loop.plan_loop(loaded, will_ask=force or not is_done)
     path = out or default_run_dir(prompt, config)
     needed = needed_bytes(config, len(planned) + config.refinement.control)
     found = look_into(path, prompt, config)
@@ -190,7 +190,7 @@ def _resume(path: Path, *, trust: bool, profile: Path | None, as_json: bool) -> 
                 "\n  ".join([f"the config in {path} reaches out of this machine's files:", *reaches])
                 + "\nIf that is yours, say so with --trust, or repeat the run's own command."
             )
-        check_judges(run.config, need_keys=run.record.status != "complete")
+        check_judges(run.config, will_ask=run.record.status != "complete")
         planned = [
             PlannedRound(entry.round, entry.steps, entry.purpose, video_name(entry.round))
             for entry in run.record.plan

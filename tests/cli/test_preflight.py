@@ -8,6 +8,7 @@ from phyt2v_cli.cli.preflight import check_disk, check_judges, check_model, comp
 from phyt2v_cli.config import load_config
 from phyt2v_cli.errors import ConfigError, FilesError
 from phyt2v_cli.settings import Config, GeneratorConfig, ScheduleConfig
+from tests.command_line import CommandLine, assignments
 
 
 def test_a_disk_with_too_little_room_is_said_with_both_numbers(tmp_path: Path) -> None:
@@ -58,7 +59,7 @@ def test_a_missing_key_is_said_for_all_who_need_it(monkeypatch: pytest.MonkeyPat
     )
     assert second.startswith("scorer.api_key_env: the environment variable MY_KEY is not set")
     assert "phyt2v generate" in hint
-    check_judges(config, need_keys=False)
+    check_judges(config, will_ask=False)
     monkeypatch.setenv("OPENAI_API_KEY", "a")
     monkeypatch.setenv("MY_KEY", " ")
     with pytest.raises(
@@ -76,6 +77,25 @@ def test_a_server_of_ones_own_may_need_no_key(monkeypatch: pytest.MonkeyPatch) -
     vendors = {**OPENAI, "base_url": "https://api.openai.com/v1/"}
     with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
         check_judges(Config.model_validate({"llm": vendors, "captioner": own, "scorer": own}))
+
+
+@pytest.mark.parametrize("role", ["llm", "captioner", "scorer"])
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_a_folder_that_is_no_judge_is_said_before_anything_is_loaded_or_written(
+    role: str, more: tuple[str, ...], tiny_cogvideox_dir: Path, tmp_path: Path, phyt2v: CommandLine
+) -> None:
+    for model, said in (
+        (str(tiny_cogvideox_dir), "is a pipeline of diffusers, not a language model"),
+        ("./nowhere", "./nowhere does not exist"),
+        ("m" * 300, "File name too long"),
+    ):
+        judge = assignments({f"{role}.backend": "transformers", f"{role}.model": model})
+        ended = phyt2v("refine", "--prompt", "a ball", *judge, *more)
+        assert (ended.code, ended.out) == (4, "")
+        (error,) = ended.errors()
+        assert error.startswith(f"error: {role}.model: ")
+        assert said in error
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_further_weights_and_the_device_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
