@@ -48,6 +48,12 @@ SETTINGS: dict[str, tuple[int, str, float | None]] = {
 """Steps, cache and its strength, by name."""
 
 
+def prompts_of(count: int) -> list[str]:
+    """Return held-out prompts, the same ones for the same count."""
+    scenes, rng = sample_pool(count, SCENE_SEED, violating_share=0.0), random.Random(PROMPT_SEED)
+    return [caption(scenes, i, "deep" if i % 3 == 2 else "terse", rng) for i in range(count)]
+
+
 def measure(prompt: str, seed: int, generators: dict[str, Any]) -> dict[str, Any]:
     """Return seconds, error and scores of each setting for one prompt."""
     row: dict[str, Any] = {"prompt": prompt, "seed": seed, "settings": {}}
@@ -119,8 +125,7 @@ def main() -> None:
             continue
         update = {"draft_cache": cache, "draft_cache_strength": strength}
         generators[name] = load(config.model_copy(update=update))
-    scenes, rng = sample_pool(options.prompts, SCENE_SEED, violating_share=0.0), random.Random(PROMPT_SEED)
-    prompts = [caption(scenes, i, "deep" if i % 3 == 2 else "terse", rng) for i in range(options.prompts)]
+    prompts = prompts_of(options.prompts)
     kept = [path for path in (options.out, *options.also) if path.exists()]
     rows = [row for path in kept for row in json.loads(path.read_text())["rows"]]
     missing = sorted(set(range(len(prompts))) - {row["seed"] for row in rows}, reverse=options.backwards)

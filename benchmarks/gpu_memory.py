@@ -33,7 +33,7 @@ def measure(pipeline: Any, offload: str, num_steps: int) -> dict[str, Any]:
     stamps: list[float] = []
     row: dict[str, Any] = {"asked": offload}
     try:
-        generator = DiffusersGenerator(pipeline, config, family, DEVICE)
+        generator = DiffusersGenerator(pipeline, config, family, {}, DEVICE)
         torch.cuda.reset_peak_memory_stats()
         latents = generator.denoise(
             PROMPT,

@@ -98,7 +98,7 @@ def _unplaced(pipeline: Any, config: Any) -> DiffusersGenerator:
     """Return a generator that leaves the weights where the pipeline has put them."""
     place, offloading.place = offloading.place, lambda *_: None
     try:
-        return DiffusersGenerator(pipeline, config, _family(), torch.device("cuda", 0))
+        return DiffusersGenerator(pipeline, config, _family(), {}, torch.device("cuda", 0))
     finally:
         offloading.place = place
 

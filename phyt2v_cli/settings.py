@@ -58,6 +58,8 @@ class GeneratorConfig(Section):
     """Where the weights wait; auto: the fastest way that fits into the free memory."""
     compile: Literal["auto", "on", "off"] = "auto"
     """Compile the model's blocks; auto: on a GPU, where the planned steps pay for it."""
+    quantize: Literal["off", "fp8"] = "off"
+    """Matrix products in 8-bit floating point, in drafts and finals: faster, and not exact."""
     draft_cache: Literal["auto", "off", "first-block", "pab", "taylor"] = "auto"
     """A feature cache for drafts; finals never have one. auto: the one that was measured to keep the family's
     drafts in order, where there is one."""

@@ -12,8 +12,9 @@ from phyt2v_cli.interfaces import Latents
 from phyt2v_cli.settings import GeneratorConfig
 
 
-def make_generator(folder: Path) -> DiffusersGenerator:
-    return load(GeneratorConfig(model=str(folder), num_frames=9, height=16, width=16, device="cpu"))
+def make_generator(folder: Path, **settings: str) -> DiffusersGenerator:
+    size = {"num_frames": 9, "height": 16, "width": 16}
+    return load(GeneratorConfig.model_validate({"model": str(folder), **size, "device": "cpu", **settings}))
 
 
 def denoise(generator: DiffusersGenerator, on_step: Callable[[int, int], None] = lambda *_: None) -> Latents:

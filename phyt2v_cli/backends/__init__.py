@@ -15,11 +15,12 @@ def load_generator(config: "Config", *, num_planned_steps: int = 0) -> "VideoGen
 
     `num_planned_steps` is about how many denoising steps it will do, for preparations that must pay off.
     """
+    from phyt2v_cli.backends.control_ahead import GeneratorAhead, is_worth_it
     from phyt2v_cli.backends.diffusers_generator import load
 
     generator = load(config.generator, num_planned_steps=num_planned_steps)
     gc.freeze()  # imageio collects garbage on every close: 0.26 s each with torch loaded, now nothing
-    return generator
+    return GeneratorAhead(generator) if is_worth_it(config, generator.settings) else generator
 
 
 def make_chat_model(config: "Config") -> "ChatModel":
@@ -71,6 +72,21 @@ def make_scorers(config: "Config") -> "list[VideoScorer]":
         if names.count(name) > 1:
             raise ConfigError(f"scorer.others: two scorers are called {name}; give one another `name`")
     return scorers
+
+
+def overlap(config: "Config", roles: "Roles", prompt: str) -> "Roles":
+    """Return `roles` that do at the same time, in one run, what does not depend on each other.
+
+    `prompt` is the user's own, which videos are scored for and the control is made from.
+    """
+    from dataclasses import replace
+
+    from phyt2v_cli.backends.control_ahead import for_run
+
+    def load_generator() -> "VideoGenerator":
+        return for_run(roles.load_generator(), prompt, config.run.seed)
+
+    return replace(score_beside_captioning(config, roles, prompt), load_generator=load_generator)
 
 
 def score_beside_captioning(config: "Config", roles: "Roles", prompt: str) -> "Roles":

@@ -1,8 +1,9 @@
 """Begin what a run will need before it asks: the loop stays straight-line code, and waits less.
 
-Only what waits for something else than this machine's one accelerator is begun ahead: the model's loading,
-while a server analyses the prompt; a server's scores, while the captioner is still looking. This file knows
-threads and roles; it must not know models, servers or prompts' contents.
+Nothing that is begun ahead makes the loop wait for this machine's one accelerator: the model's loading, while
+a server analyses the prompt; a server's scores, while the captioner is still looking; the control, while only
+judges are at work (`control_ahead`). This file knows threads and roles; it must not know models, servers or
+prompts' contents.
 """
 
 from collections.abc import Callable, Sequence

@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from phyt2v_cli.backends.denoiser_blocks import repeated_blocks
+
 PAYS_FROM = 5e16
 """Planned multiplications and additions in linear layers from which compiling pays for itself.
 
@@ -29,7 +31,7 @@ def compile_blocks(pipeline: Any) -> None:
     """Let the blocks of the denoisers be compiled when they first run."""
     _keep_cache_between_processes()
     copies: dict[FunctionType, FunctionType] = {}
-    for block in _repeated_blocks(pipeline):
+    for block in repeated_blocks(pipeline):
         function: Any = type(block).forward
         copy = copies.setdefault(function, _with_code_of_its_own(function))
         # Its `forward`, not the block, so that what hooks a block stays outside of the graph. No full graph,
@@ -53,7 +55,7 @@ def interrupted_graphs() -> Iterator[None]:
 
 def pays(pipeline: Any, *, num_tokens: int, num_steps: int) -> bool:
     """Return whether compiling is worth its time for `num_steps` steps over `num_tokens` latent tokens."""
-    parameters = sum(p.numel() for block in _repeated_blocks(pipeline) for p in block.parameters())
+    parameters = sum(p.numel() for block in repeated_blocks(pipeline) for p in block.parameters())
     return 2 * parameters * num_tokens * num_steps >= PAYS_FROM
 
 
@@ -71,21 +73,6 @@ def _with_code_of_its_own(function: FunctionType) -> FunctionType:
     copy = FunctionType(code, function.__globals__, code.co_name, function.__defaults__, function.__closure__)
     copy.__kwdefaults__ = function.__kwdefaults__
     return copy
-
-
-def _repeated_blocks(pipeline: Any) -> list[torch.nn.Module]:
-    """Return the entries of each list of a denoiser in which a class repeats."""
-    blocks: list[torch.nn.Module] = []
-    for name in ("transformer", "transformer_2", "unet"):
-        denoiser = getattr(pipeline, name, None)
-        for child in denoiser.children() if denoiser is not None else ():
-            if isinstance(child, torch.nn.ModuleList) and len(child) > 1 and _has_attention(child[0]):
-                blocks += list(child)
-    return blocks
-
-
-def _has_attention(block: torch.nn.Module) -> bool:
-    return any("attn" in name or "attention" in name for name, _ in block.named_children())
 
 
 def _keep_cache_between_processes() -> None:

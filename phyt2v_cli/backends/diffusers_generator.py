@@ -20,6 +20,7 @@ from phyt2v_cli.backends import (
     draft_caches,
     latent_decoding,
     libraries,
+    quantization,
     weights,
 )
 from phyt2v_cli.backends.conditioning import call_arguments
@@ -54,6 +55,7 @@ def load(config: GeneratorConfig, *, num_planned_steps: int = 0) -> "DiffusersGe
     device = choose_device(config.device, "generator")
     libraries.silence_libraries()
     dtypes = _choose_dtypes(config, family, device.type)
+    quantization.check(config, device, dtypes.get("transformer", dtypes["default"]))
     transformer_class = folder.component_configs.get("transformer", {}).get("_class_name")
     weights.check(config, pipeline_class, transformer_class)
     source = call_arguments(config, family)
@@ -109,6 +111,8 @@ class DiffusersGenerator:
         self._used_cache: dict[str, str] = {}
         size = (config.num_frames, config.height, config.width)
         num_pixels = math.prod(given or assumed for given, assumed in zip(size, _UNKNOWN_SIZE, strict=True))
+        if config.quantize != "off":
+            quantization.quantize_blocks(pipeline, device)
         # before the weights move: what is hooked then stays outside of the compiled blocks
         self._compiled = _wants_compilation(pipeline, config, device, num_pixels, num_planned_steps)
         if self._compiled:
@@ -166,6 +170,7 @@ class DiffusersGenerator:
             "offload_reason": placement.reason,
             "tiled_decode": "on" if placement.tiled_decode else "off",
             "compile": "on" if self._compiled else "off",
+            **({} if self._config.quantize == "off" else {"quantize": self._config.quantize}),
             **self._used_cache,
             "device": self._placed.device.type,
             **({"device_name": torch.cuda.get_device_name()} if self._placed.device.type == "cuda" else {}),
@@ -212,7 +217,8 @@ class DiffusersGenerator:
     def _cache(self, name: str) -> AbstractContextManager[None]:
         if name == "off":
             return nullcontext()
-        return draft_caches.cached(self._pipeline, name, self._config.draft_cache_strength)
+        strength = self._config.draft_cache_strength
+        return draft_caches.cached(self._pipeline, name, strength, compiled=self._compiled)
 
     def decode(self, latents: Latents) -> Frames:
         """Return the frames of latents.

@@ -26,8 +26,8 @@ _WARM_UP_STEPS = 3
 
 
 @contextmanager
-def cached(pipeline: Any, name: str, strength: float | None) -> Iterator[None]:
-    """Let the denoisers run with the cache `name` for the time of the context."""
+def cached(pipeline: Any, name: str, strength: float | None, *, compiled: bool) -> Iterator[None]:
+    """Let the denoisers, whose blocks are `compiled` or not, run with the cache `name` in this context."""
     config = _CONFIGS[name](pipeline, DEFAULT_STRENGTHS[name] if strength is None else strength)
     parts: list[Any] = [getattr(pipeline, part, None) for part in ("transformer", "transformer_2")]
     denoisers = [module for module in parts if hasattr(module, "enable_cache")]
@@ -35,7 +35,7 @@ def cached(pipeline: Any, name: str, strength: float | None) -> Iterator[None]:
         with ExitStack() as stack:
             for denoiser in denoisers:
                 denoiser.enable_cache(config)
-                if _keep_hooks_out_of_graphs(denoiser):
+                if compiled and _keep_hooks_out_of_graphs(denoiser, stack):
                     stack.enter_context(compilation.interrupted_graphs())
             yield
     finally:
@@ -73,15 +73,20 @@ _CONFIGS: dict[str, Callable[[Any, float], Any]] = {
 }
 
 
-def _keep_hooks_out_of_graphs(denoiser: torch.nn.Module) -> bool:
+def _keep_hooks_out_of_graphs(denoiser: torch.nn.Module, stack: ExitStack) -> bool:
     """Let a compiled block call a cached attention as plain Python, and return whether there is one.
 
-    The hook counts steps, and a graph that had a count in it would be compiled again at each one.
+    The hook counts steps, and a graph that had a count in it would be compiled again at each one. What the
+    hook calls is a graph of its own, until `stack` is left.
     """
     found = False
     for module in denoiser.modules():
         registry = getattr(module, "_diffusers_hook", None)
-        if registry is not None and registry.get_hook("pyramid_attention_broadcast") is not None:
+        hook = registry.get_hook("pyramid_attention_broadcast") if registry is not None else None
+        if hook is not None:
+            attention = hook.fn_ref.original_forward
+            stack.callback(setattr, hook.fn_ref, "original_forward", attention)
+            hook.fn_ref.original_forward = torch.compile(attention)
             module.forward = torch.compiler.disable(module.forward)  # type: ignore[no-untyped-call]
             found = True
     return found

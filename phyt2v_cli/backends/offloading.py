@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 Rung = Literal["none", "model", "group", "sequential"]
 Offload = Rung | Literal["auto"]
@@ -191,7 +192,14 @@ def _denoisers(pipeline: Any) -> list[Any]:
 
 
 def _num_bytes(module: torch.nn.Module) -> int:
-    return sum(t.numel() * t.element_size() for t in (*module.parameters(), *module.buffers()))
+    return sum(_tensor_bytes(t) for t in (*module.parameters(), *module.buffers()))
+
+
+def _tensor_bytes(tensor: Any) -> int:
+    if is_traceable_wrapper_subclass(tensor):  # quantised: it says the size that it stands for
+        parts = tensor.__tensor_flatten__()[0]
+        return sum(_tensor_bytes(getattr(tensor, name)) for name in parts)
+    return int(tensor.numel() * tensor.element_size())
 
 
 def _largest_block(module: torch.nn.Module) -> int:

@@ -19,6 +19,8 @@ def complaints(config: GeneratorConfig) -> Iterator[str]:
 
     Raises ConfigError where the operating system does not even let us look.
     """
+    if config.quantize != "off" and find_spec("torchao") is None:
+        yield "generator.quantize: it needs the package torchao; pip install 'phyt2v[fp8]'"
     if config.lora is not None:
         with refusals_as(ConfigError, config.lora, prefix="generator.lora: "):
             yield from _complaints_about_lora(config.lora)

@@ -27,6 +27,7 @@ def run() -> None:
         code = _exit_code()
     except KeyboardInterrupt:
         code = 130
+    _leave_what_was_begun(code)
     sys.exit(code)
 
 
@@ -59,7 +60,6 @@ def _exit_code() -> int:
     except Phyt2vError as error:
         console.error(str(error))
         code = error.exit_code
-        _leave_what_was_begun(code)
     except BrokenPipeError:
         console.hush_stdout()
         code = console.CLOSED_PIPE_EXIT_CODE
@@ -71,14 +71,12 @@ def _exit_code() -> int:
         hint = "" if console.is_verbose() else "; --verbose shows where"
         console.error(message_of(error) + hint)
         code = 1
-        _leave_what_was_begun(code)
     return code
 
 
 def _leave_what_was_begun(code: int) -> None:
-    """End the process here if a thread loads or waits for a server: ending around it may crash or hang."""
-    from phyt2v_cli.backends import ahead
-
-    if ahead.is_at_work():
+    """End the process here if a thread loads, denoises or waits for a server: to end around it may crash."""
+    ahead = sys.modules.get("phyt2v_cli.backends.ahead")  # where nobody imported it, nothing was begun
+    if ahead is not None and ahead.is_at_work():
         sys.stdout.flush()
         os._exit(code)

@@ -171,7 +171,7 @@ def _run(
             roles = loop.make_roles(settings, num_planned_steps=steps, load_now=bool(steps))
 
             def cast(job: "Job") -> "Roles":
-                return backends.score_beside_captioning(job.config, roles, job.entry.prompt)
+                return backends.overlap(job.config, roles, job.entry.prompt)
 
             watch = partial(_watch, planned=planned, num_jobs=len(jobs), complete=complete)
             for outcome in run_jobs(

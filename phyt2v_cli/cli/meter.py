@@ -73,7 +73,10 @@ class Meter:
             case StageStarted(stage="denoise"):
                 self._step_times = []
             case StepDone():
-                self._step_times.append(self._clock())
+                if event.step > self._num_steps_done + 1:
+                    self._step_times = []  # several at once: they were done before anybody asked
+                else:
+                    self._step_times.append(self._clock())
                 self._num_steps_done, self._steps = event.step, event.steps
                 if len(self._step_times) > 1:
                     # The first step also warms up, compiles and reads the prompt.

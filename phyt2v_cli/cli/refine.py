@@ -241,7 +241,7 @@ def _refine(
         timeline=timeline,
         load_now=run.record.status != "complete" and is_to_render,
     )
-    roles = backends.score_beside_captioning(run.config, roles, run.record.prompt)
+    roles = backends.overlap(run.config, roles, run.record.prompt)
     with loop.watching(run.config, planned, control=run.config.refinement.control, timeline=timeline) as emit:
         return refinement.refine(run, roles, emit=emit, cancelled=stop.cancelled)
 

@@ -28,6 +28,7 @@ _WHAT_SETS_THE_SPEED = (
     "compile",
     "solver",
     "gguf",
+    "quantize",
 )
 _SCHEMA = "phyt2v.speeds/1"
 _MAX_MEASUREMENTS = 200

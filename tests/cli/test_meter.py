@@ -97,3 +97,21 @@ def test_an_early_stop_leaves_rounds_out() -> None:
     meter = Run().meter(expected=Speed(2.0, 1.0))
     meter(RoundStarted(1, 1, 10, "final", "a ball"))
     assert meter.seconds_left() == pytest.approx(20)
+
+
+def test_steps_that_were_done_before_anybody_asked_say_nothing_of_a_steps_time() -> None:
+    run = Run()
+    meter = run.meter()
+    for event in run.round(1, steps=4, purpose="final", cache="off"):
+        meter(event)
+    assert run.kept == [("off", 2.0, 4.0, "cpu")]
+    for first in (9, 7):
+        meter(ControlStarted(10))
+        meter(StageStarted(0, "denoise"))
+        for step in range(first, 11):  # the first of them ends soon after the loop has asked
+            meter(StepDone(0, step, 10))
+            assert meter.seconds_left() == pytest.approx((10 - step) * 2 + 10)
+            run.now += 0.01 if step == first else 2.0
+        for stage in ("denoise", "decode", "encode"):
+            meter(StageDone(0, stage, 3.0))  # type: ignore[arg-type]
+    assert run.kept[1:] == [("off", 2.0, 6.0, "cpu")], "only where two whole steps were seen to end"

@@ -8,7 +8,8 @@ disk in that call: the one that `ballast` lies on but for `spare` bytes, or, whe
 every file with `only` in its name goes to /dev/full from then on. `say` replaces what captioner, scorer and
 LLM say. `frames` ({"0": "black"}) spoils what a seed gives. `real_judges` doubles the video model
 only. `out_of_memory` ([2, 6]) takes a real one instead, which runs out of memory in these denoising steps of
-the process, as on a GPU. Nothing in the product knows of this.
+the process, as on a GPU. `ahead` lets the control be denoised beside the judges, also as on a GPU. Nothing in
+the product knows of this.
 """
 
 import json
@@ -21,6 +22,7 @@ from typing import Any, cast
 import numpy as np
 
 from phyt2v_cli import backends, cli
+from phyt2v_cli.backends.control_ahead import GeneratorAhead
 from phyt2v_cli.interfaces import ChatReply, ChatRequest, Frames, Latents, OnStep, Scores, VideoGenerator
 from phyt2v_cli.settings import Config
 from tests.doubles import NumpyGenerator, answer
@@ -131,6 +133,8 @@ class Scorer:
 def load_generator(config: Config, *, num_planned_steps: int) -> VideoGenerator:
     assert num_planned_steps
     enter("load")
+    if SCRIPT.get("ahead"):
+        return GeneratorAhead(Generator())
     if "out_of_memory" not in SCRIPT:
         return Generator()
     from phyt2v_cli.backends.diffusers_generator import load

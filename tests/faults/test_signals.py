@@ -119,6 +119,34 @@ def test_fault_09_10_11_while_a_single_video_is_rendered(
     assert (again.code, again.out) == (0, f"{tmp_path}/a.mp4\n")
 
 
+@each_signal
+@pytest.mark.parametrize("hang", ["caption:2", None])
+def test_fault_09_10_11_while_the_control_is_denoised_beside_the_judges(
+    hang: str | None, number: signal.Signals, tmp_path: Path, doubled: Doubled
+) -> None:
+    path, whole = tmp_path / "run", tmp_path / "whole"
+    process = doubled.start(
+        *QUICK, "--control", "--out", path, script={"ahead": True, "step_s": 0.2, "hang": hang}
+    )
+    doubled.wait_for("step:11")  # the second one of the control
+    stop_run(process, number, path)
+    resumed = doubled.run("refine", "--resume", path, script={"ahead": True})
+    assert (resumed.code, resumed.out) == (0, f"{path}/output2.mp4\n")
+    assert doubled.count("denoise") == 4, "the control again, and nothing else"
+    assert doubled.run(*QUICK, "--control", "--out", whole).code == 0
+    assert outcome(path) == outcome(whole)
+
+
+def test_a_control_that_nobody_waits_for_does_not_hold_up_the_end(tmp_path: Path, doubled: Doubled) -> None:
+    path = tmp_path / "run"
+    command = (*QUICK, "--control", "--out", path)
+    assert doubled.run(*command).code == 0
+    (path / "output2.mp4").unlink()  # the final is rendered again, and its control begun, which is there
+    again = end(doubled.start(*command, script={"ahead": True, "hang": "denoise:2"}), timeout_s=60)
+    assert (again.code, again.out) == (0, f"{path}/output2.mp4\n")
+    assert "denoise:2 hangs" in doubled.calls()
+
+
 def test_fault_11_under_nohup_a_hangup_changes_nothing(tmp_path: Path, doubled: Doubled) -> None:
     def nohup() -> None:
         default_signals()

@@ -1,0 +1,380 @@
+"""The control is denoised while the final is judged, equals one that was not, and is never in the way."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from phyt2v_cli import backends
+from phyt2v_cli.backends.control_ahead import ControlAhead, GeneratorAhead, is_worth_it
+from phyt2v_cli.errors import BackendError, RunInterruptedError
+from phyt2v_cli.events import Event, Notice, StepDone
+from phyt2v_cli.interfaces import Frames, Latents, OnStep, Roles, VideoGenerator
+from phyt2v_cli.refinement import refine
+from phyt2v_cli.settings import Config
+from tests.doubles import PROMPT, Cast, NumpyGenerator, ScriptedChat, make_config, open_run, run_through
+from tests.faults.processes import outcome
+from tests.tiny_generators import make_generator
+
+REFINED = "a red ball falls and bounces"
+STEPS = 6
+WAIT_S = 20
+
+
+def nobody(_step: int, _steps: int) -> None:
+    pass
+
+
+def wait_until(reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+@dataclass
+class Pipeline(NumpyGenerator):
+    """One critical section, whose threads do as many steps beside the loop as `allow` lets them."""
+
+    allowed: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    beside: list[int] = field(default_factory=list)
+    """Steps done beside the loop."""
+    error: Exception | None = None
+    """What such a thread raises at its end."""
+    at_work: threading.Lock = field(default_factory=threading.Lock)
+
+    def denoise(
+        self, prompt: str, *, seed: int, num_inference_steps: int, on_step: OnStep, draft: bool = False
+    ) -> Latents:
+        is_beside = threading.current_thread() is not threading.main_thread()
+
+        def after_step(step: int, steps: int) -> None:
+            if is_beside:
+                assert self.allowed.acquire(timeout=WAIT_S)
+            on_step(step, steps)
+            if is_beside:
+                self.beside.append(step)
+
+        assert self.at_work.acquire(blocking=False), "two at once"
+        try:
+            latents = super().denoise(
+                prompt, seed=seed, num_inference_steps=num_inference_steps, on_step=after_step, draft=draft
+            )
+            if is_beside and self.error is not None:
+                raise self.error
+            return latents
+        finally:
+            self.at_work.release()
+
+    def decode(self, latents: Latents) -> Frames:
+        assert self.at_work.acquire(blocking=False), "two at once"
+        self.at_work.release()
+        return super().decode(latents)
+
+    def allow(self, num_steps: int) -> None:
+        """Let so many more steps be done, and wait until they are."""
+        reached = len(self.beside) + num_steps
+        self.allowed.release(num_steps)
+        wait_until(lambda: len(self.beside) == reached)
+
+
+def end_once_unwanted(pipeline: Pipeline, generator: GeneratorAhead) -> None:
+    """Let what was begun do one more step, and end there, as soon as somebody has asked it to."""
+    denoising = generator._begun
+    assert denoising is not None
+
+    def end() -> None:
+        wait_until(lambda: not denoising._is_wanted)
+        pipeline.allowed.release()
+
+    threading.Thread(target=end, daemon=True).start()
+
+
+def render(generator: VideoGenerator, prompt: str, *, seed: int = 0, draft: bool = False) -> None:
+    generator.decode(
+        generator.denoise(prompt, seed=seed, num_inference_steps=STEPS, on_step=nobody, draft=draft)
+    )
+
+
+def control(generator: VideoGenerator, on_step: OnStep = nobody) -> Latents:
+    return generator.denoise(PROMPT, seed=0, num_inference_steps=STEPS, on_step=on_step)
+
+
+def begun(pipeline: Pipeline) -> ControlAhead:
+    """Return a generator whose final is decoded, so that the control has begun."""
+    generator = ControlAhead(GeneratorAhead(pipeline), PROMPT, 0)
+    render(generator, REFINED)
+    wait_until(pipeline.at_work.locked)
+    return generator
+
+
+def test_steps_that_were_done_beside_are_told_at_once_and_the_others_as_they_happen() -> None:
+    pipeline = Pipeline()
+    generator = begun(pipeline)
+    pipeline.allow(3)
+    told: list[tuple[int, int, bool]] = []
+
+    def on_step(step: int, steps: int) -> None:
+        told.append((step, steps, threading.current_thread() is threading.main_thread()))
+        pipeline.allowed.release()
+
+    latents = control(generator, on_step)
+    assert told == [(step, STEPS, True) for step in (3, 4, 5, 6)]
+    assert np.array_equal(latents, control(NumpyGenerator()))
+    assert pipeline.denoised == [(REFINED, 0, STEPS), (PROMPT, 0, STEPS)]
+    render(generator, PROMPT, seed=7)
+    assert len(pipeline.denoised) == 3, "a control with another seed begins nothing"
+
+
+def test_what_is_done_is_handed_over_whole_and_once() -> None:
+    pipeline = Pipeline()
+    generator = begun(pipeline)
+    pipeline.allow(STEPS)
+    told: list[int] = []
+    first = control(generator, lambda step, _: told.append(step))
+    assert told == [STEPS]
+    assert np.array_equal(control(generator), first)
+    assert len(pipeline.denoised) == 3
+
+
+def test_a_failure_is_raised_by_who_asks() -> None:
+    pipeline = Pipeline(error=BackendError("out of memory"))
+    generator = begun(pipeline)
+    pipeline.allow(STEPS)
+    with pytest.raises(BackendError, match="out of memory"):
+        control(generator)
+    control(generator)  # by itself, and well
+
+
+def test_a_stop_between_its_steps_is_obeyed_at_once() -> None:
+    pipeline = Pipeline()
+    generator = begun(pipeline)
+    pipeline.allow(2)
+
+    def stop(_step: int, _steps: int) -> None:
+        raise RunInterruptedError("stopped")
+
+    with pytest.raises(RunInterruptedError):
+        control(generator, stop)
+    assert pipeline.at_work.locked(), "nobody waited for its next step"
+    pipeline.allowed.release()
+    wait_until(lambda: not pipeline.at_work.locked())
+    assert pipeline.beside == [1, 2]
+    assert np.array_equal(control(generator), control(NumpyGenerator()))
+
+
+@pytest.mark.parametrize(("prompt", "seed", "draft"), [(REFINED, 5, False), (PROMPT, 0, True)])
+def test_anything_else_stops_it_first(prompt: str, seed: int, draft: bool) -> None:
+    pipeline = Pipeline()
+    generator = begun(pipeline)
+    pipeline.allow(1)
+    end_once_unwanted(pipeline, generator._generator)
+    render(generator, prompt, seed=seed, draft=draft)
+    assert pipeline.beside == [1]
+    if not draft:
+        pipeline.allow(STEPS)  # a final with another seed: the control begins anew
+        assert pipeline.denoised[-1] == (PROMPT, 0, STEPS)
+
+
+def test_decoding_stops_it_first() -> None:
+    pipeline = Pipeline()
+    generator = begun(pipeline)
+    end_once_unwanted(pipeline, generator._generator)
+    generator.decode(control(NumpyGenerator()))
+    assert pipeline.beside == []
+    assert not pipeline.at_work.locked()
+
+
+@pytest.mark.parametrize(("prompt", "draft"), [(REFINED, True), (PROMPT, False)])
+def test_a_draft_and_the_control_itself_begin_nothing(prompt: str, draft: bool) -> None:
+    pipeline = Pipeline()
+    generator = ControlAhead(GeneratorAhead(pipeline), PROMPT, 0)
+    render(generator, prompt, draft=draft)
+    generator.decode(control(NumpyGenerator()))
+    assert len(pipeline.denoised) == 1
+
+
+def test_only_the_decoding_after_a_final_begins_it() -> None:
+    pipeline = Pipeline()
+    generator = begun(pipeline)
+    pipeline.allow(STEPS)
+    generator.decode(control(NumpyGenerator()))  # of a control whose latents were kept
+    assert len(pipeline.denoised) == 2
+
+
+def test_the_settings_of_the_final_stay_until_the_control_is_asked_for() -> None:
+    pipeline = Pipeline()
+    generator = begun(pipeline)
+    pipeline.settings = {"offload": "model"}  # memory ran out beside
+    assert generator.settings == {"offload": "none"}
+    pipeline.allow(STEPS)
+    control(generator)
+    assert generator.settings == {"offload": "model"}
+    assert (generator.fps, generator.count_excess_tokens("word " * 61)) == (8, 1)
+
+
+ON_GPU = {"device": "cuda"}
+
+
+@pytest.mark.parametrize(
+    ("captioner", "scorer", "other", "settings", "is_wanted", "expected"),
+    [
+        ("openai", "openai", "openai", ON_GPU, True, True),
+        ("tracker", "tracker", "openai", ON_GPU, True, True),
+        ("openai", "openai", "openai", ON_GPU, False, False),
+        ("openai", "openai", "openai", {"device": "cpu"}, True, False),
+        ("transformers", "openai", "openai", ON_GPU, True, False),
+        ("openai", "transformers", "openai", ON_GPU, True, False),
+        ("openai", "openai", "command", ON_GPU, True, False),
+    ],
+)
+def test_it_is_for_an_accelerator_that_would_idle(
+    captioner: str, scorer: str, other: str, settings: dict[str, str], is_wanted: bool, expected: bool
+) -> None:
+    others = [{"backend": other, "model": "m", "command": ["true"]}]
+    config = Config.model_validate(
+        {
+            "captioner": {"backend": captioner, "model": "m"},
+            "scorer": {"backend": scorer, "model": "m", "others": others},
+            "refinement": {"control": is_wanted},
+        }
+    )
+    assert is_worth_it(config, settings) == expected
+
+
+def test_a_generator_stays_as_it_is_where_nothing_is_ahead(tiny_cogvideox_dir: Path) -> None:
+    cast, config = Cast(), make_config(control=True)
+    assert backends.overlap(config, cast.roles(), PROMPT).load_generator() is cast.generator
+    config = config.model_copy(update={"generator": make_generator(tiny_cogvideox_dir)._config})
+    assert not isinstance(backends.load_generator(config), GeneratorAhead), "on a CPU"
+
+
+def run(path: Path, cast: Cast, generator: VideoGenerator, emit: Callable[[Event], None]) -> None:
+    config = make_config(rounds=1, control=True)
+    roles = Roles(lambda: generator, cast.llm, cast.captioner, [cast.scorer])
+    with open_run(path, config) as opened:
+        roles = backends.overlap(config, roles, PROMPT)
+        refine(opened, roles, emit=emit, cancelled=lambda: any(e == "stop" for e in cast.events))
+
+
+def control_steps(events: list[Event]) -> list[int]:
+    return [event.step for event in events if isinstance(event, StepDone) and event.round == 0]
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, pytest.param({"device": "cuda", "compile": "on"}, marks=pytest.mark.gpu)]
+)
+def test_a_run_leaves_the_same_files(
+    settings: dict[str, str], tmp_path: Path, tiny_cogvideox_dir: Path
+) -> None:
+    def short_refined() -> Cast:  # the tiny text encoder reads 31 letters
+        return Cast(llm=ScriptedChat({"refinement": [json.dumps({"prompt": "a ball falls and bounces"})]}))
+
+    plain, beside = short_refined(), short_refined()
+    run(tmp_path / "plain", plain, make_generator(tiny_cogvideox_dir, **settings), plain.events.append)
+
+    class SlowCaptioner:
+        """Looks at the final until the control is denoised."""
+
+        def caption(self, video_path: Path, instruction: str) -> str:
+            for thread in threading.enumerate():
+                if thread.name == "denoise the control":
+                    thread.join(WAIT_S)
+            return plain.captioner.caption(video_path, instruction)
+
+    beside.captioner = SlowCaptioner()  # type: ignore[assignment]
+    generator = GeneratorAhead(make_generator(tiny_cogvideox_dir, **settings))
+    run(tmp_path / "beside", beside, generator, beside.events.append)
+    assert control_steps(plain.events) == [1, 2, 3, 4, 5, 6]
+    assert control_steps(beside.events) == [6]
+    assert outcome(tmp_path / "beside") == outcome(tmp_path / "plain")
+
+
+class ImpatientCaptioner:
+    """Fails at the final, or lets two steps of the control be done beside it."""
+
+    def __init__(self, cast: Cast, pipeline: Pipeline, *, fails: bool = False) -> None:
+        self.caption_at_last, self.pipeline, self.fails = cast.captioner.caption, pipeline, fails
+
+    def caption(self, video_path: Path, instruction: str) -> str:
+        if video_path.name == "output2.mp4":
+            self.pipeline.allow(2)
+            if self.fails:
+                raise BackendError("no answer")
+        return self.caption_at_last(video_path, instruction)
+
+
+def test_a_run_that_was_stopped_in_the_control_goes_on(tmp_path: Path) -> None:
+    run_through(tmp_path / "whole", make_config(rounds=1, control=True))
+    cast, pipeline, events = Cast(), Pipeline(), list[Event]()
+    cast.captioner = ImpatientCaptioner(cast, pipeline)  # type: ignore[assignment]
+
+    def emit(event: Event) -> None:
+        events.append(event)
+        if control_steps(events):
+            cast.events.append("stop")  # type: ignore[arg-type]
+
+    generator = GeneratorAhead(pipeline)
+    with pytest.raises(RunInterruptedError):
+        run(tmp_path / "run", cast, generator, emit)
+    assert control_steps(events) == [2]
+    end_once_unwanted(pipeline, generator)
+
+    again = Cast()
+    run(tmp_path / "run", again, generator, again.events.append)
+    assert control_steps(again.events) == [1, 2, 3, 4, 5, 6], "denoised where the loop asked for it"
+    assert len(pipeline.denoised) == 4, "and the control alone"
+    assert outcome(tmp_path / "run") == outcome(tmp_path / "whole")
+
+
+def test_a_run_that_failed_is_not_in_the_way_of_the_next_one(tmp_path: Path) -> None:
+    run_through(tmp_path / "whole", make_config(rounds=1, control=True))
+    pipeline = Pipeline()
+    generator = GeneratorAhead(pipeline)
+    failing, passing = Cast(), Cast()
+    failing.captioner = ImpatientCaptioner(failing, pipeline, fails=True)  # type: ignore[assignment]
+    passing.captioner = ImpatientCaptioner(passing, pipeline)  # type: ignore[assignment]
+    with pytest.raises(BackendError):
+        run(tmp_path / "failed", failing, generator, failing.events.append)
+    assert pipeline.at_work.locked()
+    end_once_unwanted(pipeline, generator)
+
+    def emit(event: Event) -> None:
+        passing.events.append(event)
+        if control_steps(passing.events):
+            pipeline.allowed.release()
+
+    run(tmp_path / "run", passing, generator, emit)
+    assert control_steps(passing.events) == [2, 3, 4, 5, 6]
+    assert outcome(tmp_path / "run") == outcome(tmp_path / "whole")
+
+
+def test_a_final_without_a_picture_is_rendered_again_before_the_control(tmp_path: Path) -> None:
+    @dataclass
+    class Blind(Pipeline):
+        def decode(self, latents: Latents) -> Frames:
+            frames = super().decode(latents)
+            self.decoded = getattr(self, "decoded", 0) + 1
+            return frames * np.uint8(0) if self.decoded == 2 else frames
+
+    plain, beside, pipeline = Cast(generator=Blind()), Cast(), Blind()
+    run(tmp_path / "plain", plain, plain.generator, plain.events.append)
+    beside.captioner = ImpatientCaptioner(beside, pipeline)  # type: ignore[assignment]
+    generator = GeneratorAhead(pipeline)
+
+    def emit(event: Event) -> None:
+        beside.events.append(event)
+        if isinstance(event, Notice):
+            end_once_unwanted(pipeline, generator)
+        if control_steps(beside.events):
+            pipeline.allowed.release()
+
+    run(tmp_path / "beside", beside, generator, emit)
+    assert [steps for _, _, steps in pipeline.denoised] == [3, 6, 6, 6, 6], "two controls were begun"
+    assert control_steps(beside.events) == [2, 3, 4, 5, 6]
+    assert outcome(tmp_path / "beside") == outcome(tmp_path / "plain")
