@@ -33,6 +33,7 @@ def test_a_whole_folder_is_read(folder):
     model = find_model(str(folder))
     assert model.source == str(folder)
     assert model.pipeline_class == "CogVideoXPipeline"
+    assert model.components["vae"] == ("diffusers", "AutoencoderKLCogVideoX")
     assert model.component_configs["transformer"]["sample_frames"] == 9
 
 
@@ -50,6 +51,27 @@ def test_a_file(tmp_path):
 def test_no_model_index(folder):
     (folder / "model_index.json").unlink()
     assert "has no model_index.json" in refused(folder)
+
+
+@pytest.mark.parametrize(
+    "file", ["tokenizer/tokenizer.json", "tokenizer/tokenizer_config.json", "scheduler/scheduler_config.json"]
+)
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_a_json_file_that_is_cut_short_is_named(file, more, folder, phyt2v):
+    path = folder / file
+    path.write_text(path.read_text()[:-20])
+    assert str(path) in refused(folder)
+    ended = phyt2v("generate", "--prompt", "a ball", "--model", str(folder), *more)
+    assert (ended.code, ended.out) == (4, "")
+    (error,) = ended.errors()
+    assert error.startswith(f"error: {path} cannot be read as json: ")
+    assert error.endswith(". Fetch the model again.")
+
+
+def test_a_tokenizer_may_be_larger_than_any_config(folder):
+    path = folder / "tokenizer" / "tokenizer.json"
+    path.write_text(path.read_text() + " " * 20 * 2**20)
+    find_model(str(folder))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "\x00\xff"])
