@@ -45,6 +45,16 @@ def read_latents(path: Path, *, prompt: str, seed: int, steps: int, settings: st
     return latents if metadata == _metadata(latents, prompt, seed, steps, settings) else None
 
 
+def move_latents(path: Path, target: Path) -> None:
+    """Let another video have latents, if they are there; raise FilesError where that fails."""
+    try:
+        path.replace(target)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise describe_os_error(error, f"{path} could not be renamed to {target.name}") from error
+
+
 def drop_latents(path: Path) -> None:
     """Delete latents that nobody needs any more, if they are there; raise FilesError where that fails."""
     try:

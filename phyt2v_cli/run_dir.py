@@ -21,7 +21,7 @@ from phyt2v_cli.found_run import check_run_folder, find_run
 from phyt2v_cli.heard_judges import find_corrected_run
 from phyt2v_cli.identity import run_key, slugify
 from phyt2v_cli.interfaces import ChatReply
-from phyt2v_cli.latents import drop_latents
+from phyt2v_cli.latents import drop_latents, move_latents
 from phyt2v_cli.named_paths import refusals_as
 from phyt2v_cli.records import PlanRecord, Record, RoundRecord, RunRecord
 from phyt2v_cli.run_reader import AnyRecord, is_run_dir, read_record, read_videos
@@ -188,12 +188,24 @@ class RunDir:
 
     def latents_path(self, record: RoundRecord) -> Path:
         """Return where the latents wait until the record's video is verified."""
-        number = record.round if record.round is not None else "-control"
-        return self.path / f"latents{number}.safetensors"
+        return self._latents_path(record.round)
+
+    def equals_control(self, record: RoundRecord) -> bool:
+        """Tell whether a round's video was made from the same as the control's."""
+        run = self.record
+        made_from = (record.prompt, record.seed, record.steps, record.purpose)
+        return made_from == (run.prompt, run.seed, run.plan[-1].steps, "final")
 
     def drop_latents(self, record: RoundRecord) -> None:
         """Delete the record's latents, if there are any."""
         drop_latents(self.latents_path(record))
+
+    def release_latents(self, record: RoundRecord) -> None:
+        """Let go of the latents of a verified video: a control of the same gets them, others are deleted."""
+        if record.round is not None and self.config.refinement.control and self.equals_control(record):
+            move_latents(self.latents_path(record), self._latents_path(None))
+        else:
+            self.drop_latents(record)
 
     def has_video(self, record: RoundRecord) -> bool:
         """Tell whether the record's video is there and the one that was verified; set a broken one aside.
@@ -283,6 +295,9 @@ class RunDir:
     def _set_record_aside(self, name: str, fault: str) -> None:
         kept = self._quarantine(self.path / name)
         self.notices.append(f"{name} {fault}; kept as {kept.name} and rebuilt from what remains")
+
+    def _latents_path(self, number: int | None) -> Path:
+        return self.path / f"latents{number if number is not None else '-control'}.safetensors"
 
     def _save_record(self, name: str, record: Record) -> None:
         with replace_file(self.path / name) as temporary:
