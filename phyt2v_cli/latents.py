@@ -14,7 +14,7 @@ _MAX_BYTES = 2**30
 def write_latents(
     path: Path, latents: Latents, *, prompt: str, seed: int, steps: int, settings: str = ""
 ) -> None:
-    """Write latents with what they were made from; raise FilesError where the disk refuses.
+    """Write latents, contiguous ones, with what they were made from; raise FilesError where the disk refuses.
 
     `settings` is a digest of what else they depend on, where the folder does not tell.
     """
