@@ -13,9 +13,17 @@ from pathlib import Path
 
 from phyt2v_cli import report
 from phyt2v_cli.atomic import describe_os_error
-from phyt2v_cli.errors import ConfigError, ModelLoadError, RunDirError, RunInterruptedError, message_of
+from phyt2v_cli.errors import (
+    ConfigError,
+    FilesError,
+    ModelLoadError,
+    RunDirError,
+    RunInterruptedError,
+    message_of,
+)
 from phyt2v_cli.events import Emit
-from phyt2v_cli.folder_lock import lock_folder
+from phyt2v_cli.folder_lock import check_folder, check_lock, lock_folder
+from phyt2v_cli.found_run import FoundRun, look_into, ways_out
 from phyt2v_cli.identity import run_key, slugify
 from phyt2v_cli.interfaces import Roles, Scores
 from phyt2v_cli.prompt_set import PromptEntry
@@ -69,14 +77,36 @@ def make_jobs(entries: Sequence[PromptEntry], config: Config, batch_dir: Path) -
 def check_batch_dir(path: Path) -> None:
     """Raise RunDirError where `path` cannot be the folder of a set, FilesError where that cannot be told."""
     try:
-        if path.is_symlink():
-            raise RunDirError(f"{path} is a symbolic link; name the folder itself")
-        if path.exists() and not path.is_dir():
-            raise RunDirError(f"{path} is a file, not a folder; choose another one with --out")
+        check_folder(path)
         if (path / "run.json").exists():
             raise RunDirError(f"{path} holds the run of one prompt; choose another folder with --out")
     except OSError as error:
         raise describe_os_error(error, f"the folder {path} cannot be used") from error
+    check_lock(path, LOCK_NAME)
+
+
+def look_into_all(
+    jobs: Sequence[Job], batch_dir: Path, *, force: bool
+) -> tuple[dict[int, FoundRun], dict[int, FilesError]]:
+    """Return what lies in the folders of the jobs, and what keeps single ones from being done, by number.
+
+    Raises RunDirError, once for the whole set, where some of its runs were made with other settings, unless
+    `force` moves those aside.
+    """
+    found: dict[int, FoundRun] = {}
+    refused: dict[int, FilesError] = {}
+    for job in jobs:
+        try:
+            found[job.number] = look_into(job.path, job.entry.prompt, job.config)
+            found[job.number].check(force=force)
+        except FilesError as error:
+            refused[job.number] = error
+    others = [run.differences for run in found.values() if run.differences]
+    if others and not force:
+        title = f"{batch_dir} holds runs with other settings, of {len(others)} of the {len(jobs)} prompts:"
+        lines = dict.fromkeys(line for differences in others for line in differences)
+        raise RunDirError("\n  ".join([title, *lines]) + f"\n{ways_out('runs')}")
+    return found, refused
 
 
 @contextmanager

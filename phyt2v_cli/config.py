@@ -28,6 +28,10 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
     for name, field in Config.model_fields.items()
     if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
 }
+MOVED = ("lowered to ", "raised to ")
+"""How the origin of a bound begins that `clamp_steps` has moved."""
+_GIVEN = ("--", "environment ", "config file ")
+"""How the origin of a value begins that somebody gave for this very command."""
 KEYS = tuple(f"{section}.{key}" for section, model in SECTIONS.items() for key in model.model_fields)
 
 
@@ -53,6 +57,16 @@ class LoadedConfig(NamedTuple):
     preset: str | None
     origins: Mapping[str, str]
 
+    def is_given(self, key: str) -> bool:
+        """Tell whether a value is the user's own, and not a preset's or a default."""
+        return self.origins[key].startswith(_GIVEN)
+
+    def with_schedule(self, name: str, value: int, origin: str) -> "LoadedConfig":
+        """Return the same with another value in the schedule."""
+        schedule = self.config.schedule.model_copy(update={name: value})
+        config = self.config.model_copy(update={"schedule": schedule})
+        return LoadedConfig(config, self.preset, {**self.origins, f"schedule.{name}": origin})
+
 
 def load_config(
     *,
@@ -67,8 +81,8 @@ def load_config(
     `environment` is the process's own unless given; `assignments` are `section.key=value` texts, which count
     as flags. Without a named preset the tiny one is used, unless some layer names another model: nothing of
     tiny, neither sizes nor judges, fits that. A role that nobody has been chosen for is then played by the
-    `openai` backend, if its key is in the environment. Raises ConfigError with one ``field: message`` line
-    for each value that is wrong.
+    `openai` backend, if its key is in the environment. The bounds of the steps are clamped. Raises
+    ConfigError with one ``field: message`` line for each value that is wrong.
     """
     environment = os.environ if environment is None else environment
     layers: list[Layer] = []
@@ -87,7 +101,23 @@ def load_config(
     _reject_unknown(settings)
     config = _validate(settings)
     origins = {key: settings[key].origin if key in settings else "default" for key in KEYS}
-    return LoadedConfig(config, preset, origins)
+    return clamp_steps(LoadedConfig(config, preset, origins))
+
+
+def clamp_steps(loaded: LoadedConfig) -> LoadedConfig:
+    """Where the minimum is above the maximum and only one of them was given, move the other one to it.
+
+    Where both were given, or neither, they are left as they are.
+    """
+    schedule = loaded.config.schedule
+    given = [name for name in ("min_steps", "max_steps") if loaded.is_given(f"schedule.{name}")]
+    if schedule.steps is not None or schedule.min_steps <= schedule.max_steps or len(given) != 1:
+        return loaded
+    value = getattr(schedule, given[0])
+    name = "max_steps" if given == ["min_steps"] else "min_steps"
+    how = MOVED[name == "max_steps"] + loaded.origins[f"schedule.{given[0]}"]
+    origin = f"{how} from {getattr(schedule, name)} ({loaded.origins[f'schedule.{name}']})"
+    return loaded.with_schedule(name, value, origin)
 
 
 def list_presets() -> dict[str, Path]:

@@ -3,6 +3,9 @@
 import json
 import os
 import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -17,6 +20,26 @@ _OWNER_NAME = ".phyt2v.owner"
 _MAX_OWNER_BYTES = 4096
 
 
+def check_folder(path: Path) -> None:
+    """Raise RunDirError where `path` is a link or a file, so that it cannot be a folder of results."""
+    if path.is_symlink():
+        raise RunDirError(f"{path} is a symbolic link; name the folder itself")
+    if path.exists() and not path.is_dir():
+        raise RunDirError(f"{path} is a file, not a folder; choose another one with --out")
+
+
+def check_lock(path: Path, lock_name: str = LOCK_NAME) -> None:
+    """Raise what `lock_folder` would for a folder that is there; nothing is made or changed in it."""
+    lock = FileLock(path / lock_name, blocking=False, thread_local=False)
+    with _refusals(path):
+        if path.is_dir():
+            with tempfile.TemporaryFile(dir=path):
+                pass
+        if (path / lock_name).exists():
+            lock.acquire()
+            lock.release()
+
+
 def lock_folder(path: Path, lock_name: str = LOCK_NAME) -> FileLock:
     """Create the folder where it is missing, and return its lock, held; a killed process holds none.
 
@@ -25,21 +48,27 @@ def lock_folder(path: Path, lock_name: str = LOCK_NAME) -> FileLock:
     """
     lock = FileLock(path / lock_name, blocking=False, thread_local=False)
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-        with replace_file(path / _OWNER_NAME) as temporary:
-            temporary.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+        with _refusals(path):
+            path.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+            with replace_file(path / _OWNER_NAME) as temporary:
+                temporary.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+    except BaseException:
+        lock.release()
+        raise
+    return lock
+
+
+@contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    try:
+        yield
     except Timeout as error:  # an OSError too
         raise RunDirError(
             f"{path} is in use by {_describe_owner(path)}; wait for it, or choose another folder with --out"
         ) from error
     except OSError as error:
-        lock.release()
         raise describe_os_error(error, f"the folder {path} cannot be used") from error
-    except BaseException:
-        lock.release()
-        raise
-    return lock
 
 
 def _describe_owner(path: Path) -> str:

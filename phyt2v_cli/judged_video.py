@@ -30,7 +30,7 @@ def complete_video(session: Session, record: RoundRecord, *, main_object: str) -
             record.caption, record.scores, record.scorers = None, None, {}
             record.flags.append("rerendered")
         run.save_round(record)
-    run.drop_latents(record)
+    run.release_latents(record)
     if record.caption is None:
         with session.stage(record, "caption"):
             caption = session.roles.captioner.caption(

@@ -14,7 +14,7 @@ _MAX_BYTES = 2**30
 def write_latents(
     path: Path, latents: Latents, *, prompt: str, seed: int, steps: int, settings: str = ""
 ) -> None:
-    """Write latents with what they were made from; raise FilesError where the disk refuses.
+    """Write latents, contiguous ones, with what they were made from; raise FilesError where the disk refuses.
 
     `settings` is a digest of what else they depend on, where the folder does not tell.
     """
@@ -43,6 +43,16 @@ def read_latents(path: Path, *, prompt: str, seed: int, steps: int, settings: st
     if latents.dtype != "float32":
         return None
     return latents if metadata == _metadata(latents, prompt, seed, steps, settings) else None
+
+
+def move_latents(path: Path, target: Path) -> None:
+    """Let another video have latents, if they are there; raise FilesError where that fails."""
+    try:
+        path.replace(target)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise describe_os_error(error, f"{path} could not be renamed to {target.name}") from error
 
 
 def drop_latents(path: Path) -> None:

@@ -7,6 +7,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import re
 import sys
 from collections import Counter
@@ -49,6 +50,8 @@ def read_prompt_set(source: str) -> tuple[PromptEntry, ...]:
     input is JSONL where it begins with ``{``, else lines. Raises PromptError, with one ``FILE:LINE: message``
     line for each entry that cannot be used.
     """
+    if source != "-" and os.path.isdir(source):  # noqa: PTH112  a Path raises where a name is too long
+        raise PromptError(f"{source} is a directory; give the file with the prompts")
     name = "standard input" if source == "-" else source
     parse = None if source == "-" else _PARSERS.get(Path(source).suffix.lower())
     if source != "-" and parse is None:
@@ -60,7 +63,9 @@ def read_prompt_set(source: str) -> tuple[PromptEntry, ...]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise PromptError(f"{name}:{_line_of(content, error.start)}: not UTF-8 text") from error
+        raise PromptError(
+            f"{name}:{_line_of(content, error.start)}: not UTF-8 text; save the set as UTF-8"
+        ) from error
     if parse is None:
         parse = _parse_jsonl if text.lstrip().startswith("{") else _parse_lines
     fields, faults = [], []

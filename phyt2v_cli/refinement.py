@@ -85,7 +85,7 @@ class _Loop:
         self.session.tell_notices()
         analysis = self._analyse()
         rounds = self._complete_rounds(analysis)
-        control = self._complete_control(analysis) if self.config.refinement.control else None
+        control = self._complete_control(analysis, rounds) if self.config.refinement.control else None
         return self._hand_back(rounds, control)
 
     def _analyse(self) -> PhysicsAnalysis:
@@ -149,10 +149,16 @@ class _Loop:
             refined_prompt=following.prompt if following is not None else None,
         )
 
-    def _complete_control(self, analysis: PhysicsAnalysis) -> RoundRecord:
+    def _complete_control(self, analysis: PhysicsAnalysis, rounds: list[RoundRecord]) -> RoundRecord:
         steps = self.run.record.plan[-1].steps
         self.emit(ControlStarted(steps))
-        record = self.run.read_control() or RoundRecord(
+        record = self.run.read_control() or self._begin_control(rounds, steps)
+        complete_video(self.session, record, main_object=analysis.main_object)
+        return record
+
+    def _begin_control(self, rounds: list[RoundRecord], steps: int) -> RoundRecord:
+        """Return a fresh record; where a round has left it its latents, its video is judged already."""
+        record = RoundRecord(
             round=None,
             prompt=self.original_prompt,
             steps=steps,
@@ -161,7 +167,11 @@ class _Loop:
             video=CONTROL_VIDEO,
             run_key=self.run.key,
         )
-        complete_video(self.session, record, main_object=analysis.main_object)
+        same = next((one for one in rounds if self.run.equals_control(one)), None)
+        if same is not None and self.run.latents_path(record).is_file():
+            made = same.model_copy(deep=True)
+            record.generator, record.caption = made.generator, made.caption
+            record.scores, record.scorers = made.scores, made.scorers
         return record
 
     def _find_mismatch(self, record: RoundRecord, analysis: PhysicsAnalysis) -> None:

@@ -39,6 +39,8 @@ def render_video(
     FaultyFramesError where latents or frames are no picture, VideoError where the video cannot be written or
     read back, and whatever `generator`, `on_step` and `stage` raise.
     """
+    import numpy as np
+
     latents = None
     if latents_path is not None:
         latents = read_latents(
@@ -46,9 +48,11 @@ def render_video(
         )
     if latents is None:
         with stage("denoise"):
-            latents = generator.denoise(
+            denoised = generator.denoise(
                 prompt, seed=seed, num_inference_steps=num_inference_steps, on_step=on_step, draft=draft
             )
+            # As they come back from a file; models hand out transposed ones, and layout may change rounding.
+            latents = np.ascontiguousarray(denoised)
             _check_latents(latents)
             if latents_path is not None:
                 write_latents(

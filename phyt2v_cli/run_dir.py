@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 from filelock import FileLock
 from pydantic import ValidationError
@@ -17,20 +17,20 @@ from pydantic import ValidationError
 from phyt2v_cli.atomic import TEMPORARY, describe_os_error, replace_file, sync_folder
 from phyt2v_cli.errors import FilesError, RunDirError, VideoError
 from phyt2v_cli.folder_lock import lock_folder
-from phyt2v_cli.heard_judges import find_corrected_run, heard_judges
-from phyt2v_cli.identity import list_differences, run_key, slugify
+from phyt2v_cli.found_run import check_run_folder, find_run
+from phyt2v_cli.heard_judges import find_corrected_run
+from phyt2v_cli.identity import run_key, slugify
 from phyt2v_cli.interfaces import ChatReply
-from phyt2v_cli.latents import drop_latents
+from phyt2v_cli.latents import drop_latents, move_latents
 from phyt2v_cli.named_paths import refusals_as
-from phyt2v_cli.plain_files import read_plain_file
-from phyt2v_cli.records import MAX_RECORD_BYTES, SCHEMA, PlanRecord, Record, RoundRecord, RunRecord
-from phyt2v_cli.run_reader import is_run_dir, read_videos, schema_of
+from phyt2v_cli.records import PlanRecord, Record, RoundRecord, RunRecord
+from phyt2v_cli.run_reader import AnyRecord, is_run_dir, read_record, read_videos
 from phyt2v_cli.schedule import PlannedRound
 from phyt2v_cli.settings import Config
 from phyt2v_cli.versions import installed_versions
 from phyt2v_cli.video import VideoMetadata, read_video, sha256_of
 
-AnyRecord = TypeVar("AnyRecord", bound=Record)
+BROKEN = "is empty or broken"
 
 
 def default_run_dir(prompt: str, config: Config) -> Path:
@@ -73,17 +73,18 @@ class RunDir:
         """
         run = cls._lock_folder(path)
         try:
-            old, obstacle = run._read_run(prompt, config)
-            if force and (obstacle or (old is not None and old.status == "complete")):
+            found = find_run(path, prompt, config)
+            if force and found.must_make_way:
                 aside = run._move_aside()
                 run.close()
                 run = cls.open(path, prompt=prompt, config=config, plan=plan)
                 run.notices.insert(0, f"the old run was moved aside to {aside}")
                 return run
-            if obstacle:
-                raise RunDirError(
-                    f"{obstacle}\nChoose another folder with --out, or move the old run aside with --force."
-                )
+            found.check()
+            run.notices += found.notices
+            if found.is_broken:
+                run._set_record_aside("run.json", BROKEN)
+            old = found.record
             record = RunRecord(
                 prompt=prompt,
                 seed=config.run.seed,
@@ -187,12 +188,24 @@ class RunDir:
 
     def latents_path(self, record: RoundRecord) -> Path:
         """Return where the latents wait until the record's video is verified."""
-        number = record.round if record.round is not None else "-control"
-        return self.path / f"latents{number}.safetensors"
+        return self._latents_path(record.round)
+
+    def equals_control(self, record: RoundRecord) -> bool:
+        """Tell whether a round's video was made from the same as the control's."""
+        run = self.record
+        made_from = (record.prompt, record.seed, record.steps, record.purpose)
+        return made_from == (run.prompt, run.seed, run.plan[-1].steps, "final")
 
     def drop_latents(self, record: RoundRecord) -> None:
         """Delete the record's latents, if there are any."""
         drop_latents(self.latents_path(record))
+
+    def release_latents(self, record: RoundRecord) -> None:
+        """Let go of the latents of a verified video: a control of the same gets them, others are deleted."""
+        if record.round is not None and self.config.refinement.control and self.equals_control(record):
+            move_latents(self.latents_path(record), self._latents_path(None))
+        else:
+            self.drop_latents(record)
 
     def has_video(self, record: RoundRecord) -> bool:
         """Tell whether the record's video is there and the one that was verified; set a broken one aside.
@@ -240,42 +253,13 @@ class RunDir:
     @classmethod
     def _lock_folder(cls, path: Path) -> "RunDir":
         try:
-            if path.is_symlink():
-                raise RunDirError(f"{path} is a symbolic link; name the folder itself")
-            if path.exists() and not path.is_dir():
-                raise RunDirError(f"{path} is a file, not a folder; choose another one with --out")
-            if path.exists() and not is_run_dir(path):
-                raise RunDirError(f"{path} is not empty and holds no run; choose another folder with --out")
+            check_run_folder(path)
             run = cls(path, lock_folder(path))
             for leftover in path.glob(TEMPORARY):
                 leftover.unlink()
         except OSError as error:
             raise describe_os_error(error, f"the run directory {path} cannot be used") from error
         return run
-
-    def _read_run(self, prompt: str, config: Config) -> tuple[RunRecord | None, str | None]:
-        """Return the run that is here, if any, and why the wanted one cannot go on in it, if so."""
-        try:
-            old = self._read_record("run.json", RunRecord)
-        except RunDirError as error:  # a newer schema
-            return None, str(error)
-        if old is None:
-            key = run_key(prompt, config)
-            for path in sorted(self.path.glob("round*.json")):
-                record = self._read_record(path.name, RoundRecord)
-                if record is not None and record.run_key != key:
-                    return None, f"{self.path} holds rounds of another prompt or config ({path.name})"
-            return None, None
-        differences = list_differences(prompt, config, old.prompt, old.config)
-        if not differences:
-            return old, None
-        if old.analysis is None and not any(self.path.glob("round*.json")):
-            return None, None  # nothing came of that run
-        heard = heard_judges(old, read_videos(self.path)[0])
-        if held := list_differences(prompt, config, old.prompt, old.config, heard):
-            return old, "\n  ".join([f"{self.path} holds another run:", *held])
-        self.notices.append(f"going on with another judge, for nothing was kept of {', '.join(differences)}")
-        return old, None
 
     def _take_over_rounds(self, old: RunRecord) -> None:
         """Give the rounds of `old`, which is this run with judges that said nothing, this run's key."""
@@ -302,29 +286,18 @@ class RunDir:
         return record
 
     def _read_record(self, name: str, kind: type[AnyRecord]) -> AnyRecord | None:
-        path = self.path / name
         try:
-            text = read_plain_file(path, MAX_RECORD_BYTES)
-        except FileNotFoundError:
-            return None
+            return read_record(self.path / name, kind)
         except ValueError:
-            text = b""
-        except OSError as error:
-            raise describe_os_error(error, f"{path} could not be read") from error
-        schema = schema_of(text) if kind is RunRecord else None
-        if schema not in (None, SCHEMA):
-            raise RunDirError(
-                f"{path} has the schema {schema}, and this phyt2v reads {SCHEMA}; upgrade phyt2v"
-            )
-        try:
-            return kind.model_validate_json(text)
-        except ValidationError:
-            self._set_record_aside(name, "is empty or broken")
+            self._set_record_aside(name, BROKEN)
             return None
 
     def _set_record_aside(self, name: str, fault: str) -> None:
         kept = self._quarantine(self.path / name)
         self.notices.append(f"{name} {fault}; kept as {kept.name} and rebuilt from what remains")
+
+    def _latents_path(self, number: int | None) -> Path:
+        return self.path / f"latents{number if number is not None else '-control'}.safetensors"
 
     def _save_record(self, name: str, record: Record) -> None:
         with replace_file(self.path / name) as temporary:

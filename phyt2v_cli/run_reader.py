@@ -8,14 +8,18 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from phyt2v_cli.atomic import describe_os_error
 from phyt2v_cli.errors import FilesError, RunDirError
 from phyt2v_cli.folder_lock import LOCK_NAME
 from phyt2v_cli.plain_files import read_plain_file
-from phyt2v_cli.records import MAX_RECORD_BYTES, SCHEMA, RoundRecord, RunRecord
+from phyt2v_cli.records import MAX_RECORD_BYTES, SCHEMA, Record, RoundRecord, RunRecord
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,9 @@ def read_run(path: Path) -> ShownRun:
     try:
         content = read_plain_file(path / "run.json", MAX_RECORD_BYTES)
     except OSError as error:
-        raise RunDirError(f"{path} is no run directory: run.json: {error.strerror}") from error
+        raise _no_run(path, error.strerror or str(error)) from error
     except ValueError as error:
-        raise RunDirError(f"{path} is no run directory: run.json: {error}") from error
+        raise _no_run(path, str(error)) from error
     try:
         record = RunRecord.model_validate_json(content)
     except ValidationError as error:
@@ -77,16 +81,38 @@ def read_run(path: Path) -> ShownRun:
     return ShownRun(path, record, videos, broken)
 
 
+def _no_run(path: Path, reason: str) -> RunDirError:
+    return RunDirError(f"{path} is no run directory: run.json: {reason}. Name one; `phyt2v runs` lists them.")
+
+
+def read_record(path: Path, kind: type[AnyRecord]) -> AnyRecord | None:
+    """Return the record in a file; None where there is no file.
+
+    Raises ValueError where it holds no such record, RunDirError where it is of another schema, and FilesError
+    where it cannot be read.
+    """
+    try:
+        text = read_plain_file(path, MAX_RECORD_BYTES)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise describe_os_error(error, f"{path} could not be read") from error
+    schema = schema_of(text) if kind is RunRecord else None
+    if schema not in (None, SCHEMA):
+        raise RunDirError(f"{path} has the schema {schema}, and this phyt2v reads {SCHEMA}; upgrade phyt2v")
+    return kind.model_validate_json(text)
+
+
 def read_videos(path: Path) -> tuple[tuple[RoundRecord, ...], tuple[str, ...]]:
     """Return the records of a run's videos, the control first, and the names of the broken ones."""
     records, broken = [], []
     for name in ("control.json", *sorted(entry.name for entry in path.glob("round*.json"))):
         try:
-            record = RoundRecord.model_validate_json(read_plain_file(path / name, MAX_RECORD_BYTES))
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError):  # a ValidationError is a ValueError
+            record = read_record(path / name, RoundRecord)
+        except (FilesError, ValueError):
             broken.append(name)
+            continue
+        if record is None:
             continue
         if name == ("control.json" if record.round is None else f"round{record.round}.json"):
             records.append(record)

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from phyt2v_cli.config import MOVED, LoadedConfig
 from phyt2v_cli.errors import ConfigError
 from phyt2v_cli.settings import ScheduleConfig, ScheduleKind
 
@@ -74,14 +75,21 @@ def schedule_name(schedule: ScheduleConfig) -> str:
     return schedule.kind if schedule.steps is None else "explicit"
 
 
-def swap_notice(schedule: ScheduleConfig) -> str | None:
-    """Return what to tell the user when min and max steps were given the wrong way round."""
-    if schedule.steps is not None or schedule.min_steps <= schedule.max_steps:
+def steps_notice(loaded: LoadedConfig) -> str | None:
+    """Return what to tell the user where min steps were above max steps: swapped, or one of them moved."""
+    schedule = loaded.config.schedule
+    if schedule.steps is not None:
         return None
-    return (
-        f"min steps {schedule.min_steps} is above max steps {schedule.max_steps}: "
-        f"swapped, the plan runs from {schedule.max_steps} to {schedule.min_steps}"
-    )
+    if schedule.min_steps > schedule.max_steps:
+        return (
+            f"min steps {schedule.min_steps} is above max steps {schedule.max_steps}: "
+            f"swapped, the plan runs from {schedule.max_steps} to {schedule.min_steps}"
+        )
+    for name in ("min_steps", "max_steps"):
+        origin = loaded.origins[f"schedule.{name}"]
+        if origin.startswith(MOVED):
+            return f"{name.replace('_', ' ')} is {getattr(schedule, name)}, {origin}"
+    return None
 
 
 def _steps(schedule: ScheduleConfig, number: int, total: int) -> int:

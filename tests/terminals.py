@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import subprocess
+import termios
 from collections.abc import Sequence
 
 HOSTILE = (
@@ -13,12 +14,20 @@ HOSTILE = (
 """Text that means to drive a terminal."""
 
 
-def shown_by(command: Sequence[str], *, columns: int, **variables: str) -> str:
-    """Run a command on a terminal of its own to its good end, and return all that was written there."""
+def shown_by(
+    command: Sequence[str], *, columns: int = 0, size: int = 0, code: int = 0, **variables: str
+) -> str:
+    """Run a command on a terminal of its own to its end, and return all that was written there.
+
+    $COLUMNS says `columns` and the terminal itself says `size`; 0 says nothing.
+    """
     controller, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (25, size))
+    environment = {**os.environ, "TERM": "xterm-256color", **variables}
+    environment.pop("COLUMNS", None)
     process = subprocess.Popen(
         list(command),
-        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns), **variables},
+        env=environment | ({"COLUMNS": str(columns)} if columns else {}),
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
@@ -34,7 +43,7 @@ def shown_by(command: Sequence[str], *, columns: int, **variables: str) -> str:
             break
         shown += part
     os.close(controller)
-    assert process.wait(timeout=60) == 0, shown.decode()
+    assert process.wait(timeout=60) == code, shown.decode()
     return shown.decode()
 
 

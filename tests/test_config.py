@@ -321,3 +321,45 @@ def test_further_scorers_that_are_no_tables(text: str, tmp_path: Path) -> None:
         load_toml(text, tmp_path)
     with pytest.raises(ConfigError, match=r"\(--set scorer\.others\)$"):
         load_config(environment={}, assignments=["scorer.others=tracker"])
+
+
+@pytest.mark.parametrize(
+    ("file", "environment", "flags", "bounds"),
+    [
+        ({}, {}, {"max": 8}, (8, 8)),
+        ({}, {}, {"min": 60}, (60, 60)),
+        ({"max": 8}, {}, {}, (8, 8)),
+        ({}, {"min": 60}, {}, (60, 60)),
+        ({"min": 30}, {}, {"max": 8}, (30, 8)),  # both are the user's: the plan swaps them
+        ({}, {}, {"min": 60, "max": 8}, (60, 8)),
+        ({}, {}, {"min": 30}, (30, 50)),
+        ({}, {}, {"max": 30}, (20, 30)),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("preset", ["tiny", None])
+def test_a_bound_that_nobody_gave_is_clamped_to_the_one_that_was_given(
+    file: dict[str, int],
+    environment: dict[str, int],
+    flags: dict[str, int],
+    bounds: tuple[int, int],
+    preset: str | None,
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "mine.toml"
+    lines = [f"{bound}_steps = {value}" for bound, value in file.items()]
+    path.write_text("\n".join(["[generator]", "model = 'x/y'", "[schedule]", *lines]))
+    loaded = load_config(
+        preset=preset,
+        config_path=path,
+        environment={f"PHYT2V_SCHEDULE__{b.upper()}_STEPS": str(value) for b, value in environment.items()},
+        flags={f"schedule.{b}_steps": Setting(value, f"--{b}-steps") for b, value in flags.items()},
+    )
+    schedule = loaded.config.schedule
+    assert (schedule.min_steps, schedule.max_steps) == bounds
+
+
+def test_the_origin_of_a_clamped_bound_tells_what_it_was() -> None:
+    loaded = load_config(environment={}, flags={"schedule.max_steps": Setting(8, "--max-steps")})
+    assert loaded.origins["schedule.min_steps"] == "lowered to --max-steps from 20 (preset tiny)"
+    assert loaded.origins["schedule.max_steps"] == "--max-steps"

@@ -139,8 +139,10 @@ def test_an_empty_set(name: str, content: str, tmp_path: Path) -> None:
 
 
 def test_what_is_no_text(tmp_path: Path) -> None:
-    assert complaint(tmp_path / "a.txt", b"a\nb\xff\n") == ["a.txt:2: not UTF-8 text"]
-    assert complaint(tmp_path / "a.txt", "a".encode("utf-16")) == ["a.txt:1: not UTF-8 text"]
+    assert complaint(tmp_path / "a.txt", b"a\nb\xff\n") == ["a.txt:2: not UTF-8 text; save the set as UTF-8"]
+    assert complaint(tmp_path / "a.txt", "a".encode("utf-16")) == [
+        "a.txt:1: not UTF-8 text; save the set as UTF-8"
+    ]
 
 
 def test_what_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,8 +151,8 @@ def test_what_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             read_prompt_set(str(tmp_path / name))
     (tmp_path / "folder.txt").mkdir()
     os.mkfifo(tmp_path / "pipe.txt")
-    for name in ("folder.txt", "pipe.txt"):
-        with pytest.raises(PromptError, match=r"cannot be read: .*(plain file|directory)"):
+    for name, fault in (("folder.txt", "is a directory"), ("pipe.txt", "cannot be read: .*plain file")):
+        with pytest.raises(PromptError, match=fault):
             read_prompt_set(str(tmp_path / name))
     monkeypatch.setattr("phyt2v_cli.prompt_set.MAX_SET_BYTES", 2**20)
     assert "larger than 1,024 KiB" in complaint(tmp_path / "large.txt", b"a" * (2**20 + 1))[0]

@@ -2,8 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from phyt2v_cli.config import load_config
 from phyt2v_cli.errors import ConfigError
-from phyt2v_cli.schedule import get_steps_for_round, plan, schedule_name, swap_notice
+from phyt2v_cli.schedule import get_steps_for_round, plan, schedule_name, steps_notice
 from phyt2v_cli.settings import ScheduleConfig
 
 steps = st.integers(1, 1000)
@@ -105,7 +106,6 @@ def test_an_explicit_list_wins_and_its_last_entry_is_the_full_count() -> None:
         (30, "final"),
     ]
     assert schedule_name(schedule) == "explicit"
-    assert swap_notice(schedule) is None
 
 
 def test_an_explicit_list_of_the_wrong_length_says_both_numbers() -> None:
@@ -114,8 +114,22 @@ def test_an_explicit_list_of_the_wrong_length_says_both_numbers() -> None:
     assert caught.value.exit_code == 2
 
 
-def test_swapping_is_told() -> None:
-    notice = swap_notice(ScheduleConfig(min_steps=50, max_steps=20))
-    assert notice is not None
-    assert "swapped" in notice
-    assert swap_notice(ScheduleConfig()) is None
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            ["min_steps=50", "max_steps=20"],
+            "min steps 50 is above max steps 20: swapped, the plan runs from 20 to 50",
+        ),
+        (["max_steps=8"], "min steps is 8, lowered to --set schedule.max_steps from 20 (preset tiny)"),
+        (["min_steps=60"], "max steps is 60, raised to --set schedule.min_steps from 50 (preset tiny)"),
+        (["max_steps=20"], None),
+        (["steps=10,10,20,20,30", "max_steps=8"], None),
+        (["steps=10,10,20,20,30"], None),
+        ([], None),
+    ],
+    ids=str,
+)
+def test_bounds_that_contradict_are_told(given: list[str], said: str | None) -> None:
+    notice = steps_notice(load_config(environment={}, assignments=[f"schedule.{text}" for text in given]))
+    assert notice == said

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 IMAGE_MEMORY_LIMIT = 64 * 2**20
 """Pixels of an image; beyond it is no first frame but a bomb."""
 
+_KINDS = {
+    "image": "a picture, such as a PNG or JPEG",
+    "video": "a video that plays to its end, such as an mp4",
+}
+
 _DEFAULT_STRENGTH = 0.8
 """As most pipelines have it, where a family's own default would hand the video back."""
 
@@ -63,7 +68,8 @@ def digest(config: GeneratorConfig) -> str | None:
     field = "image" if config.image is not None else "video"
     with refusals_as(ConfigError, path, prefix=f"generator.{field}: "):
         if not path.is_file():
-            raise ConfigError(f"generator.{field}: there is no file {path}")
+            what = f"{path} is no file" if path.exists() else f"there is no file {path}"
+            raise ConfigError(f"generator.{field}: {what}; name {_KINDS[field]}")
         if field == "image":
             _open_image(path)
         else:
@@ -113,7 +119,9 @@ def _open_image(path: Path) -> "Image":
                 )
             return image.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ConfigError(f"generator.image: {path} is no image that can be read") from error
+        raise ConfigError(
+            f"generator.image: {path} is no image that can be read; name {_KINDS['image']}"
+        ) from error
 
 
 def _read_frames(path: Path) -> "list[Image]":
@@ -122,7 +130,7 @@ def _read_frames(path: Path) -> "list[Image]":
     try:
         return [Image.fromarray(frame) for frame in read_frames(path)]
     except VideoError as error:
-        raise ConfigError(f"generator.video: {error}") from error
+        raise ConfigError(f"generator.video: {error}; name {_KINDS['video']}") from error
 
 
 def _fit(image: "Image", size: tuple[int, int]) -> "Image":

@@ -106,6 +106,7 @@ class ControlAhead(_Wrapper):
         self._seed = seed
         self._bar = bar
         self._final_steps: int | None = None
+        self._own_steps: int | None = None
 
     def denoise(
         self, prompt: str, *, seed: int, num_inference_steps: int, on_step: OnStep, draft: bool = False
@@ -114,9 +115,11 @@ class ControlAhead(_Wrapper):
         latents = self._generator.denoise(
             prompt, seed=seed, num_inference_steps=num_inference_steps, on_step=on_step, draft=draft
         )
-        # Of the control's own prompt it is the control itself, also with another seed, or would equal it.
-        is_final = not draft and prompt != self._prompt
-        self._final_steps = num_inference_steps if is_final else None
+        if not draft and prompt == self._prompt:
+            # It is the control itself, also with another seed, or the control will be made of these latents.
+            self._own_steps = num_inference_steps
+        is_wanted = not draft and num_inference_steps != self._own_steps
+        self._final_steps = num_inference_steps if is_wanted else None
         return latents
 
     def decode(self, latents: Latents) -> Frames:

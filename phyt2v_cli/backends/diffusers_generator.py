@@ -28,6 +28,7 @@ from phyt2v_cli.backends.conditioning import call_arguments
 from phyt2v_cli.backends.devices import choose_device
 from phyt2v_cli.backends.families import Family, family_of
 from phyt2v_cli.backends.model_folder import find_model
+from phyt2v_cli.backends.pipeline_loading import load_pipeline
 from phyt2v_cli.backends.pipeline_signature import FPS_NAMES, NUM_FRAMES_NAMES, choose_pipeline_class
 from phyt2v_cli.backends.placed_pipeline import PlacedPipeline
 from phyt2v_cli.backends.prompt_length import find_prompt_length
@@ -60,37 +61,15 @@ def load(config: GeneratorConfig, *, num_planned_steps: int = 0) -> "DiffusersGe
     transformer_class = folder.component_configs.get("transformer", {}).get("_class_name")
     weights.check(config, pipeline_class, transformer_class)
     source = call_arguments(config, family)
-    try:
-        transformer_dtype = dtypes.get("transformer", dtypes["default"])
-        pipeline = pipeline_class.from_pretrained(
-            folder.source,
-            revision=folder.revision,
-            dtype=dtypes,
-            use_safetensors=True,
-            trust_remote_code=False,
-            **weights.load_transformer(config, folder, transformer_class, transformer_dtype),
-        )
-        weights.add_lora(pipeline, config)
-    except ModelLoadError:
-        raise
-    except Exception as error:  # whatever is wrong inside a folder comes as any of a dozen types
-        if libraries.is_out_of_memory(error):
-            raise _out_of_memory("loading the model", error) from error
-        raise ModelLoadError(
-            f"{config.model} cannot be loaded: {libraries.first_line(error)}. "
-            "Fetch the model again, or name another."
-        ) from error
+    with _memory_shortage_translated("loading the model"):
+        pipeline = load_pipeline(config, folder, pipeline_class, dtypes)
     if not hasattr(pipeline, "vae"):
         raise ModelLoadError(f"{config.model} ({folder.pipeline_class}) has no `vae` to decode latents with.")
     if family.tiled_vae:
         pipeline.vae.enable_tiling()
     pipeline.scheduler = choose_solver(pipeline.scheduler, config.solver, config.flow_shift)
-    try:
+    with _memory_shortage_translated("placing the model"):
         return DiffusersGenerator(pipeline, config, family, source, device, num_planned_steps)
-    except Exception as error:
-        if libraries.is_out_of_memory(error):
-            raise _out_of_memory("placing the model", error) from error
-        raise
 
 
 class DiffusersGenerator:
@@ -151,7 +130,7 @@ class DiffusersGenerator:
             self._prompt_length = find_prompt_length(
                 pipeline, lambda prompt: pipeline(prompt=prompt, num_inference_steps=2, **self._arguments)
             )
-        excess = self.count_excess_tokens(config.negative_prompt)
+            excess = self.count_excess_tokens(config.negative_prompt)
         if excess and not config.allow_truncation:
             raise ConfigError(
                 f"generator.negative_prompt: it is {excess} tokens longer than the model reads; "
@@ -346,6 +325,16 @@ def _failures_translated(doing: str, reporter: _StepReporter | None = None) -> I
         if libraries.is_out_of_memory(error):
             raise _out_of_memory(doing, error) from error
         raise BackendError(f"The model failed while {doing}: {libraries.first_line(error)}.") from error
+
+
+@contextmanager
+def _memory_shortage_translated(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if libraries.is_out_of_memory(error):
+            raise _out_of_memory(doing, error) from error
+        raise
 
 
 def _out_of_memory(doing: str, error: Exception) -> BackendError:

@@ -7,7 +7,7 @@ that transformers saves (config.json beside the weights), and no architecture.
 from dataclasses import dataclass
 from pathlib import Path
 
-from phyt2v_cli.backends import hub_files
+from phyt2v_cli.backends import hub_files, safetensors_files
 from phyt2v_cli.backends.model_json import read_json
 from phyt2v_cli.errors import ModelLoadError
 from phyt2v_cli.named_paths import expand, is_hub_id, refusals_as
@@ -73,6 +73,7 @@ def _read_model_type(path: Path, *, label: str) -> str:
 def _check_weights(path: Path) -> None:
     suffixes = {file.suffix for file in path.iterdir()}
     if ".safetensors" in suffixes:
+        safetensors_files.check_all(path)
         return
     if pickles := suffixes.intersection(_PICKLES):
         raise ModelLoadError(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from phyt2v_cli.backends import safetensors_files
 from phyt2v_cli.backends.hub_cache import fetch_files, find_snapshot
 from phyt2v_cli.backends.model_json import read_json
 from phyt2v_cli.errors import ModelLoadError
@@ -30,6 +31,11 @@ _WEIGHTLESS = (
 _CONFIG_NAMES = ("scheduler_config.json", "config.json")
 _CONFIG_PATTERNS = tuple(f"*/{name}" for name in _CONFIG_NAMES)
 
+_READ_WHOLE = ("tokenizer.json", "*_config.json")
+"""What components without weights are made of."""
+_MAX_TOKENIZER_BYTES = 100 * 2**20
+"""Gemma's tokenizer.json has 33 MB."""
+
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 
 _FETCHED = (".safetensors", ".json", ".txt", ".model")
@@ -48,6 +54,8 @@ class ModelFolder:
     revision: str | None
     """The commit on the hub whose files were judged, so that its weights are the ones loaded."""
     pipeline_class: str
+    components: Mapping[str, tuple[str, str]]
+    """The library and the class of each."""
     component_configs: Mapping[str, Mapping[str, Any]]
 
 
@@ -120,13 +128,14 @@ def _read(path: Path, *, source: str, revision: str | None = None, label: str) -
             f"{index_path} names no pipeline class of diffusers. "
             "Pipelines that bring their own code are refused."
         )
+    components = _components(index)
     configs = {
         component: read_json(file)
-        for component in _components(index)
+        for component in components
         for name in _CONFIG_NAMES
         if (file := path / component / name).is_file()
     }
-    return ModelFolder(source, revision, pipeline_class, configs)
+    return ModelFolder(source, revision, pipeline_class, components, configs)
 
 
 def _index_path(path: Path, *, label: str) -> Path:
@@ -139,10 +148,10 @@ def _index_path(path: Path, *, label: str) -> Path:
     return index_path
 
 
-def _components(index: Mapping[str, Any]) -> dict[str, str]:
-    """Return the class name of each component that model_index.json says is there."""
+def _components(index: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return the library and the class of each component that model_index.json says is there."""
     return {
-        name: entry[1]
+        name: (str(entry[0]), entry[1])
         for name, entry in index.items()
         if isinstance(entry, list) and len(entry) == 2 and isinstance(entry[1], str)
     }
@@ -150,7 +159,7 @@ def _components(index: Mapping[str, Any]) -> dict[str, str]:
 
 def _check_components(path: Path) -> None:
     with refusals_as(ModelLoadError, path):
-        for component, class_name in _components(read_json(path / "model_index.json")).items():
+        for component, (_, class_name) in _components(read_json(path / "model_index.json")).items():
             _check_component(path / component, class_name, label=f"{path}/{component}")
 
 
@@ -158,6 +167,8 @@ def _check_component(path: Path, class_name: str, *, label: str) -> None:
     if not path.is_dir():
         raise ModelLoadError(f"{label} is missing, but model_index.json names it. Fetch the model again.")
     if class_name.endswith(_WEIGHTLESS):
+        for file in (found for pattern in _READ_WHOLE for found in sorted(path.glob(pattern))):
+            read_json(file, _MAX_TOKENIZER_BYTES)
         return
     if not (path / "config.json").is_file():
         raise ModelLoadError(f"{label} has no config.json. Fetch the model again.")
@@ -170,6 +181,7 @@ def _check_component(path: Path, class_name: str, *, label: str) -> None:
                 raise ModelLoadError(
                     f"{label} lacks {len(missing)} of {len(shards)} files of weights. Fetch the model again."
                 )
+        safetensors_files.check_all(path)
         return
     if pickles := suffixes.intersection(_PICKLES):
         raise ModelLoadError(

@@ -13,10 +13,10 @@ from phyt2v_cli.plain_files import read_plain_file
 _MAX_BYTES = 16 * 2**20
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, max_bytes: int = _MAX_BYTES) -> dict[str, Any]:
     """Return the object that a file holds; raise ModelLoadError where it is huge, broken or no plain file."""
     try:
-        content = json.loads(read_plain_file(path, _MAX_BYTES))
+        content = json.loads(read_plain_file(path, max_bytes))
     except (OSError, ValueError, RecursionError) as error:
         raise ModelLoadError(f"{path} cannot be read as json: {error}. Fetch the model again.") from error
     if not isinstance(content, dict):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+from phyt2v_cli.backends.safetensors_files import complaint_about
 from phyt2v_cli.errors import ConfigError
 from phyt2v_cli.named_paths import is_hub_id, refusals_as
 from phyt2v_cli.settings import GeneratorConfig
@@ -36,8 +37,10 @@ def _complaints_about_lora(lora: str) -> Iterator[str]:
     if find_spec("peft") is None:
         yield "generator.lora: it needs the package peft; pip install 'phyt2v[lora]'"
     elif path.is_dir() and not list(path.glob("*.safetensors")):
-        yield f"generator.lora: {path} has no *.safetensors in it"
+        yield f"generator.lora: {path} has no *.safetensors in it; name the folder or the file of a LoRA"
     elif path.suffix and path.is_file() and path.suffix != ".safetensors":
         yield f"generator.lora: {path} is no *.safetensors; other formats can run code when loaded"
+    elif path.is_file() and (complaint := complaint_about(path)):
+        yield f"generator.lora: {complaint}"
     elif not path.exists() and not is_hub_id(lora):
         yield f"generator.lora: there is no {path}; give a file, a folder or a hub id"

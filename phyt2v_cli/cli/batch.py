@@ -1,6 +1,6 @@
 """`phyt2v batch`: the loop over every prompt of a set, in one process that loads the models once."""
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from phyt2v_cli.cli import console, loop, options
-from phyt2v_cli.errors import RunInterruptedError, SomePromptsFailedError
+from phyt2v_cli.errors import FilesError, RunInterruptedError, SomePromptsFailedError
 
 if TYPE_CHECKING:
     from phyt2v_cli.batch import Job, Outcome
@@ -86,10 +86,10 @@ def batch(
     The path of each result is printed on stdout as it is done. The same command goes on with what is
     interrupted or failed and leaves complete runs alone. Exit code 5: some prompts failed.
     """
-    from phyt2v_cli.batch import check_batch_dir, default_batch_dir, hold, make_jobs
+    from phyt2v_cli.batch import check_batch_dir, default_batch_dir, hold, look_into_all, make_jobs
     from phyt2v_cli.cli.preflight import check_disk, check_model, needed_bytes
+    from phyt2v_cli.found_run import check_run_folder
     from phyt2v_cli.prompt_set import read_prompt_set
-    from phyt2v_cli.run_reader import is_complete
 
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
     entries = read_prompt_set(prompts)
@@ -117,20 +117,24 @@ def batch(
     check_batch_dir(batch_dir)
     jobs = make_jobs(entries, settings, batch_dir)
     # What --force moves aside is to be done anew.
-    complete = {job.number for job in jobs if not force and is_complete(job.path)}
-    num_new = sum(force or not (job.path / "run.json").exists() for job in jobs)
+    found, refused = look_into_all(jobs, batch_dir, force=force)
+    complete = {number for number, run in found.items() if run.is_complete and not force}
+    usable = [job for job in jobs if job.number not in refused]
+    num_new = sum(force or not (job.path / "run.json").exists() for job in usable)
     needed = needed_bytes(settings, len(planned) + settings.refinement.control)
     if num_new:
         # A run that is there already has what it needs, or the loop says what is missing.
         check_model(settings)
         check_disk(batch_dir, needed)
     if dry_run:
-        _show_what_would_be_done(jobs, complete, planned, batch_dir, num_new * needed, as_json=as_json)
+        needed *= num_new
+        _show_what_would_be_done(jobs, complete, refused, planned, batch_dir, needed, as_json=as_json)
         return
 
     def open_run(job: "Job") -> "RunDir":
         from phyt2v_cli.run_dir import RunDir
 
+        check_run_folder(job.path)
         if not (job.path / "run.json").exists():
             # Again, for the disk fills while the set is rendered: before the work, not after it.
             check_disk(job.path, needed)
@@ -225,14 +229,19 @@ def _tell(outcome: "Outcome", *, stream: bool) -> None:
     if outcome.result is None:
         if console.is_verbose():
             console.say(outcome.trace.rstrip())
-        console.error(f"prompt {outcome.job.number} (line {outcome.job.entry.line}): {outcome.error}")
+        _tell_error(outcome.job, outcome.error)
     elif stream:
         console.data(str(outcome.result.video))
+
+
+def _tell_error(job: "Job", error: str) -> None:
+    console.error(f"prompt {job.number} (line {job.entry.line}): {error}")
 
 
 def _show_what_would_be_done(
     jobs: "Sequence[Job]",
     complete: Set[int],
+    refused: Mapping[int, FilesError],
     planned: "Sequence[PlannedRound]",
     batch_dir: Path,
     needed: int,
@@ -246,9 +255,14 @@ def _show_what_would_be_done(
         f"{_count(jobs, complete)}; would be rendered into {batch_dir}, taking at most about "
         f"{needed / 2**20:,.0f} MiB more:"
     )
-    statuses = ["complete" if job.number in complete else "to do" for job in jobs]
+    statuses = [
+        "complete" if job.number in complete else "refused" if job.number in refused else "to do"
+        for job in jobs
+    ]
     for job, status in zip(jobs, statuses, strict=True):
         console.say(f"  {job.path.name}: {status}")
+        if error := refused.get(job.number):
+            _tell_error(job, str(error))
     if as_json:
         console.json_object(
             {
@@ -256,12 +270,16 @@ def _show_what_would_be_done(
                 "batch_dir": str(batch_dir),
                 "videos": [{"round": p.round, "steps": p.steps, "purpose": p.purpose} for p in planned],
                 "runs": [
-                    job_as_json(job) | {"status": status.replace(" ", "_")}
+                    job_as_json(job)
+                    | {"status": status.replace(" ", "_")}
+                    | ({"error": str(refused[job.number])} if job.number in refused else {})
                     for job, status in zip(jobs, statuses, strict=True)
                 ],
                 "needed_bytes": needed,
             }
         )
+    if refused:
+        raise SomePromptsFailedError(f"{len(refused)} of {len(jobs)} prompts would fail")
 
 
 def _count(jobs: "Sequence[Job]", complete: Set[int]) -> str:

@@ -50,7 +50,7 @@ def show(
         style = "dim" if origin == "default" else ""
         for shown_key, shown in _rows(key, value):
             table.add_row(shown_key, console.safe(shown, style), console.safe(origin, style))
-    console.data(table)
+    console.data(table, is_whole_in_pipes=True)
 
 
 @app.command(
@@ -81,16 +81,14 @@ def presets(
             }
         )
         return
-    table = _table("preset", "model", "video", "judges")
+    table, narrow = _table("preset", "model", "video", "judges"), _table("preset, model", "video, judges")
     for name, config in found.items():
-        generator = config.generator
-        table.add_row(
-            name,
-            generator.model,
-            f"{generator.num_frames} x {generator.height} x {generator.width}",
-            config.scorer.backend or "none",
-        )
-    console.data(table)
+        generator, judges = config.generator, config.scorer.backend or "none"
+        video = f"{generator.num_frames} x {generator.height} x {generator.width}"
+        table.add_row(name, generator.model, video, judges)
+        narrow.add_row(f"{name}\n  {generator.model}", f"{video}\n  {judges}")
+    is_wide = console.fits(table) or not console.stdout().is_terminal
+    console.data(table if is_wide else narrow, is_whole_in_pipes=True)
 
 
 @app.command(
@@ -109,8 +107,8 @@ def schema() -> None:
 
 def _table(*columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for number, column in enumerate(columns):
+        table.add_column(column, overflow="fold" if number else "ellipsis", no_wrap=number == 0)
     return table
 
 

@@ -4,17 +4,24 @@ It knows streams, colours and what must not reach a terminal. It knows no comman
 """
 
 import os
+import re
 import sys
 import traceback
+from collections.abc import Iterator
+from typing import IO
 
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from phyt2v_cli.foreign_text import visible
 
-PIPED_WIDTH = 80
+UNKNOWN_WIDTH = 80
+"""Of tables in a pipe, and on a terminal that does not say how wide it is."""
 _UNWRAPPED_WIDTH = 1_000_000
+_DUMB_HEIGHT = 25
 
 CLOSED_PIPE_EXIT_CODE = 141
 """What a shell reports for GNU tools whose reader went away (128 + SIGPIPE)."""
@@ -61,19 +68,26 @@ def stderr() -> Console:
     return _console(stderr=True)
 
 
-def data(renderable: RenderableType, *, is_prose: bool = False) -> None:
+def data(renderable: RenderableType, *, is_whole_in_pipes: bool = False) -> None:
     """Print data; a text is printed as it is, on one line however long, and at once even into a pipe.
 
-    Prose is wrapped for a terminal only: in a pipe a broken line can be searched by nobody.
+    What is whole in pipes is wrapped for a terminal only: in a pipe a broken line can be searched by nobody.
     """
     console = stdout()
-    if is_prose and not console.is_terminal:
+    if is_whole_in_pipes and not _wraps(console):
         console.width = _UNWRAPPED_WIDTH
     if isinstance(renderable, str):
         console.file.write(visible(renderable) + "\n")
         console.file.flush()
     else:
         console.print(renderable)
+
+
+def fits(table: Table) -> bool:
+    """Tell whether stdout has room for a table without breaking a line in it."""
+    console = stdout()
+    unlimited = console.options.update(max_width=_UNWRAPPED_WIDTH)
+    return console.measure(table, options=unlimited).maximum <= console.width
 
 
 def json_object(value: object) -> None:
@@ -84,20 +98,18 @@ def json_object(value: object) -> None:
 
 
 def say(renderable: RenderableType, style: str = "") -> None:
-    """Tell the user something, unless --quiet; a str is printed literally, on one line, without markup."""
+    """Tell the user something, unless --quiet; a str is printed literally, without markup."""
     if _settings.quiet:
         return
     if isinstance(renderable, str):
-        stderr().print(safe(renderable, style), soft_wrap=True)
+        _print_text(stderr(), safe(renderable, style))
     else:
         stderr().print(renderable)
 
 
 def warn(text: str) -> None:
     """Tell the user what they should know even with --quiet."""
-    console = stderr()
-    line = Text.assemble(("note: ", "bold yellow"), safe(text))
-    console.print(line, soft_wrap=not console.is_terminal)
+    _print_text(stderr(), Text.assemble(("note: ", "bold yellow"), safe(text)))
 
 
 def error(text: str) -> None:
@@ -105,8 +117,7 @@ def error(text: str) -> None:
     console = stderr()
     if _settings.verbose and sys.exc_info()[0] is not None:
         console.print(safe(traceback.format_exc().rstrip()), soft_wrap=True)
-    # A line that wraps cannot be searched for, so the terminal is left to break it.
-    console.print(Text.assemble(("error: ", "bold red"), safe(text)), soft_wrap=True)
+    _print_text(console, Text.assemble(("error: ", "bold red"), safe(text)))
 
 
 def say_from_signal_handler(text: str) -> None:
@@ -137,14 +148,62 @@ def hush_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _print_text(console: Console, text: Text) -> None:
+    """Print sentences: wrapped on a terminal, and one line each in a pipe, where none must be broken.
+
+    They are broken at spaces only, for a word may be a path or an address that somebody wants to copy.
+    """
+    if _wraps(console):
+        lines = [part for line in text.split("\n", allow_blank=True) for part in _wrap(line, console.width)]
+        text = Text("\n").join(lines)
+    console.print(text, soft_wrap=True)
+
+
+def _wrap(line: Text, width: int) -> Iterator[Text]:
+    """Yield a line in parts of `width` columns; a longer word stays whole, where rich would break it.
+
+    The terminal then goes on with it in the next row, which is no new line when it is copied.
+    """
+    breaks, used = [], 0
+    for word in re.finditer(r"\s*(\S+)", line.plain):
+        used += cell_len(word[0])
+        length = cell_len(word[1])
+        if used > width >= length:
+            breaks.append(word.start(1))
+            used = length
+        used = used % width or width
+    for part in line.divide(breaks):
+        part.rstrip()
+        yield part
+
+
 def _console(*, stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     plain = _settings.no_color or bool(os.environ.get("NO_COLOR"))
-    piped = not stream.isatty() and "COLUMNS" not in os.environ
+    width = _said_width(stream)
+    is_dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
     return _PipedConsole(
         stderr=stderr,
         highlight=False,
         emoji=False,
         color_system=None if plain else "auto",
-        width=PIPED_WIDTH if piped else None,
+        # None: rich asks again and again, as windows change their size. It takes 80 columns for granted on a
+        # dumb terminal, unless width and height are both given.
+        width=None if width is not None and not is_dumb else width or UNKNOWN_WIDTH,
+        height=_DUMB_HEIGHT if is_dumb else None,
     )
+
+
+def _wraps(console: Console) -> bool:
+    return console.is_terminal and _said_width(console.file) is not None
+
+
+def _said_width(stream: IO[str]) -> int | None:
+    """Return the columns that the user or the terminal says there are; None where neither does."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return int(columns)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except OSError:
+        return None

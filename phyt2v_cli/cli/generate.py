@@ -80,7 +80,7 @@ def generate(
     )
     check_video_path(out, force=force)
     loop.check_profile(profile)
-    loaded = complete(layered)
+    loaded = complete(layered).config
     schedule = loaded.schedule
     num_steps = schedule.max_steps if steps is not None else max(schedule.min_steps, schedule.max_steps)
     check_model(loaded)

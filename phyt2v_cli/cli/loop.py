@@ -21,20 +21,26 @@ if TYPE_CHECKING:
     from phyt2v_cli.settings import Config
 
 
-def plan_loop(loaded: "LoadedConfig", *, need_keys: bool = True) -> "tuple[Config, Sequence[PlannedRound]]":
+def plan_loop(loaded: "LoadedConfig", *, will_ask: bool = True) -> "tuple[Config, Sequence[PlannedRound]]":
     """Return the completed config and its plan; raise ConfigError where a role cannot be played.
 
-    Without `need_keys` nobody will be asked, so that keys may be missing.
+    Without `will_ask` nobody will be asked, so that keys and local judges may be missing.
     """
     from phyt2v_cli.cli.preflight import check_judges, complete
-    from phyt2v_cli.schedule import plan, swap_notice
 
-    check_judges(loaded.config, need_keys=need_keys)
-    config = complete(loaded)
-    planned = plan(config.schedule, config.refinement.rounds)
-    if notice := swap_notice(config.schedule):
+    check_judges(loaded.config, will_ask=will_ask)
+    loaded = complete(loaded)
+    return loaded.config, plan_rounds(loaded)
+
+
+def plan_rounds(loaded: "LoadedConfig") -> "Sequence[PlannedRound]":
+    """Return the plan; say where the steps are others than the user may think."""
+    from phyt2v_cli.schedule import plan, steps_notice
+
+    planned = plan(loaded.config.schedule, loaded.config.refinement.rounds)
+    if notice := steps_notice(loaded):
         console.warn(notice)
-    return config, planned
+    return planned
 
 
 def show_plan(config: "Config", planned: "Sequence[PlannedRound]") -> None:

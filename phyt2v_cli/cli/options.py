@@ -29,7 +29,7 @@ MinSteps = Annotated[
     typer.Option(
         "--min-steps",
         "--min",
-        help="Denoising steps of the first draft. (default: 20)",
+        help="Denoising steps of the first draft; above the preset's max it raises that. (default: 20)",
         rich_help_panel=_SCHEDULE,
         show_default=False,
     ),
@@ -39,7 +39,7 @@ MaxSteps = Annotated[
     typer.Option(
         "--max-steps",
         "--max",
-        help="Denoising steps of a final. (default: 50)",
+        help="Denoising steps of a final; below the preset's min it lowers that. (default: 50)",
         rich_help_panel=_SCHEDULE,
         show_default=False,
     ),
@@ -204,7 +204,8 @@ DryRun = Annotated[
     bool,
     typer.Option(
         "--dry-run",
-        help="Check prompt, settings, judges, model files and disk, and show the plan; render nothing.",
+        help="Check prompt, settings, judges, model files, output folder and disk, and show the plan; render "
+        "nothing. Whether the model reads so long a prompt is known only when it is loaded.",
         metavar="",
     ),
 ]

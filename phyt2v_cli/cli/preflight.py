@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
 from phyt2v_cli.atomic import describe_os_error
-from phyt2v_cli.config import LoadedConfig
-from phyt2v_cli.errors import BackendError, ConfigError, FilesError, UsageError
-from phyt2v_cli.named_paths import refusals_as
+from phyt2v_cli.config import LoadedConfig, clamp_steps
+from phyt2v_cli.errors import BackendError, ConfigError, FilesError, ModelLoadError, UsageError
+from phyt2v_cli.named_paths import expand, is_hub_id, refusals_as
 from phyt2v_cli.settings import CaptionerConfig, Config, LlmConfig, ScorerConfig, Section, ServiceConfig
 
 if TYPE_CHECKING:
@@ -33,10 +33,11 @@ _SPARE_BYTES = 4 * 2**20
 _Judge = LlmConfig | CaptionerConfig | ScorerConfig
 
 
-def check_judges(config: Config, *, need_keys: bool = True) -> None:
+def check_judges(config: Config, *, will_ask: bool = True) -> None:
     """Raise ConfigError where a role of the loop is played by nobody, or by somebody who cannot be found.
 
-    With `need_keys` also where a server that answers nobody without a key would be asked without one.
+    With `will_ask` also where a server that answers nobody without a key would be asked without one, and
+    ModelLoadError where a local folder cannot be the model of a role.
     """
     roles: list[tuple[str, _Judge]] = [
         ("llm", config.llm),
@@ -55,10 +56,26 @@ def check_judges(config: Config, *, need_keys: bool = True) -> None:
     if lines:
         key = ServiceConfig.model_fields["api_key_env"].default
         lines.append(f"Set them with --set or in a config file, or export {key}; docs/models.md shows how.")
-    if need_keys:
+    if will_ask:
         lines += _missing_keys(roles)
     if lines:
         raise ConfigError("\n".join([*lines, "`phyt2v generate` renders without judges."]))
+    if will_ask:
+        _check_local_models(roles)
+
+
+def _check_local_models(roles: "Sequence[tuple[str, _Judge]]") -> None:
+    from phyt2v_cli.backends.language_folder import find_language_model
+
+    for role, section in roles:
+        model = section.model if section.backend == "transformers" else None
+        # What the hub has is asked for when it is loaded; a name may be both, and then the folder counts.
+        # A Path raises where a name is too long.
+        if model is not None and (os.path.exists(expand(model)) or not is_hub_id(model)):  # noqa: PTH110
+            try:
+                find_language_model(model)
+            except ModelLoadError as error:
+                raise ModelLoadError(f"{role}.model: {error}") from error
 
 
 def _missing_keys(roles: "Sequence[tuple[str, _Judge]]") -> Iterator[str]:
@@ -111,7 +128,7 @@ def check_model(config: Config) -> None:
         choose_device(config.generator.device, "generator")
 
 
-def complete(loaded: LoadedConfig) -> Config:
+def complete(loaded: LoadedConfig) -> LoadedConfig:
     """Return the config with what only the model's and the user's files can tell.
 
     That is the published steps of the model's family, where no preset and nobody set any, and the digest of
@@ -120,12 +137,11 @@ def complete(loaded: LoadedConfig) -> Config:
     """
     from phyt2v_cli.backends import conditioning
 
-    config = loaded.config
-    is_set = config.schedule.steps is not None or loaded.origins["schedule.max_steps"] != "default"
+    is_set = loaded.config.schedule.steps is not None or loaded.is_given("schedule.max_steps")
     if loaded.preset is None and not is_set:
-        steps = _family(config).num_inference_steps
-        schedule = config.schedule.model_copy(update={"max_steps": steps})
-        config = config.model_copy(update={"schedule": schedule})
+        steps = _family(loaded.config).num_inference_steps
+        loaded = clamp_steps(loaded.with_schedule("max_steps", steps, "the model's family"))
+    config = loaded.config
     if sha256 := conditioning.digest(config.generator):
         generator = config.generator
         # Absolute, because the run may be resumed from elsewhere.
@@ -136,7 +152,7 @@ def complete(loaded: LoadedConfig) -> Config:
         }
         generator = generator.model_copy(update={"source_sha256": sha256, **paths})
         config = config.model_copy(update={"generator": generator})
-    return config
+    return loaded._replace(config=config)
 
 
 def _family(config: Config) -> "Family":

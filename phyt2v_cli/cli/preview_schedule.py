@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phyt2v_cli.cli import console, options
+from phyt2v_cli.cli import console, loop, options
 from phyt2v_cli.cli.plan_table import plan_table, totals
 from phyt2v_cli.errors import UsageError
 
@@ -59,7 +59,7 @@ def preview_schedule(
     Times are shown where this machine has measured the model before, or as --seconds-per-step says.
     """
     from phyt2v_cli.cli import speeds
-    from phyt2v_cli.schedule import plan, schedule_name, swap_notice
+    from phyt2v_cli.schedule import schedule_name, steps_notice
 
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
     # Not an option's range, which would let nan through.
@@ -76,22 +76,24 @@ def preview_schedule(
         max_steps=options.first(max_steps, max_steps_underscore),
         schedule=schedule,
         steps=steps,
-    ).config
-    planned = plan(loaded.schedule, loaded.refinement.rounds)
-    if notice := swap_notice(loaded.schedule):
-        console.warn(notice)
+    )
+    planned = loop.plan_rounds(loaded)
     given = None if seconds_per_step is None else speeds.Speed(seconds_per_step, seconds_per_step)
-    speed = given or speeds.find(loaded.generator)
+    speed = given or speeds.find(loaded.config.generator)
     if as_json:
-        console.json_object(_as_json(schedule_name(loaded.schedule), planned, speed))
+        kind = schedule_name(loaded.config.schedule)
+        console.json_object(_as_json(kind, planned, speed, steps_notice(loaded)))
     else:
         out = console.stdout()
         console.data(plan_table(planned, out.width, speed, ascii_only=out.options.ascii_only))
 
 
-def _as_json(kind: str, planned: "Sequence[PlannedRound]", speed: "Speed | None") -> dict[str, object]:
+def _as_json(
+    kind: str, planned: "Sequence[PlannedRound]", speed: "Speed | None", notice: str | None
+) -> dict[str, object]:
     total_steps, fixed_steps = totals(planned)
     expected = {} if speed is None else {"expected_seconds": round(speed.total_s(planned), 1)}
+    noticed = {} if notice is None else {"notice": notice}
     return {
         "schema": "phyt2v.schedule/1",
         "kind": kind,
@@ -104,4 +106,5 @@ def _as_json(kind: str, planned: "Sequence[PlannedRound]", speed: "Speed | None"
         "fixed_steps": fixed_steps,
         "saved_fraction": round(1 - total_steps / fixed_steps, 3),
         **expected,
+        **noticed,
     }

@@ -26,13 +26,13 @@ def read_prompt(file: str | None, text: str | None) -> str:
     else:
         name, content = "--prompt", (text or "").encode(errors="surrogateescape")
     if b"\0" in content:
-        raise PromptError(f"{name} is a binary file; a prompt is plain text")
+        raise PromptError(f"{name} is a binary file; give the text file with the prompt")
     if len(content) > _MAX_BYTES:
         raise _too_long(name)
     try:
         prompt = content.decode("utf-8-sig").strip()
     except UnicodeDecodeError as error:
-        raise PromptError(f"{name} is not UTF-8 text; a prompt is plain text") from error
+        raise PromptError(f"{name} is not UTF-8 text; save the prompt as UTF-8") from error
     if not prompt:
         raise PromptError(f"{name} is empty; write what the video should show")
     if len(prompt) > MAX_PROMPT_CHARS:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from phyt2v_cli.cli import console, loop, options
-from phyt2v_cli.errors import FilesError, RunDirError, UsageError
+from phyt2v_cli.errors import RunDirError, UsageError
 
 if TYPE_CHECKING:
     from phyt2v_cli.cli.signals import StopRequest
@@ -142,18 +142,19 @@ def _start(
 ) -> None:
     from phyt2v_cli.cli import speeds
     from phyt2v_cli.cli.preflight import check_disk, check_model, needed_bytes
-    from phyt2v_cli.named_paths import refusals_as
+    from phyt2v_cli.found_run import look_into
     from phyt2v_cli.run_dir import RunDir, default_run_dir
+    from phyt2v_cli.run_reader import is_complete
 
     # A complete run only has its result to print. Of a run with an image, or without a preset, the folder is
     # not known yet, so that one is asked for its keys in any case.
-    is_complete = _is_complete(out or default_run_dir(prompt, loaded.config))
-    config, planned = loop.plan_loop(loaded, need_keys=force or not is_complete)
+    is_done = is_complete(out or default_run_dir(prompt, loaded.config))
+    config, planned = loop.plan_loop(loaded, will_ask=force or not is_done)
     path = out or default_run_dir(prompt, config)
     needed = needed_bytes(config, len(planned) + config.refinement.control)
-    with refusals_as(FilesError, path, prefix="the run directory "):
-        is_new = not (path / "run.json").exists()
-    if is_new:
+    found = look_into(path, prompt, config)
+    found.check(force=force)
+    if (force and found.must_make_way) or not (path / "run.json").exists():
         # A run that is there already has what it needs, or the loop says what is missing.
         check_model(config)
         check_disk(path, needed)
@@ -176,15 +177,6 @@ def _start(
         _run(run, planned, profile=profile, as_json=as_json)
 
 
-def _is_complete(path: Path) -> bool:
-    from phyt2v_cli.run_reader import read_run
-
-    try:
-        return read_run(path).record.status == "complete"
-    except RunDirError:
-        return False
-
-
 def _resume(path: Path, *, trust: bool, profile: Path | None, as_json: bool) -> None:
     from phyt2v_cli.cli.preflight import check_judges
     from phyt2v_cli.run_dir import RunDir
@@ -198,7 +190,7 @@ def _resume(path: Path, *, trust: bool, profile: Path | None, as_json: bool) -> 
                 "\n  ".join([f"the config in {path} reaches out of this machine's files:", *reaches])
                 + "\nIf that is yours, say so with --trust, or repeat the run's own command."
             )
-        check_judges(run.config, need_keys=run.record.status != "complete")
+        check_judges(run.config, will_ask=run.record.status != "complete")
         planned = [
             PlannedRound(entry.round, entry.steps, entry.purpose, video_name(entry.round))
             for entry in run.record.plan

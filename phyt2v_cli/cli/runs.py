@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich import box
 from rich.console import Group
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
@@ -79,11 +80,16 @@ def list_runs(
         console.say(f"There is no run below {where}; `phyt2v refine` and `phyt2v batch` make some.")
         return
     rows = [_row(path, run) for path, run in listed]
-    if console.stdout().is_terminal:
+    if not console.stdout().is_terminal:
+        for row in rows:  # one line for each run, as other tools read it
+            console.data("\t".join(" ".join(cell.split()) for cell in row))
+    elif console.fits(_table([(status, rounds, path, "") for status, rounds, path, _ in rows])):
         console.data(_table(rows))
-        return
-    for row in rows:  # one line for each run, as other tools read it
-        console.data("\t".join(" ".join(cell.split()) for cell in row))
+    else:
+        for status, rounds, path, prompt in rows:  # a path stays whole, for it is to be copied
+            console.data(Text.assemble(_styled(status), f"  {rounds}"))
+            console.data(f"  {path}")
+            console.data(Padding(console.one_line(prompt, "dim"), (0, 0, 0, 2), expand=False))
 
 
 @app.command(
@@ -117,7 +123,7 @@ def show(
     if as_json:
         console.json_object(run_as_json(run))
     else:
-        console.data(run_text(run), is_prose=True)
+        console.data(run_text(run), is_whole_in_pipes=True)
 
 
 def _read(path: Path) -> "tuple[Path, ShownRun | RunDirError]":
@@ -144,8 +150,12 @@ def _table(rows: Sequence[tuple[str, str, str, str]]) -> Table:
     table.add_column("run", overflow="fold")
     for status, rounds, path, prompt in rows:
         lines = Group(console.safe(path), console.one_line(prompt, "dim"))
-        table.add_row(Text(status, _STYLES.get(status, "yellow")), rounds, lines)
+        table.add_row(_styled(status), rounds, lines)
     return table
+
+
+def _styled(status: str) -> Text:
+    return Text(status, _STYLES.get(status, "yellow"))
 
 
 def _listed_as_json(path: Path, run: "ShownRun | RunDirError") -> dict[str, object]:

@@ -161,9 +161,9 @@ def test_files_are_looked_at_before_anything_is_loaded(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no picture")
     for settings, message in [
         ({"image": str(tmp_path / "none.png")}, "there is no file"),
-        ({"image": str(tmp_path / "text.png")}, "no image that can be read"),
-        ({"video": str(tmp_path / "text.png")}, "cut short, or no video"),
-        ({"video": str(tmp_path)}, "there is no file"),
+        ({"image": str(tmp_path / "text.png")}, "no image that can be read; name a picture"),
+        ({"video": str(tmp_path / "text.png")}, "cut short, or no video; name a video"),
+        ({"video": str(tmp_path)}, "is no file; name a video"),
     ]:
         with pytest.raises(ConfigError, match=message):
             conditioning.digest(GeneratorConfig.model_validate(settings))
@@ -189,7 +189,7 @@ def test_an_image_is_scaled_and_cropped_and_not_stretched(tmp_path: Path) -> Non
 def test_the_content_of_the_file_belongs_to_the_run_and_its_place_does_not(tmp_path: Path) -> None:
     def key(path: Path) -> str:
         loaded = load_config(environment={}, assignments=[f"generator.image={path}"])
-        return run_key("p", complete(loaded))
+        return run_key("p", complete(loaded).config)
 
     one = picture(tmp_path / "one.png")
     before = key(one)
@@ -203,7 +203,7 @@ def test_the_content_of_the_file_belongs_to_the_run_and_its_place_does_not(tmp_p
 def test_a_file_that_changed_since_the_run_began_is_refused(tmp_path: Path) -> None:
     image = picture(tmp_path / "one.png")
     loaded = load_config(environment={}, assignments=[f"generator.image={image}"])
-    config = complete(loaded).generator
+    config = complete(loaded).config.generator
     conditioning.call_arguments(config, BOTH)
     picture(image, seed=2)
     with pytest.raises(ConfigError, match="has changed since the run began"):

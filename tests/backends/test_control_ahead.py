@@ -199,6 +199,15 @@ def test_a_draft_and_the_control_itself_begin_nothing(prompt: str, draft: bool) 
     assert len(pipeline.denoised) == 1
 
 
+def test_a_final_after_one_of_the_controls_own_begins_nothing() -> None:
+    pipeline = Pipeline()
+    generator = ControlAhead(GeneratorAhead(pipeline), PROMPT, 0)
+    render(generator, PROMPT)
+    render(generator, REFINED)
+    generator.decode(control(NumpyGenerator()))
+    assert len(pipeline.denoised) == 2
+
+
 def test_only_the_decoding_after_a_final_begins_it() -> None:
     pipeline = Pipeline()
     generator = begun(pipeline)

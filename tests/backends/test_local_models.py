@@ -81,7 +81,7 @@ def test_a_model_of_an_unknown_kind_runs_none_of_its_code(folder: Path, tmp_path
 def test_weights_that_are_cut_short(folder: Path) -> None:
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:10_000])
-    assert "cannot be loaded" in refused(folder)
+    assert "model.safetensors is cut short" in refused(folder)
 
 
 def test_weights_that_are_not_all_there(folder: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
+from safetensors.numpy import save_file
 
 from phyt2v_cli.backends import model_folder
 from phyt2v_cli.backends.model_folder import find_model
@@ -32,6 +33,7 @@ def test_a_whole_folder_is_read(folder):
     model = find_model(str(folder))
     assert model.source == str(folder)
     assert model.pipeline_class == "CogVideoXPipeline"
+    assert model.components["vae"] == ("diffusers", "AutoencoderKLCogVideoX")
     assert model.component_configs["transformer"]["sample_frames"] == 9
 
 
@@ -49,6 +51,27 @@ def test_a_file(tmp_path):
 def test_no_model_index(folder):
     (folder / "model_index.json").unlink()
     assert "has no model_index.json" in refused(folder)
+
+
+@pytest.mark.parametrize(
+    "file", ["tokenizer/tokenizer.json", "tokenizer/tokenizer_config.json", "scheduler/scheduler_config.json"]
+)
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_a_json_file_that_is_cut_short_is_named(file, more, folder, phyt2v):
+    path = folder / file
+    path.write_text(path.read_text()[:-20])
+    assert str(path) in refused(folder)
+    ended = phyt2v("generate", "--prompt", "a ball", "--model", str(folder), *more)
+    assert (ended.code, ended.out) == (4, "")
+    (error,) = ended.errors()
+    assert error.startswith(f"error: {path} cannot be read as json: ")
+    assert error.endswith(". Fetch the model again.")
+
+
+def test_a_tokenizer_may_be_larger_than_any_config(folder):
+    path = folder / "tokenizer" / "tokenizer.json"
+    path.write_text(path.read_text() + " " * 20 * 2**20)
+    find_model(str(folder))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "\x00\xff"])
@@ -126,5 +149,5 @@ def test_a_missing_file_of_sharded_weights(folder):
     index = {"weight_map": {"a": "diffusion_pytorch_model.safetensors", "b": "part-2.safetensors"}}
     (vae / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
     assert "vae lacks 1 of 2 files of weights" in refused(folder)
-    (vae / "part-2.safetensors").touch()
+    save_file({}, vae / "part-2.safetensors")
     find_model(str(folder))

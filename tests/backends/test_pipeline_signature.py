@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import save_file
 
 from phyt2v_cli.backends import families
 from phyt2v_cli.backends.diffusers_generator import load
@@ -66,7 +67,7 @@ def test_wrong_sizes_of_an_unlisted_class_are_refused_before_it_is_loaded(
     right = phyt2v(*words, *assignments(sizes(5, 16, 32)))
     assert right.code == 0, right.err
     assert read_video(tmp_path / "output.mp4")[0].shape == (5, 16, 32, 3)
-    (path / "vae" / "diffusion_pytorch_model.safetensors").write_bytes(b"broken")
+    save_file({}, path / "vae" / "diffusion_pytorch_model.safetensors")
     refused = phyt2v(*words, *assignments(sizes(6, 24, 32)), "--out", "wrong.mp4")
     assert (refused.code, refused.out) == (2, "")
     assert (

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from phyt2v_cli import backends
 from phyt2v_cli.cli.app import app
 from phyt2v_cli.render import another_seed
+from tests.cli.test_unusable_paths import without_privilege
 from tests.faults.processes import Doubled, end, read_record
 
 QUICK = ("batch", "--rounds", "1", "--min", "3", "--max", "6")
@@ -143,13 +144,51 @@ def test_bad_lines_are_told_before_anything_is_written(tmp_path: Path, doubled: 
 def test_another_config_needs_another_folder_or_force(three: Path, tmp_path: Path, doubled: Doubled) -> None:
     first = doubled.run(*QUICK, three, "--out", tmp_path / "set")
     other = [*QUICK, three, "--out", tmp_path / "set", "--seed", "3"]
-    refused = doubled.run(*other)
-    assert (refused.code, len(refused.out.splitlines())) == (5, 1)  # the cube has its own seed
-    assert "run.seed: 0 -> 3" in refused.err
+    calls = doubled.calls()
+    for more in ([], ["--dry-run"], ["--rounds", "2"]):
+        refused = doubled.run(*other, *more)
+        assert (refused.code, refused.out) == (3, "")
+    for more in ([], ["--dry-run"]):
+        assert doubled.run(*other, *more).err.splitlines() == [
+            # the cube has its own seed
+            f"error: {tmp_path / 'set'} holds runs with other settings, of 2 of the 3 prompts:",
+            "  run.seed: 0 -> 3",
+            "Choose another folder with --out, or move the old runs aside with --force.",
+        ]
+    assert doubled.calls() == calls
     forced = doubled.run(*other, "--force")
     assert (forced.code, forced.out) == (0, first.out)
     assert "complete already" not in forced.err
     assert len(list((tmp_path / "set").glob("*.old-1"))) == 3
+
+
+def test_a_dry_run_tells_which_prompts_would_fail(three: Path, tmp_path: Path, doubled: Doubled) -> None:
+    command = [*QUICK, three, "--out", tmp_path / "set"]
+    told = json.loads(doubled.run(*command, "--dry-run", "--json").out)
+    foreign = Path(told["runs"][1]["run_dir"])
+    foreign.mkdir(parents=True)
+    (foreign / "thesis.txt").write_text("mine")
+    dry = doubled.run(*command, "--dry-run", "--json")
+    assert dry.code == 5
+    assert [run["status"] for run in json.loads(dry.out)["runs"]] == ["to_do", "refused", "to_do"]
+    assert dry.err.splitlines()[-1] == "error: 1 of 3 prompts would fail"
+    real = doubled.run(*command)
+    assert real.code == 5
+    (line,) = [line for line in dry.err.splitlines() if line.startswith("error: prompt 2 (line 3): ")]
+    assert line in real.err.splitlines()
+    assert json.loads(dry.out)["runs"][1]["error"] in line
+    assert [path.name for path in foreign.iterdir()] == ["thesis.txt"]
+
+
+def test_a_set_in_a_folder_that_may_not_be_written_to(three: Path, tmp_path: Path, doubled: Doubled) -> None:
+    command = [*QUICK, three, "--out", tmp_path / "set"]
+    assert doubled.run(*command).code == 0
+    (tmp_path / "set").chmod(0o555)
+    for more in ([], ["--dry-run"]):
+        refused = doubled.run(*command, *more, preexec_fn=without_privilege)
+        assert (refused.code, refused.out) == (3, "")
+        assert "set cannot be used: permission denied; choose another folder with --out" in refused.err
+    (tmp_path / "set").chmod(0o755)
 
 
 STOPS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]

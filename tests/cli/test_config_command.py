@@ -5,8 +5,10 @@ import pytest
 from typer.testing import CliRunner
 
 from phyt2v_cli.cli.app import app
-from phyt2v_cli.config import KEYS
+from phyt2v_cli.config import KEYS, list_presets, load_config
 from phyt2v_cli.settings import Config
+from tests.faults.processes import PHYT2V
+from tests.terminals import shown_by
 
 runner = CliRunner()
 
@@ -35,6 +37,28 @@ def test_presets() -> None:
     assert listed["schema"] == "phyt2v.presets/1"
     assert {"tiny", "cogvideox-2b", "cogvideox-5b"} <= {preset["name"] for preset in listed["presets"]}
     assert "49 x 480 x 720" in runner.invoke(app, ["config", "presets"]).stdout
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100])
+def test_no_name_of_a_preset_a_model_or_a_setting_is_broken_on_a_terminal(columns: int) -> None:
+    def words_of(command: str) -> set[str]:
+        shown = shown_by([*PHYT2V, "config", command, "--no-color"], columns=columns)
+        assert max(map(len, shown.splitlines())) <= columns
+        return set(shown.split())
+
+    models = {load_config(preset=name, environment={}).config.generator.model for name in list_presets()}
+    assert words_of("presets") >= {*list_presets(), *models, "openai", "tracker"}
+    assert words_of("show") >= {*KEYS}
+
+
+def test_a_pipe_gets_one_line_for_each_preset_and_setting() -> None:
+    presets = runner.invoke(app, ["config", "presets"]).stdout.splitlines()
+    (hunyuan,) = [line.split() for line in presets if "hunyuanvideo" in line]
+    assert hunyuan[:2] == ["hunyuanvideo", "hunyuanvideo-community/HunyuanVideo"]
+    assert len(presets) == 2 + len(list_presets())
+    origin = "--set generator.negative_prompt"
+    shown = runner.invoke(app, ["config", "show", "--set", f"generator.negative_prompt={'no ' * 90}"]).stdout
+    assert [origin in line and "no " * 90 in line for line in shown.splitlines()].count(True) == 1
 
 
 def test_schema_is_a_json_schema() -> None:

@@ -1,9 +1,11 @@
 import io
+import sys
 
 import pytest
 from rich.console import Console
 
 from phyt2v_cli.cli import console
+from tests.terminals import shown_by
 
 
 @pytest.mark.parametrize(
@@ -62,6 +64,57 @@ def test_verbose_errors_come_with_their_traceback(capsys: pytest.CaptureFixture[
 def test_long_lines_stay_whole(capsys: pytest.CaptureFixture[str]) -> None:
     console.error("x" * 300)
     assert capsys.readouterr().err == f"error: {'x' * 300}\n"
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+@pytest.mark.parametrize("length", [30, 58, 150])
+def test_sentences_on_a_terminal_are_broken_at_spaces_only(columns: int, length: int) -> None:
+    path = "/" + "p" * (length - 1)
+    command = [sys.executable, "-m", "phyt2v_cli", "refine", "--prompt", "x", "--dry-run", "--no-color"]
+    judges = ("llm.backend=rulebook", "captioner.backend=tracker", "scorer.backend=tracker")
+    command += [word for judge in judges for word in ("--set", judge)]
+    lines = shown_by([*command, "--model", path], columns=columns, code=4).splitlines()
+    said = f"error: {path} does not exist. Give `tiny`, a folder in diffusers layout, or a hub id."
+    assert " ".join(lines) == said
+    assert all(len(line) <= columns for line in lines if path not in line)
+    (whole,) = [line for line in lines if path in line]
+    assert len(whole) <= columns or length > columns
+    assert len(lines) <= 2 + len(said) // columns
+
+
+SCHEDULE = [sys.executable, "-m", "phyt2v_cli", "preview-schedule", "--no-color", "--seconds-per-step", "1"]
+NOTE = "note: min steps is 8, lowered to --max-steps from 20 (preset tiny)"
+
+
+@pytest.mark.parametrize("width", [60, 100])
+@pytest.mark.parametrize("told_by", ["columns", "size"])
+@pytest.mark.parametrize("term", ["dumb", "xterm"])
+def test_a_terminal_is_as_wide_as_it_says(term: str, told_by: str, width: int) -> None:
+    columns, size = (width, 0) if told_by == "columns" else (0, width)
+    note, *table = shown_by([*SCHEDULE, "--max", "8"], columns=columns, size=size, TERM=term).splitlines()
+    if width == 60:
+        note += " " + table.pop(0)
+    assert note == NOTE
+    assert max(map(len, table)) <= width
+    assert (max(map(len, table)) > 80) == (width == 100)
+
+
+@pytest.mark.parametrize("term", ["dumb", "xterm"])
+def test_no_sentence_is_broken_on_a_terminal_that_does_not_say_how_wide_it_is(term: str) -> None:
+    origin = "from 50 (preset cogvideox-1.5-5b)"
+    command = [*SCHEDULE, "--preset", "cogvideox-1.5-5b", "--set", "schedule.min_steps=60"]
+    note, *table = shown_by(command, TERM=term).splitlines()
+    assert note == f"note: max steps is 60, raised to --set schedule.min_steps {origin}"
+    assert len(note) > 80 >= max(map(len, table))
+
+
+def test_in_a_pipe_a_line_stays_a_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    for tell in (console.error, console.warn, console.say):
+        tell("a word " * 20 + "end")
+        assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.parametrize("plain", ["NO_COLOR", "--no-color"])

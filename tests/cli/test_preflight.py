@@ -2,11 +2,13 @@ import json
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import save_file
 
 from phyt2v_cli.cli.preflight import check_disk, check_judges, check_model, complete, needed_bytes
 from phyt2v_cli.config import load_config
 from phyt2v_cli.errors import ConfigError, FilesError
 from phyt2v_cli.settings import Config, GeneratorConfig, ScheduleConfig
+from tests.command_line import CommandLine, assignments
 
 
 def test_a_disk_with_too_little_room_is_said_with_both_numbers(tmp_path: Path) -> None:
@@ -57,7 +59,7 @@ def test_a_missing_key_is_said_for_all_who_need_it(monkeypatch: pytest.MonkeyPat
     )
     assert second.startswith("scorer.api_key_env: the environment variable MY_KEY is not set")
     assert "phyt2v generate" in hint
-    check_judges(config, need_keys=False)
+    check_judges(config, will_ask=False)
     monkeypatch.setenv("OPENAI_API_KEY", "a")
     monkeypatch.setenv("MY_KEY", " ")
     with pytest.raises(
@@ -77,6 +79,25 @@ def test_a_server_of_ones_own_may_need_no_key(monkeypatch: pytest.MonkeyPatch) -
         check_judges(Config.model_validate({"llm": vendors, "captioner": own, "scorer": own}))
 
 
+@pytest.mark.parametrize("role", ["llm", "captioner", "scorer"])
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_a_folder_that_is_no_judge_is_said_before_anything_is_loaded_or_written(
+    role: str, more: tuple[str, ...], tiny_cogvideox_dir: Path, tmp_path: Path, phyt2v: CommandLine
+) -> None:
+    for model, said in (
+        (str(tiny_cogvideox_dir), "is a pipeline of diffusers, not a language model"),
+        ("./nowhere", "./nowhere does not exist"),
+        ("m" * 300, "File name too long"),
+    ):
+        judge = assignments({f"{role}.backend": "transformers", f"{role}.model": model})
+        ended = phyt2v("refine", "--prompt", "a ball", *judge, *more)
+        assert (ended.code, ended.out) == (4, "")
+        (error,) = ended.errors()
+        assert error.startswith(f"error: {role}.model: ")
+        assert said in error
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_further_weights_and_the_device_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     for field, value, said in [
         ("gguf", "no/such.gguf", "generator.gguf: there is no file no/such.gguf"),
@@ -94,13 +115,18 @@ def test_a_model_without_a_preset_takes_the_steps_of_its_family(tmp_path: Path) 
     for name in ("transformer", "vae"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text("{}")
-        (tmp_path / name / "model.safetensors").touch()
+        save_file({}, tmp_path / name / "model.safetensors")
     index = {"_class_name": "MochiPipeline", "transformer": ["diffusers", "X"], "vae": ["diffusers", "Y"]}
     (tmp_path / "model_index.json").write_text(json.dumps(index))
     model = f"generator.model={tmp_path}"
     loaded = load_config(environment={}, assignments=[model])
-    assert complete(loaded).schedule == ScheduleConfig(min_steps=20, max_steps=64)
+    assert complete(loaded).config.schedule == ScheduleConfig(min_steps=20, max_steps=64)
     named = load_config(environment={}, assignments=[model, "schedule.max_steps=30"])
-    assert complete(named).schedule.max_steps == 30
+    assert complete(named).config.schedule.max_steps == 30
+    above = load_config(environment={}, assignments=[model, "schedule.min_steps=60"])
+    assert complete(above).config.schedule == ScheduleConfig(min_steps=60, max_steps=64)
+    far_above = complete(load_config(environment={}, assignments=[model, "schedule.min_steps=70"]))
+    assert far_above.config.schedule == ScheduleConfig(min_steps=70, max_steps=70)
+    assert far_above.origins["schedule.max_steps"].endswith("from 64 (the model's family)")
     with_preset = load_config(preset="tiny", environment={}, assignments=[model])
-    assert complete(with_preset).schedule.max_steps == 50
+    assert complete(with_preset).config.schedule.max_steps == 50

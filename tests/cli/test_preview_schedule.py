@@ -2,17 +2,19 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from phyt2v_cli.cli.app import app
 from phyt2v_cli.errors import ConfigError, UsageError
+from tests.command_line import CommandLine
 
 runner = CliRunner()
 
 
-def phyt2v(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def started(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "phyt2v_cli", *arguments],
         capture_output=True,
@@ -105,6 +107,34 @@ def test_swapped_steps_are_told_on_stderr() -> None:
     assert "swapped" in result.stderr
 
 
+LOWERED = "min steps is 8, lowered to --max-steps from 20 (preset tiny)"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("preview-schedule",),
+        ("refine", "--prompt", "a ball", "--dry-run"),
+        ("batch", "set.txt", "--dry-run"),
+    ],
+)
+def test_one_bound_alone_moves_the_other_in_every_command(
+    command: tuple[str, ...], tmp_path: Path, phyt2v: CommandLine
+) -> None:
+    (tmp_path / "set.txt").write_text("a ball\n")
+    ended = phyt2v(*command, "--max", "8", "--rounds", "2", "--json")
+    told = json.loads(ended.out)
+    assert [video["steps"] for video in told["videos"]] == [8, 8, 8]
+    assert ended.err.splitlines()[0] == f"note: {LOWERED}"
+    assert told.get("notice", LOWERED) == LOWERED
+    assert ("notice" in told) == (command == ("preview-schedule",))
+
+
+def test_a_single_video_takes_the_maximum_that_was_given(phyt2v: CommandLine) -> None:
+    words = ("generate", "--prompt", "a ball", "--set", "schedule.max_steps=8", "--dry-run", "--json")
+    assert json.loads(phyt2v(*words).out)["videos"][0]["steps"] == 8
+
+
 @pytest.mark.parametrize("columns", [60, 80, 100])
 def test_the_table_fits(columns: int) -> None:
     result = runner.invoke(
@@ -133,14 +163,14 @@ def test_a_list_is_compared_with_its_highest_count() -> None:
 
 
 def test_a_pipe_gets_no_escape_bytes_and_stderr_stays_empty() -> None:
-    result = phyt2v("preview-schedule", TERM="xterm-256color")
+    result = started("preview-schedule", TERM="xterm-256color")
     assert result.returncode == 0
     assert "\x1b" not in result.stdout
     assert result.stderr == ""
 
 
 def test_an_ascii_locale_gets_ascii() -> None:
-    result = phyt2v("preview-schedule", PYTHONIOENCODING="ascii")
+    result = started("preview-schedule", PYTHONIOENCODING="ascii")
     assert result.returncode == 0
     assert result.stdout.isascii()
     assert "###" in result.stdout
@@ -157,7 +187,7 @@ def test_an_ascii_locale_gets_ascii() -> None:
     ],
 )
 def test_bad_values_exit_2_with_one_clear_line(arguments: list[str], message: str) -> None:
-    result = phyt2v("preview-schedule", *arguments)
+    result = started("preview-schedule", *arguments)
     assert result.returncode == 2
     assert result.stdout == ""
     assert message in result.stderr

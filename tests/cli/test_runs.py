@@ -85,6 +85,19 @@ def test_a_table_for_terminals(width: int, folder: Path) -> None:
     assert shown[ball + 1].split() == ["a", "ball", "drops"]
 
 
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_path_without_room_for_it_stays_whole(width: int, folder: Path) -> None:
+    long = folder / f"a-red-ball-drops-{'x' * width}"
+    run_through(long, make_config(rounds=0), prompt="a red ball " * 20)
+    shown = shown_by([*PHYT2V, "runs", str(folder), "--no-color"], columns=width).splitlines()
+    place = shown.index(f"  {long}/output1.mp4")
+    assert shown[place - 1].split() == ["complete", "1", "of", "1"]
+    assert shown[place + 1].startswith("  a red ball a red ball")
+    assert shown[place + 1].endswith("…")
+    assert len(shown[place + 1]) <= width
+    assert len(shown) == 3 * 5
+
+
 def test_show_tells_of_each_round(tmp_path: Path) -> None:
     path = tmp_path / "run"
     scorer = ScriptedScorer(by_video={"output1.mp4": Scores(0.9, None, ("it hovers [red]",))})
