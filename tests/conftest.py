@@ -23,8 +23,9 @@ os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="phyt2v-test-cache-")
 _numbers = itertools.count()
 
 
-def pytest_collection_finish() -> None:
-    """imageio collects garbage whenever it closes a video; let it pass over torch and the tests."""
+@pytest.fixture(scope="module", autouse=True)
+def _little_to_collect() -> None:
+    """imageio collects garbage whenever it closes a video; let it pass over all that is loaded by now."""
     gc.collect()
     gc.freeze()
 
