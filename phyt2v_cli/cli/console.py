@@ -151,7 +151,8 @@ def hush_stdout() -> None:
 def _print_text(console: Console, text: Text) -> None:
     """Print sentences: wrapped on a terminal, and one line each in a pipe, where none must be broken.
 
-    They are broken at spaces only, for a word may be a path or an address that somebody wants to copy.
+    They are broken at spaces only, for a word may be a path or an address that somebody wants to copy; a line
+    that is a command stays whole.
     """
     if _wraps(console):
         lines = [part for line in text.split("\n", allow_blank=True) for part in _wrap(line, console.width)]
@@ -165,6 +166,8 @@ def _wrap(line: Text, width: int) -> Iterator[Text]:
     The terminal then goes on with it in the next row, which is no new line when it is copied.
     """
     breaks, used = [], 0
+    if line.plain.startswith("  phyt2v "):
+        width = cell_len(line.plain)
     for word in re.finditer(r"\s*(\S+)", line.plain):
         used += cell_len(word[0])
         length = cell_len(word[1])

@@ -200,7 +200,7 @@ def _resume(path: Path, *, trust: bool, profile: Path | None, as_json: bool) -> 
 
 def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, profile: Path | None, as_json: bool) -> None:
     stop = loop.stop_request(
-        "The run was stopped. The same command goes on where it was, or: phyt2v refine --resume "
+        "The run was stopped. The same command goes on where it was, or:\n  phyt2v refine --resume "
         + shlex.quote(str(run.path))
     )
     with stop, loop.profiling(profile) as timeline:  # from here on, for the imports take a while too

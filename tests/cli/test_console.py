@@ -82,6 +82,20 @@ def test_sentences_on_a_terminal_are_broken_at_spaces_only(columns: int, length:
     assert len(lines) <= 2 + len(said) // columns
 
 
+def test_a_command_to_copy_stays_one_line_on_a_narrow_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("FORCE_COLOR", "1"), ("NO_COLOR", "1"), ("TERM", "xterm"), ("COLUMNS", "40")):
+        monkeypatch.setenv(name, value)
+    console.say(
+        "The run was stopped. It goes on with:\n  phyt2v refine --resume runs/a-red-ball-falls-0123456"
+    )
+    assert capsys.readouterr().err.splitlines() == [
+        "The run was stopped. It goes on with:",
+        "  phyt2v refine --resume runs/a-red-ball-falls-0123456",
+    ]
+
+
 SCHEDULE = [sys.executable, "-m", "phyt2v_cli", "preview-schedule", "--no-color", "--seconds-per-step", "1"]
 NOTE = "note: min steps is 8, lowered to --max-steps from 20 (preset tiny)"
 
