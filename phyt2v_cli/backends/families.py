@@ -20,6 +20,8 @@ OPTIONS = ("guidance_scale_2", "true_cfg_scale")
 """Settings that only some families take."""
 
 _CACHES = ("first-block", "pab", "taylor")
+_COUNTING_CACHES = ("pab", "taylor")
+"""Those whose strength says every how many steps something is computed."""
 
 
 @dataclass(frozen=True)
@@ -310,6 +312,17 @@ def _size_complaints(family: Family, config: GeneratorConfig) -> Iterator[str]:
         )
 
 
+def _strength_complaints(family: Family, config: GeneratorConfig) -> Iterator[str]:
+    cache = family.measured_draft_cache if config.draft_cache == "auto" else config.draft_cache
+    strength = config.draft_cache_strength
+    if strength is None:
+        return
+    if cache == "off":
+        yield "generator.draft_cache_strength: no cache is on; set generator.draft_cache, or leave it out"
+    elif cache in _COUNTING_CACHES and (strength < 2 or strength % 1):
+        yield f"generator.draft_cache_strength: {cache} takes whole numbers from 2, not {strength:g}"
+
+
 def _option_complaints(family: Family, config: GeneratorConfig) -> Iterator[str]:
     if family.options is not None:
         for name in OPTIONS:
@@ -318,6 +331,7 @@ def _option_complaints(family: Family, config: GeneratorConfig) -> Iterator[str]
     if config.draft_cache not in ("auto", "off", *family.draft_caches):
         known = ", ".join(family.draft_caches) or "none has been shown to work"
         yield f"generator.draft_cache: {family.name} has no {config.draft_cache}; caches that work: {known}"
+    yield from _strength_complaints(family, config)
     fitting = ("auto", "own", *family.solvers)
     if config.solver not in fitting:
         yield (

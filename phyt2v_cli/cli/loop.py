@@ -46,11 +46,20 @@ def plan_rounds(loaded: "LoadedConfig") -> "Sequence[PlannedRound]":
 def show_plan(config: "Config", planned: "Sequence[PlannedRound]") -> None:
     """Show the plan as a table, with times where this machine has measured the model before."""
     from phyt2v_cli.cli import speeds
-    from phyt2v_cli.cli.plan_table import plan_table
+    from phyt2v_cli.cli.plan_table import duration, plan_table
 
     err = console.stderr()
     speed = speeds.find(config.generator)
     console.say(plan_table(planned, err.width, speed, ascii_only=err.options.ascii_only))
+    if steps := control_steps(config, planned):
+        time = "" if speed is None else f", {duration(speed.total_s([], steps))}"
+        console.say(f"The control adds {steps} denoising steps{time}.")
+
+
+def control_steps(config: "Config", planned: "Sequence[PlannedRound]") -> int:
+    """Return the denoising steps that the control adds; none where round 1 is the same video anyway."""
+    is_first_video = planned[0].steps == planned[-1].steps
+    return planned[-1].steps if config.refinement.control and not is_first_video else 0
 
 
 def make_roles(
@@ -110,7 +119,8 @@ def profiling(path: Path | None) -> "Iterator[Timeline | None]":
         yield timeline
     finally:
         try:
-            timeline.write(path)
+            if not timeline.is_empty:  # nothing was left to do, and an earlier profile may be there
+                timeline.write(path)
         except FilesError as error:
             console.warn(str(error))
 
@@ -126,7 +136,7 @@ def watching(
 
     meter = Meter(
         planned,
-        control=control,
+        control=control and bool(control_steps(config, planned)),
         expected=speeds.find(config.generator),
         keep=partial(speeds.keep, config.generator),
     )

@@ -72,6 +72,8 @@ class Meter:
                 self._settings = dict(event.settings)
             case StageStarted(stage="denoise"):
                 self._step_times = []
+            case StageStarted(stage="decode"):
+                self._num_steps_done = self._steps  # also of latents that were there already
             case StepDone():
                 if event.step > self._num_steps_done + 1:
                     self._step_times = []  # several at once: they were done before anybody asked

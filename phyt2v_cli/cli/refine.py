@@ -154,22 +154,29 @@ def _start(
     needed = needed_bytes(config, len(planned) + config.refinement.control)
     found = look_into(path, prompt, config)
     found.check(force=force)
-    if (force and found.must_make_way) or not (path / "run.json").exists():
-        # A run that is there already has what it needs, or the loop says what is missing.
+    is_new = (force and found.must_make_way) or not (path / "run.json").exists()
+    # A run whose videos are all there needs no model any more.
+    if is_new or any(not (path / entry.video).exists() for entry in planned):
         check_model(config)
+    if is_new:
         check_disk(path, needed)
     if dry_run:
         loop.show_plan(config, planned)
-        console.say(f"Would be rendered into {path}, taking at most about {needed / 2**20:,.0f} MiB.")
+        if found.is_complete and not force:
+            console.say(f"{path} is complete: nothing would be rendered, and --force would run it again.")
+        else:
+            console.say(f"Would be rendered into {path}, taking at most about {needed / 2**20:,.0f} MiB.")
         if as_json:
             speed = speeds.find(config.generator)
+            steps = loop.control_steps(config, planned)
             console.json_object(
                 {
                     "schema": "phyt2v.dry-run/1",
                     "run_dir": str(path),
                     "videos": [{"round": p.round, "steps": p.steps, "purpose": p.purpose} for p in planned],
+                    "control": {"steps": steps} if steps else None,
                     "needed_bytes": needed,
-                    "expected_seconds": None if speed is None else round(speed.total_s(planned), 1),
+                    "expected_seconds": None if speed is None else round(speed.total_s(planned, steps), 1),
                 }
             )
         return
@@ -210,12 +217,13 @@ def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, profile: Path | No
     from phyt2v_cli.cli.rounds_table import rounds_as_json, rounds_table
 
     console.say(rounds_table(run, console.stderr().width))
-    if result.stop_reason is not None:
+    rounds = rounds_as_json(run)
+    if result.stop_reason is not None and len(rounds) < len(planned):
         why = {"no_mismatch": "no mismatch was left", "stop_score": "the scores were high enough"}
         console.say(f"Stopped early: {why.get(result.stop_reason, result.stop_reason)}.")
     console.say(f"Contact sheet: {report.contact_sheet(run.path)}")
     if as_json:
-        console.json_object(_as_json(run, result, rounds_as_json(run)))
+        console.json_object(_as_json(run, result, rounds))
     else:
         console.data(str(result.video))
 

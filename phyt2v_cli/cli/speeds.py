@@ -54,9 +54,10 @@ class Speed:
         """Return the seconds of one planned video."""
         return planned.steps * self.step_s(planned.purpose) + self.video_s
 
-    def total_s(self, planned: "Sequence[PlannedRound]") -> float:
-        """Return the seconds of a whole plan."""
-        return sum(self.seconds(entry) for entry in planned)
+    def total_s(self, planned: "Sequence[PlannedRound]", control_steps: int = 0) -> float:
+        """Return the seconds of a whole plan, and of a control where that has steps of its own."""
+        control_s = control_steps * self.final_step_s + self.video_s if control_steps else 0.0
+        return sum(self.seconds(entry) for entry in planned) + control_s
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,10 @@ class Measurement:
 
 def find(generator: "GeneratorConfig") -> Speed | None:
     """Return the speed that this machine measured last with these settings, or None."""
-    known = {
-        m.cache: m for m in reversed(_read()) if m.host == _host() and m.generator == _settings(generator)
-    }
-    final = known.get("off")
+    final = _newest(generator, "off")
     if final is None:
         return None
-    draft = known.get(generator.draft_cache, final)
+    draft = _newest(generator, generator.draft_cache) or final
     return Speed(final.step_s, draft.step_s, final.video_s, final.device)
 
 
@@ -98,7 +96,7 @@ def keep(generator: "GeneratorConfig", cache: str, step_s: float, video_s: float
 
     new = Measurement(
         host=_host(),
-        generator=_settings(generator),
+        generator=_settings(generator, cache),
         cache=cache,
         step_s=step_s,
         video_s=video_s,
@@ -136,8 +134,14 @@ def _is_sound(measurement: Measurement) -> bool:
     )
 
 
-def _settings(generator: "GeneratorConfig") -> dict[str, object]:
-    return generator.model_dump(mode="json", include=set(_WHAT_SETS_THE_SPEED))
+def _newest(generator: "GeneratorConfig", cache: str) -> Measurement | None:
+    wanted = (_host(), _settings(generator, cache), cache)
+    return next((m for m in _read() if (m.host, m.generator, m.cache) == wanted), None)
+
+
+def _settings(generator: "GeneratorConfig", cache: str) -> dict[str, object]:
+    strength = set() if cache == "off" else {"draft_cache_strength"}
+    return generator.model_dump(mode="json", include={*_WHAT_SETS_THE_SPEED, *strength})
 
 
 def _host() -> str:

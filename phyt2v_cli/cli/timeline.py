@@ -89,6 +89,11 @@ class Timeline:
         finally:
             self._add(name, start, self._now())
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has begun."""
+        return not self._bars and not self._started
+
     def write(self, path: Path) -> None:
         """Write the file; a stage that was not finished ends here. Raises FilesError."""
         for name in list(self._started):

@@ -176,3 +176,25 @@ def test_a_solver_that_does_not_fit_is_refused_with_those_that_do():
         "generator.solver: dpm++ does not walk the noise schedule of this CogVideoX; use auto, own, ddim",
         "generator.flow_shift: the noise schedule of this CogVideoX has none to set; leave it out",
     )
+
+
+@pytest.mark.parametrize(
+    ("cache", "strength", "said"),
+    [
+        ("pab", 0.5, "pab takes whole numbers from 2, not 0.5"),
+        ("taylor", 2.5, "taylor takes whole numbers from 2, not 2.5"),
+        ("off", 3.0, "no cache is on; set generator.draft_cache, or leave it out"),
+        ("auto", 3.0, "no cache is on; set generator.draft_cache, or leave it out"),
+    ],
+)
+def test_a_strength_that_means_nothing_is_refused(cache: str, strength: float, said: str) -> None:
+    family = family_of("CogVideoXPipeline", COGVIDEOX_5B)
+    config = GeneratorConfig.model_validate({"draft_cache": cache, "draft_cache_strength": strength})
+    assert complaints(family, config) == (f"generator.draft_cache_strength: {said}",)
+
+
+def test_strengths_that_mean_something_are_taken() -> None:
+    family = family_of("CogVideoXPipeline", COGVIDEOX_5B)
+    for cache, strength in (("pab", 8.0), ("taylor", 3.0), ("first-block", 0.05)):
+        config = GeneratorConfig.model_validate({"draft_cache": cache, "draft_cache_strength": strength})
+        assert complaints(family, config) == ()

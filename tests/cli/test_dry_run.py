@@ -3,9 +3,11 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
+from phyt2v_cli import tiny
 from phyt2v_cli.run_dir import RunDir
 from tests.cli.test_unusable_paths import phyt2v as unprivileged
 from tests.command_line import CommandLine
@@ -102,3 +104,35 @@ def test_what_force_moves_aside_is_no_obstacle_and_stays_where_it_is(
     assert ended.code == 0
     assert json.loads(ended.out)["run_dir"] == "run"
     assert tree(tmp_path) == before
+
+
+def test_the_model_of_an_unfinished_run_is_looked_at_too(tmp_path: Path, phyt2v: CommandLine) -> None:
+    copytree(Path(tiny.__file__).parent / "model", tmp_path / "model")
+    command = (*QUICK, "--preset", "tiny", "--model", "model")
+    assert phyt2v(*command).code == 0
+    record = tmp_path / "run" / "run.json"
+    record.write_text(record.read_text().replace('"complete"', '"interrupted"'))
+    (tmp_path / "run" / "output2.mp4").unlink()
+    (tmp_path / "model" / "vae").rename(tmp_path / "vae")
+    for words in (command, (*command, "--dry-run")):
+        refused = phyt2v(*words)
+        assert (refused.code, "vae is missing" in refused.err) == (4, True)
+
+
+def test_of_a_complete_run_nothing_would_be_rendered(tmp_path: Path, phyt2v: CommandLine) -> None:
+    assert phyt2v(*QUICK).code == 0
+    said = phyt2v(*QUICK, "--dry-run").err
+    assert "run is complete: nothing would be rendered, and --force would run it again." in said
+    assert "Would be rendered into run" in phyt2v(*QUICK, "--dry-run", "--force").err
+    assert (tmp_path / "run" / "output2.mp4").is_file()
+
+
+@pytest.mark.parametrize(("schedule", "steps"), [(("--min", "3", "--max", "6"), 6), (("--steps", "6,6"), 0)])
+def test_the_steps_of_a_control_are_part_of_what_to_expect(
+    schedule: tuple[str, ...], steps: int, phyt2v: CommandLine
+) -> None:
+    done = phyt2v(
+        "refine", "--prompt", PROMPT, "--rounds", "1", *schedule, "--control", "--dry-run", "--json"
+    )
+    assert ("The control adds 6 denoising steps." in done.err) is bool(steps)
+    assert json.loads(done.out)["control"] == ({"steps": steps} if steps else None)

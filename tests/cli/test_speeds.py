@@ -29,11 +29,14 @@ def test_drafts_with_a_cache_have_their_own_speed() -> None:
     speeds.keep(cached, "off", 0.3, 1.0, "cpu")
     assert speeds.find(cached) == Speed(0.3, 0.1, 1.0, "cpu")
     assert speeds.find(HERE) == Speed(0.3, 0.3, 1.0, "cpu"), "without the cache"
+    stronger = cached.model_copy(update={"draft_cache_strength": 8.0})
+    assert speeds.find(stronger) == Speed(0.3, 0.3, 1.0, "cpu"), "nor of another strength"
 
 
 def test_a_plan_takes_its_drafts_and_its_final() -> None:
     planned = [PlannedRound(1, 20, "draft", "output1.mp4"), PlannedRound(2, 50, "final", "output2.mp4")]
     assert Speed(1.0, 0.5, 2.0).total_s(planned) == 20 * 0.5 + 2 + 50 * 1 + 2
+    assert Speed(1.0, 0.5, 2.0).total_s(planned, 50) == 64 + 50 * 1 + 2, "with a control"
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,14 @@ def test_a_profile_replaces_only_a_profile(tmp_path: Path) -> None:
 def test_a_profile_that_cannot_be_written_at_the_end_is_a_note(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with loop.profiling(tmp_path / "no" / "p.json"):
-        pass
+    with loop.profiling(tmp_path / "no" / "p.json") as timeline:
+        assert timeline is not None
+        timeline(StageStarted(1, "decode"))
     assert capsys.readouterr().err.startswith("note: ")
+
+
+def test_a_run_that_had_nothing_left_to_do_leaves_an_earlier_profile(tmp_path: Path) -> None:
+    (tmp_path / "p.json").write_text("earlier")
+    with loop.profiling(tmp_path / "p.json"):
+        pass
+    assert (tmp_path / "p.json").read_text() == "earlier"
