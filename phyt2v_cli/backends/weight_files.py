@@ -1,4 +1,4 @@
-"""Whether the files that replace or change a pipeline's weights can be there: a GGUF file, and a LoRA.
+"""Whether what replaces or changes a pipeline's weights can be there: a GGUF file, a LoRA, packages for them.
 
 This file must not import torch or diffusers: it serves checks that run before anything is loaded. Which
 classes can load what is `weights.py`'s business.
