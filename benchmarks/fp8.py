@@ -24,11 +24,11 @@ from gpu_refine import Clock
 from rich.console import Console
 from rich.table import Table
 
-from phyt2v_cli.backends import device_memory, residency
-from phyt2v_cli.backends.diffusers_generator import DiffusersGenerator, load
-from phyt2v_cli.backends.families import family_of
-from phyt2v_cli.backends.tracker import score_tracks
-from phyt2v_cli.config import load_config
+from phyt2v_cli.backends.diffusion.families import family_of
+from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator, load
+from phyt2v_cli.backends.embedded.tracker import score_tracks
+from phyt2v_cli.backends.memory import device, residency
+from phyt2v_cli.config.layers import load_config
 from phyt2v_cli.tiny.tracking import track
 
 NUM_TIMED_STEPS = 6
@@ -45,7 +45,7 @@ def time_large(quantize: str) -> dict[str, Any]:
     """Time the compiled steps of CogVideoX-5B, 49 frames of 480x720."""
     pipeline = build()
     pipeline.to("cpu")
-    device_memory.release()
+    device.release()
     config = CONFIG.model_copy(update={"compile": "on", "quantize": quantize})
     begin = time.perf_counter()
     generator = DiffusersGenerator(

@@ -18,9 +18,9 @@ from cogvideox_5b import CONFIG, PROMPT, build
 from rich.console import Console
 from rich.table import Table
 
-from phyt2v_cli.backends import device_memory, offloading
-from phyt2v_cli.backends.diffusers_generator import DiffusersGenerator
-from phyt2v_cli.backends.families import family_of
+from phyt2v_cli.backends.diffusion.families import family_of
+from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator
+from phyt2v_cli.backends.memory import device, offloading
 from phyt2v_cli.errors import BackendError
 
 DEVICE = torch.device("cuda", 0)
@@ -57,7 +57,7 @@ def measure(pipeline: Any, offload: str, num_steps: int) -> dict[str, Any]:
 
 def set_limit(limit_gb: float | None) -> None:
     """Let this process take so much of the GPU, or all of it."""
-    device_memory.release()
+    device.release()
     total = torch.cuda.get_device_properties(DEVICE).total_memory
     torch.cuda.set_per_process_memory_fraction(1.0 if limit_gb is None else limit_gb * 1e9 / total, DEVICE)
 
@@ -67,7 +67,7 @@ def lift(pipeline: Any) -> None:
     offloading.lift(pipeline)
     pipeline.vae.disable_tiling()
     pipeline.to("cpu")
-    device_memory.release()
+    device.release()
 
 
 def main() -> None:

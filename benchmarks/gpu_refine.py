@@ -31,13 +31,13 @@ from diffusers import DiffusionPipeline
 from rich.console import Console
 from rich.table import Table
 
-from phyt2v_cli.backends import device_memory, offloading
-from phyt2v_cli.backends.diffusers_generator import DiffusersGenerator, load
-from phyt2v_cli.interfaces import VideoGenerator
-from phyt2v_cli.render import render_video
+from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator, load
+from phyt2v_cli.backends.memory import device, offloading
+from phyt2v_cli.config.schema import ScheduleConfig
+from phyt2v_cli.files.video import VideoMetadata, write_video
+from phyt2v_cli.refinement.render import render_video
+from phyt2v_cli.roles import VideoGenerator
 from phyt2v_cli.schedule import plan
-from phyt2v_cli.settings import ScheduleConfig
-from phyt2v_cli.video import VideoMetadata, write_video
 
 NUM_ROUNDS = 4
 MAX_STEPS = 50
@@ -104,7 +104,7 @@ def _unplaced(pipeline: Any, config: Any) -> DiffusersGenerator:
 
 
 def _family() -> Any:
-    from phyt2v_cli.backends.families import family_of
+    from phyt2v_cli.backends.diffusion.families import family_of
 
     return family_of("CogVideoXPipeline", {})
 
@@ -240,7 +240,7 @@ def main() -> None:
         pipeline = build()
         pipeline.save_pretrained(options.model)
         del pipeline
-        device_memory.release()
+        device.release()
     report: dict[str, Any] = {"schema": "phyt2v.benchmark/1", "gpu": torch.cuda.get_device_name()}
     for part in options.parts:
         torch.cuda.reset_peak_memory_stats()
@@ -255,7 +255,7 @@ def main() -> None:
                 report[part] = warm(options.model)
             case "attention":
                 report[part] = attention_kernels()
-        device_memory.release()
+        device.release()
         if options.json:
             options.json.write_text(json.dumps(report, indent=2) + "\n")
         console.print(_table(part, report[part]))

@@ -30,18 +30,19 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
-from phyt2v_cli import backends, prompts
-from phyt2v_cli.atomic import replace_file
-from phyt2v_cli.config import load_config
+from phyt2v_cli import backends
+from phyt2v_cli.config.layers import load_config
+from phyt2v_cli.config.schema import Config
 from phyt2v_cli.events import Event
-from phyt2v_cli.interfaces import ChatModel, Roles, Scores, VideoGenerator, VideoScorer
-from phyt2v_cli.prompts import PhysicsAnalysis, RefinedPrompt
-from phyt2v_cli.records import RoundRecord
-from phyt2v_cli.refinement import refine
-from phyt2v_cli.render import render_video
-from phyt2v_cli.run_dir import RunDir
+from phyt2v_cli.files.atomic import replace_file
+from phyt2v_cli.refinement import prompts
+from phyt2v_cli.refinement.loop import refine
+from phyt2v_cli.refinement.prompts import PhysicsAnalysis, RefinedPrompt
+from phyt2v_cli.refinement.render import render_video
+from phyt2v_cli.roles import ChatModel, Roles, Scores, VideoGenerator, VideoScorer
+from phyt2v_cli.runs.directory import RunDir
+from phyt2v_cli.runs.records import RoundRecord
 from phyt2v_cli.schedule import plan
-from phyt2v_cli.settings import Config
 
 PROMPTS_PATH = Path(__file__).with_name("terse_prompts.txt")
 NUM_RESAMPLES = 10_000

@@ -20,8 +20,8 @@ from diffusers import CogVideoXPipeline, DiffusionPipeline
 from rich.console import Console
 from rich.table import Table
 
-from phyt2v_cli.backends.tracker import score_tracks
-from phyt2v_cli.config import load_config
+from phyt2v_cli.backends.embedded.tracker import score_tracks
+from phyt2v_cli.config.layers import load_config
 from phyt2v_cli.tiny import MODEL_DIR
 from phyt2v_cli.tiny.tracking import track
 from training.captions import Depth, caption

@@ -24,12 +24,11 @@ from rich.console import Console
 from rich.table import Table
 from scipy import ndimage
 
-from phyt2v_cli.backends.tracker import score_tracks
-from phyt2v_cli.interfaces import Frames
+from phyt2v_cli.backends.embedded.tracker import score_tracks
+from phyt2v_cli.files.video import Frames, VideoMetadata, read_frames, write_video
 from phyt2v_cli.tiny import world
 from phyt2v_cli.tiny.motion import Motion, analyse
 from phyt2v_cli.tiny.tracking import track
-from phyt2v_cli.video import VideoMetadata, read_frames, write_video
 from training.renderer import render
 from training.scenes import Scenes, sample
 

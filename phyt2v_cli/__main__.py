@@ -3,7 +3,7 @@
 
 def main() -> None:
     """Run the command line."""
-    from phyt2v_cli.cli import run
+    from phyt2v_cli.cli.exit import run
 
     run()
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from phyt2v_cli.interfaces import Scores
+from phyt2v_cli.roles import Scores
 
 Purpose = Literal["draft", "final"]
 Stage = Literal["denoise", "decode", "encode", "caption", "score", "mismatch", "refine"]

@@ -4,12 +4,13 @@ Pure arithmetic on the config; knows no model, no run directory and no terminal.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from phyt2v_cli.config import MOVED, LoadedConfig
+from phyt2v_cli.config.layers import MOVED, LoadedConfig
+from phyt2v_cli.config.schema import Config, ScheduleConfig, ScheduleKind
 from phyt2v_cli.errors import ConfigError
-from phyt2v_cli.settings import ScheduleConfig, ScheduleKind
 
 if TYPE_CHECKING:
     from phyt2v_cli.events import Purpose
@@ -122,3 +123,9 @@ def _truncate(value: float) -> int:
 
 def _count(number: int, singular: str, plural: str) -> str:
     return f"{number} {singular if number == 1 else plural}"
+
+
+def control_steps(config: Config, planned: Sequence[PlannedRound]) -> int:
+    """Return the denoising steps that the control adds; none where round 1 is the same video anyway."""
+    is_first_video = planned[0].steps == planned[-1].steps
+    return planned[-1].steps if config.refinement.control and not is_first_video else 0

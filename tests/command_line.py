@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from phyt2v_cli import cli
+from phyt2v_cli.cli.exit import run
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class CommandLine:
         self.monkeypatch.chdir(self.folder)
         self.monkeypatch.setattr(sys, "argv", ["phyt2v", *words])
         with pytest.raises(SystemExit) as leaving:
-            cli.run()
+            run()
         out, err = self.capsys.readouterr()
         assert isinstance(leaving.value.code, int)
         return Outcome(leaving.value.code, out, err)

@@ -12,8 +12,9 @@ import pytest
 from tests.command_line import CommandLine
 
 if TYPE_CHECKING:
-    from phyt2v_cli.backends.diffusers_generator import DiffusersGenerator
-    from phyt2v_cli.interfaces import Frames, Latents
+    from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator
+    from phyt2v_cli.files.video import Frames
+    from phyt2v_cli.roles import Latents
 
 # As the command line does: before torch is imported, here and in the processes that tests start.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -89,8 +90,8 @@ def tiny_result(tiny_cogvideox_dir: Path) -> "tuple[Latents, Frames]":
 @pytest.fixture(scope="session")
 def video_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A video of a square that moves. Do not write into it."""
-    from phyt2v_cli.video import VideoMetadata, write_video
-    from tests.test_video import moving_square
+    from phyt2v_cli.files.video import VideoMetadata, write_video
+    from tests.files.test_video import moving_square
 
     path = tmp_path_factory.mktemp("videos") / "a.mp4"
     write_video(path, moving_square(), fps=8, metadata=VideoMetadata("p", seed=0, steps=1))

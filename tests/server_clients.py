@@ -4,14 +4,13 @@ from typing import Any
 
 import pytest
 
-from phyt2v_cli import prompts
-from phyt2v_cli.backends.openai_answers import Answer
-from phyt2v_cli.backends.openai_chat import OpenAIChat
-from phyt2v_cli.backends.openai_client import OpenAIClient
-from phyt2v_cli.backends.openai_vision import OpenAICaptioner, OpenAIScorer
+from phyt2v_cli.backends.server.answers import Answer
+from phyt2v_cli.backends.server.client import OpenAIClient
+from phyt2v_cli.backends.server.roles import OpenAICaptioner, OpenAIChat, OpenAIScorer
+from phyt2v_cli.config.schema import CaptionerConfig, LlmConfig, ScorerConfig, ServiceConfig
 from phyt2v_cli.errors import BackendError
-from phyt2v_cli.interfaces import ChatReply
-from phyt2v_cli.settings import CaptionerConfig, LlmConfig, ScorerConfig, ServiceConfig
+from phyt2v_cli.refinement import prompts
+from phyt2v_cli.roles import ChatReply
 from tests.scripted_server import Behaviour, Body, ScriptedServer
 
 KEY = "sk-canary-0123456789"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from phyt2v_cli.config import LoadedConfig, load_config
+from phyt2v_cli.config.layers import LoadedConfig, load_config
 
 PAGE = (Path(__file__).parents[1] / "docs" / "models.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)

@@ -7,16 +7,18 @@ from urllib.parse import urlsplit
 import pytest
 
 import phyt2v_cli
-from phyt2v_cli.backends import families
-from phyt2v_cli.backends.openai_endpoint import VENDOR_URL
-from phyt2v_cli.settings import ServiceConfig
+from phyt2v_cli.backends.diffusion import families
+from phyt2v_cli.backends.server.endpoint import VENDOR_URL
+from phyt2v_cli.config.schema import ServiceConfig
 
 ROOT = Path(phyt2v_cli.__file__).parent
-KNOWING = {"config.py", "settings.py", "trust.py"}
+KNOWING = {"layers.py", "schema.py", "trust.py"}
 """What each setting may hold is said there, and what a key that is set means."""
 
 MODULES = sorted(
-    [*ROOT.glob("cli/*.py"), *(path for path in ROOT.glob("*.py") if path.name not in KNOWING)],
+    path
+    for path in ROOT.rglob("*.py")
+    if path.relative_to(ROOT).parts[0] not in ("backends", "tiny") and path.name not in KNOWING
 )
 FAMILIES = {families.family_of(name, {}).name.split()[0] for name in families._FAMILY_OF_PIPELINE}
 VENDORS = {urlsplit(VENDOR_URL).hostname or "", ServiceConfig.model_fields["api_key_env"].default}

@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phyt2v_cli.config import load_config
+from phyt2v_cli.config.layers import load_config
+from phyt2v_cli.config.schema import ScheduleConfig
 from phyt2v_cli.errors import ConfigError
 from phyt2v_cli.schedule import get_steps_for_round, plan, schedule_name, steps_notice
-from phyt2v_cli.settings import ScheduleConfig
 
 steps = st.integers(1, 1000)
 kinds = st.sampled_from(["linear", "constant", "cosine", "geometric", "final-only"])

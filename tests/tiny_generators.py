@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from phyt2v_cli.backends.diffusers_generator import DiffusersGenerator, load
-from phyt2v_cli.backends.offloading import RUNGS
-from phyt2v_cli.interfaces import Latents
-from phyt2v_cli.settings import GeneratorConfig
+from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator, load
+from phyt2v_cli.backends.memory.offloading import RUNGS
+from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.roles import Latents
 
 
 def make_generator(folder: Path, **settings: str) -> DiffusersGenerator:

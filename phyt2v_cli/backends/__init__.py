@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from phyt2v_cli.errors import ConfigError
 
 if TYPE_CHECKING:
-    from phyt2v_cli.backends.ahead import Bar
-    from phyt2v_cli.interfaces import ChatModel, Roles, VideoCaptioner, VideoGenerator, VideoScorer
-    from phyt2v_cli.settings import Config, ScorerConfig
+    from phyt2v_cli.config.schema import Config, ScorerConfig
+    from phyt2v_cli.roles import ChatModel, VideoCaptioner, VideoGenerator, VideoScorer
 
 
 def load_generator(config: "Config", *, num_planned_steps: int = 0) -> "VideoGenerator":
@@ -17,11 +16,11 @@ def load_generator(config: "Config", *, num_planned_steps: int = 0) -> "VideoGen
 
     `num_planned_steps` is about how many denoising steps it will do, for preparations that must pay off.
     """
-    from phyt2v_cli.backends.control_ahead import GeneratorAhead, is_worth_it
+    from phyt2v_cli.backends.ahead import GeneratorAhead, is_worth_it
 
     logging.disable(logging.WARNING)  # what libraries say of each other as they are imported
     try:
-        from phyt2v_cli.backends.diffusers_generator import load
+        from phyt2v_cli.backends.diffusion.generator import load
     finally:
         logging.disable(logging.NOTSET)
     generator = load(config.generator, num_planned_steps=num_planned_steps)
@@ -33,15 +32,15 @@ def make_chat_model(config: "Config") -> "ChatModel":
     """Return the LLM that `config.llm` names; nothing is loaded or asked before its first use."""
     match config.llm.backend:
         case "rulebook":
-            from phyt2v_cli.backends.rulebook import Rulebook
+            from phyt2v_cli.backends.embedded.rulebook import Rulebook
 
             return Rulebook()
         case "openai":
-            from phyt2v_cli.backends.openai_chat import OpenAIChat
+            from phyt2v_cli.backends.server.roles import OpenAIChat
 
             return OpenAIChat(config.llm)
         case "transformers":
-            from phyt2v_cli.backends.transformers_chat import TransformersChat
+            from phyt2v_cli.backends.local.roles import TransformersChat
 
             return TransformersChat(config.llm)
         case None:
@@ -52,15 +51,15 @@ def make_captioner(config: "Config") -> "VideoCaptioner":
     """Return the captioner that `config.captioner` names; nothing is loaded before its first use."""
     match config.captioner.backend:
         case "tracker":
-            from phyt2v_cli.backends.tracker import TrackerCaptioner
+            from phyt2v_cli.backends.embedded.tracker import TrackerCaptioner
 
             return TrackerCaptioner()
         case "openai":
-            from phyt2v_cli.backends.openai_vision import OpenAICaptioner
+            from phyt2v_cli.backends.server.roles import OpenAICaptioner
 
             return OpenAICaptioner(config.captioner)
         case "transformers":
-            from phyt2v_cli.backends.transformers_vision import TransformersCaptioner
+            from phyt2v_cli.backends.local.roles import TransformersCaptioner
 
             return TransformersCaptioner(config.captioner)
         case None:
@@ -80,58 +79,22 @@ def make_scorers(config: "Config") -> "list[VideoScorer]":
     return scorers
 
 
-def overlap(config: "Config", roles: "Roles", prompt: str, *, bar: "Bar | None" = None) -> "Roles":
-    """Return `roles` that do at the same time, in one run, what does not depend on each other.
-
-    `prompt` is the user's own, which videos are scored for and the control is made from. What is done beside
-    the loop is drawn by `bar`.
-    """
-    from dataclasses import replace
-
-    from phyt2v_cli.backends.ahead import no_bar
-    from phyt2v_cli.backends.control_ahead import for_run
-
-    bar = bar or no_bar
-
-    def load_generator() -> "VideoGenerator":
-        return for_run(roles.load_generator(), prompt, config.run.seed, bar)
-
-    return replace(_score_beside_captioning(config, roles, prompt, bar), load_generator=load_generator)
-
-
-def _score_beside_captioning(config: "Config", roles: "Roles", prompt: str, bar: "Bar") -> "Roles":
-    """Return `roles` with the scorers on servers asked while the captioner is at work, all at once."""
-    from dataclasses import replace
-
-    from phyt2v_cli.backends.ahead import CaptionerBeside, ScorerAhead
-
-    sections = (config.scorer, *config.scorer.others)
-    scorers = [
-        ScorerAhead(scorer, prompt, bar) if section.backend == "openai" else scorer
-        for section, scorer in zip(sections, roles.scorers, strict=True)
-    ]
-    ahead = [scorer for scorer in scorers if isinstance(scorer, ScorerAhead)]
-    if not ahead:
-        return roles
-    return replace(roles, captioner=CaptionerBeside(roles.captioner, ahead), scorers=scorers)
-
-
 def _make_scorer(config: "ScorerConfig") -> "VideoScorer":
     match config.backend:
         case "tracker":
-            from phyt2v_cli.backends.tracker import TrackerScorer
+            from phyt2v_cli.backends.embedded.tracker import TrackerScorer
 
             return TrackerScorer()
         case "openai":
-            from phyt2v_cli.backends.openai_vision import OpenAIScorer
+            from phyt2v_cli.backends.server.roles import OpenAIScorer
 
             return OpenAIScorer(config)
         case "transformers":
-            from phyt2v_cli.backends.transformers_vision import TransformersScorer
+            from phyt2v_cli.backends.local.roles import TransformersScorer
 
             return TransformersScorer(config)
         case "command":
-            from phyt2v_cli.backends.command_scorer import CommandScorer
+            from phyt2v_cli.backends.program.scorer import CommandScorer
 
             return CommandScorer(config)
         case None:

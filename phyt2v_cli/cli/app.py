@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from phyt2v_cli import __version__
-from phyt2v_cli.cli import batch, config, console, doctor, generate, preview_schedule, refine, report, runs
+from phyt2v_cli.cli import console
+from phyt2v_cli.cli.commands import batch, config, doctor, generate, preview_schedule, refine, report, runs
 
 app = typer.Typer(
     name="phyt2v",

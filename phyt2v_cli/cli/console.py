@@ -16,7 +16,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from phyt2v_cli.foreign_text import visible
+from phyt2v_cli.files.untrusted import visible
 
 UNKNOWN_WIDTH = 80
 """Of tables in a pipe, and on a terminal that does not say how wide it is."""

@@ -11,7 +11,7 @@ import typer
 from phyt2v_cli.errors import UsageError
 
 if TYPE_CHECKING:  # pydantic is a third of the start-up time, and `--help` needs none of it
-    from phyt2v_cli.config import LoadedConfig
+    from phyt2v_cli.config.layers import LoadedConfig
 
 _SCHEDULE, _CONFIG, _OUTPUT = "Schedule", "Configuration", "Output"
 
@@ -257,7 +257,7 @@ def load(
     preset: str | None, config_path: Path | None, assignments: list[str] | None, **flags: object
 ) -> "LoadedConfig":
     """Layer the config under the shared flags, named as in `_KEYS`; None means that a flag was not given."""
-    from phyt2v_cli.config import Setting, load_config
+    from phyt2v_cli.config.layers import Setting, load_config
 
     given = {name: value for name, value in flags.items() if value is not None}
     if "steps" in given and (others := given.keys() & {"schedule", "min_steps", "max_steps"}):

@@ -14,8 +14,6 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.text import Text
 
 from phyt2v_cli.cli import console
-from phyt2v_cli.cli.plan_table import duration
-from phyt2v_cli.disagreement import disagreement
 from phyt2v_cli.events import (
     AnalysisDone,
     ControlStarted,
@@ -29,7 +27,9 @@ from phyt2v_cli.events import (
     StageStarted,
     StepDone,
 )
-from phyt2v_cli.interfaces import Scores
+from phyt2v_cli.report.scores import disagreement
+from phyt2v_cli.roles import Scores
+from phyt2v_cli.timing.speeds import duration
 
 SECONDS_BETWEEN_LINES = 5.0
 

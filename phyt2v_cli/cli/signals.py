@@ -13,6 +13,7 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Self
 
+from phyt2v_cli.cli import console
 from phyt2v_cli.errors import RunInterruptedError
 
 GRACE_S = 0.8
@@ -90,3 +91,12 @@ def exit_on_termination() -> None:
 def _set_timer(seconds: float) -> None:
     if _HAS_TIMER:
         signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def stop_request(message: str) -> StopRequest:
+    """Return what turns a signal into a stop; `message` says how to go on."""
+    return StopRequest(
+        message,
+        on_first=lambda: console.say_from_signal_handler("stopping soon; once more to stop at once"),
+        on_second=console.show_cursor,
+    )

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from phyt2v_cli import backends
 from phyt2v_cli.backends import ahead
+from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import BackendError
-from phyt2v_cli.interfaces import Roles, Scores
-from phyt2v_cli.settings import Config
-from tests.doubles import Cast, ScriptedScorer
+from phyt2v_cli.roles import Roles, Scores
+from phyt2v_cli.testing.fakes import FakeRoles, FakeScorer
 
 VIDEO = Path("output1.mp4")
 
@@ -55,7 +54,7 @@ class MeetingCaptioner:
 
 
 def roles(captioner: object, *scorers: object) -> Roles:
-    return Roles(Cast().load_generator, Cast().llm, captioner, scorers)  # type: ignore[arg-type]
+    return Roles(FakeRoles().load_generator, FakeRoles().llm, captioner, scorers)  # type: ignore[arg-type]
 
 
 def config(*backends_of_scorers: str) -> Config:
@@ -76,7 +75,7 @@ def test_scorers_on_servers_are_asked_while_the_captioner_looks() -> None:
         drawn.append(f"{threading.current_thread().name}: {name}")
         yield
 
-    beside = backends.overlap(config("openai", "openai"), plain, "a ball", bar=bar)
+    beside = ahead.overlap(config("openai", "openai"), plain, "a ball", bar=bar)
     assert beside.captioner.caption(VIDEO, "describe") == "output1.mp4: describe"
     for scorer in beside.scorers:
         assert scorer.score(VIDEO, "a ball") == Scores(0.25, 0.75)
@@ -85,14 +84,14 @@ def test_scorers_on_servers_are_asked_while_the_captioner_looks() -> None:
 
 
 def test_scorers_of_this_machine_wait_their_turn() -> None:
-    plain = roles(Cast().captioner, ScriptedScorer())
+    plain = roles(FakeRoles().captioner, FakeScorer())
     for backend in ("tracker", "transformers", "command"):
-        beside = backends.overlap(config(backend), plain, "a ball")
+        beside = ahead.overlap(config(backend), plain, "a ball")
         assert (beside.captioner, beside.scorers) == (plain.captioner, plain.scorers)
 
 
 def test_a_score_that_was_not_begun_is_asked_for() -> None:
-    scorer = ScriptedScorer()
+    scorer = FakeScorer()
     beside = ahead.ScorerAhead(scorer, "a ball")
     assert beside.score(VIDEO, "a ball") == Scores(0.5, 0.5, ("half of it is missing",))
     beside.begin(VIDEO)

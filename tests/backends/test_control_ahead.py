@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 
 from phyt2v_cli import backends
-from phyt2v_cli.backends.control_ahead import ControlAhead, GeneratorAhead, is_worth_it
+from phyt2v_cli.backends import ahead
+from phyt2v_cli.backends.ahead import ControlAhead, GeneratorAhead, is_worth_it
+from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import BackendError, RunInterruptedError
 from phyt2v_cli.events import Event, Notice, StepDone
-from phyt2v_cli.interfaces import Frames, Latents, OnStep, Roles, VideoGenerator
-from phyt2v_cli.refinement import refine
-from phyt2v_cli.settings import Config
-from tests.doubles import PROMPT, Cast, NumpyGenerator, ScriptedChat, make_config, open_run, run_through
+from phyt2v_cli.files.video import Frames
+from phyt2v_cli.refinement.loop import refine
+from phyt2v_cli.roles import Latents, OnStep, Roles, VideoGenerator
+from phyt2v_cli.testing.fakes import FakeChat, FakeGenerator, FakeRoles
+from tests.fake_runs import PROMPT, make_config, open_run, run_through
 from tests.faults.processes import outcome
 from tests.tiny_generators import make_generator
 
@@ -38,7 +41,7 @@ def wait_until(reached: Callable[[], bool]) -> None:
 
 
 @dataclass
-class Pipeline(NumpyGenerator):
+class Pipeline(FakeGenerator):
     """One critical section, whose threads do as many steps beside the loop as `allow` lets them."""
 
     allowed: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
@@ -125,7 +128,7 @@ def test_steps_that_were_done_beside_are_told_at_once_and_the_others_as_they_hap
 
     latents = control(generator, on_step)
     assert told == [(step, STEPS, True) for step in (3, 4, 5, 6)]
-    assert np.array_equal(latents, control(NumpyGenerator()))
+    assert np.array_equal(latents, control(FakeGenerator()))
     assert pipeline.denoised == [(REFINED, 0, STEPS), (PROMPT, 0, STEPS)]
     render(generator, PROMPT, seed=7)
     assert len(pipeline.denoised) == 3, "a control with another seed begins nothing"
@@ -165,7 +168,7 @@ def test_a_stop_between_its_steps_is_obeyed_at_once() -> None:
     pipeline.allowed.release()
     wait_until(lambda: not pipeline.at_work.locked())
     assert pipeline.beside == [1, 2]
-    assert np.array_equal(control(generator), control(NumpyGenerator()))
+    assert np.array_equal(control(generator), control(FakeGenerator()))
 
 
 @pytest.mark.parametrize(("prompt", "seed", "draft"), [(REFINED, 5, False), (PROMPT, 0, True)])
@@ -185,7 +188,7 @@ def test_decoding_stops_it_first() -> None:
     pipeline = Pipeline()
     generator = begun(pipeline)
     end_once_unwanted(pipeline, generator._generator)
-    generator.decode(control(NumpyGenerator()))
+    generator.decode(control(FakeGenerator()))
     assert pipeline.beside == []
     assert not pipeline.at_work.locked()
 
@@ -195,7 +198,7 @@ def test_a_draft_and_the_control_itself_begin_nothing(prompt: str, draft: bool) 
     pipeline = Pipeline()
     generator = ControlAhead(GeneratorAhead(pipeline), PROMPT, 0)
     render(generator, prompt, draft=draft)
-    generator.decode(control(NumpyGenerator()))
+    generator.decode(control(FakeGenerator()))
     assert len(pipeline.denoised) == 1
 
 
@@ -204,7 +207,7 @@ def test_a_final_after_one_of_the_controls_own_begins_nothing() -> None:
     generator = ControlAhead(GeneratorAhead(pipeline), PROMPT, 0)
     render(generator, PROMPT)
     render(generator, REFINED)
-    generator.decode(control(NumpyGenerator()))
+    generator.decode(control(FakeGenerator()))
     assert len(pipeline.denoised) == 2
 
 
@@ -212,7 +215,7 @@ def test_only_the_decoding_after_a_final_begins_it() -> None:
     pipeline = Pipeline()
     generator = begun(pipeline)
     pipeline.allow(STEPS)
-    generator.decode(control(NumpyGenerator()))  # of a control whose latents were kept
+    generator.decode(control(FakeGenerator()))  # of a control whose latents were kept
     assert len(pipeline.denoised) == 2
 
 
@@ -257,17 +260,17 @@ def test_it_is_for_an_accelerator_that_would_idle(
 
 
 def test_a_generator_stays_as_it_is_where_nothing_is_ahead(tiny_cogvideox_dir: Path) -> None:
-    cast, config = Cast(), make_config(control=True)
-    assert backends.overlap(config, cast.roles(), PROMPT).load_generator() is cast.generator
+    cast, config = FakeRoles(), make_config(control=True)
+    assert ahead.overlap(config, cast.roles(), PROMPT).load_generator() is cast.generator
     config = config.model_copy(update={"generator": make_generator(tiny_cogvideox_dir)._config})
     assert not isinstance(backends.load_generator(config), GeneratorAhead), "on a CPU"
 
 
-def run(path: Path, cast: Cast, generator: VideoGenerator, emit: Callable[[Event], None]) -> None:
+def run(path: Path, cast: FakeRoles, generator: VideoGenerator, emit: Callable[[Event], None]) -> None:
     config = make_config(rounds=1, control=True)
     roles = Roles(lambda: generator, cast.llm, cast.captioner, [cast.scorer])
     with open_run(path, config) as opened:
-        roles = backends.overlap(config, roles, PROMPT)
+        roles = ahead.overlap(config, roles, PROMPT)
         refine(opened, roles, emit=emit, cancelled=lambda: any(e == "stop" for e in cast.events))
 
 
@@ -282,8 +285,8 @@ def control_steps(events: list[Event]) -> list[int]:
 def test_a_run_leaves_the_same_files(
     settings: dict[str, str], tmp_path: Path, tiny_cogvideox_dir: Path
 ) -> None:
-    def short_refined() -> Cast:  # the tiny text encoder reads 31 letters
-        return Cast(llm=ScriptedChat({"refinement": [json.dumps({"prompt": "a ball falls and bounces"})]}))
+    def short_refined() -> FakeRoles:  # the tiny text encoder reads 31 letters
+        return FakeRoles(llm=FakeChat({"refinement": [json.dumps({"prompt": "a ball falls and bounces"})]}))
 
     plain, beside = short_refined(), short_refined()
     run(tmp_path / "plain", plain, make_generator(tiny_cogvideox_dir, **settings), plain.events.append)
@@ -308,7 +311,7 @@ def test_a_run_leaves_the_same_files(
 class ImpatientCaptioner:
     """Fails at the final, or lets two steps of the control be done beside it."""
 
-    def __init__(self, cast: Cast, pipeline: Pipeline, *, fails: bool = False) -> None:
+    def __init__(self, cast: FakeRoles, pipeline: Pipeline, *, fails: bool = False) -> None:
         self.caption_at_last, self.pipeline, self.fails = cast.captioner.caption, pipeline, fails
 
     def caption(self, video_path: Path, instruction: str) -> str:
@@ -321,7 +324,7 @@ class ImpatientCaptioner:
 
 def test_a_run_that_was_stopped_in_the_control_goes_on(tmp_path: Path) -> None:
     run_through(tmp_path / "whole", make_config(rounds=1, control=True))
-    cast, pipeline, events = Cast(), Pipeline(), list[Event]()
+    cast, pipeline, events = FakeRoles(), Pipeline(), list[Event]()
     cast.captioner = ImpatientCaptioner(cast, pipeline)  # type: ignore[assignment]
 
     def emit(event: Event) -> None:
@@ -335,7 +338,7 @@ def test_a_run_that_was_stopped_in_the_control_goes_on(tmp_path: Path) -> None:
     assert control_steps(events) == [2]
     end_once_unwanted(pipeline, generator)
 
-    again = Cast()
+    again = FakeRoles()
     run(tmp_path / "run", again, generator, again.events.append)
     assert control_steps(again.events) == [1, 2, 3, 4, 5, 6], "denoised where the loop asked for it"
     assert len(pipeline.denoised) == 4, "and the control alone"
@@ -346,7 +349,7 @@ def test_a_run_that_failed_is_not_in_the_way_of_the_next_one(tmp_path: Path) -> 
     run_through(tmp_path / "whole", make_config(rounds=1, control=True))
     pipeline = Pipeline()
     generator = GeneratorAhead(pipeline)
-    failing, passing = Cast(), Cast()
+    failing, passing = FakeRoles(), FakeRoles()
     failing.captioner = ImpatientCaptioner(failing, pipeline, fails=True)  # type: ignore[assignment]
     passing.captioner = ImpatientCaptioner(passing, pipeline)  # type: ignore[assignment]
     with pytest.raises(BackendError):
@@ -372,7 +375,7 @@ def test_a_final_without_a_picture_is_rendered_again_before_the_control(tmp_path
             self.decoded = getattr(self, "decoded", 0) + 1
             return frames * np.uint8(0) if self.decoded == 2 else frames
 
-    plain, beside, pipeline = Cast(generator=Blind()), Cast(), Blind()
+    plain, beside, pipeline = FakeRoles(generator=Blind()), FakeRoles(), Blind()
     run(tmp_path / "plain", plain, plain.generator, plain.events.append)
     beside.captioner = ImpatientCaptioner(beside, pipeline)  # type: ignore[assignment]
     generator = GeneratorAhead(pipeline)

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from phyt2v_cli.backends.vlm_frames import sampled_images
+from phyt2v_cli.backends.vlm import sampled_images
+from phyt2v_cli.config.schema import VlmConfig
 from phyt2v_cli.errors import VideoError
-from phyt2v_cli.settings import VlmConfig
-from phyt2v_cli.video import VideoMetadata, write_video
+from phyt2v_cli.files.video import VideoMetadata, write_video
 
 
 def write_ramp(path: Path, num_frames: int, height: int, width: int) -> Path:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phyt2v_cli.backends.vlm_questions import (
+from phyt2v_cli.backends.vlm import (
     PHYSICAL_QUESTION,
     PHYSICAL_RATING_QUESTION,
     caption_question,

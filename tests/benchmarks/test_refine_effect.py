@@ -18,19 +18,19 @@ from benchmarks.refine_effect import (
     run_trials,
     summarise,
 )
-from phyt2v_cli.backends.rulebook import Rulebook
-from phyt2v_cli.interfaces import Roles
-from phyt2v_cli.settings import Config
+from phyt2v_cli.backends.embedded.rulebook import Rulebook
+from phyt2v_cli.config.schema import Config
+from phyt2v_cli.roles import Roles
+from phyt2v_cli.testing.fakes import FakeCaptioner, FakeGenerator, FakeScorer
 from phyt2v_cli.tiny import world
 from phyt2v_cli.tiny.language import parse_prompt
-from tests.doubles import DigestCaptioner, NumpyGenerator, ScriptedScorer
 from training.captions import caption, draw_depth
 from training.scenes import sample_pool
 
 
 def test_all_arms_are_measured_and_a_second_start_renders_nothing(tmp_path: Path) -> None:
-    generator, scorer = NumpyGenerator(), ScriptedScorer()
-    roles = Roles(lambda: generator, Rulebook(), DigestCaptioner(), [scorer])
+    generator, scorer = FakeGenerator(), FakeScorer()
+    roles = Roles(lambda: generator, Rulebook(), FakeCaptioner(), [scorer])
     config = Config.model_validate({"schedule": {"min_steps": 2, "max_steps": 5}})
     numbered, said = [(0, "a ball drops"), (1, "two balls clash")], list[str]()
 

@@ -22,7 +22,7 @@ from phyt2v_cli.events import (
     StageStarted,
     StepDone,
 )
-from phyt2v_cli.interfaces import Scores
+from phyt2v_cli.roles import Scores
 
 
 def drawn(events: Sequence[Event], capsys: pytest.CaptureFixture[str]) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 HEAVY = ["torch", "diffusers", "transformers", "ray", "numpy", "scipy", "imageio", "av"]
 SCRIPT = f"""
 import sys
-from phyt2v_cli.cli import run
+from phyt2v_cli.cli.exit import run
 try:
     run()
 finally:

@@ -21,11 +21,13 @@ from typing import Any, cast
 
 import numpy as np
 
-from phyt2v_cli import backends, cli
-from phyt2v_cli.backends.control_ahead import GeneratorAhead
-from phyt2v_cli.interfaces import ChatReply, ChatRequest, Frames, Latents, OnStep, Scores, VideoGenerator
-from phyt2v_cli.settings import Config
-from tests.doubles import NumpyGenerator, answer
+from phyt2v_cli import backends
+from phyt2v_cli.backends.ahead import GeneratorAhead
+from phyt2v_cli.cli.exit import run
+from phyt2v_cli.config.schema import Config
+from phyt2v_cli.files.video import Frames
+from phyt2v_cli.roles import ChatReply, ChatRequest, Latents, OnStep, Scores, VideoGenerator
+from phyt2v_cli.testing.fakes import FakeGenerator, answer
 
 SCRIPT: dict[str, Any] = json.loads(os.environ["DOUBLES"])
 _calls: dict[str, int] = {}
@@ -72,7 +74,7 @@ def fill_disk() -> None:
         setattr(Path, name, write_to_full_device)
 
 
-class Generator(NumpyGenerator):
+class Generator(FakeGenerator):
     """Slow where the script says so, and spoilt for some seeds."""
 
     fault: str | None = None
@@ -137,7 +139,7 @@ def load_generator(config: Config, *, num_planned_steps: int) -> VideoGenerator:
         return GeneratorAhead(Generator())
     if "out_of_memory" not in SCRIPT:
         return Generator()
-    from phyt2v_cli.backends.diffusers_generator import load
+    from phyt2v_cli.backends.diffusion.generator import load
     from tests.tiny_generators import give_all_rungs, run_out_of_memory
 
     generator = load(config.generator, num_planned_steps=num_planned_steps)
@@ -156,7 +158,7 @@ def main() -> None:
     for name, double in doubles.items():
         if name == "load_generator" or not SCRIPT.get("real_judges"):
             setattr(backends, name, double)
-    cli.run()
+    run()
 
 
 if __name__ == "__main__":

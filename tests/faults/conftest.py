@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.doubles import make_config, run_through
+from tests.fake_runs import make_config, run_through
 from tests.faults.processes import QUICK, REFINE_EMBEDDED, Doubled, end, start
 
 

@@ -9,15 +9,16 @@ import pytest
 
 from phyt2v_cli.errors import RunDirError, VideoError
 from phyt2v_cli.events import Notice
-from phyt2v_cli.run_dir import RunDir
-from phyt2v_cli.video import VideoMetadata, read_frames
-from tests.doubles import Cast, make_config, open_run, run_through
+from phyt2v_cli.files.video import VideoMetadata, read_frames
+from phyt2v_cli.runs.directory import RunDir
+from phyt2v_cli.testing.fakes import FakeRoles
+from tests.fake_runs import make_config, open_run, run_through
 from tests.faults.processes import QUICK, Doubled, outcome, read_record
 
 
-def made_again(path: Path, whole: Path) -> Cast:
+def made_again(path: Path, whole: Path) -> FakeRoles:
     """Finish a run whose first video is damaged; only that video may cost anything."""
-    cast = Cast()
+    cast = FakeRoles()
     run_through(path, make_config(rounds=1), cast)
     assert [steps for _, _, steps in cast.generator.denoised] == [3]
     assert not cast.llm.requests
@@ -41,7 +42,7 @@ def test_fault_17_a_video_without_its_index(recorded: bool, tmp_path: Path, unin
     if not recorded:  # found by decoding, not by its checksum
         record = read_record(path, "round1.json")
         (path / "round1.json").write_text(json.dumps({**record, "sha256": None}))
-        cast = Cast()
+        cast = FakeRoles()
         run_through(path, make_config(rounds=1), cast)
         assert len(cast.generator.denoised) == 1
         return
@@ -100,7 +101,7 @@ def test_latents_that_are_damaged_are_denoised_again(tmp_path: Path, uninterrupt
     ):
         path = shutil.copytree(tmp_path / "run", tmp_path / name)
         (path / "latents1.safetensors").write_bytes(damaged)
-        cast = Cast()
+        cast = FakeRoles()
         run_through(path, make_config(rounds=1), cast)
         assert len(cast.generator.denoised) == 2
         assert outcome(path) == outcome(uninterrupted)
@@ -116,7 +117,7 @@ def test_fault_20_a_broken_record_is_rebuilt(
 ) -> None:
     path = shutil.copytree(uninterrupted, tmp_path / "run")
     (path / name).write_bytes(content)
-    cast = Cast()
+    cast = FakeRoles()
     run_through(path, make_config(rounds=1), cast)
     assert not cast.generator.denoised  # the video says what it is
     assert (path / f"{name}.broken-1").read_bytes() == content
@@ -191,7 +192,7 @@ def test_fault_17_a_video_without_checksum_is_taken_over_if_it_is_the_right_one(
         (path / "round1.json").write_text(json.dumps({**record, "sha256": None}))
         if made_from is not None:
             (path / "output1.mp4").write_bytes((path / "output2.mp4").read_bytes())
-        cast = Cast()
+        cast = FakeRoles()
         run_through(path, make_config(rounds=1), cast)
         assert len(cast.generator.denoised) == costs
         assert outcome(path) == outcome(uninterrupted)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from phyt2v_cli.errors import FilesError
-from phyt2v_cli.video import VideoMetadata, sha256_of, write_video
+from phyt2v_cli.files.video import VideoMetadata, sha256_of, write_video
 from tests.faults.processes import QUICK, Doubled, default_signals, outcome, read_record
 
 DISK_BYTES = 48 * 2**20

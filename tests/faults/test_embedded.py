@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from phyt2v_cli.atomic import TEMPORARY
+from phyt2v_cli.files.atomic import TEMPORARY
 from tests.faults.processes import REFINE_EMBEDDED, end, outcome, start
 
 MOST_KILLS = 25

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from phyt2v_cli.backends.diffusers_generator import load
+from phyt2v_cli.backends.diffusion.generator import load
+from phyt2v_cli.config.schema import GeneratorConfig
 from phyt2v_cli.errors import FaultyFramesError
-from phyt2v_cli.render import another_seed
-from phyt2v_cli.settings import GeneratorConfig
-from phyt2v_cli.video import read_video
+from phyt2v_cli.files.video import read_video
+from phyt2v_cli.refinement.render import another_seed
 from tests.faults.processes import QUICK, Doubled, read_record
 
 OTHER = another_seed(0)

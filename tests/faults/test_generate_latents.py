@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from phyt2v_cli.video import VideoMetadata, read_video
+from phyt2v_cli.files.video import VideoMetadata, read_video
 from tests.faults.processes import Doubled, Ended
 
 GENERATE = ("generate", "--prompt", "a red ball drops", "--steps", "4")

@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from phyt2v_cli.atomic import TEMPORARY
-from phyt2v_cli.records import RoundRecord, RunRecord
-from tests.doubles import Cast, make_config, open_run, run_through
+from phyt2v_cli.files.atomic import TEMPORARY
+from phyt2v_cli.runs.records import RoundRecord, RunRecord
+from phyt2v_cli.testing.fakes import FakeRoles
+from tests.fake_runs import make_config, open_run, run_through
 from tests.faults.processes import outcome
 
 
 def kill(path: Path, where: str) -> None:
     """Refine in a process that is killed: by itself, or from outside while it hangs inside a stage."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.doubles", path, "1", where], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "tests.fake_runs", path, "1", where], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     if where.startswith("inside-"):
@@ -26,9 +27,9 @@ def kill(path: Path, where: str) -> None:
     assert process.returncode == -signal.SIGKILL
 
 
-def go_on(path: Path, whole: Path) -> Cast:
+def go_on(path: Path, whole: Path) -> FakeRoles:
     """Finish a killed run, check that it equals the uninterrupted one, and return what was asked of whom."""
-    cast = Cast()
+    cast = FakeRoles()
     run_through(path, make_config(rounds=1), cast)
     assert outcome(path) == outcome(whole)
     assert not list(path.glob(TEMPORARY))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from phyt2v_cli.errors import RunDirError
-from phyt2v_cli.run_dir import RunDir
-from tests.doubles import make_config, open_run
+from phyt2v_cli.runs.directory import RunDir
+from tests.fake_runs import make_config, open_run
 from tests.faults.processes import QUICK, Doubled, end
 
 

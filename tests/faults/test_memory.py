@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from phyt2v_cli.backends import offloading
-from phyt2v_cli.backends.diffusers_generator import DiffusersGenerator
-from phyt2v_cli.backends.offloading import RUNGS, Placement
-from phyt2v_cli.backends.residency import Accelerator
+from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator
+from phyt2v_cli.backends.memory import offloading
+from phyt2v_cli.backends.memory.offloading import RUNGS, Placement
+from phyt2v_cli.backends.memory.residency import Accelerator
 from phyt2v_cli.errors import BackendError
-from phyt2v_cli.interfaces import Frames, Latents
+from phyt2v_cli.files.video import Frames
+from phyt2v_cli.roles import Latents
 from tests.faults.processes import Doubled, read_record
 from tests.tiny_generators import denoise, failing, give_all_rungs, run_out_of_memory
 

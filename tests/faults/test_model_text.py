@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phyt2v_cli.backends.vlm_questions import parse_rating, semantic_question, semantic_rating_question
-from phyt2v_cli.interfaces import ChatRequest, Roles
-from phyt2v_cli.refinement import refine
-from tests.doubles import PROMPT, Cast, ScriptedChat, make_config, open_run, run_through
+from phyt2v_cli.backends.vlm import parse_rating, semantic_question, semantic_rating_question
+from phyt2v_cli.refinement.loop import refine
+from phyt2v_cli.roles import ChatRequest, Roles
+from phyt2v_cli.testing.fakes import FakeChat, FakeRoles
+from tests.fake_runs import PROMPT, make_config, open_run, run_through
 from tests.faults.processes import QUICK, Doubled, read_record
 from tests.terminals import HOSTILE, foreign_controls, shown_by
 
@@ -31,7 +32,7 @@ USELESS = [
 
 @pytest.mark.parametrize("reply", USELESS)
 def test_fault_33_a_reply_that_is_no_json_object(reply: str, tmp_path: Path) -> None:
-    cast = Cast(llm=ScriptedChat({"refinement": [reply]}))
+    cast = FakeRoles(llm=FakeChat({"refinement": [reply]}))
     run_through(tmp_path / "run", make_config(rounds=1), cast)
     first, again = [request for request in cast.llm.requests if request.task == "refinement"]
     assert again.messages[:2] == first.messages
@@ -43,7 +44,7 @@ def test_fault_33_a_reply_that_is_no_json_object(reply: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("task", ["mismatch", "refinement"])
 def test_fault_33_twice_keeps_the_prompt_and_is_flagged(task: str, tmp_path: Path) -> None:
-    cast = Cast(llm=ScriptedChat({task: ["```json\n{}\n```", "{} {}"]}))
+    cast = FakeRoles(llm=FakeChat({task: ["```json\n{}\n```", "{} {}"]}))
     run_through(tmp_path / "run", make_config(rounds=2), cast)
     first, second = (read_record(tmp_path / "run", f"round{number}.json") for number in (1, 2))
     assert first["flags"] == [f"{task}_unusable"]
@@ -51,7 +52,7 @@ def test_fault_33_twice_keeps_the_prompt_and_is_flagged(task: str, tmp_path: Pat
     assert second["flags"] == []
     assert second["refined_prompt"] != PROMPT  # another chance
     assert len(cast.generator.denoised) == 3
-    again = Cast()
+    again = FakeRoles()
     run_through(tmp_path / "run", make_config(rounds=2), again)
     assert not again.worked()
 
@@ -72,12 +73,12 @@ def test_fault_34_valid_json_without_sense(
     task: str, reply: dict[str, object], complaint: str, tmp_path: Path
 ) -> None:
     useless = json.dumps(reply)
-    cast = Cast(llm=ScriptedChat({task: [useless]}))
+    cast = FakeRoles(llm=FakeChat({task: [useless]}))
     run_through(tmp_path / "run", make_config(rounds=1), cast)
     asked = [request for request in cast.llm.requests if request.task == task]
     assert complaint in asked[1].data["error"]
     assert read_record(tmp_path / "run", "round1.json")["flags"] == []
-    run_through(tmp_path / "twice", make_config(rounds=1), Cast(llm=ScriptedChat({task: [useless] * 2})))
+    run_through(tmp_path / "twice", make_config(rounds=1), FakeRoles(llm=FakeChat({task: [useless] * 2})))
     record = read_record(tmp_path / "twice", "round1.json")
     assert (record["flags"], record["refined_prompt"]) == ([f"{task}_unusable"], PROMPT)
 
@@ -90,7 +91,7 @@ def test_fault_37_a_caption_that_gives_orders(tmp_path: Path) -> None:
             assert video_path.exists() and instruction
             return order
 
-    cast = Cast()
+    cast = FakeRoles()
     roles = cast.roles()
     with open_run(tmp_path / "run", make_config(rounds=1)) as run:
         loud = Roles(roles.load_generator, roles.llm, Captioner(), roles.scorers)

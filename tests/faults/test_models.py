@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from phyt2v_cli.backends.diffusers_generator import load
-from phyt2v_cli.backends.model_folder import find_model
+from phyt2v_cli.backends.checkpoints.diffusers_folder import find_model
+from phyt2v_cli.backends.diffusion.generator import load
+from phyt2v_cli.config.schema import GeneratorConfig
 from phyt2v_cli.errors import ModelLoadError
-from phyt2v_cli.settings import GeneratorConfig
 
 
 class Evil:

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import RunDirError
-from phyt2v_cli.identity import run_key, slugify
-from phyt2v_cli.prompt_set import read_prompt_set
-from phyt2v_cli.run_dir import default_run_dir
-from phyt2v_cli.settings import Config
-from tests.doubles import PROMPT, make_config, open_run
+from phyt2v_cli.runs.identity import run_key, slugify
+from phyt2v_cli.runs.opening import default_run_dir
+from phyt2v_cli.sets.prompt_set import read_prompt_set
+from tests.fake_runs import PROMPT, make_config, open_run
 from tests.faults.processes import Doubled, read_record
 
 BATCH = ("batch", "--rounds", "0", "--min", "2", "--max", "2")

@@ -15,16 +15,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from phyt2v_cli.backends.command_scorer import CommandScorer
-from phyt2v_cli.backends.model_folder import find_model
-from phyt2v_cli.backends.rulebook import Rulebook
-from phyt2v_cli.cli.prompt_file import read_prompt
-from phyt2v_cli.cli.run_text import run_as_json, run_text
-from phyt2v_cli.config import KEYS, load_config
+from phyt2v_cli.backends.checkpoints.diffusers_folder import find_model
+from phyt2v_cli.backends.embedded.rulebook import Rulebook
+from phyt2v_cli.backends.program.scorer import CommandScorer
+from phyt2v_cli.cli.views.run import run_as_json, run_text
+from phyt2v_cli.config.layers import KEYS, load_config
+from phyt2v_cli.config.schema import ScorerConfig
 from phyt2v_cli.errors import Phyt2vError
-from phyt2v_cli.interfaces import ChatReply, ChatRequest, Roles, Scores
-from phyt2v_cli.latents import read_latents
-from phyt2v_cli.prompts import (
+from phyt2v_cli.files.video import VideoMetadata, read_video
+from phyt2v_cli.refinement.loop import refine
+from phyt2v_cli.refinement.prompts import (
     MismatchReply,
     PhysicsAnalysis,
     RefinedPrompt,
@@ -33,14 +33,15 @@ from phyt2v_cli.prompts import (
     mismatch_request,
     refinement_request,
 )
-from phyt2v_cli.records import ScorerRecord
-from phyt2v_cli.refinement import refine
-from phyt2v_cli.report_html import write_report
-from phyt2v_cli.run_dir import RunDir
-from phyt2v_cli.run_reader import read_run
-from phyt2v_cli.settings import ScorerConfig
-from phyt2v_cli.video import VideoMetadata, read_video
-from tests.doubles import Cast, answer, make_config, open_run, run_through
+from phyt2v_cli.report.page import write_report
+from phyt2v_cli.roles import ChatReply, ChatRequest, Roles, Scores
+from phyt2v_cli.runs.directory import RunDir
+from phyt2v_cli.runs.latents import read_latents
+from phyt2v_cli.runs.reader import read_run
+from phyt2v_cli.runs.records import ScorerRecord
+from phyt2v_cli.sets.prompt_file import read_prompt
+from phyt2v_cli.testing.fakes import FakeRoles, answer
+from tests.fake_runs import make_config, open_run, run_through
 
 MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 FEW = settings(MANY, max_examples=40)
@@ -83,7 +84,7 @@ def open_in_every_way(path: Path) -> None:
         Console(file=io.StringIO()).print(run_text(run))
         json.dumps(run_as_json(run), allow_nan=False)
     with only_ours(), RunDir.resume(path) as run:
-        refine(run, Cast().roles(), emit=lambda _: None, cancelled=lambda: False)
+        refine(run, FakeRoles().roles(), emit=lambda _: None, cancelled=lambda: False)
     with only_ours():
         run_through(path, make_config(rounds=1))
 
@@ -237,7 +238,7 @@ def test_a_whole_run_with_models_that_say_anything(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run"
         with only_ours(), open_run(path, make_config(rounds=1)) as run:
-            roles = Roles(Cast().load_generator, says, says, [says])
+            roles = Roles(FakeRoles().load_generator, says, says, [says])
             refine(run, roles, emit=lambda _: None, cancelled=lambda: False)
         with only_ours():
             write_report(path)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phyt2v_cli.errors import PromptError
-from phyt2v_cli.prompt_set import read_prompt_set
+from phyt2v_cli.sets.prompt_set import read_prompt_set
 from tests.faults.test_parsers import MANY, any_bytes, any_json, any_text
 
 SUFFIXES = [".txt", ".jsonl", ".csv"]

@@ -14,9 +14,9 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from phyt2v_cli.backends.openai_client import OpenAIClient
+from phyt2v_cli.backends.server.client import OpenAIClient
+from phyt2v_cli.config.schema import ServiceConfig
 from phyt2v_cli.errors import BackendError
-from phyt2v_cli.settings import ServiceConfig
 
 pytestmark = pytest.mark.usefixtures("loopback")
 

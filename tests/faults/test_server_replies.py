@@ -6,16 +6,10 @@ from pathlib import Path
 import pytest
 
 from phyt2v_cli.errors import ReplyError
-from phyt2v_cli.refinement import Roles, refine
-from tests.doubles import Cast, make_config, open_run
-from tests.scripted_server import (
-    Behaviour,
-    ScriptedServer,
-    answer,
-    answer_of_any_task,
-    answer_with,
-    either,
-)
+from phyt2v_cli.refinement.loop import Roles, refine
+from phyt2v_cli.testing.fakes import FakeRoles
+from tests.fake_runs import make_config, open_run
+from tests.scripted_server import Behaviour, ScriptedServer, answer, answer_of_any_task, answer_with, either
 from tests.server_clients import ANALYSIS, analyse, captioner_at, chat_at, scorer_at, text_of
 
 pytestmark = pytest.mark.usefixtures("loopback")
@@ -52,7 +46,7 @@ def test_fault_35_a_refusal_keeps_the_prompt_is_flagged_and_counted(
 ) -> None:
     good = answer_with(answer_of_any_task)
     asks_for_prompt = either(lambda body: "step_back" in str(body["response_format"]), refusal, good)
-    cast = Cast()
+    cast = FakeRoles()
     with ScriptedServer(asks_for_prompt) as server, open_run(tmp_path / "run", make_config(rounds=1)) as run:
         roles = Roles(cast.load_generator, chat_at(server), cast.captioner, [cast.scorer])
         refine(run, roles, emit=cast.events.append, cancelled=lambda: False)
@@ -67,7 +61,7 @@ def test_fault_35_a_refusal_keeps_the_prompt_is_flagged_and_counted(
 def test_fault_35_an_analysis_that_is_refused_ends_the_run_before_a_generator_is_loaded(
     tmp_path: Path,
 ) -> None:
-    cast = Cast()
+    cast = FakeRoles()
     with ScriptedServer(answer(None, refusal="no")) as server, open_run(tmp_path / "run") as run:
         roles = Roles(cast.load_generator, chat_at(server), cast.captioner, [cast.scorer])
         with pytest.raises(ReplyError, match="refused to answer: no"):

@@ -5,7 +5,7 @@ from email.utils import formatdate
 
 import pytest
 
-from phyt2v_cli.backends.openai_answers import read_rejection
+from phyt2v_cli.backends.server.answers import read_rejection
 from phyt2v_cli.errors import BackendError, ReplyError
 from tests.scripted_server import (
     Behaviour,

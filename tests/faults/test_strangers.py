@@ -15,14 +15,14 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from phyt2v_cli.cli.app import app
+from phyt2v_cli.config.schema import Config
+from phyt2v_cli.config.trust import list_reaches
 from phyt2v_cli.errors import Phyt2vError, RunDirError, VideoError
-from phyt2v_cli.report import contact_sheet
-from phyt2v_cli.report_html import write_report
-from phyt2v_cli.run_dir import RunDir
-from phyt2v_cli.settings import Config
-from phyt2v_cli.trust import list_reaches
-from phyt2v_cli.video import read_video
-from tests.doubles import make_config, run_through
+from phyt2v_cli.files.video import read_video
+from phyt2v_cli.report.contact_sheet import contact_sheet
+from phyt2v_cli.report.page import write_report
+from phyt2v_cli.runs.directory import RunDir
+from tests.fake_runs import make_config, run_through
 from tests.faults.processes import PHYT2V, QUICK, Doubled, read_record
 from tests.terminals import HOSTILE, foreign_controls, shown_by
 
@@ -297,7 +297,7 @@ def test_what_phyt2v_writes_is_no_program(uninterrupted: Path) -> None:
 def test_a_video_that_decodes_to_too_much_is_refused(
     tmp_path: Path, uninterrupted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("phyt2v_cli.video.MAX_DECODED_BYTES", 32 * 32 * 3 * 3)
+    monkeypatch.setattr("phyt2v_cli.files.video.MAX_DECODED_BYTES", 32 * 32 * 3 * 3)
     with pytest.raises(VideoError, match="decodes to more than"):
         read_video(uninterrupted / "output1.mp4")
     assert tmp_path.exists()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from phyt2v_cli.backends.tracker import describe, score_tracks
+from phyt2v_cli.backends.embedded.tracker import describe, score_tracks
 from phyt2v_cli.tiny import world
 from phyt2v_cli.tiny.comparison import compare
 from phyt2v_cli.tiny.language import parse_prompt

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from phyt2v_cli.interfaces import Frames
+from phyt2v_cli.files.video import Frames
 from phyt2v_cli.tiny import world
 from phyt2v_cli.tiny.tracking import track
 from training.renderer import render

@@ -1,0 +1,191 @@
+"""Find the folder of a model and judge it by its json files, before any weight is read.
+
+This file must not import torch or diffusers: a wrong folder is refused in a moment. It knows the diffusers
+layout (model_index.json and one folder for each component), and no family of models.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from phyt2v_cli.backends.checkpoints import files
+from phyt2v_cli.backends.checkpoints.files import read_json
+from phyt2v_cli.backends.checkpoints.hub import fetch_files, find_snapshot
+from phyt2v_cli.errors import ModelLoadError
+from phyt2v_cli.files.untrusted import expand, is_hub_id, refusals_as
+from phyt2v_cli.tiny import MODEL_DIR
+
+_WEIGHTLESS = (
+    "TokenizersBackend",
+    "Tokenizer",
+    "TokenizerFast",
+    "Scheduler",
+    "Processor",
+    "ProcessorFast",
+    "FeatureExtractor",
+    "Guidance",
+)
+"""How the class names of components end that have no weights."""
+
+_CONFIG_NAMES = ("scheduler_config.json", "config.json")
+_CONFIG_PATTERNS = tuple(f"*/{name}" for name in _CONFIG_NAMES)
+
+_READ_WHOLE = ("tokenizer.json", "*_config.json")
+"""What components without weights are made of."""
+_MAX_TOKENIZER_BYTES = 100 * 2**20
+"""Gemma's tokenizer.json has 33 MB."""
+
+_PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
+
+_FETCHED = (".safetensors", ".json", ".txt", ".model")
+"""Of a component: weights, configs, word lists, and sentencepiece models of tokenizers."""
+
+_TWINS = ("*.fp16*", "*.bf16*")
+"""The same weights once more in half precision, which the generator makes by itself."""
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A pipeline in diffusers layout."""
+
+    source: str
+    """What `DiffusionPipeline.from_pretrained` is to be given: a path or a hub id."""
+    revision: str | None
+    """The commit on the hub whose files were judged, so that its weights are the ones loaded."""
+    pipeline_class: str
+    components: Mapping[str, tuple[str, str]]
+    """The library and the class of each."""
+    component_configs: Mapping[str, Mapping[str, Any]]
+
+
+def find_model(model: str) -> ModelFolder:
+    """Return the model that `generator.model` names; of a hub id only the json files are fetched here.
+
+    One that is whole in the local cache is taken from there, and the hub is not asked.
+
+    Raises ModelLoadError where it is missing, incomplete, not safe to load, or not a diffusers pipeline.
+    """
+    with refusals_as(ModelLoadError, model):
+        return _find(model)
+
+
+def _find(model: str) -> ModelFolder:
+    path = MODEL_DIR if model == "tiny" else expand(model)
+    if path.is_dir():
+        folder = _read(path, source=str(path), label=str(path))
+        _check_components(path)
+        return folder
+    if model == "tiny":
+        raise ModelLoadError(
+            f"The embedded model is not in {path}. Install phyt2v again, or name another model."
+        )
+    if path.exists():
+        raise ModelLoadError(
+            f"{model} is a file. Give the folder of a diffusers pipeline, which has model_index.json in it."
+        )
+    if not is_hub_id(model):
+        raise ModelLoadError(
+            f"{model} does not exist. Give `tiny`, a folder in diffusers layout, or a hub id."
+        )
+    if cached := find_cached(model):
+        return _read(cached, source=str(cached), label=model)
+    snapshot = fetch_files(model, ["model_index.json", *_CONFIG_PATTERNS])
+    return _read(snapshot, source=model, revision=snapshot.name, label=model)
+
+
+def find_cached(hub_id: str) -> Path | None:
+    """Return the folder of a model that is whole in the local cache, without asking the hub; else None."""
+    folder = find_snapshot(hub_id)
+    if folder is None:
+        return None
+    try:
+        _check_components(folder)
+    except ModelLoadError:
+        return None
+    return folder
+
+
+def fetch_model(hub_id: str) -> Path:
+    """Fetch a model from the hub into the local cache and return its folder: no pickles, nothing twice.
+
+    Raises ModelLoadError where the hub cannot be reached, or what it has is not whole or not safe to load.
+    """
+    folder = fetch_files(hub_id, ["model_index.json"])
+    components = _components(read_json(_index_path(folder, label=hub_id)))
+    wanted = [f"{component}/*{suffix}" for component in components for suffix in _FETCHED]
+    folder = fetch_files(hub_id, ["model_index.json", *wanted], _TWINS)
+    _check_components(folder)
+    return folder
+
+
+def _read(path: Path, *, source: str, revision: str | None = None, label: str) -> ModelFolder:
+    index_path = _index_path(path, label=label)
+    index = read_json(index_path)
+    pipeline_class = index.get("_class_name")
+    if not isinstance(pipeline_class, str):
+        raise ModelLoadError(
+            f"{index_path} names no pipeline class of diffusers. "
+            "Pipelines that bring their own code are refused."
+        )
+    components = _components(index)
+    configs = {
+        component: read_json(file)
+        for component in components
+        for name in _CONFIG_NAMES
+        if (file := path / component / name).is_file()
+    }
+    return ModelFolder(source, revision, pipeline_class, components, configs)
+
+
+def _index_path(path: Path, *, label: str) -> Path:
+    index_path = path / "model_index.json"
+    if not index_path.is_file():
+        raise ModelLoadError(
+            f"{label} has no model_index.json, so it is no diffusers pipeline. "
+            "Give the folder that holds it; a single checkpoint must first be converted to diffusers layout."
+        )
+    return index_path
+
+
+def _components(index: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Return the library and the class of each component that model_index.json says is there."""
+    return {
+        name: (str(entry[0]), entry[1])
+        for name, entry in index.items()
+        if isinstance(entry, list) and len(entry) == 2 and isinstance(entry[1], str)
+    }
+
+
+def _check_components(path: Path) -> None:
+    with refusals_as(ModelLoadError, path):
+        for component, (_, class_name) in _components(read_json(path / "model_index.json")).items():
+            _check_component(path / component, class_name, label=f"{path}/{component}")
+
+
+def _check_component(path: Path, class_name: str, *, label: str) -> None:
+    if not path.is_dir():
+        raise ModelLoadError(f"{label} is missing, but model_index.json names it. Fetch the model again.")
+    if class_name.endswith(_WEIGHTLESS):
+        for file in (found for pattern in _READ_WHOLE for found in sorted(path.glob(pattern))):
+            read_json(file, _MAX_TOKENIZER_BYTES)
+        return
+    if not (path / "config.json").is_file():
+        raise ModelLoadError(f"{label} has no config.json. Fetch the model again.")
+    suffixes = {file.suffix for file in path.iterdir()}
+    if ".safetensors" in suffixes:
+        for index_path in path.glob("*.safetensors.index.json"):
+            weight_map = read_json(index_path).get("weight_map")
+            shards = {str(shard) for shard in weight_map.values()} if isinstance(weight_map, dict) else set()
+            if missing := [shard for shard in shards if not (path / shard).is_file()]:
+                raise ModelLoadError(
+                    f"{label} lacks {len(missing)} of {len(shards)} files of weights. Fetch the model again."
+                )
+        files.check_all(path)
+        return
+    if pickles := suffixes.intersection(_PICKLES):
+        raise ModelLoadError(
+            f"{label} has its weights only as pickle ({', '.join(sorted(pickles))}), "
+            "which can run any code when loaded. Fetch them as safetensors, or convert them."
+        )
+    raise ModelLoadError(f"{label} has no weights (*.safetensors). Fetch the model again.")

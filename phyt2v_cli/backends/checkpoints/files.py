@@ -1,0 +1,66 @@
+"""Single files of a model from anywhere: whether safetensors are whole, and JSON of a sane size.
+
+Told by headers and sizes, without reading weights. This file must not import torch or safetensors: it serves
+checks that run before anything is loaded. It knows no library's layout and no family.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from phyt2v_cli.errors import ModelLoadError
+from phyt2v_cli.files.untrusted import read_plain_file
+
+_MAX_HEADER_BYTES = 100_000_000
+"""As the library itself has it."""
+
+_LFS_POINTER = b"version https://git-lfs"
+
+
+def check_all(folder: Path) -> None:
+    """Raise ModelLoadError for the first safetensors file in a folder that is not whole."""
+    for path in sorted(folder.glob("*.safetensors")):
+        if complaint := complaint_about(path):
+            raise ModelLoadError(complaint)
+
+
+def complaint_about(path: Path) -> str | None:
+    """Return what is wrong with the file, and what to do; None where it is whole.
+
+    Raises OSError where it cannot be read.
+    """
+    if not path.is_file():
+        return f"{path} is no plain file. Fetch it again."
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(len(_LFS_POINTER))
+        if start == _LFS_POINTER:
+            return f"{path} is only a pointer of git-lfs to the weights. Fetch them with `git lfs pull`."
+        header_bytes = int.from_bytes(start[:8], "little")
+        if len(start) < 8 or header_bytes > min(size - 8, _MAX_HEADER_BYTES):
+            return f"{path} is cut short, or no safetensors file. Fetch it again."
+        file.seek(8)
+        header = file.read(header_bytes)
+    try:
+        tensors = json.loads(header)
+        ends = [entry["data_offsets"][1] for name, entry in tensors.items() if name != "__metadata__"]
+        needed = 8 + header_bytes + max(ends, default=0)
+    except (ValueError, RecursionError, AttributeError, LookupError, TypeError):
+        return f"{path} is no safetensors file. Fetch it again."
+    if size < needed:
+        return f"{path} is cut short: {size:,} of {needed:,} bytes are there. Fetch it again."
+    return None
+
+
+_MAX_BYTES = 16 * 2**20
+
+
+def read_json(path: Path, max_bytes: int = _MAX_BYTES) -> dict[str, Any]:
+    """Return the object that a file holds; raise ModelLoadError where it is huge, broken or no plain file."""
+    try:
+        content = json.loads(read_plain_file(path, max_bytes))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelLoadError(f"{path} cannot be read as json: {error}. Fetch the model again.") from error
+    if not isinstance(content, dict):
+        raise ModelLoadError(f"{path} holds no json object. Fetch the model again.")
+    return content

@@ -1,0 +1,84 @@
+"""Models on the hub and their copies in the local cache: found, fetched, and missed in words that help.
+
+Knows huggingface_hub and how big models are. It must not import torch, and judges no model's files.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from phyt2v_cli.backends.checkpoints.sizes import size_of
+from phyt2v_cli.config.presets import preset_of_model
+from phyt2v_cli.errors import ModelLoadError
+
+
+def find_snapshot(hub_id: str) -> Path | None:
+    """Return the folder of a model's files in the local cache, whole or not; None where there are none."""
+    from huggingface_hub import try_to_load_from_cache
+
+    index_path = try_to_load_from_cache(hub_id, "model_index.json")
+    return Path(index_path).parent if isinstance(index_path, str) else None
+
+
+def fetch_files(hub_id: str, allow: Sequence[str], ignore: Sequence[str] = ()) -> Path:
+    """Fetch what is missing of the files that match, and return their folder; an interrupted fetch goes on.
+
+    The hub's own progress is drawn on stderr. Raises ModelLoadError where the hub cannot be reached or
+    refuses, also when older files are in the cache: those may be half a model.
+    """
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+
+    try:
+        HfApi().model_info(hub_id)  # without it, the next line is content with whatever is in the cache
+        return Path(snapshot_download(hub_id, allow_patterns=list(allow), ignore_patterns=list(ignore)))
+    except GatedRepoError as error:
+        raise ModelLoadError(
+            f"{hub_id} asks for your consent: accept its terms on the hub, log in with `hf auth login`, "
+            "and fetch it again."
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise ModelLoadError(
+            f"{hub_id} is neither a folder here nor a model on the hub (or it needs a login). Check the name."
+        ) from error
+    except HfHubHTTPError as error:
+        raise ModelLoadError(f"The hub refuses {hub_id}: {str(error).strip().splitlines()[0]}") from error
+    except OSError as error:
+        if error.errno is None:  # huggingface_hub's own, which say that it is offline
+            raise unreachable(hub_id) from error
+        raise ModelLoadError(
+            f"{hub_id} cannot be written into the local cache: {error.strerror}. "
+            "Mend that, or choose another disk with HF_HOME, and fetch it again; it goes on."
+        ) from error
+    except Exception as error:  # of whichever HTTP library this huggingface_hub uses
+        raise unreachable(hub_id) from error
+
+
+def unreachable(hub_id: str) -> ModelLoadError:
+    """Return the error for a model that is neither whole in the cache nor to be fetched: how big, and how."""
+    size, preset = size_of(hub_id), preset_of_model(hub_id)
+    how_big = f"It is about {size.download_gb:.0f} GB; fetch" if size else "Fetch"
+    command = f"phyt2v doctor --fetch {preset}" if preset else f"hf download {hub_id}"
+    return ModelLoadError(
+        f"{hub_id} is not a folder here, not whole in the local cache, and the hub cannot be reached. "
+        f"{how_big} it where there is a network with `{command}`, or give a local folder."
+    )
+
+
+def fetch(hub_id: str, patterns: Sequence[str]) -> Path:
+    """Return the folder of a model's newest revision, named by its commit, with the matching files in it.
+
+    Raises ModelLoadError where there is no such model, or no way to it.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    try:
+        return Path(snapshot_download(hub_id, allow_patterns=list(patterns)))
+    except RepositoryNotFoundError as error:
+        raise ModelLoadError(
+            f"{hub_id} is neither a folder here nor a model on the hub (or it needs a login). Check the name."
+        ) from error
+    except LocalEntryNotFoundError as error:
+        raise unreachable(hub_id) from error
+    except HfHubHTTPError as error:
+        raise ModelLoadError(f"The hub refuses {hub_id}: {str(error).strip().splitlines()[0]}") from error

@@ -1,0 +1,140 @@
+"""The image or video that every video of a run begins with: checked early, and made to fit late.
+
+This file must not import torch or diffusers: it serves checks that run before anything is loaded. It knows
+files and pictures, and no family but by its table.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from phyt2v_cli.backends.diffusion.families import Family
+from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.errors import ConfigError, VideoError
+from phyt2v_cli.files.untrusted import refusals_as
+from phyt2v_cli.files.video import read_frames, sha256_of
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+IMAGE_MEMORY_LIMIT = 64 * 2**20
+"""Pixels of an image; beyond it is no first frame but a bomb."""
+
+_KINDS = {
+    "image": "a picture, such as a PNG or JPEG",
+    "video": "a video that plays to its end, such as an mp4",
+}
+
+_DEFAULT_STRENGTH = 0.8
+"""As most pipelines have it, where a family's own default would hand the video back."""
+
+
+def pipeline_for(config: GeneratorConfig, family: Family, pipeline_class: str) -> str:
+    """Return the pipeline class that begins with what the config names; the folder's own for a text alone."""
+    if config.image is not None:
+        return family.image_pipeline or pipeline_class
+    if config.video is not None:
+        return family.video_pipeline or pipeline_class
+    return pipeline_class
+
+
+def complaints(family: Family, config: GeneratorConfig) -> Iterator[str]:
+    """Yield a `field: message` line for each way in which image, video and strength do not fit."""
+    if config.image is not None and config.video is not None:
+        yield "generator.image: there is generator.video too; a video begins with one of them"
+    is_known = family.options is not None  # otherwise its pipeline's signature decides
+    if config.image is not None and family.image_pipeline is None and is_known:
+        yield f"generator.image: this {family.name} cannot begin with an image; name a checkpoint made for it"
+    if config.video is not None and family.video_pipeline is None and is_known:
+        yield f"generator.video: this {family.name} cannot begin with a video; name another model"
+    if config.image is None and family.needs_image:
+        yield f"generator.image: this {family.name} is made to begin with an image; name one with --image"
+    if config.strength is not None and config.video is None:
+        yield "generator.strength: it says how far to leave generator.video, which is not set"
+    for name, source in (("image", config.image), ("video", config.video)):
+        if source is not None and (config.height is None or config.width is None):
+            yield f"generator.{name}: it is scaled and cropped to height and width, so set both"
+
+
+def digest(config: GeneratorConfig) -> str | None:
+    """Return the sha256 of the image or video, after a look whether it is one; None where there is none.
+
+    Raises ConfigError where the file is missing, or not what it is said to be.
+    """
+    source = config.image or config.video
+    if source is None:
+        return None
+    path = Path(source)
+    field = "image" if config.image is not None else "video"
+    with refusals_as(ConfigError, path, prefix=f"generator.{field}: "):
+        if not path.is_file():
+            what = f"{path} is no file" if path.exists() else f"there is no file {path}"
+            raise ConfigError(f"generator.{field}: {what}; name {_KINDS[field]}")
+        if field == "image":
+            _open_image(path)
+        else:
+            _read_frames(path)
+        return sha256_of(path)
+
+
+def call_arguments(config: GeneratorConfig, family: Family) -> Mapping[str, Any]:
+    """Return what the pipeline's call is to begin with, scaled and cropped to height and width.
+
+    Raises ConfigError where the file is not the one that the run began with.
+    """
+    found = digest(config)
+    if found is None:
+        return {}
+    if config.source_sha256 not in (None, found):
+        raise ConfigError(
+            f"{config.image or config.video} has changed since the run began; put the old file back, "
+            "or start another run"
+        )
+    assert config.height is not None and config.width is not None
+    size = config.width, config.height
+    if config.image is not None:
+        return {"image": _fit(_open_image(Path(config.image)), size)}
+    frames = _read_frames(Path(config.video or ""))
+    num_frames = config.num_frames
+    if num_frames is None:
+        num_frames = family.num_frames.floor(len(frames))
+    if len(frames) < max(num_frames, 1):
+        raise ConfigError(
+            f"generator.video: {config.video} has {len(frames)} frames, and {max(num_frames, 1)} are needed"
+        )
+    video = [_fit(frame, size) for frame in frames[:num_frames]]
+    if family.video_strength_keeps:
+        return {"video": [video], "strength": 1 - (config.strength or _DEFAULT_STRENGTH)}
+    return {"video": video} if config.strength is None else {"video": video, "strength": config.strength}
+
+
+def _open_image(path: Path) -> "Image":
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > IMAGE_MEMORY_LIMIT:
+                raise ConfigError(
+                    f"generator.image: {path} has {image.width} x {image.height} pixels; shrink it"
+                )
+            return image.convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ConfigError(
+            f"generator.image: {path} is no image that can be read; name {_KINDS['image']}"
+        ) from error
+
+
+def _read_frames(path: Path) -> "list[Image]":
+    from PIL import Image
+
+    try:
+        return [Image.fromarray(frame) for frame in read_frames(path)]
+    except VideoError as error:
+        raise ConfigError(f"generator.video: {error}; name {_KINDS['video']}") from error
+
+
+def _fit(image: "Image", size: tuple[int, int]) -> "Image":
+    """Scale an image until it covers the size, and crop what sticks out on both sides alike."""
+    from PIL import ImageOps
+
+    return ImageOps.fit(image, size)

@@ -1,0 +1,286 @@
+"""What differs between families of text-to-video pipelines, as data; sizes are read off component configs.
+
+This file must not import torch or diffusers: it serves checks that run before anything is loaded. A family
+that is not listed here works from its components' configs, its pipeline's signature and the user's config.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from phyt2v_cli.backends.diffusion.geometry import (
+    ANY_NUMBER,
+    ComponentConfigs,
+    Grid,
+    pixels_of_a_patch,
+    temporal_compression,
+)
+from phyt2v_cli.backends.diffusion.solver_rules import allowed_solvers, has_flow_shift
+
+DtypeName = Literal["float32", "float16", "bfloat16"]
+
+
+_CACHES = ("first-block", "pab", "taylor")
+
+
+@dataclass(frozen=True)
+class Family:
+    """What a family renders well, and how."""
+
+    name: str
+    fps: int = 16
+    """What it was trained at."""
+    num_inference_steps: int = 50
+    """The published number of steps of a video at full quality."""
+    num_frames: Grid = ANY_NUMBER
+    """Any other number is rounded silently by the pipeline, or crashes it."""
+    height: Grid = ANY_NUMBER
+    width: Grid | None = None
+    """None: as the height."""
+    half_dtypes: Mapping[str, DtypeName] = field(default_factory=lambda: {"default": "bfloat16"})
+    """The published precision on a GPU, by component."""
+    max_sequence_length: int | None = None
+    """Tokens that the transformer was made for, where it says so; else the pipeline's call knows."""
+    tiled_vae: bool = False
+    """Whether the autoencoder works in tiles only."""
+    call_arguments: Mapping[str, object] = field(default_factory=dict)
+    """What the pipeline must be told besides what the user sets."""
+    solvers: tuple[str, ...] = ()
+    """Those that walk its noise schedule, besides the pipeline's own."""
+    has_flow_shift: bool = False
+    """Whether that schedule has a shift that can be set."""
+    draft_caches: tuple[str, ...] = ()
+    """The feature caches that take effect on it."""
+    measured_draft_cache: str = "off"
+    """The one of them that was measured to keep the scores of drafts in order (docs/drafts.md says how)."""
+    options: tuple[str, ...] | None = ()
+    """The settings besides the usual ones that it takes; None where only its pipeline's signature knows."""
+    negative_prompt_needs: str | None = None
+    """The setting that must be above 1 for a negative prompt to have an effect."""
+    image_pipeline: str | None = None
+    """The pipeline class that begins a video with an image, of the same components."""
+    video_pipeline: str | None = None
+    """The pipeline class that begins with a video, of the same components."""
+    video_strength_keeps: bool = False
+    """Whether that class takes a list of videos, and its strength says how much of them is kept."""
+    needs_image: bool = False
+    """Whether it renders nothing without an image."""
+
+
+def _cogvideox(configs: ComponentConfigs) -> Family:
+    vae, transformer = configs.get("vae", {}), configs.get("transformer", {})
+    spatial = 2 ** (len(vae.get("block_out_channels", (128, 256, 256, 512))) - 1)
+    is_1_5 = bool(transformer.get("patch_size_t"))
+    trained_on = transformer.get("sample_frames") or (81 if is_1_5 else 49)
+    # Checkpoints made for an image take twice the channels, and the class for images then.
+    takes_images = transformer.get("in_channels", 16) == 2 * transformer.get("out_channels", 16)
+    return Family(
+        name="CogVideoX 1.5" if is_1_5 else "CogVideoX",
+        fps=16 if is_1_5 else 8,
+        # Twice the compression, because the VAE decodes latent frames in pairs after a first odd one.
+        # The longest is what it was trained on; 1.5 is published for twice its 5 seconds too.
+        num_frames=Grid(
+            2 * (temporal_compression(configs) or 4), 1, largest=2 * trained_on - 1 if is_1_5 else trained_on
+        ),
+        # The pipeline itself checks for 8 only, and then crashes where patches do not fit.
+        height=Grid(math.lcm(8, spatial * transformer.get("patch_size", 2))),
+        half_dtypes={
+            "default": "bfloat16" if transformer.get("use_rotary_positional_embeddings") else "float16"
+        },
+        draft_caches=_CACHES,
+        image_pipeline="CogVideoXImageToVideoPipeline" if takes_images else None,
+        video_pipeline=None if takes_images else "CogVideoXVideoToVideoPipeline",
+        needs_image=takes_images,
+    )
+
+
+def _wan(configs: ComponentConfigs) -> Family:
+    vae = configs.get("vae", {})
+    transformer = configs.get("transformer") or configs.get("transformer_2") or {}
+    spatial = vae.get("scale_factor_spatial", 8)
+    compresses_more = spatial == 16  # Wan 2.2 5B, which takes an image as its first latent frame
+    needs_image = transformer.get("in_channels", 16) > transformer.get("out_channels", 16)
+    return Family(
+        name="Wan",
+        fps=24 if compresses_more else 16,
+        num_frames=Grid(temporal_compression(configs) or 4, 1),
+        height=Grid(math.lcm(16, spatial * math.lcm(*transformer.get("patch_size", (1, 2, 2))[1:]))),
+        half_dtypes={"default": "bfloat16", "vae": "float32"},
+        draft_caches=_CACHES,
+        options=("guidance_scale_2",) if "transformer_2" in configs else (),
+        image_pipeline="WanImageToVideoPipeline" if compresses_more or needs_image else None,
+        # That class knows one transformer, and one time for all latent frames.
+        video_pipeline=None
+        if compresses_more or needs_image or "transformer_2" in configs
+        else "WanVideoToVideoPipeline",
+        needs_image=needs_image,
+    )
+
+
+def _skyreels(configs: ComponentConfigs) -> Family:
+    return Family(
+        name="SkyReels V2",
+        fps=24,
+        num_frames=Grid(temporal_compression(configs) or 4, 1),
+        height=Grid(16),
+        half_dtypes={"default": "bfloat16", "vae": "float32"},
+    )
+
+
+def _sana_video(configs: ComponentConfigs) -> Family:
+    return Family(
+        name="Sana Video",
+        fps=16,
+        num_frames=Grid(temporal_compression(configs) or 4, 1),
+        height=Grid(32),
+        half_dtypes={"default": "bfloat16", "vae": "float32"},
+        # Otherwise it renders the nearest size of a list of its own, and scales and crops that.
+        call_arguments={"use_resolution_binning": False},
+        image_pipeline="SanaImageToVideoPipeline",
+    )
+
+
+def _ltx(configs: ComponentConfigs) -> Family:
+    vae = configs.get("vae", {})
+    doublings = sum(vae.get("spatio_temporal_scaling", (True, True, True, False)))
+    return Family(
+        name="LTX",
+        fps=24,
+        num_frames=Grid(vae.get("patch_size_t", 1) * 2**doublings, 1),
+        height=Grid(math.lcm(32, vae.get("patch_size", 4) * 2**doublings)),
+        half_dtypes={"default": "bfloat16", "vae": "float32"},
+        draft_caches=_CACHES,
+        image_pipeline="LTXImageToVideoPipeline",
+        video_pipeline="LTXConditionPipeline",
+        video_strength_keeps=True,
+    )
+
+
+def _hunyuan(configs: ComponentConfigs) -> Family:
+    return Family(
+        name="HunyuanVideo",
+        fps=24,
+        num_frames=Grid(temporal_compression(configs) or 4, 1),
+        height=Grid(16),
+        half_dtypes={"default": "float16", "transformer": "bfloat16"},
+        draft_caches=_CACHES,
+        # Its guidance_scale is an input of the transformer, which knows no negative prompt.
+        options=("true_cfg_scale",),
+        negative_prompt_needs="true_cfg_scale",
+    )
+
+
+def _hunyuan_1_5(configs: ComponentConfigs) -> Family:
+    return Family(
+        name="HunyuanVideo 1.5",
+        fps=24,
+        num_frames=Grid(temporal_compression(configs) or 4, 1),
+        height=Grid(configs.get("vae", {}).get("spatial_compression_ratio", 16)),
+    )
+
+
+def _mochi(configs: ComponentConfigs) -> Family:
+    temporal = math.prod(configs.get("vae", {}).get("temporal_expansions", (1, 2, 3)))
+    return Family(
+        name="Mochi",
+        fps=30,
+        num_inference_steps=64,
+        num_frames=Grid(temporal, 1),
+        height=Grid(16),
+        draft_caches=_CACHES,
+    )
+
+
+def _allegro(configs: ComponentConfigs) -> Family:
+    tile = configs.get("vae", {}).get("sample_size", 320)
+    return Family(
+        name="Allegro",
+        fps=15,
+        num_inference_steps=100,
+        # Its autoencoder puts tiles of 24 frames side by side, and what does not fill one is left out.
+        num_frames=Grid(16, 24),
+        height=Grid(tile - 120, tile),
+        width=Grid(tile - 80, tile),
+        half_dtypes={"default": "bfloat16", "vae": "float32"},
+        tiled_vae=True,
+    )
+
+
+def _latte(configs: ComponentConfigs) -> Family:
+    frames = configs.get("transformer", {}).get("video_length", 16)
+    return Family(
+        name="Latte",
+        fps=8,
+        num_frames=Grid(frames, frames, largest=frames),  # it has a place in time for each
+        height=Grid(16),
+        half_dtypes={"default": "float16"},
+    )
+
+
+def _animatediff(configs: ComponentConfigs) -> Family:
+    most = configs.get("motion_adapter", {}).get("motion_max_seq_length", 32)
+    return Family(
+        name="AnimateDiff",
+        fps=8,
+        num_frames=Grid(1, 1, largest=most),
+        num_inference_steps=25,
+        height=Grid(8),
+        half_dtypes={"default": "float16"},
+        video_pipeline="AnimateDiffVideoToVideoPipeline",
+    )
+
+
+def _modelscope(_: ComponentConfigs) -> Family:
+    return Family(
+        name="ModelScope",
+        fps=8,
+        num_inference_steps=25,
+        height=Grid(8),
+        half_dtypes={"default": "float16"},
+        video_pipeline="VideoToVideoSDPipeline",
+    )
+
+
+def _unlisted(pipeline_class: str, configs: ComponentConfigs) -> Family:
+    """Return what can be told of any class: frames and sizes as its autoencoder and patches divide them."""
+    temporal = temporal_compression(configs)
+    return Family(
+        name=pipeline_class,
+        num_frames=Grid(temporal, 1) if temporal else ANY_NUMBER,  # the first frame has a latent of its own
+        height=Grid(pixels_of_a_patch(configs)),
+        options=None,
+    )
+
+
+_FAMILY_OF_PIPELINE: Mapping[str, Callable[[ComponentConfigs], Family]] = {
+    "CogVideoXPipeline": _cogvideox,
+    "CogVideoXImageToVideoPipeline": _cogvideox,
+    "WanPipeline": _wan,
+    "WanImageToVideoPipeline": _wan,
+    "SkyReelsV2Pipeline": _skyreels,
+    "SanaVideoPipeline": _sana_video,
+    "LTXPipeline": _ltx,
+    "LTXConditionPipeline": _ltx,
+    "HunyuanVideoPipeline": _hunyuan,
+    "HunyuanVideo15Pipeline": _hunyuan_1_5,
+    "MochiPipeline": _mochi,
+    "AllegroPipeline": _allegro,
+    "LattePipeline": _latte,
+    "AnimateDiffPipeline": _animatediff,
+    "TextToVideoSDPipeline": _modelscope,
+}
+
+
+def family_of(pipeline_class: str, configs: ComponentConfigs) -> Family:
+    """Return the family of a diffusers pipeline class; one with few rules for a class not listed."""
+    describe = _FAMILY_OF_PIPELINE.get(pipeline_class)
+    family = describe(configs) if describe else _unlisted(pipeline_class, configs)
+    scheduler = configs.get("scheduler", {})
+    return replace(
+        family,
+        # The call's default, made for another checkpoint of the class, would crash or mislead this one.
+        max_sequence_length=configs.get("transformer", {}).get("max_text_seq_length"),
+        solvers=allowed_solvers(scheduler),
+        has_flow_shift=has_flow_shift(scheduler),
+    )

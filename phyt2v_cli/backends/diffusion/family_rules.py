@@ -1,0 +1,79 @@
+"""Which settings a family cannot follow, as `field: message` lines.
+
+This file must not import torch or diffusers: it serves checks that run before anything is loaded. It knows
+the config and what `families.py` says, and no family by name.
+"""
+
+from collections.abc import Iterator
+
+from phyt2v_cli.backends.diffusion.families import Family
+from phyt2v_cli.config.schema import GeneratorConfig
+
+OPTIONS = ("guidance_scale_2", "true_cfg_scale")
+"""Settings that only some families take."""
+
+
+_COUNTING_CACHES = ("pab", "taylor")
+"""Those whose strength says every how many steps something is computed."""
+
+
+def complaints(family: Family, config: GeneratorConfig) -> tuple[str, ...]:
+    """Return a `field: message` line for each setting that the family cannot follow.
+
+    Sizes that it cannot make come with the nearest right values.
+    """
+    return (*_size_complaints(family, config), *_option_complaints(family, config))
+
+
+def _size_complaints(family: Family, config: GeneratorConfig) -> Iterator[str]:
+    grids = {
+        "num_frames": family.num_frames,
+        "height": family.height,
+        "width": family.width or family.height,
+    }
+    for name, grid in grids.items():
+        value = getattr(config, name)
+        if value is None or grid.has(value):
+            continue
+        rule = f"makes {grid.in_words()} frames" if name == "num_frames" else f"needs {grid.in_words()}"
+        nearest = [str(right) for right in grid.nearest(value)]
+        yield (
+            f"generator.{name}: {family.name} {rule}, not {value}; "
+            f"the nearest {'are' if nearest[1:] else 'is'} {' and '.join(nearest)}"
+        )
+
+
+def _strength_complaints(family: Family, config: GeneratorConfig) -> Iterator[str]:
+    cache = family.measured_draft_cache if config.draft_cache == "auto" else config.draft_cache
+    strength = config.draft_cache_strength
+    if strength is None:
+        return
+    if cache == "off":
+        yield "generator.draft_cache_strength: no cache is on; set generator.draft_cache, or leave it out"
+    elif cache in _COUNTING_CACHES and (strength < 2 or strength % 1):
+        yield f"generator.draft_cache_strength: {cache} takes whole numbers from 2, not {strength:g}"
+
+
+def _option_complaints(family: Family, config: GeneratorConfig) -> Iterator[str]:
+    if family.options is not None:
+        for name in OPTIONS:
+            if getattr(config, name) is not None and name not in family.options:
+                yield f"generator.{name}: {family.name} does not take it; leave it out"
+    if config.draft_cache not in ("auto", "off", *family.draft_caches):
+        known = ", ".join(family.draft_caches) or "none has been shown to work"
+        yield f"generator.draft_cache: {family.name} has no {config.draft_cache}; caches that work: {known}"
+    yield from _strength_complaints(family, config)
+    fitting = ("auto", "own", *family.solvers)
+    if config.solver not in fitting:
+        yield (
+            f"generator.solver: {config.solver} does not walk the noise schedule of this {family.name}; "
+            f"use {', '.join(fitting)}"
+        )
+    if config.flow_shift is not None and not family.has_flow_shift:
+        yield f"generator.flow_shift: the noise schedule of this {family.name} has none to set; leave it out"
+    needed = family.negative_prompt_needs
+    if needed and config.negative_prompt and (getattr(config, needed) or 1) <= 1:
+        yield (
+            f"generator.negative_prompt: without generator.{needed} above 1 it has no effect "
+            f"on {family.name}; set that, or leave it out"
+        )

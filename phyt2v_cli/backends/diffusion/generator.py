@@ -1,0 +1,338 @@
+"""The video generator: any text-to-video pipeline of diffusers, loaded once and kept.
+
+This file knows how to load and call a pipeline. It must not know rounds, schedules of steps, run directories
+or the terminal, nor any family or model by name: those differences are data in `families.py`.
+"""
+
+import inspect
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from types import TracebackType
+from typing import Any
+
+import torch
+
+from phyt2v_cli.backends import failures
+from phyt2v_cli.backends.acceleration import compilation, draft_caches, kernels, quantization
+from phyt2v_cli.backends.checkpoints.diffusers_folder import find_model
+from phyt2v_cli.backends.diffusion import latent_split, lora_gguf
+from phyt2v_cli.backends.diffusion.conditioning import call_arguments
+from phyt2v_cli.backends.diffusion.families import Family, family_of
+from phyt2v_cli.backends.diffusion.pipeline import load_pipeline
+from phyt2v_cli.backends.diffusion.prompt_length import find_prompt_length
+from phyt2v_cli.backends.diffusion.signature import FPS_NAMES, NUM_FRAMES_NAMES, choose_pipeline_class
+from phyt2v_cli.backends.diffusion.solvers import choose_solver
+from phyt2v_cli.backends.memory.device import choose_device
+from phyt2v_cli.backends.memory.placement import PlacedPipeline
+from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.errors import BackendError, ConfigError, FaultyFramesError, ModelLoadError
+from phyt2v_cli.files.video import Frames
+from phyt2v_cli.roles import Latents, OnStep
+
+_NUM_CACHED_PROMPTS = 16
+"""Embeddings kept; 226 tokens of T5-XXL are 2 MB, so a whole run costs nothing worth counting."""
+
+
+_UNKNOWN_SIZE = (49, 480, 720)
+"""Assumed of a model whose frames and sizes the config leaves to it, to judge memory and compilation."""
+
+
+def load(config: GeneratorConfig, *, num_planned_steps: int = 0) -> "DiffusersGenerator":
+    """Load the pipeline that `config.model` names, for about `num_planned_steps` denoising steps.
+
+    Raises ConfigError before anything is loaded where the family cannot make the wanted frames or sizes or
+    the pipeline does not take a setting, and ModelLoadError where the model is missing, broken or unsafe.
+    """
+    folder = find_model(config.model)
+    family = family_of(folder.pipeline_class, folder.component_configs)
+    pipeline_class = choose_pipeline_class(config, folder, family)
+    device = choose_device(config.device, "generator")
+    failures.silence_libraries()
+    dtypes = _choose_dtypes(config, family, device.type)
+    quantization.check(config, device, dtypes.get("transformer", dtypes["default"]))
+    transformer_class = folder.component_configs.get("transformer", {}).get("_class_name")
+    lora_gguf.check(config, pipeline_class, transformer_class)
+    source = call_arguments(config, family)
+    with _memory_shortage_translated("loading the model"):
+        pipeline = load_pipeline(config, folder, pipeline_class, dtypes)
+    if not hasattr(pipeline, "vae"):
+        raise ModelLoadError(f"{config.model} ({folder.pipeline_class}) has no `vae` to decode latents with.")
+    if family.tiled_vae:
+        pipeline.vae.enable_tiling()
+    pipeline.scheduler = choose_solver(pipeline.scheduler, config.solver, config.flow_shift)
+    with _memory_shortage_translated("placing the model"):
+        return DiffusersGenerator(pipeline, config, family, source, device, num_planned_steps)
+
+
+class DiffusersGenerator:
+    """Renders prompts with one resident pipeline; implements `roles.VideoGenerator`."""
+
+    def __init__(
+        self,
+        pipeline: Any,
+        config: GeneratorConfig,
+        family: Family,
+        source: Mapping[str, Any],
+        device: torch.device,
+        num_planned_steps: int = 0,
+    ) -> None:
+        self._pipeline = pipeline
+        self._config = config
+        chosen = config.draft_cache
+        self._draft_cache = family.measured_draft_cache if chosen == "auto" else chosen
+        self._used_cache: dict[str, str] = {}
+        size = (config.num_frames, config.height, config.width)
+        num_pixels = math.prod(given or assumed for given, assumed in zip(size, _UNKNOWN_SIZE, strict=True))
+        if config.quantize != "off":
+            quantization.quantize_blocks(pipeline, device)
+        # before the weights move: what is hooked then stays outside of the compiled blocks
+        self._compiled = _wants_compilation(pipeline, config, device, num_pixels, num_planned_steps)
+        if self._compiled:
+            compilation.compile_blocks(pipeline)
+        if device.type == "cpu":
+            kernels.prefer_onednn(pipeline.vae)
+        self._placed = PlacedPipeline(pipeline, device=device, wanted=config.offload, num_pixels=num_pixels)
+        # 4x8x8 pixels make a latent one, 2x2 of these a token
+        self._attention = kernels.kernel_name(pipeline, num_tokens=num_pixels // 1024 + 1, device=device)
+        self._call_parameters = inspect.signature(type(pipeline).__call__).parameters
+        self._fps = config.fps or family.fps
+        wanted = {
+            "height": config.height,
+            "width": config.width,
+            **dict.fromkeys(NUM_FRAMES_NAMES, config.num_frames),
+            "guidance_scale": config.guidance_scale,
+            "guidance_scale_2": config.guidance_scale_2,
+            "true_cfg_scale": config.true_cfg_scale,
+            "negative_prompt": config.negative_prompt or None,
+            "max_sequence_length": family.max_sequence_length,
+            **dict.fromkeys(FPS_NAMES, self._fps),
+            "output_type": "np",
+            **family.call_arguments,
+            **latent_split.arguments(pipeline),
+            **source,
+        }
+        self._arguments = {
+            name: value
+            for name, value in wanted.items()
+            if value is not None and name in self._call_parameters
+        }
+        if config.guidance_scale is not None and "guidance_scale" not in self._call_parameters:
+            pipeline.guider = pipeline.guider.new(guidance_scale=config.guidance_scale)
+        with _failures_translated("reading a prompt"), torch.no_grad():
+            self._prompt_length = find_prompt_length(
+                pipeline, lambda prompt: pipeline(prompt=prompt, num_inference_steps=2, **self._arguments)
+            )
+            excess = self.count_excess_tokens(config.negative_prompt)
+        if excess and not config.allow_truncation:
+            raise ConfigError(
+                f"generator.negative_prompt: it is {excess} tokens longer than the model reads; "
+                "shorten it, or let it be cut with --allow-truncation"
+            )
+        pipeline.encode_prompt = _remember(pipeline.encode_prompt)
+
+    @property
+    def fps(self) -> int:
+        """Frames per second: the config's, else what the family was trained at."""
+        return self._fps
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """How the model runs."""
+        placement = self._placed.placement
+        return {
+            "offload": placement.rung,
+            "offload_reason": placement.reason,
+            "tiled_decode": "on" if placement.tiled_decode else "off",
+            "compile": "on" if self._compiled else "off",
+            **({"attention": self._attention} if self._attention else {}),
+            **({} if self._config.quantize == "off" else {"quantize": self._config.quantize}),
+            **self._used_cache,
+            "device": self._placed.device.type,
+            **({"device_name": torch.cuda.get_device_name()} if self._placed.device.type == "cuda" else {}),
+            "dtype": str(_weights_dtype(self._pipeline)).removeprefix("torch."),
+            "solver": type(self._pipeline.scheduler).__name__,
+        }
+
+    def count_excess_tokens(self, prompt: str) -> int:
+        """Return how many tokens of `prompt` lie beyond what the text encoder is given to read."""
+        return self._prompt_length.count_excess(prompt) if self._prompt_length else 0
+
+    def denoise(
+        self, prompt: str, *, seed: int, num_inference_steps: int, on_step: OnStep, draft: bool = False
+    ) -> Latents:
+        """Return what the autoencoder will decode; the same arguments give the same latents.
+
+        Raises BackendError when the model fails, and whatever `on_step` raises; the pipeline stays usable.
+        """
+        reporter = _StepReporter(on_step, num_inference_steps)
+
+        def call() -> None:
+            self._pipeline(
+                prompt=prompt,
+                num_inference_steps=num_inference_steps,
+                generator=torch.Generator().manual_seed(seed),
+                **self._arguments,
+            )
+
+        name = self._draft_cache if draft else "off"
+
+        def work() -> torch.Tensor:
+            with self._cache(name):
+                try:
+                    return latent_split.run_until_decode(self._pipeline, call)
+                finally:
+                    # The pipeline does this at its end, which is not reached: state would leak on.
+                    self._pipeline.maybe_free_model_hooks()
+
+        self._used_cache = {"cache": name}
+        self._pipeline.progress_bar = reporter
+        with _failures_translated("denoising", reporter):
+            return self._placed.run(work).float().cpu().numpy()
+
+    def _cache(self, name: str) -> AbstractContextManager[None]:
+        if name == "off":
+            return nullcontext()
+        strength = self._config.draft_cache_strength
+        return draft_caches.cached(self._pipeline, name, strength, compiled=self._compiled)
+
+    def decode(self, latents: Latents) -> Frames:
+        """Return the frames of latents.
+
+        Raises BackendError when the model fails, and where it makes another number of frames than was wanted.
+        """
+
+        def work() -> Frames:
+            try:
+                on_device = torch.from_numpy(latents).to(self._pipeline._execution_device)
+                return latent_split.decode(self._pipeline, on_device).cpu().numpy()
+            finally:
+                self._pipeline.maybe_free_model_hooks()
+
+        with _failures_translated("decoding"):
+            frames = self._placed.run(work, decoding=True)
+        wanted = self._config.num_frames
+        if wanted not in (None, len(frames)):
+            raise BackendError(
+                f"{self._config.model} made {len(frames)} frames, and {wanted} were wanted; it makes some "
+                f"lengths only. Set generator.num_frames to {len(frames)}, or to another of those."
+            )
+        return frames
+
+
+class _StepReporter:
+    """Stands in for `pipeline.progress_bar`: the one progress hook that every pipeline class has."""
+
+    def __init__(self, on_step: OnStep, num_steps: int) -> None:
+        self._on_step = on_step
+        self._num_steps = num_steps
+        self._num_done = 0
+        self.stopped_by: Exception | None = None
+        """What `on_step` raised, to tell it from a failure of the model."""
+
+    def __call__(self, iterable: Iterable[Any] | None = None, total: int | None = None) -> "_StepReporter":
+        self._iterable = iterable
+        self._num_steps = total or self._num_steps  # fewer where a video is only changed
+        self._num_done = 0
+        return self
+
+    def __iter__(self) -> Iterator[Any]:
+        for item in self._iterable or ():
+            yield item
+            self.update()
+
+    def __enter__(self) -> "_StepReporter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def update(self, n: int = 1) -> None:
+        self._num_done += n
+        try:
+            self._on_step(self._num_done, self._num_steps)
+        except Exception as error:
+            self.stopped_by = error
+            raise
+
+    def set_postfix(self, *_: object, **__: object) -> None:
+        return None
+
+
+def _remember(encode_prompt: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `encode_prompt` with the last results kept: rounds, controls and retries ask for the same texts.
+
+    The arguments are texts, numbers, a device and sometimes a template, all of which `repr` tells apart.
+    """
+    results: OrderedDict[str, Any] = OrderedDict()
+
+    def remembering(*args: Any, **kwargs: Any) -> Any:
+        key = repr((args, sorted(kwargs.items())))
+        if key not in results:
+            results[key] = encode_prompt(*args, **kwargs)
+            if len(results) > _NUM_CACHED_PROMPTS:
+                results.popitem(last=False)
+        results.move_to_end(key)
+        return results[key]
+
+    return remembering
+
+
+def _wants_compilation(
+    pipeline: Any, config: GeneratorConfig, device: torch.device, num_pixels: int, num_planned_steps: int
+) -> bool:
+    if config.compile != "auto":
+        return config.compile == "on"
+    if device.type != "cuda" or config.offload == "sequential":
+        return False
+    # 4x8x8 pixels make a latent one, 2x2 of these a token; twice for guidance
+    return compilation.pays(pipeline, num_tokens=num_pixels // 512, num_steps=num_planned_steps)
+
+
+def _choose_dtypes(config: GeneratorConfig, family: Family, device: str) -> dict[str, torch.dtype]:
+    """Return the dtype of each component. On a CPU float32: half precision is slower there, not faster."""
+    if config.dtype == "auto":
+        names = {"default": "float32"} if device == "cpu" else dict(family.half_dtypes)
+    else:
+        # What the family keeps whole stays whole, whatever is chosen for the rest.
+        whole = {part: name for part, name in family.half_dtypes.items() if name == "float32"}
+        names = {"default": config.dtype, **whole}
+    return {part: getattr(torch, name) for part, name in names.items()}
+
+
+def _weights_dtype(pipeline: Any) -> torch.dtype:
+    model = getattr(pipeline, "transformer", None) or getattr(pipeline, "unet", None) or pipeline.vae
+    dtype: torch.dtype = model.dtype
+    return dtype
+
+
+@contextmanager
+def _failures_translated(doing: str, reporter: _StepReporter | None = None) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, FaultyFramesError) or (reporter is not None and error is reporter.stopped_by):
+            raise
+        if failures.is_out_of_memory(error):
+            raise _out_of_memory(doing, error) from error
+        raise BackendError(f"The model failed while {doing}: {failures.first_line(error)}.") from error
+
+
+@contextmanager
+def _memory_shortage_translated(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if failures.is_out_of_memory(error):
+            raise _out_of_memory(doing, error) from error
+        raise
+
+
+def _out_of_memory(doing: str, error: Exception) -> BackendError:
+    return BackendError(
+        f"Out of memory while {doing}. Use fewer frames, a smaller size, or a smaller model: "
+        f"{failures.first_line(error)}."
+    )

@@ -1,0 +1,117 @@
+"""Load the pipeline of a model folder, and say which component is wrong where one is.
+
+This file knows how the loaders of diffusers and transformers fail. It must not know families, devices or how
+a pipeline is called.
+"""
+
+import inspect
+import traceback
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+import transformers
+
+from phyt2v_cli.backends import failures
+from phyt2v_cli.backends.checkpoints.diffusers_folder import ModelFolder
+from phyt2v_cli.backends.diffusion import lora_gguf
+from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.errors import ModelLoadError
+
+_LIBRARIES = {"diffusers": diffusers, "transformers": transformers}
+_RENAMED = "FeatureExtractor"
+"""How the names of classes end that diffusers loads under the newer name that transformers has for them."""
+
+
+def load_pipeline(
+    config: GeneratorConfig, folder: ModelFolder, pipeline_class: Any, dtypes: Mapping[str, torch.dtype]
+) -> Any:
+    """Return the folder's pipeline, with the GGUF file and the LoRA of the config in it.
+
+    `dtypes` is by component, with a `default`. Raises ModelLoadError before anything is loaded where a
+    library does not have a component's class, and where a component cannot be loaded or lacks weights; what
+    is raised where memory runs out comes as it is.
+    """
+    taken = inspect.signature(pipeline_class.__init__).parameters
+    components = {name: entry for name, entry in folder.components.items() if name in taken}
+    _check_classes(config.model, components)
+    transformer_class = folder.component_configs.get("transformer", {}).get("_class_name")
+    transformer_dtype = dtypes.get("transformer", dtypes["default"])
+    given = lora_gguf.load_transformer(config, folder, transformer_class, transformer_dtype)
+    source = folder.source
+    if folder.revision is not None:
+        with _failures_named(config.model):
+            source = pipeline_class.download(source, revision=folder.revision, use_safetensors=True, **given)
+    for name, (library, class_name) in components.items():
+        model_class = getattr(transformers, class_name, None) if library == "transformers" else None
+        if isinstance(model_class, type) and issubclass(model_class, transformers.PreTrainedModel):
+            dtype = dtypes.get(name, dtypes["default"])
+            given[name] = _load_text_model(config.model, Path(source) / name, model_class, dtype)
+    with _failures_named(config.model):
+        pipeline = pipeline_class.from_pretrained(
+            source, dtype=dtypes, use_safetensors=True, trust_remote_code=False, **given
+        )
+    for name, component in pipeline.components.items():
+        if isinstance(component, torch.nn.Module):
+            # diffusers leaves what no file holds without a value, until something computes with it.
+            lacking = [weight for weight, tensor in component.named_parameters() if tensor.is_meta]
+            _check_whole(config.model, name, lacking)
+    lora_gguf.add_lora(pipeline, config)
+    return pipeline
+
+
+def _check_classes(model: str, components: Mapping[str, tuple[str, str]]) -> None:
+    for component, (library_name, class_name) in components.items():
+        library = _LIBRARIES.get(library_name)
+        if library is not None and not class_name.endswith(_RENAMED) and not hasattr(library, class_name):
+            raise ModelLoadError(
+                f"{model} needs the class {class_name} for its {component}, which {library_name} "
+                f"{library.__version__} does not have. Upgrade {library_name}, or name another model."
+            )
+
+
+def _load_text_model(model: str, path: Path, model_class: Any, dtype: torch.dtype) -> Any:
+    """Return a component of transformers, which as part of a pipeline would hide that it lacks weights."""
+    with _failures_named(model, path.name):
+        network, report = model_class.from_pretrained(
+            path, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+        )
+    _check_whole(model, path.name, sorted(report["missing_keys"]))  # it has filled them with noise
+    return network
+
+
+def _check_whole(model: str, component: str, lacking: Collection[str]) -> None:
+    if lacking:
+        raise ModelLoadError(
+            f"{model} cannot be loaded: {component}: it lacks {len(lacking)} of the weights that its "
+            f"config.json asks for, {next(iter(lacking))} for one. Fetch the model again, or name another."
+        )
+
+
+@contextmanager
+def _failures_named(model: str, component: str | None = None) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # whatever is wrong inside a folder comes as any of a dozen types
+        if failures.is_out_of_memory(error):
+            raise
+        component = component or _component_at(error)
+        what = f"{component}: " if component else ""
+        # What both libraries advise where the sizes of weights differ from the config's.
+        does_not_fit = "ignore_mismatched_sizes" in str(error)
+        why = "its weights do not fit its config.json" if does_not_fit else failures.first_line(error)
+        raise ModelLoadError(
+            f"{model} cannot be loaded: {what}{why}. Fetch the model again, or name another."
+        ) from error
+
+
+def _component_at(error: Exception) -> str | None:
+    """Return the component whose loading failed: diffusers says it in no message, but its stack knows."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_name == "load_sub_model":
+            name: str | None = frame.f_locals.get("name")
+            return name
+    return None

@@ -1,0 +1,1 @@
+"""Roles played by the embedded world's own judges: the rulebook and the tracker."""

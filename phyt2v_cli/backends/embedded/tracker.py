@@ -1,0 +1,100 @@
+"""The tracker as captioner and as scorer: says what it measured in a video of the embedded world.
+
+It knows only that world: of any other picture it says so and abstains. No caption sees the prompt.
+"""
+
+from pathlib import Path
+
+from phyt2v_cli.files.video import read_frames
+from phyt2v_cli.roles import Scores
+from phyt2v_cli.tiny.language import parse_prompt
+from phyt2v_cli.tiny.motion import Finding, Motion, analyse
+from phyt2v_cli.tiny.scoring import physical_commonsense, semantic_adherence
+from phyt2v_cli.tiny.tracking import Track, Tracks, track
+
+
+class TrackerCaptioner:
+    """Describes a video in a few plain sentences."""
+
+    def caption(self, video_path: Path, instruction: str) -> str:  # noqa: ARG002  a measurement takes no advice
+        """Return what is seen; `instruction` is for captioners that can read."""
+        tracks = track(read_frames(video_path))
+        if tracks.foreign:
+            return f"The tracker knows only the embedded world and cannot describe this: {tracks.foreign}."
+        return describe(analyse(tracks))
+
+
+class TrackerScorer:
+    """Scores a video by measurement."""
+
+    @property
+    def name(self) -> str:
+        """The key of this scorer in the record."""
+        return "tracker"
+
+    def score(self, video_path: Path, prompt: str) -> Scores:
+        """Return SA against `prompt` and PC, which never sees it; None where the tracker cannot know."""
+        return score_tracks(track(read_frames(video_path)), prompt)
+
+
+def score_tracks(tracks: Tracks, prompt: str) -> Scores:
+    """Return the scores of what was tracked."""
+    if tracks.foreign:
+        return Scores(None, None, (f"The tracker abstains: {tracks.foreign}.",))
+    motion = analyse(tracks)
+    physical, reasons = physical_commonsense(motion)
+    request = parse_prompt(prompt)
+    if not request.in_world:
+        why = "The tracker abstains from SA: the prompt names nothing of the embedded world."
+        return Scores(None, round(physical, 4), (*reasons, why))
+    semantic, misses = semantic_adherence(request, motion)
+    return Scores(round(semantic, 4), round(physical, 4), (*reasons, *misses))
+
+
+def describe(motion: Motion) -> str:
+    """Return a caption of a few sentences."""
+    if not motion.objects:
+        return "Nothing is seen but the empty floor and the sky."
+    names = [f"{'an' if o.color == 'orange' else 'a'} {o.color} {o.shape}" for o in motion.objects]
+    sentences = [_course(motion, names)]
+    sentences += [f"{_subject(motion, f)} {f.text}" for f in motion.findings if f.severity >= 0.1]
+    return " ".join(f"{s[:1].upper()}{s[1:]}." for s in sentences)
+
+
+def _course(motion: Motion, names: list[str]) -> str:
+    a = names[0]
+    found = {f.name for f in motion.findings}
+    to = f" to the {motion.direction}" if motion.direction else ""
+    bounce = " and bounces" if motion.num_bounces else ""
+    if len(names) == 2 and motion.kind == "collide":
+        meet = "" if "pass-through" in found else " and bump into each other"
+        return f"{a} and {names[1]} roll along the floor{meet}"
+    if len(names) > 1:
+        return f"{', '.join(names[:-1])} and {names[-1]} are seen"
+    return {
+        "drop": f"{a} falls from the {_place(motion.objects[0])}{bounce}",
+        "throw": f"{a} flies in an arc{to}{bounce}",
+        "roll": f"{a} rolls along the floor{to}",
+        "slide": f"{a} slides along the floor{to}",
+        "swing": f"{a} swings on a string",
+        "float": f"{a} {'is in the air' if 'sink' in found else 'rises through the air'}",
+        "rest": f"{a} {'is on the floor' if found else 'stays still on the floor'}",
+        None: a,
+    }[motion.kind]
+
+
+def _place(o: Track) -> str:
+    x, y = o.center[int(o.visible.argmax())]
+    side = "left" if x < 0.38 else "right" if x > 0.62 else "middle"
+    return f"{'upper' if y < 0.45 else 'lower'} {side}"
+
+
+def _subject(motion: Motion, finding: Finding) -> str:
+    if finding.name == "pass-through":
+        return "they"
+    if finding.name == "smear":
+        return "it is" if len(motion.objects) == 1 else "they are"
+    if len(motion.objects) == 1:
+        return "it"
+    o = motion.objects[finding.object]
+    return f"the {o.color} {o.shape}"

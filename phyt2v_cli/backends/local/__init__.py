@@ -1,0 +1,1 @@
+"""Roles played by local models of transformers."""

@@ -1,0 +1,257 @@
+"""Language models and VLMs of transformers in this process: loaded on first use, once, and kept.
+
+Roles that name the same model in the same dtype on the same device share one copy. This file knows weights,
+devices and memory; it must not know what is asked, nor how an answer is read.
+"""
+
+import inspect
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+)
+
+from phyt2v_cli.backends.checkpoints.transformers_folder import LanguageFolder, find_language_model
+from phyt2v_cli.backends.failures import first_line, is_out_of_memory, silence_libraries
+from phyt2v_cli.backends.local.inputs import ChatInputs, load_chat_inputs
+from phyt2v_cli.backends.memory import residency
+from phyt2v_cli.backends.memory.device import choose_device
+from phyt2v_cli.config.schema import ServiceConfig
+from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError
+
+Role = Literal["llm", "captioner", "scorer"]
+Result = TypeVar("Result")
+
+_REMEDIES: Mapping[Role, str] = {
+    "llm": "Name a smaller model, lower llm.max_tokens, or set llm.device to cpu",
+    "captioner": "Name a smaller model, lower captioner.num_frames or captioner.max_frame_size, "
+    "or set captioner.device to cpu",
+    "scorer": "Name a smaller model, lower scorer.num_frames or scorer.max_frame_size, "
+    "or set scorer.device to cpu",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model wrote, and how it came to an end."""
+
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
+    ended_by: Literal["itself", "length", "time"]
+
+
+class LocalModel:
+    """A network with what it reads; implements `residency.Holder`. One call computes at a time."""
+
+    def __init__(self, network: Any, inputs: ChatInputs, label: str, device: torch.device) -> None:
+        self._network = network
+        self._label = label
+        self._device = device
+        self._turn = threading.Lock()
+        self.inputs = inputs
+        tensors = (*network.parameters(), *network.buffers())
+        self._num_bytes: int = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self._device
+
+    @property
+    def num_bytes(self) -> int:
+        """What its weights take."""
+        return self._num_bytes
+
+    def to_device(self) -> None:
+        """Bring the weights to `device`."""
+        self._network.to(self._device)
+
+    def to_cpu(self) -> None:
+        """Take the weights off `device`."""
+        self._network.to("cpu")
+
+    def write(
+        self,
+        inputs: Mapping[str, Any],
+        *,
+        role: Role,
+        max_new_tokens: int,
+        max_time: float,
+        logits_processor: Sequence[Any] = (),
+    ) -> Answer:
+        """Return the likeliest answer, after `logits_processor`, of at most so many tokens and seconds.
+
+        Raises BackendError where the model fails or the memory does not suffice.
+        """
+        output = self._generate(
+            inputs,
+            role,
+            max_new_tokens=max_new_tokens,
+            max_time=max_time,
+            logits_processor=list(logits_processor),
+        )
+        num_read = inputs["input_ids"].shape[-1]
+        written = output.sequences[0, num_read:].tolist()
+        ends = self._network.generation_config.eos_token_id
+        ends = ends if isinstance(ends, list) else [ends]
+        text = self.inputs.tokenizer.decode(written, skip_special_tokens=True)
+        ended_by: Literal["itself", "length", "time"] = "time"
+        if written and written[-1] in ends:
+            ended_by = "itself"
+        elif len(written) >= max_new_tokens:
+            ended_by = "length"
+        return Answer(text, num_read, len(written), ended_by)
+
+    def first_token_logits(self, inputs: Mapping[str, Any], *, role: Role) -> torch.Tensor:
+        """Return the raw logits of the answer's first token, float32 of shape (vocabulary,), on the CPU.
+
+        Raises BackendError as `write` does, and where they are no numbers.
+        """
+        output = self._generate(inputs, role, max_new_tokens=1, output_logits=True)
+        logits: torch.Tensor = output.logits[0][0].float().cpu()
+        if logits.isnan().any():
+            raise BackendError(
+                f"{self._label} computes no numbers in {_name_of(self._network.dtype)}. "
+                f"Set {role}.dtype to bfloat16 or float32."
+            )
+        return logits
+
+    def _generate(self, inputs: Mapping[str, Any], role: Role, **options: Any) -> Any:
+        def compute() -> Any:
+            with self._turn, torch.inference_mode():
+                return self._network.generate(
+                    **self._placed(inputs), do_sample=False, return_dict_in_generate=True, **options
+                )
+
+        with _failures_translated(self._label, role):
+            return self._with_room(compute)
+
+    def _placed(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        placed = {
+            name: value.to(self._device, self._network.dtype if value.is_floating_point() else value.dtype)
+            for name, value in inputs.items()
+            if isinstance(value, torch.Tensor)
+        }
+        # Tokenizers return it on principle, and networks that do not know it refuse it.
+        if "token_type_ids" not in inspect.signature(self._network.forward).parameters:
+            placed.pop("token_type_ids", None)
+        return placed
+
+    def _with_room(self, compute: Callable[[], Result]) -> Result:
+        """Compute on the device; where the room was estimated wrongly, once more with all of it."""
+        # A guess at attention, activations and the cache of keys and values.
+        spare_bytes = 2 * 1024**3 + self._num_bytes // 5
+        try:
+            with residency.on_device(self, spare_bytes=spare_bytes):
+                return compute()
+        except Exception as error:
+            if self._device.type == "cpu" or not is_out_of_memory(error):
+                raise
+        with residency.on_device(self, spare_bytes=residency.WHOLE_DEVICE):
+            return compute()
+
+
+_Key = tuple[str, str, str, str]
+_loaded: dict[_Key, LocalModel] = {}
+_turns: defaultdict[_Key, threading.Lock] = defaultdict(threading.Lock)
+_registry_turn = threading.Lock()
+
+
+def load(config: ServiceConfig, *, role: Role) -> LocalModel:
+    """Return the model that `config` names, loaded if this process has not done so yet.
+
+    Captioners and scorers are given only models that can see. Raises ConfigError where no model is named or
+    the device is not there, ModelLoadError where it is missing, broken, unsafe or of the wrong kind.
+    """
+    folder = find_language_model(model_name(config, role))
+    device = choose_device(config.device, role)
+    # On a CPU half precision is slower, not faster; on a GPU a model runs best as it was published.
+    dtype = config.dtype if config.dtype != "auto" else "float32" if device.type == "cpu" else "auto"
+    key = (folder.source, folder.revision, dtype, device.type)
+    with _registry_turn:
+        turn = _turns[key]
+    with turn:
+        if key not in _loaded:
+            _loaded[key] = _load(folder, role, dtype, device)
+        model = _loaded[key]
+    if role != "llm" and not model.inputs.sees_images:
+        raise _no_images(folder)
+    return model
+
+
+def model_name(config: ServiceConfig, role: Role) -> str:
+    """Return `config.model`; raise ConfigError where there is none."""
+    if config.model is None:
+        raise ConfigError(f"{role}.model: none is set; give a local folder or a hub id of a model")
+    return config.model
+
+
+def _load(folder: LanguageFolder, role: Role, dtype: str, device: torch.device) -> LocalModel:
+    options: dict[str, Any] = {"revision": folder.revision, "trust_remote_code": False}
+    silence_libraries()
+    with _failures_translated(folder.source, role, loading=True):
+        config = AutoConfig.from_pretrained(folder.source, **options)
+        sees_images = type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+        if not sees_images and role != "llm":
+            raise _no_images(folder)
+        if not sees_images and type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+            raise ModelLoadError(
+                f"{folder.source} ({folder.model_type}) is no model that answers in text. Name another."
+            )
+        inputs = load_chat_inputs(folder.source, config=config, sees_images=sees_images, **options)
+        auto_class = AutoModelForImageTextToText if sees_images else AutoModelForCausalLM
+        network, report = auto_class.from_pretrained(
+            folder.source,
+            config=config,
+            dtype=dtype if dtype == "auto" else getattr(torch, dtype),
+            use_safetensors=True,
+            output_loading_info=True,
+            **options,
+        )
+    if lacking := sorted(report["missing_keys"]):
+        # transformers fills them with noise and goes on.
+        raise ModelLoadError(
+            f"{folder.source} lacks {len(lacking)} of its weights, {lacking[0]} for one. "
+            "Fetch the model again, or name another."
+        )
+    return LocalModel(network.eval().requires_grad_(False), inputs, folder.source, device)
+
+
+@contextmanager
+def _failures_translated(label: str, role: Role, *, loading: bool = False) -> Iterator[None]:
+    """Translate what transformers and torch raise, which is any of a dozen types for whatever is wrong."""
+    try:
+        yield
+    except BackendError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise BackendError(
+                f"Out of memory with {label} as {role}. {_REMEDIES[role]}: {first_line(error)}."
+            ) from error
+        if not loading:
+            raise BackendError(f"{label} failed as {role}: {first_line(error)}.") from error
+        remedy = "Install what is missing" if isinstance(error, ImportError) else "Fetch the model again"
+        raise ModelLoadError(
+            f"{label} cannot be loaded: {first_line(error)}. {remedy}, or name another."
+        ) from error
+
+
+def _no_images(folder: LanguageFolder) -> ModelLoadError:
+    return ModelLoadError(
+        f"{folder.source} ({folder.model_type}) cannot be shown pictures, so it can neither caption nor "
+        "score a video. Name a model that takes images and text."
+    )
+
+
+def _name_of(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

@@ -1,0 +1,166 @@
+"""LLM, captioner and scorer played by a local model of transformers.
+
+Knows how to ask it and how to read its reply; the questions, the frames and the schemas are not its own.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import LogitsProcessor
+
+from phyt2v_cli.backends.local import models
+from phyt2v_cli.backends.vlm import (
+    PHYSICAL_QUESTION,
+    caption_question,
+    sampled_images,
+    semantic_question,
+    yes_or_no,
+)
+from phyt2v_cli.config.schema import CaptionerConfig, LlmConfig, ScorerConfig
+from phyt2v_cli.errors import BackendError, ReplyError
+from phyt2v_cli.roles import ChatReply, ChatRequest, Message, Scores
+
+_REASONING = re.compile(r"\s*(?:<think>.*?(?:</think>|\Z)|[^{].*?</think>)", re.DOTALL)
+"""At the start of a reply. Some templates write the first `<think>` themselves, so that it is not in it."""
+
+
+class TransformersChat:
+    """Answers requests; implements `roles.ChatModel`. Nothing is loaded before the first one.
+
+    Equal requests get equal replies, whatever the temperature.
+    """
+
+    def __init__(self, config: LlmConfig) -> None:
+        models.model_name(config, "llm")
+        self._config = config
+
+    def reply(self, request: ChatRequest) -> ChatReply:
+        """Return the model's answer without its reasoning, cut where it is longer than allowed.
+
+        Raises ModelLoadError where the model cannot be had, BackendError where it fails, where the request is
+        longer than its context, or where the time is up.
+        """
+        config = self._config
+        model = models.load(config, role="llm")
+        inputs, max_new_tokens = model.inputs.encode(request.messages, max_new_tokens=config.max_tokens)
+        answer = model.write(
+            inputs,
+            role="llm",
+            max_new_tokens=max_new_tokens,
+            max_time=config.timeout_s,
+            logits_processor=[_Sampling(config.temperature)] if config.temperature else (),
+        )
+        if answer.ended_by == "time":
+            raise BackendError(
+                f"{config.model} did not finish its answer in {config.timeout_s:g} s "
+                f"({answer.completion_tokens} tokens). Raise llm.timeout_s, or name a smaller model."
+            )
+        return ChatReply(without_reasoning(answer.text), answer.prompt_tokens, answer.completion_tokens)
+
+
+def without_reasoning(text: str) -> str:
+    """Return a reply without the block of reasoning that it may begin with; nothing where it is all that."""
+    return _REASONING.sub("", text, count=1) if _REASONING.match(text) else text
+
+
+class _Sampling(LogitsProcessor):  # type: ignore[misc]  # transformers is untyped
+    """Adds Gumbel noise, so that the largest logit is a sample of the softmax.
+
+    `generate(do_sample=True)` would draw from the one random state that all threads of the process share.
+    """
+
+    def __init__(self, temperature: float) -> None:
+        self._temperature = temperature
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(input_ids.shape[-1])
+        noise = torch.empty(scores.shape).exponential_(generator=generator).log().neg()
+        return scores.float() / self._temperature + noise.to(scores.device)
+
+
+_MAX_CAPTION_TOKENS = 1024
+"""Of a few sentences, reasoning included; a model that has not ended by then goes in circles."""
+
+
+class TransformersCaptioner:
+    """Describes a video from evenly spread frames; implements `roles.VideoCaptioner`."""
+
+    def __init__(self, config: CaptionerConfig) -> None:
+        models.model_name(config, "captioner")
+        self._config = config
+
+    def caption(self, video_path: Path, instruction: str) -> str:
+        """Return what the model says, one answer for the same frames.
+
+        Raises ModelLoadError where the model cannot be had or cannot see, BackendError where it fails,
+        ReplyError where it says nothing, VideoError where the video is broken.
+        """
+        config = self._config
+        images = sampled_images(video_path, config)
+        model = models.load(config, role="captioner")
+        inputs, max_new_tokens = model.inputs.encode(
+            [Message("user", caption_question(instruction))],
+            images,
+            max_new_tokens=min(config.max_tokens, _MAX_CAPTION_TOKENS),
+        )
+        answer = model.write(
+            inputs, role="captioner", max_new_tokens=max_new_tokens, max_time=config.timeout_s
+        )
+        caption = without_reasoning(answer.text).strip()
+        if not caption:
+            raise ReplyError(
+                f"{config.model} says nothing about {video_path.name} ({answer.completion_tokens} tokens). "
+                "Raise captioner.max_tokens or captioner.timeout_s, or name another model."
+            )
+        return caption
+
+
+class TransformersScorer:
+    """Scores a video with P(yes) against P(no) of a first word; implements `roles.VideoScorer`."""
+
+    def __init__(self, config: ScorerConfig) -> None:
+        self._config = config
+        model = models.model_name(config, "scorer")
+        self._name = config.name or f"transformers:{Path(model).name}"
+
+    @property
+    def name(self) -> str:
+        """The key of this scorer in the record."""
+        return self._name
+
+    def score(self, video_path: Path, prompt: str) -> Scores:
+        """Return SA against `prompt` and PC, which is asked without it; equal for equal frames and prompts.
+
+        Raises as `TransformersCaptioner.caption` does, and BackendError where the model has no word for yes
+        or no.
+        """
+        images = sampled_images(video_path, self._config)
+        model = models.load(self._config, role="scorer")
+        yes, no = _answer_tokens(model.inputs.tokenizer)
+        if not yes or not no:
+            raise BackendError(
+                f"{self._config.model} has no single token for yes or for no, so its answers give no score. "
+                "Name another model as scorer."
+            )
+
+        def probability_of_yes(question: str) -> float:
+            inputs, _ = model.inputs.encode([Message("user", question)], images)
+            logits = model.first_token_logits(inputs, role="scorer")
+            pair = torch.stack([logits[yes].logsumexp(0), logits[no].logsumexp(0)])
+            return round(float(pair.softmax(0)[0]), 4)
+
+        return Scores(
+            semantic_adherence=probability_of_yes(semantic_question(prompt)),
+            physical_commonsense=probability_of_yes(PHYSICAL_QUESTION),
+        )
+
+
+def _answer_tokens(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """Return the tokens that say yes and those that say no, with any spaces, capitals and marks."""
+    vocabulary: dict[str, int] = tokenizer.get_vocab()
+    said = {token_id: yes_or_no(token) for token, token_id in vocabulary.items()}
+    return [i for i, is_yes in said.items() if is_yes is True], [
+        i for i, is_yes in said.items() if is_yes is False
+    ]

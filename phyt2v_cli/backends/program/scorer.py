@@ -1,0 +1,131 @@
+"""The scorer that is a program of its own: one JSON object in, one out. For scorers with their own packages.
+
+docs/videocon-physics.md is the contract for people who write such a program. This file knows no model.
+"""
+
+import json
+import os
+import shutil
+import threading
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from phyt2v_cli.backends.program.process import ExternalProgram, printable
+from phyt2v_cli.config.schema import ScorerConfig
+from phyt2v_cli.errors import BackendError, ConfigError
+from phyt2v_cli.files.untrusted import refusals_as
+from phyt2v_cli.roles import Scores
+
+REQUEST_SCHEMA = "phyt2v.score-request/1"
+
+_Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None
+
+
+class _Reply(BaseModel):
+    """What the program prints. Both scores must be there: a misspelt one is no abstention."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    semantic_adherence: _Score
+    physical_commonsense: _Score
+    reasons: list[str] = []
+
+
+class CommandScorer:
+    """Asks a program; one process for each video, or one for all with `keep_alive`.
+
+    The program inherits the environment, keys included, and the working folder.
+    """
+
+    def __init__(self, config: ScorerConfig) -> None:
+        """Start nothing yet."""
+        if config.command is None:
+            raise ConfigError("scorer.command: the command backend needs a program")
+        self._config = config
+        self._command = config.command
+        self._kept: ExternalProgram | None = None
+        # A kept program answers in order, so whoever shares this scorer waits in line.
+        self._in_line = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """The key of this scorer in the record."""
+        return self._config.name or f"command:{Path(self._command[0]).name}"
+
+    def score(self, video_path: Path, prompt: str) -> Scores:
+        """Return the program's scores.
+
+        Raises BackendError where it cannot be started, fails, says nothing within `timeout_s`, or prints
+        anything but scores; it is killed then, with its children.
+        """
+        request = {"schema": REQUEST_SCHEMA, "video": str(video_path.absolute()), "prompt": prompt}
+        line = json.dumps(request).encode("ascii") + b"\n"
+        if not self._config.keep_alive:
+            program = self._start()
+            try:
+                return self._ask(program, line)
+            finally:
+                program.kill()
+        with self._in_line:
+            if self._kept is None or not self._kept.is_running:
+                if self._kept is not None:
+                    self._kept.kill()
+                self._kept = self._start()
+                weakref.finalize(self, self._kept.close)  # also runs when Python ends
+            try:
+                return self._ask(self._kept, line)
+            except BaseException:
+                # Killed, because an answer that comes too late would be taken for the next video's.
+                self._kept.kill()
+                self._kept = None
+                raise
+
+    def _start(self) -> ExternalProgram:
+        program, *arguments = self._command
+        command = [find_program(self._command), *map(os.path.expanduser, arguments)]
+        return ExternalProgram(command, label=f"The scorer {printable(program, 200)}")
+
+    def _ask(self, program: ExternalProgram, line: bytes) -> Scores:
+        try:
+            answer = program.ask(line, timeout_s=self._config.timeout_s, stays=self._config.keep_alive)
+            reply = self._parse(answer, program.label)
+        except BackendError as error:
+            said = self._quote(program.last_words(), 200)
+            quoted = f" It last said on stderr: {said}" if said else ""
+            raise BackendError(f"{error}{quoted}") from error
+        reasons = tuple(flat for reason in reply.reasons if (flat := " ".join(reason.split())))
+        return Scores(reply.semantic_adherence, reply.physical_commonsense, reasons)
+
+    def _parse(self, answer: bytes, label: str) -> _Reply:
+        try:
+            return _Reply.model_validate_json(answer)
+        except ValidationError as error:
+            problem = error.errors(include_url=False, include_context=False)[0]
+        if not answer.strip():
+            raise BackendError(f"{label} printed no scores: its stdout is empty.")
+        where = ".".join(str(part) for part in problem["loc"])
+        what = f"{where}: {problem['msg']}" if where else problem["msg"]
+        start = self._quote(answer.decode(errors="replace"), 80)
+        raise BackendError(f"{label} printed no usable scores ({what}): {start}")
+
+    def _quote(self, text: str, limit: int) -> str:
+        key = os.environ.get(self._config.api_key_env)
+        return printable(text.replace(key, f"<{self._config.api_key_env}>") if key else text, limit)
+
+
+def find_program(command: Sequence[str]) -> str:
+    """Return the path of a command's program; raise BackendError where there is none that may be run."""
+    path = os.path.expanduser(command[0])  # noqa: PTH111  a Path would drop the ./ that means "not on the PATH"
+    if found := shutil.which(path):
+        return str(Path(found).absolute())
+    with refusals_as(BackendError, command[0]):
+        is_file = Path(path).is_file()
+    if is_file:
+        raise BackendError(f"{command[0]} may not be executed; make it executable with `chmod +x`.")
+    hint = " Write its arguments as separate entries." if len(command) == 1 and " " in path.strip() else ""
+    where = "" if os.sep in path else " on the PATH"
+    raise BackendError(f"there is no program {printable(command[0], 200)}{where}.{hint}")

@@ -1,0 +1,1 @@
+"""Roles played by servers that speak OpenAI's protocol."""

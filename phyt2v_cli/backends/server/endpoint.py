@@ -1,0 +1,156 @@
+"""Which endpoint a role was given, its key, and what went wrong there in sentences for the user.
+
+A key is read when it is needed, and only its variable is ever named. This file knows no request and no retry.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import SplitResult, urlsplit
+
+from phyt2v_cli.backends.server.answers import Answer, Failure
+from phyt2v_cli.config.schema import ServiceConfig
+from phyt2v_cli.errors import BackendError, ConfigError, RefusalError, ReplyError
+
+VENDOR_URL = "https://api.openai.com/v1"
+
+Role = Literal["llm", "captioner", "scorer"]
+
+_NAMES_PICTURES = re.compile(r"image|vision|multi-?modal|mmproj|content type|\bstring\b|\bstr\b")
+"""A server of a model that only reads complains of the picture, or that the message is no string."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a role is played, and by which model."""
+
+    role: Role
+    url: str
+    model: str
+    api_key_env: str
+    timeout_s: float
+
+    @classmethod
+    def of(cls, config: ServiceConfig, role: Role) -> "Endpoint":
+        """Return the endpoint that `config` names; raise ConfigError where its URL is none."""
+        endpoint = cls(
+            role, config.base_url or VENDOR_URL, config.model or "", config.api_key_env, config.timeout_s
+        )
+        try:
+            usable = bool(endpoint._parts.hostname) and endpoint._parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ConfigError(f"{role}.base_url: {endpoint.url!r} is not the URL of a server")
+        return endpoint
+
+    @property
+    def is_vendors(self) -> bool:
+        """Whether this is OpenAI's own, where nothing goes without a key."""
+        return self._parts.hostname == urlsplit(VENDOR_URL).hostname
+
+    @property
+    def lacks_key(self) -> bool:
+        """Whether no key is set although nothing goes without one."""
+        return self.is_vendors and not self._key
+
+    def read_key(self) -> str:
+        """Return the key, or an empty text where none is set and none may be needed."""
+        key = self._key
+        if self.lacks_key:
+            raise BackendError(
+                f"{self} needs a key, and the environment variable {self.api_key_env} is not set. Set it, or "
+                f"name another variable with {self.role}.api_key_env, or another endpoint with "
+                f"{self.role}.base_url."
+            )
+        if not (key.isascii() and key.isprintable()) or " " in key:
+            raise BackendError(
+                f"The environment variable {self.api_key_env} holds something that cannot be a key: there is "
+                "a space, a line break or a letter beyond ASCII in it."
+            )
+        return key
+
+    def explain(self, failure: Failure, *, attempts: int, has_key: bool, has_pictures: bool) -> BackendError:
+        """Return what to tell the user who has got no answer."""
+        detail, status, role = failure.detail, failure.status, self.role
+        tried = f" after {attempts} attempts" if attempts > 1 else ""
+        if failure.kind == "connection":
+            return BackendError(
+                f"{self} gave no answer{tried}: {detail}. Is the server running, and is {role}.base_url "
+                "right?"
+            )
+        if failure.kind == "foreign":
+            return BackendError(
+                f"{self} is not OpenAI-compatible: it answered with {detail!r}. Check {role}.base_url; it "
+                "usually ends in /v1."
+            )
+        if 300 <= status < 400:
+            return BackendError(
+                f"{self} redirects to another address ({status}: {detail}), and no key is taken along. Set "
+                f"{role}.base_url to where the server is."
+            )
+        if status in (401, 403):
+            what = "refuses the key in" if has_key else "wants a key, and none is set in"
+            return BackendError(
+                f"{self} {what} the environment variable {self.api_key_env} ({status}: {detail}). Set it to "
+                f"a key for this endpoint, or name another variable with {role}.api_key_env."
+            )
+        if has_pictures and self.cannot_see(failure):
+            return BackendError(
+                f"{self} does not take pictures ({status}: {detail}). Set {role}.model to a model that sees."
+            )
+        if status == 404:
+            return BackendError(
+                f"{self} is not there (404: {detail}). Check {role}.model, and {role}.base_url, which "
+                "usually ends in /v1."
+            )
+        if failure.may_pass:
+            return BackendError(f"{self} gave no answer{tried}; it said {status}: {detail}. Try again later.")
+        return BackendError(f"{self} rejects the request ({status}: {detail}).")
+
+    def explain_timeout(self, last: Failure | None) -> BackendError:
+        """Return what to tell the user where time has run out; `last` is the latest failure before it."""
+        before = f" The last attempt failed: {last.detail}." if last is not None else ""
+        wait = last.retry_after_s if last is not None else None
+        asked = f" It asked to wait for {wait:.0f} s." if wait else ""
+        return BackendError(
+            f"{self} gave no answer within {self.timeout_s:g} s, which {self.role}.timeout_s sets."
+            f"{before}{asked}"
+        )
+
+    def check(self, answer: Answer) -> Answer:
+        """Return an answer that says something; raise ReplyError for a refusal, and for half or no answer."""
+        if answer.refusal or answer.finish_reason == "content_filter":
+            why = f": {' '.join(answer.refusal.split())[:300]}" if answer.refusal else " (content filter)"
+            raise RefusalError(f"{self} refused to answer{why}")
+        if answer.is_cut_off:
+            raise self.explain_cut()
+        if not answer.text.strip():
+            raise ReplyError(f"{self} gave an empty answer")
+        return answer
+
+    def explain_cut(self) -> ReplyError:
+        """Return what to tell the user where an answer does not fit into twice the tokens it may have."""
+        return ReplyError(f"{self} was cut off in its answer, twice; raise {self.role}.max_tokens")
+
+    def cannot_see(self, failure: Failure) -> bool:
+        """Tell whether an endpoint that was sent pictures complains of them."""
+        # "vision" may be part of the model's name, and a short name part of another word.
+        said = re.sub(rf"(?<!\w){re.escape(self.model.casefold())}(?!\w)", "", failure.said)
+        return failure.status in (400, 404, 415, 422, 500, 501) and bool(_NAMES_PICTURES.search(said))
+
+    def __str__(self) -> str:
+        parts = self._parts
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        # Without what may stand before the host or after the path: either can hold a secret.
+        place = f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}"
+        return f"The {'LLM' if self.role == 'llm' else self.role} {self.model} at {place}"
+
+    @property
+    def _key(self) -> str:
+        return os.environ.get(self.api_key_env, "").strip()
+
+    @property
+    def _parts(self) -> SplitResult:
+        return urlsplit(self.url)

@@ -1,0 +1,95 @@
+"""Which presets this machine can render: weights here, GPU large enough, and how long a refine would take.
+
+Knows presets, the hub's cache and sizes as data. It fetches nothing, loads no model and prints nothing.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from phyt2v_cli.backends.checkpoints.diffusers_folder import find_cached
+from phyt2v_cli.backends.checkpoints.sizes import Fit, size_of
+from phyt2v_cli.checks.machine import Check, Gpu
+from phyt2v_cli.config.layers import load_config
+from phyt2v_cli.config.presets import list_presets
+from phyt2v_cli.schedule import plan
+from phyt2v_cli.timing import speeds
+from phyt2v_cli.timing.speeds import duration
+
+
+@dataclass(frozen=True)
+class PresetReport:
+    """One preset on this machine."""
+
+    name: str
+    model: str
+    is_present: bool
+    """Whether its weights are here, whole."""
+    download_gb: float | None
+    """About; None where it is not published, and for the embedded model, which needs none."""
+    fit: Fit | None
+    """How it fits the GPU; None where that is not known."""
+    total_steps: int
+    refine_s: float | None
+    """Of rendering in one refine with its defaults, where this machine has measured it."""
+    h200_refine_s: float | None = None
+    """The same on one H200, where that was measured."""
+
+
+def survey(gpu: Gpu | None) -> Iterator[PresetReport]:
+    """Yield a report on each preset."""
+    for name in list_presets():
+        config = load_config(preset=name, environment={}).config
+        model = config.generator.model
+        size = size_of(model)
+        # The embedded model is a few MB, at home on any CPU.
+        fit: Fit | None = "resident" if model == "tiny" else None
+        if size is not None:
+            fit = size.fit(gpu.free_gb) if gpu is not None else "no"
+        planned = plan(config.schedule, config.refinement.rounds)
+        speed = speeds.find(config.generator)
+        yield PresetReport(
+            name=name,
+            model=model,
+            is_present=model == "tiny" or find_cached(model) is not None,
+            download_gb=size.download_gb if size else None,
+            fit=fit,
+            total_steps=sum(entry.steps for entry in planned),
+            refine_s=None if speed is None else speed.total_s(planned),
+            h200_refine_s=size.h200_refine_s if size else None,
+        )
+
+
+def preset_check(report: PresetReport, gpu: Gpu | None) -> Check:
+    """Return a report as one row."""
+    time = "not measured here"
+    if report.refine_s:
+        time = f"{duration(report.refine_s)} of rendering"
+    elif report.h200_refine_s:
+        time += f" ({duration(report.h200_refine_s)} of rendering on one H200)"
+    fits = {
+        "resident": "fits the GPU" if gpu else "fits the CPU",
+        "offloading": "fits the GPU with offloading",
+        "no": "does not fit the GPU" if gpu else "needs a GPU",
+        None: "of unknown size",
+    }[report.fit]
+    about = f"about {report.download_gb:.0f} GB" if report.download_gb else "size unknown"
+    weights = "weights here" if report.is_present else f"weights not here ({about})"
+    return Check(
+        f"preset {report.name}",
+        "ok" if report.is_present else "missing",
+        f"{weights}; {fits}; a refine ({report.total_steps} steps): {time}",
+        "" if report.is_present else f"phyt2v doctor --fetch {report.name}",
+    )
+
+
+def fit_check(reports: list[PresetReport], gpu: Gpu | None) -> Check:
+    """Return which presets fit, as one row."""
+    if gpu is None:
+        return Check("fits here", "ok", "tiny, on the CPU; every other preset wants a GPU")
+    named = {
+        fit: [report.name for report in reports if report.fit == fit] for fit in ("resident", "offloading")
+    }
+    detail = ", ".join(named["resident"])
+    if named["offloading"]:
+        detail += f"; with offloading, slower: {', '.join(named['offloading'])}"
+    return Check("fits here", "ok", f"{detail} (by published sizes, in half precision)")

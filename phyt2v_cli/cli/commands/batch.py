@@ -1,0 +1,288 @@
+"""`phyt2v batch`: the loop over every prompt of a set, in one process that loads the models once."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from phyt2v_cli.cli import console, options, signals, watch
+from phyt2v_cli.errors import FilesError, RunInterruptedError, SomePromptsFailedError
+
+if TYPE_CHECKING:
+    from phyt2v_cli.events import Emit, Event
+    from phyt2v_cli.roles import Roles
+    from phyt2v_cli.runs.directory import RunDir
+    from phyt2v_cli.schedule import PlannedRound
+    from phyt2v_cli.sets.jobs import Job, Outcome
+
+EXAMPLES = """
+[bold]Examples[/]
+
+phyt2v batch prompts.txt --rounds 4
+
+phyt2v batch prompts.csv --out runs/physics --fail-fast --json
+
+jq -c '{prompt: .caption}' clips.jsonl | phyt2v batch - --seed 7
+"""
+
+
+def batch(
+    prompts: Annotated[
+        str,
+        typer.Argument(
+            metavar="PROMPTS",
+            help="A .txt file with one prompt in each line, or a .jsonl or .csv file with `prompt` and maybe "
+            "`id` and `seed`; - reads lines or JSONL from standard input.",
+            show_default=False,
+        ),
+    ],
+    rounds: options.Rounds = None,
+    min_steps: options.MinSteps = None,
+    max_steps: options.MaxSteps = None,
+    schedule: options.Schedule = None,
+    steps: options.StepsList = None,
+    seed: options.Seed = None,
+    select: options.Select = None,
+    control: options.Control = None,
+    early_stop: options.EarlyStop = None,
+    allow_truncation: options.AllowTruncation = None,
+    preset: options.Preset = None,
+    model: options.Model = None,
+    solver: options.Solver = None,
+    image: options.Image = None,
+    video: options.Video = None,
+    config: options.ConfigPath = None,
+    assignments: options.Assignments = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            readable=False,  # whether it can be used is our question, and another exit code
+            help="The folder with the run directories. (default: batches/, named after the file)",
+            show_default=False,
+        ),
+    ] = None,
+    continue_on_fail: Annotated[
+        bool,
+        typer.Option(
+            "--continue-on-fail/--fail-fast",
+            help="After a prompt that fails: take the next one, or stop.",
+            metavar="",
+        ),
+    ] = True,
+    force: options.Force = False,
+    dry_run: options.DryRun = False,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    no_color: options.NoColor = False,
+) -> None:
+    """Refine every prompt of a set, one after another; the models are loaded once.
+
+    The path of each result is printed on stdout as it is done. The same command goes on with what is
+    interrupted or failed and leaves complete runs alone. Exit code 5: some prompts failed.
+    """
+    from phyt2v_cli.checks.preflight import check_disk, check_model, needed_bytes
+    from phyt2v_cli.runs.opening import check_run_folder
+    from phyt2v_cli.sets.jobs import check_batch_dir, default_batch_dir, hold, look_into_all, make_jobs
+    from phyt2v_cli.sets.prompt_set import read_prompt_set
+
+    console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
+    entries = read_prompt_set(prompts)
+    loaded = options.load(
+        preset,
+        config,
+        assignments,
+        rounds=rounds,
+        min_steps=min_steps,
+        max_steps=max_steps,
+        schedule=schedule,
+        steps=steps,
+        seed=seed,
+        select=select,
+        control=control,
+        early_stop=early_stop,
+        allow_truncation=allow_truncation,
+        model=model,
+        solver=solver,
+        image=image,
+        video=video,
+    )
+    settings, planned = watch.plan_loop(loaded)
+    batch_dir = out or default_batch_dir(prompts, settings)
+    check_batch_dir(batch_dir)
+    jobs = make_jobs(entries, settings, batch_dir)
+    # What --force moves aside is to be done anew.
+    found, refused = look_into_all(jobs, batch_dir, force=force)
+    complete = {number for number, run in found.items() if run.is_complete and not force}
+    usable = [job for job in jobs if job.number not in refused]
+    num_new = sum(force or not (job.path / "run.json").exists() for job in usable)
+    needed = needed_bytes(settings, len(planned) + settings.refinement.control)
+    if num_new:
+        # A run that is there already has what it needs, or the loop says what is missing.
+        check_model(settings)
+        check_disk(batch_dir, needed)
+    if dry_run:
+        needed *= num_new
+        _show_what_would_be_done(jobs, complete, refused, planned, batch_dir, needed, as_json=as_json)
+        return
+
+    def open_run(job: "Job") -> "RunDir":
+        from phyt2v_cli.runs.directory import RunDir
+
+        check_run_folder(job.path)
+        if not (job.path / "run.json").exists():
+            # Again, for the disk fills while the set is rendered: before the work, not after it.
+            check_disk(job.path, needed)
+        return RunDir.open(job.path, prompt=job.entry.prompt, config=job.config, plan=planned, force=force)
+
+    with hold(batch_dir):
+        outcomes = _run(jobs, complete, planned, open_run, fail_fast=not continue_on_fail, stream=not as_json)
+    _sum_up(batch_dir, jobs, outcomes, as_json=as_json)
+
+
+def _run(
+    jobs: "Sequence[Job]",
+    complete: Set[int],
+    planned: "Sequence[PlannedRound]",
+    open_run: "Callable[[Job], RunDir]",
+    *,
+    fail_fast: bool,
+    stream: bool,
+) -> "list[Outcome]":
+    """Run the jobs, tell of each as it ends, and return what came of those that were begun."""
+    from phyt2v_cli import api
+    from phyt2v_cli.backends import ahead
+    from phyt2v_cli.sets.jobs import run_jobs
+
+    outcomes: list[Outcome] = []
+    settings = jobs[0].config  # the seeds may differ, and no role knows of those
+    stop = signals.stop_request(
+        "The set was stopped. The same command goes on where it was and leaves complete runs alone."
+    )
+    try:
+        with stop:  # from here on, for the imports take a while too
+            watch.show_plan(settings, planned)
+            console.say(f"That is the plan of each prompt. {_count(jobs, complete)}")
+            steps = sum(entry.steps for entry in planned) * (len(jobs) - len(complete))
+            roles = api.make_roles(settings, num_planned_steps=steps, load_now=bool(steps))
+
+            def cast(job: "Job") -> "Roles":
+                return ahead.overlap(job.config, roles, job.entry.prompt)
+
+            watch_job = partial(_watch, planned=planned, num_jobs=len(jobs), complete=complete)
+            for outcome in run_jobs(
+                jobs, cast=cast, open_run=open_run, watch=watch_job, cancelled=stop.cancelled
+            ):
+                outcomes.append(outcome)
+                _tell(outcome, stream=stream)
+                if fail_fast and outcome.result is None:
+                    break
+    except RunInterruptedError:
+        done = complete | {outcome.job.number for outcome in outcomes if outcome.result is not None}
+        console.say(f"{len(done)} of {len(jobs)} prompts are complete.")
+        raise
+    return outcomes
+
+
+@contextmanager
+def _watch(
+    job: "Job", *, planned: "Sequence[PlannedRound]", num_jobs: int, complete: Set[int]
+) -> "Iterator[Emit]":
+    """Draw one job's heading and events; of a run that was complete only what is done in it all the same."""
+    from phyt2v_cli.events import AnalysisDone, RoundDone
+
+    number = f"Prompt {job.number} of {num_jobs}"
+    with watch.watching(job.config, planned, control=job.config.refinement.control) as progress:
+        if job.number not in complete:
+            console.say(console.one_line(f"{number}: {job.entry.prompt}", "bold"))
+            console.say(f"Run directory: {job.path}")
+            yield progress
+            return
+        console.say(console.one_line(f"{number}: complete: {job.entry.prompt}", "dim"))
+
+        def emit(event: "Event") -> None:
+            if not isinstance(event, AnalysisDone | RoundDone):
+                progress(event)
+
+        yield emit
+
+
+def _sum_up(batch_dir: Path, jobs: "Sequence[Job]", outcomes: "Sequence[Outcome]", *, as_json: bool) -> None:
+    from phyt2v_cli.cli.views.set import summary_as_json, summary_table
+
+    console.say(summary_table(jobs, outcomes))
+    if as_json:
+        console.json_object(summary_as_json(batch_dir, jobs, outcomes))
+    if failed := sum(outcome.result is None for outcome in outcomes):
+        not_begun = len(jobs) - len(outcomes)
+        raise SomePromptsFailedError(
+            f"{failed} of {len(jobs)} prompts failed{f', {not_begun} were not begun' if not_begun else ''}; "
+            "the same command tries again what is not complete"
+        )
+
+
+def _tell(outcome: "Outcome", *, stream: bool) -> None:
+    if outcome.result is None:
+        if console.is_verbose():
+            console.say(outcome.trace.rstrip())
+        _tell_error(outcome.job, outcome.error)
+    elif stream:
+        console.data(str(outcome.result.video))
+
+
+def _tell_error(job: "Job", error: str) -> None:
+    console.error(f"prompt {job.number} (line {job.entry.line}): {error}")
+
+
+def _show_what_would_be_done(
+    jobs: "Sequence[Job]",
+    complete: Set[int],
+    refused: Mapping[int, FilesError],
+    planned: "Sequence[PlannedRound]",
+    batch_dir: Path,
+    needed: int,
+    *,
+    as_json: bool,
+) -> None:
+    from phyt2v_cli.cli.views.set import job_as_json
+
+    watch.show_plan(jobs[0].config, planned)
+    console.say(
+        f"{_count(jobs, complete)}; would be rendered into {batch_dir}, taking at most about "
+        f"{needed / 2**20:,.0f} MiB more:"
+    )
+    statuses = [
+        "complete" if job.number in complete else "refused" if job.number in refused else "to do"
+        for job in jobs
+    ]
+    for job, status in zip(jobs, statuses, strict=True):
+        console.say(f"  {job.path.name}: {status}")
+        if error := refused.get(job.number):
+            _tell_error(job, str(error))
+    if as_json:
+        console.json_object(
+            {
+                "schema": "phyt2v.batch-dry-run/1",
+                "batch_dir": str(batch_dir),
+                "videos": [{"round": p.round, "steps": p.steps, "purpose": p.purpose} for p in planned],
+                "runs": [
+                    job_as_json(job)
+                    | {"status": status.replace(" ", "_")}
+                    | ({"error": str(refused[job.number])} if job.number in refused else {})
+                    for job, status in zip(jobs, statuses, strict=True)
+                ],
+                "needed_bytes": needed,
+            }
+        )
+    if refused:
+        raise SomePromptsFailedError(f"{len(refused)} of {len(jobs)} prompts would fail")
+
+
+def _count(jobs: "Sequence[Job]", complete: Set[int]) -> str:
+    prompts = f"{len(jobs)} prompt{'' if len(jobs) == 1 else 's'}"
+    return f"{prompts}, {len(complete)} complete already" if complete else prompts

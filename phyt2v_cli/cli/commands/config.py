@@ -1,0 +1,135 @@
+"""`phyt2v config`: where settings come from, which presets there are, and what may be set."""
+
+import typer
+from rich import box
+from rich.table import Table
+
+from phyt2v_cli.cli import console, options
+
+app = typer.Typer(no_args_is_help=True, help="Show settings, presets and the schema.")
+
+
+@app.command(
+    epilog="""
+[bold]Examples[/]
+
+phyt2v config show --preset cogvideox-5b
+
+PHYT2V_RUN__SEED=7 phyt2v config show --set schedule.min_steps=10 --json
+"""
+)
+def show(
+    preset: options.Preset = None,
+    config: options.ConfigPath = None,
+    assignments: options.Assignments = None,
+    model: options.Model = None,
+    as_json: options.AsJson = False,
+    verbose: options.Verbose = False,
+    no_color: options.NoColor = False,
+) -> None:
+    """Show every setting as a run would use it, and where each value comes from."""
+    from phyt2v_cli.config.layers import KEYS
+
+    console.configure(verbose=verbose, no_color=no_color)
+    loaded = options.load(preset, config, assignments, model=model)
+    sections = loaded.config.model_dump(mode="json")
+    if as_json:
+        console.json_object(
+            {
+                "schema": "phyt2v.config/1",
+                "preset": loaded.preset,
+                "config": sections,
+                "origins": dict(loaded.origins),
+            }
+        )
+        return
+    table = _table("setting", "value", "from")
+    for key in KEYS:
+        section, _, name = key.partition(".")
+        value, origin = sections[section][name], loaded.origins[key]
+        style = "dim" if origin == "default" else ""
+        for shown_key, shown in _rows(key, value):
+            table.add_row(shown_key, console.safe(shown, style), console.safe(origin, style))
+    console.data(table, is_whole_in_pipes=True)
+
+
+@app.command(
+    epilog="""
+[bold]Examples[/]
+
+phyt2v config presets
+
+phyt2v config presets --json
+"""
+)
+def presets(
+    as_json: options.AsJson = False, verbose: options.Verbose = False, no_color: options.NoColor = False
+) -> None:
+    """List the presets that `--preset` takes."""
+    from phyt2v_cli.config.layers import load_config
+    from phyt2v_cli.config.presets import list_presets
+
+    console.configure(verbose=verbose, no_color=no_color)
+    found = {name: load_config(preset=name, environment={}).config for name in list_presets()}
+    if as_json:
+        console.json_object(
+            {
+                "schema": "phyt2v.presets/1",
+                "presets": [
+                    {"name": name, "path": str(path), "model": found[name].generator.model}
+                    for name, path in list_presets().items()
+                ],
+            }
+        )
+        return
+    table, narrow = _table("preset", "model", "video", "judges"), _table("preset, model", "video, judges")
+    for name, config in found.items():
+        generator, judges = config.generator, config.scorer.backend or "none"
+        video = f"{generator.num_frames} x {generator.height} x {generator.width}"
+        table.add_row(name, generator.model, video, judges)
+        narrow.add_row(f"{name}\n  {generator.model}", f"{video}\n  {judges}")
+    is_wide = console.fits(table) or not console.stdout().is_terminal
+    console.data(table if is_wide else narrow, is_whole_in_pipes=True)
+
+
+@app.command(
+    epilog="""
+[bold]Examples[/]
+
+phyt2v config schema > phyt2v.schema.json
+"""
+)
+def schema() -> None:
+    """Print the JSON Schema of the settings."""
+    from phyt2v_cli.config.schema import Config
+
+    console.json_object({"schema": "phyt2v.config-schema/1", **Config.model_json_schema()})
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(column, overflow="fold" if number else "ellipsis", no_wrap=number == 0)
+    return table
+
+
+def _rows(key: str, value: object) -> list[tuple[str, str]]:
+    """Return a setting as one row, or, where it is a list of tables, one for each value set in them."""
+    from phyt2v_cli.config.schema import ScorerConfig
+
+    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+        return [(key, _as_text(value))]
+    return [
+        (f"{key}[{number}].{name}", _as_text(inner))
+        for number, entry in enumerate(value)
+        for name, inner in entry.items()
+        if inner != ScorerConfig.model_fields[name].default
+    ] or [(key, "none")]
+
+
+def _as_text(value: object) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, list):
+        return ",".join(str(entry) for entry in value)
+    return str(value).lower() if isinstance(value, bool) else repr(value) if value == "" else str(value)

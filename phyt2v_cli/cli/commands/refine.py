@@ -1,0 +1,278 @@
+"""`phyt2v refine`: from the command line to one run of the loop, and its result on stdout."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from phyt2v_cli.cli import console, options, signals, watch
+from phyt2v_cli.errors import RunDirError, UsageError
+
+if TYPE_CHECKING:
+    from phyt2v_cli.cli.signals import StopRequest
+    from phyt2v_cli.config.layers import LoadedConfig
+    from phyt2v_cli.refinement.loop import RunResult
+    from phyt2v_cli.runs.directory import RunDir
+    from phyt2v_cli.schedule import PlannedRound
+    from phyt2v_cli.timing.trace import Timeline
+
+EXAMPLES = """
+[bold]Examples[/]
+
+phyt2v refine prompt.txt --rounds 4
+
+phyt2v refine --prompt "a red ball drops" --min 20 --max 50 --seed 7
+
+echo "a blue cube slides" | phyt2v refine - --out runs/cube --json
+
+phyt2v refine --resume runs/cube
+"""
+
+
+def refine(
+    prompt_file: options.PromptFile = None,
+    prompt: options.PromptText = None,
+    rounds: options.Rounds = None,
+    min_steps: options.MinSteps = None,
+    max_steps: options.MaxSteps = None,
+    schedule: options.Schedule = None,
+    steps: options.StepsList = None,
+    seed: options.Seed = None,
+    select: options.Select = None,
+    control: options.Control = None,
+    early_stop: options.EarlyStop = None,
+    allow_truncation: options.AllowTruncation = None,
+    preset: options.Preset = None,
+    model: options.Model = None,
+    solver: options.Solver = None,
+    image: options.Image = None,
+    video: options.Video = None,
+    config: options.ConfigPath = None,
+    assignments: options.Assignments = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            readable=False,  # whether it can be used is our question, and another exit code
+            help="The run directory. (default: runs/, named after the prompt)",
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            "--resume",
+            metavar="DIR",
+            readable=False,
+            help="Go on with the run in DIR, as it was begun.",
+            show_default=False,
+        ),
+    ] = None,
+    trust: options.Trust = False,
+    force: options.Force = False,
+    dry_run: options.DryRun = False,
+    profile: options.Profile = None,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    no_color: options.NoColor = False,
+    round_num: options.RoundNum = None,
+    min_steps_underscore: options.MinStepsUnderscore = None,
+    max_steps_underscore: options.MaxStepsUnderscore = None,
+) -> None:
+    """Render a prompt, judge the video, rewrite the prompt, and again; the last video is the result.
+
+    Its path is printed on stdout. The same command goes on with an interrupted run and leaves a complete
+    one alone.
+    """
+    console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
+    flags = {
+        "rounds": options.first(rounds, round_num),
+        "min_steps": options.first(min_steps, min_steps_underscore),
+        "max_steps": options.first(max_steps, max_steps_underscore),
+        "schedule": schedule,
+        "steps": steps,
+        "seed": seed,
+        "select": select,
+        "control": control,
+        "early_stop": early_stop,
+        "allow_truncation": allow_truncation,
+        "model": model,
+        "solver": solver,
+        "image": image,
+        "video": video,
+    }
+    if profile is not None:
+        from phyt2v_cli.timing.trace import check_target
+
+        check_target(profile)
+    if resume is not None:
+        others = [prompt_file, prompt, preset, config, out, force or None, assignments or None]
+        if any(value is not None for value in [*others, *flags.values()]):
+            raise UsageError("--resume goes on with the run's own prompt and settings; leave out all others")
+        if dry_run:
+            raise UsageError("--resume and --dry-run do not go together")
+        _resume(resume, trust=trust, profile=profile, as_json=as_json)
+        return
+    if trust:
+        raise UsageError("--trust is about the config that --resume finds in a run; leave it out")
+    text = _read_prompt(prompt_file, prompt)
+    loaded = options.load(preset, config, assignments, **flags)
+    _start(text, loaded, out, force=force, dry_run=dry_run, profile=profile, as_json=as_json)
+
+
+def _read_prompt(prompt_file: str | None, prompt: str | None) -> str:
+    from phyt2v_cli.sets.prompt_file import read_prompt, several_lines_hint
+
+    text = read_prompt(prompt_file, prompt)
+    if hint := several_lines_hint(text):
+        console.warn(hint)
+    return text
+
+
+def _start(
+    prompt: str,
+    loaded: "LoadedConfig",
+    out: Path | None,
+    *,
+    force: bool,
+    dry_run: bool,
+    profile: Path | None,
+    as_json: bool,
+) -> None:
+    from phyt2v_cli.checks.preflight import check_disk, check_model, needed_bytes
+    from phyt2v_cli.runs.directory import RunDir
+    from phyt2v_cli.runs.opening import default_run_dir, look_into
+    from phyt2v_cli.runs.reader import is_complete
+    from phyt2v_cli.schedule import control_steps
+    from phyt2v_cli.timing import speeds
+
+    # A complete run only has its result to print. Of a run with an image, or without a preset, the folder is
+    # not known yet, so that one is asked for its keys in any case.
+    is_done = is_complete(out or default_run_dir(prompt, loaded.config))
+    config, planned = watch.plan_loop(loaded, will_ask=force or not is_done)
+    path = out or default_run_dir(prompt, config)
+    needed = needed_bytes(config, len(planned) + config.refinement.control)
+    found = look_into(path, prompt, config)
+    found.check(force=force)
+    is_new = (force and found.must_make_way) or not (path / "run.json").exists()
+    # A run whose videos are all there needs no model any more.
+    if is_new or any(not (path / entry.video).exists() for entry in planned):
+        check_model(config)
+    if is_new:
+        check_disk(path, needed)
+    if dry_run:
+        watch.show_plan(config, planned)
+        if found.is_complete and not force:
+            console.say(f"{path} is complete: nothing would be rendered, and --force would run it again.")
+        else:
+            console.say(f"Would be rendered into {path}, taking at most about {needed / 2**20:,.0f} MiB.")
+        if as_json:
+            speed = speeds.find(config.generator)
+            steps = control_steps(config, planned)
+            console.json_object(
+                {
+                    "schema": "phyt2v.dry-run/1",
+                    "run_dir": str(path),
+                    "videos": [{"round": p.round, "steps": p.steps, "purpose": p.purpose} for p in planned],
+                    "control": {"steps": steps} if steps else None,
+                    "needed_bytes": needed,
+                    "expected_seconds": None if speed is None else round(speed.total_s(planned, steps), 1),
+                }
+            )
+        return
+    with RunDir.open(path, prompt=prompt, config=config, plan=planned, force=force) as run:
+        _run(run, planned, profile=profile, as_json=as_json)
+
+
+def _resume(path: Path, *, trust: bool, profile: Path | None, as_json: bool) -> None:
+    from phyt2v_cli.checks.preflight import check_judges
+    from phyt2v_cli.config.trust import list_reaches
+    from phyt2v_cli.runs.directory import RunDir
+    from phyt2v_cli.schedule import PlannedRound, video_name
+
+    with RunDir.resume(path) as run:
+        reaches = [] if trust else list_reaches(run.config)
+        if reaches:
+            raise RunDirError(
+                "\n  ".join([f"the config in {path} reaches out of this machine's files:", *reaches])
+                + "\nIf that is yours, say so with --trust, or repeat the run's own command."
+            )
+        check_judges(run.config, will_ask=run.record.status != "complete")
+        planned = [
+            PlannedRound(entry.round, entry.steps, entry.purpose, video_name(entry.round))
+            for entry in run.record.plan
+        ]
+        _run(run, planned, profile=profile, as_json=as_json)
+
+
+def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, profile: Path | None, as_json: bool) -> None:
+    stop = signals.stop_request(
+        "The run was stopped. The same command goes on where it was, or:\n  phyt2v refine --resume "
+        + shlex.quote(str(run.path))
+    )
+    with stop, watch.profiling(profile) as timeline:  # from here on, for the imports take a while too
+        result = _refine(run, planned, stop, timeline)
+
+    from phyt2v_cli.cli.views.rounds import rounds_as_json, rounds_table
+    from phyt2v_cli.report.contact_sheet import contact_sheet
+
+    console.say(rounds_table(run, console.stderr().width))
+    rounds = rounds_as_json(run)
+    if result.stop_reason is not None and len(rounds) < len(planned):
+        why = {"no_mismatch": "no mismatch was left", "stop_score": "the scores were high enough"}
+        console.say(f"Stopped early: {why.get(result.stop_reason, result.stop_reason)}.")
+    console.say(f"Contact sheet: {contact_sheet(run.path)}")
+    if as_json:
+        console.json_object(_as_json(run, result, rounds))
+    else:
+        console.data(str(result.video))
+
+
+def _refine(
+    run: "RunDir",
+    planned: "Sequence[PlannedRound]",
+    stop: "StopRequest",
+    timeline: "Timeline | None",
+) -> "RunResult":
+    from phyt2v_cli import api
+    from phyt2v_cli.backends import ahead
+    from phyt2v_cli.refinement import loop
+
+    if run.record.status == "complete":
+        console.say(f"{run.path} is complete; --force runs it again.")
+    else:
+        watch.show_plan(run.config, planned)
+    console.say(f"Run directory: {run.path}")
+    # A run whose videos are all there may only have to be judged.
+    is_to_render = any(not (run.path / entry.video).exists() for entry in planned)
+    roles = api.make_roles(
+        run.config,
+        num_planned_steps=sum(entry.steps for entry in planned),
+        timeline=timeline,
+        load_now=run.record.status != "complete" and is_to_render,
+    )
+    roles = ahead.overlap(
+        run.config, roles, run.record.prompt, bar=timeline.bar if timeline is not None else None
+    )
+    with watch.watching(
+        run.config, planned, control=run.config.refinement.control, timeline=timeline
+    ) as emit:
+        return loop.refine(run, roles, emit=emit, cancelled=stop.cancelled)
+
+
+def _as_json(run: "RunDir", result: "RunResult", rounds: list[dict[str, object]]) -> dict[str, object]:
+    return {
+        "schema": "phyt2v.result/1",
+        "run_dir": str(run.path),
+        "status": run.record.status,
+        "video": str(result.video),
+        "round": result.round,
+        "prompt": result.prompt,
+        "selected_by": result.selected_by,
+        "stop_reason": result.stop_reason,
+        "rounds": rounds,
+    }

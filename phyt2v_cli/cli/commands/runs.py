@@ -1,0 +1,174 @@
+"""`phyt2v runs`: what lies in run directories, anybody's. It only reads, and shows all of it literally."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+from typer.core import TyperGroup
+
+from phyt2v_cli.cli import console, options
+from phyt2v_cli.errors import RunDirError
+
+if TYPE_CHECKING:
+    from phyt2v_cli.runs.reader import ShownRun
+
+DEFAULT_FOLDER = Path("runs")
+
+_MAX_PROMPT_CHARS = 1000
+"""In a list, where nobody reads more."""
+_STYLES = {"complete": "green", "failed": "bold red", "unreadable": "bold red"}
+
+
+class _ListsByDefault(TyperGroup):
+    """`phyt2v runs FOLDER` is short for `phyt2v runs list FOLDER`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or args[0] not in {*self.commands, *ctx.help_option_names}:
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(cls=_ListsByDefault, help="List runs (`phyt2v runs [FOLDER]`), or show one.")
+
+
+@app.command(
+    "list",
+    epilog="""
+[bold]Examples[/]
+
+phyt2v runs
+
+phyt2v runs batches/physics-1a2b3c4d --json
+""",
+)
+def list_runs(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FOLDER",
+            readable=False,  # whether it can be listed is our question, and another exit code
+            help="Where to look, three folders deep. (default: runs)",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    no_color: options.NoColor = False,
+) -> None:
+    """List the runs below a folder: status, rounds done, the result or else the run, and the prompt.
+
+    A terminal gets a table; a pipe gets one line for each run, with tabs between.
+    """
+    from phyt2v_cli.runs.reader import find_runs
+
+    console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
+    where = folder or DEFAULT_FOLDER
+    is_new_here = folder is None and not where.exists()
+    listed = [] if is_new_here else [_read(path) for path in find_runs(where)]
+    if as_json:
+        runs = [_listed_as_json(path, run) for path, run in listed]
+        console.json_object({"schema": "phyt2v.runs/1", "folder": str(where), "runs": runs})
+        return
+    if not listed:
+        console.say(f"There is no run below {where}; `phyt2v refine` and `phyt2v batch` make some.")
+        return
+    rows = [_row(path, run) for path, run in listed]
+    if not console.stdout().is_terminal:
+        for row in rows:  # one line for each run, as other tools read it
+            console.data("\t".join(" ".join(cell.split()) for cell in row))
+    elif console.fits(_table([(status, rounds, path, "") for status, rounds, path, _ in rows])):
+        console.data(_table(rows))
+    else:
+        for status, rounds, path, prompt in rows:  # a path stays whole, for it is to be copied
+            console.data(Text.assemble(_styled(status), f"  {rounds}"))
+            console.data(f"  {path}")
+            console.data(Padding(console.one_line(prompt, "dim"), (0, 0, 0, 2), expand=False))
+
+
+@app.command(
+    epilog="""
+[bold]Examples[/]
+
+phyt2v runs show runs/a-red-ball-drops-1a2b3c4d
+"""
+)
+def show(
+    run_dir: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN",
+            readable=False,
+            help="A run directory, your own or anybody's.",
+            show_default=False,
+        ),
+    ],
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    no_color: options.NoColor = False,
+) -> None:
+    """Show one run: its plan, and each round's prompt, caption, scores and mismatch."""
+    from phyt2v_cli.cli.views.run import run_as_json, run_text
+    from phyt2v_cli.runs.reader import read_run
+
+    console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
+    run = read_run(run_dir)
+    if as_json:
+        console.json_object(run_as_json(run))
+    else:
+        console.data(run_text(run), is_whole_in_pipes=True)
+
+
+def _read(path: Path) -> "tuple[Path, ShownRun | RunDirError]":
+    from phyt2v_cli.runs.reader import read_run
+
+    try:
+        return path, read_run(path)
+    except RunDirError as error:
+        return path, error
+
+
+def _row(path: Path, run: "ShownRun | RunDirError") -> tuple[str, str, str, str]:
+    """Return status, rounds, where the result or the run is, and the prompt."""
+    if isinstance(run, RunDirError):
+        return "unreadable", "-", str(path), str(run)
+    rounds = f"{run.rounds_done()} of {len(run.record.plan)}"
+    return run.record.status, rounds, str(run.result_video() or path), run.record.prompt[:_MAX_PROMPT_CHARS]
+
+
+def _table(rows: Sequence[tuple[str, str, str, str]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    table.add_column("status", no_wrap=True)
+    table.add_column("rounds", no_wrap=True)
+    table.add_column("run", overflow="fold")
+    for status, rounds, path, prompt in rows:
+        lines = Group(console.safe(path), console.one_line(prompt, "dim"))
+        table.add_row(_styled(status), rounds, lines)
+    return table
+
+
+def _styled(status: str) -> Text:
+    return Text(status, _STYLES.get(status, "yellow"))
+
+
+def _listed_as_json(path: Path, run: "ShownRun | RunDirError") -> dict[str, object]:
+    named: dict[str, object] = {"name": path.name, "run_dir": str(path)}
+    if isinstance(run, RunDirError):
+        return named | {"status": "unreadable", "error": str(run)}
+    video = run.result_video()
+    return named | {
+        "status": run.record.status,
+        "rounds_done": run.rounds_done(),
+        "rounds_planned": len(run.record.plan),
+        "prompt": run.record.prompt,
+        "seed": run.record.seed,
+        "result": str(video) if video is not None else None,
+        "broken": list(run.broken),
+    }

@@ -1,0 +1,101 @@
+"""How the process starts and ends: streams, signals, and the exit code that each outcome means.
+
+Knows Typer's exceptions and ours; it must not know any command or option.
+"""
+
+import errno
+import os
+import sys
+from pathlib import Path
+
+import typer
+
+from phyt2v_cli.errors import FilesError, Phyt2vError, RunInterruptedError, UsageError, message_of
+
+
+def run() -> None:
+    """Run the command line and end the process with the exit code that the outcome means."""
+    # pydantic would read the metadata of every installed package, in search of plugins for models like ours.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    # OpenMP's threads spin while they wait, as if nobody else needed the cores. With threads that sleep a
+    # step of the embedded model beside a busy process took 0.25 to 0.5 s, not 0.8 to 1.3; alone it is equal.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started this process
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - for as long as the process lives
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            # Bars in an ASCII locale and file names that are no text must not end a run.
+            reconfigure(errors="backslashreplace")
+    try:
+        code = _exit_code()
+    except KeyboardInterrupt:
+        code = 130
+    _leave_what_was_begun(code)
+    sys.exit(code)
+
+
+def _exit_code() -> int:
+    from phyt2v_cli.cli import console
+    from phyt2v_cli.cli.app import app
+    from phyt2v_cli.cli.signals import exit_on_termination
+
+    exit_on_termination()
+    stdout = sys.stdout
+    code = 0
+    try:
+        try:
+            ended = app(prog_name="phyt2v", standalone_mode=False)  # which would print its own errors
+            code = ended if isinstance(ended, int) else 0
+        except SystemExit as leaving:
+            code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+            if sys.stdout is not stdout:  # Typer replaces it when the pipe is closed
+                return console.CLOSED_PIPE_EXIT_CODE
+        except ParserError as complaint:
+            code = UsageError.exit_code
+            if error := as_usage_error(complaint):
+                raise error from complaint
+        sys.stdout.flush()
+    except RunInterruptedError as interruption:
+        console.error(str(interruption))
+        # Threads that load weights, and libraries that are half imported, would hold up the way out.
+        os._exit(interruption.exit_code)
+    except Phyt2vError as error:
+        console.error(str(error))
+        code = error.exit_code
+    except BrokenPipeError:
+        console.hush_stdout()
+        code = console.CLOSED_PIPE_EXIT_CODE
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            console.hush_stdout()
+            console.error("standard output could not be written: the disk is full")
+            return FilesError.exit_code
+        hint = "" if console.is_verbose() else "; --verbose shows where"
+        console.error(message_of(error) + hint)
+        code = 1
+    return code
+
+
+def _leave_what_was_begun(code: int) -> None:
+    """End the process here if a thread loads, denoises or waits for a server: to end around it may crash."""
+    ahead = sys.modules.get("phyt2v_cli.backends.ahead")  # where nobody imported it, nothing was begun
+    if ahead is not None and ahead.is_at_work():
+        sys.stdout.flush()
+        os._exit(code)
+
+
+ParserError: type[Exception] = typer.BadParameter.__bases__[0]
+"""Base of them all. It belongs to a parser that Typer brings along under a name of its own."""
+
+
+def as_usage_error(error: Exception) -> UsageError | None:
+    """Return the error to show for one of the parser's; None where it has shown the help instead."""
+    if type(error).__name__ == "NoArgsIsHelpError":  # Typer, too, tells it by its name
+        return None
+    complaint = getattr(error, "format_message", error.__str__)().replace("Value error, ", "")
+    stop = "" if complaint.endswith((".", "?")) else "."
+    context = getattr(error, "ctx", None)
+    command = "phyt2v" if context is None else context.command_path
+    return UsageError(f"{complaint}{stop} See: {command} --help")

@@ -1,0 +1,1 @@
+"""What commands show, as tables, text and JSON. Runs nothing and prints nothing."""

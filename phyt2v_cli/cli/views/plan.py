@@ -1,0 +1,120 @@
+"""The plan of a run as a table, for whoever shows it. Knows the plan and a width; prints nothing."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from phyt2v_cli.timing.speeds import duration
+
+if TYPE_CHECKING:
+    from phyt2v_cli.schedule import PlannedRound
+    from phyt2v_cli.timing.speeds import Speed
+
+_NEAR_CONVERGENCE = 0.8
+"""Share of the full steps from which a draft looks much like its final."""
+
+WIDE = 76
+"""Columns from which the table has room for wider gaps."""
+
+
+def plan_table(
+    planned: "Sequence[PlannedRound]",
+    width: int,
+    speed: "Speed | None" = None,
+    *,
+    ascii_only: bool = False,
+) -> Group:
+    """Return the plan as a table of at most `width` columns, and its totals line."""
+    total_steps, fixed_steps = totals(planned)
+    # One column more lies between two columns than the gap says: the box has a line there.
+    gap = 2 if width >= WIDE else 1 if speed is None else 0
+    texts = 5 + len("near convergence") + 5 + len(str(len(planned))) + len(planned[-1].video)
+    texts += max(3, len(str(total_steps))) + (0 if speed is None else 7)
+    bar_width = max(1, min(24, width - texts - (gap + 1) * (6 if speed is None else 7)))
+    table = Table(
+        box=box.ASCII2 if ascii_only else box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, gap, 0, 0),
+        header_style="bold",
+    )
+    table.add_column("#", justify="right", style="dim")
+    table.add_column("video", no_wrap=True)
+    table.add_column("steps", justify="right", style="bold")
+    table.add_column("")
+    table.add_column("purpose", no_wrap=True)
+    table.add_column("share", justify="right")
+    table.add_column("sum", justify="right")
+    if speed is not None:
+        table.add_column("time", justify="right", no_wrap=True)
+
+    most = max(entry.steps for entry in planned)
+    done = 0
+    for entry in planned:
+        done += entry.steps
+        is_final = entry.purpose == "final"
+        cells: list[str | Text] = [
+            str(entry.round),
+            entry.video,
+            str(entry.steps),
+            Text(_bar(entry.steps / most, bar_width, ascii_only), style="green" if is_final else "cyan"),
+            Text(_in_words(entry, planned), style="bold green" if is_final else ""),
+            f"{entry.steps / fixed_steps:.1%}",
+            str(done),
+        ]
+        if speed is not None:
+            cells.append(duration(speed.seconds(entry)))
+        table.add_row(*cells)
+
+    is_constant = len({entry.steps for entry in planned}) == 1
+    line = _totals_line(total_steps, fixed_steps, is_constant=is_constant)
+    parts: list[RenderableType] = [table, Text(), Text(line, style="bold")]
+    if speed is not None:
+        parts.append(Text(_time_line(planned, speed)))
+    return Group(*parts)
+
+
+def _time_line(planned: "Sequence[PlannedRound]", speed: "Speed") -> str:
+    full = max(planned, key=lambda entry: entry.steps)
+    fixed = len(planned) * (full.steps * speed.final_step_s + speed.video_s)
+    steps = f"{speed.final_step_s:.3g} s a step"
+    if speed.draft_step_s != speed.final_step_s:
+        steps += f" ({speed.draft_step_s:.3g} in drafts)"
+    video = f" and {speed.video_s:.3g} s a video" if speed.video_s else ""
+    where = f", as measured here ({speed.device}); judges not counted" if speed.device else ""
+    total = speed.total_s(planned)
+    instead = f" instead of {duration(fixed)}" if total < fixed else ""
+    return f"{duration(total)}{instead}, at {steps}{video}{where}"
+
+
+def totals(planned: "Sequence[PlannedRound]") -> tuple[int, int]:
+    """Return the steps of a plan, and the steps of as many videos that all have the highest count."""
+    steps = [entry.steps for entry in planned]
+    return sum(steps), len(steps) * max(steps)
+
+
+def _in_words(entry: "PlannedRound", planned: "Sequence[PlannedRound]") -> str:
+    if entry.purpose == "final":
+        return "final"
+    if entry.round == 1:
+        return "first look"
+    return "near convergence" if entry.steps >= _NEAR_CONVERGENCE * planned[-1].steps else "explore"
+
+
+def _bar(share: float, width: int, ascii_only: bool) -> str:
+    if ascii_only:
+        return "#" * max(1, round(share * width))
+    eighths = max(1, round(share * width * 8))
+    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+
+
+def _totals_line(total_steps: int, fixed_steps: int, *, is_constant: bool) -> str:
+    if is_constant:
+        return f"{total_steps} steps: every video at full steps"
+    return (
+        f"{total_steps} steps instead of {fixed_steps}: {100 * (1 - total_steps / fixed_steps):.1f} % fewer"
+    )

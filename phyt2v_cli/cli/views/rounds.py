@@ -1,0 +1,94 @@
+"""The rounds of a run as they ended, as a table and as JSON. Reads the records; prints nothing."""
+
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+
+from phyt2v_cli.cli import console
+from phyt2v_cli.cli.progress import score
+from phyt2v_cli.cli.views.plan import WIDE
+from phyt2v_cli.report.scores import disagreement
+from phyt2v_cli.timing.speeds import duration
+
+if TYPE_CHECKING:
+    from phyt2v_cli.runs.directory import RunDir
+    from phyt2v_cli.runs.records import RoundRecord
+
+_NAME_WIDTH = 12
+"""Of a scorer that does not decide, so that the table fits 60 columns."""
+
+
+def rounds_table(run: "RunDir", width: int) -> Table:
+    """Return one row for each video; a draft's scores stand beside the word, for they are not a final's.
+
+    Below it, one row for each scorer that does not decide, and how far it is from the one that does.
+    """
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        header_style="bold",
+        padding=(0, 2 if width >= WIDE else 0, 0, 0),
+    )
+    table.add_column("video", no_wrap=True)
+    for name in ("steps", "time", "SA", "PC"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("scored as", no_wrap=True)
+    control = run.read_control() if run.config.refinement.control else None
+    for record in [*_rounds(run), *([control] if control is not None else [])]:
+        scores = record.scores
+        chosen = run.record.result is not None and run.record.result.video == record.video
+        table.add_row(
+            record.video,
+            str(record.steps),
+            duration(sum(record.seconds.values())),
+            score(scores.semantic_adherence if scores else None),
+            score(scores.physical_commonsense if scores else None),
+            f"{record.purpose}, the result" if chosen else record.purpose,
+            style="bold green" if chosen else "",
+        )
+        by_scorer = record.scores_by_scorer()
+        deciding, *others = by_scorer or [""]
+        for name in others:
+            largest = disagreement([by_scorer[deciding], by_scorer[name]]).largest()
+            table.add_row(
+                console.safe(f"  {name if len(name) <= _NAME_WIDTH else name[: _NAME_WIDTH - 1] + '…'}"),
+                "",
+                "",
+                score(by_scorer[name].semantic_adherence),
+                score(by_scorer[name].physical_commonsense),
+                f"{largest[1]:.2f} apart in {largest[0]}" if largest else "",
+                style="dim",
+            )
+    return table
+
+
+def rounds_as_json(run: "RunDir") -> list[dict[str, object]]:
+    """Return what was learned in each round."""
+    return [round_as_json(record) for record in _rounds(run)]
+
+
+def _rounds(run: "RunDir") -> "list[RoundRecord]":
+    records = (run.read_round(planned.round) for planned in run.record.plan)
+    return [record for record in records if record is not None]
+
+
+def round_as_json(record: "RoundRecord") -> dict[str, object]:
+    """Return what was learned in one round, or from the control."""
+    kept = {
+        "round",
+        "video",
+        "steps",
+        "purpose",
+        "prompt",
+        "caption",
+        "scores",
+        "scorers",
+        "mismatch",
+        "flags",
+        "seconds",
+    }
+    entry = record.model_dump(mode="json", include=kept)
+    apart = disagreement(record.scores_by_scorer().values())
+    return entry | {"disagreement": apart._asdict() if len(record.scorers) > 1 else None}

@@ -1,0 +1,92 @@
+"""One run as text for people and as JSON, from its records. Whatever they hold is shown, never obeyed."""
+
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from phyt2v_cli.cli import console
+from phyt2v_cli.cli.progress import scores_text
+from phyt2v_cli.cli.views.rounds import round_as_json
+from phyt2v_cli.runs.records import MAX_REASONS, storable_text
+
+if TYPE_CHECKING:
+    from phyt2v_cli.runs.reader import ShownRun
+    from phyt2v_cli.runs.records import RoundRecord
+
+_MAX_LABEL_CHARS = 100
+
+
+def run_text(run: "ShownRun") -> Group:
+    """Return a run as lines: what it is, then one block for each video, planned or there."""
+    record = run.record
+    parts: list[RenderableType] = [
+        Text.assemble(console.safe(str(run.path), "bold"), f": {record.status}, seed {record.seed}"),
+        _labelled("prompt", record.prompt),
+    ]
+    if record.analysis is not None:
+        parts.append(_labelled("main object", record.analysis.main_object))
+        parts.append(_labelled("physical law", record.analysis.physical_law))
+    by_round = {video.round: video for video in run.videos}
+    missing = "not begun" if record.stop_reason is None else "left out, for the run stopped early"
+    for planned in record.plan:
+        video = by_round.pop(planned.round, None)
+        if video is None:
+            parts += [
+                Text(),
+                Text(f"Round {planned.round}: {planned.steps} steps, {planned.purpose}; {missing}"),
+            ]
+        else:
+            parts += _video(video, f"Round {planned.round}")
+    # The control, and rounds that no plan names.
+    for number, video in by_round.items():
+        parts += _video(video, "Control" if number is None else f"Round {number}")
+    if record.result is not None and (video_path := run.result_video()) is not None:
+        parts += [Text(), console.safe(f"Result: {video_path}", "bold green")]
+        parts.append(_labelled("selected by", record.result.selected_by))
+    for name in run.broken:
+        parts.append(console.safe(f"Could not be read: {name}", "yellow"))
+    return Group(*parts)
+
+
+def run_as_json(run: "ShownRun") -> dict[str, object]:
+    """Return all that a run holds but its config."""
+    kept = {"status", "prompt", "seed", "plan", "analysis", "stop_reason", "usage", "versions", "result"}
+    control = next((video for video in run.videos if video.round is None), None)
+    result = run.result_video()
+    return {
+        "schema": "phyt2v.run-shown/1",
+        "run_dir": str(run.path),
+        **run.record.model_dump(mode="json", include=kept),
+        "video": str(result) if result is not None else None,
+        "rounds": [round_as_json(video) for video in run.videos if video.round is not None],
+        "control": round_as_json(control) if control is not None else None,
+        "broken": list(run.broken),
+    }
+
+
+def _video(video: "RoundRecord", title: str) -> list[RenderableType]:
+    scores = scores_text(video.all_scores()) if video.scores is not None else "not scored yet"
+    parts: list[RenderableType] = [
+        Text(),
+        Text(f"{title}: {video.steps} steps, {video.purpose}, {video.video}; {scores}", style="bold"),
+        _labelled("prompt", video.prompt),
+    ]
+    if video.caption is not None:
+        parts.append(_labelled("caption", video.caption))
+    for name, scorer in video.scorers.items():
+        if len(video.scorers) > 1:
+            parts.append(_labelled(name, scores_text(scorer.to_scores())))
+        parts += [_labelled(name, reason) for reason in scorer.reasons[:MAX_REASONS]]
+    if video.mismatch is not None:
+        parts.append(_labelled("mismatch", video.mismatch.text if video.mismatch.found else "none found"))
+    if video.flags:
+        parts.append(_labelled("flags", ", ".join(video.flags)))
+    return parts
+
+
+def _labelled(label: str, text: str) -> Padding:
+    flat = " ".join(storable_text(text).split())
+    shown = Text.assemble(console.safe(f"{label[:_MAX_LABEL_CHARS]}: ", "dim"), console.safe(flat))
+    return Padding(shown, (0, 0, 0, 2), expand=False)

@@ -1,0 +1,94 @@
+"""What came of a prompt set, as a table and as JSON. Knows outcomes; runs and prints nothing."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from phyt2v_cli.cli import console
+from phyt2v_cli.cli.progress import score
+from phyt2v_cli.roles import Scores
+
+if TYPE_CHECKING:
+    from phyt2v_cli.sets.jobs import Job, Outcome
+
+
+def summary_table(jobs: "Sequence[Job]", outcomes: "Sequence[Outcome]") -> Table:
+    """Return one row for each job; those that no outcome names were not begun."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    table.add_column("#", justify="right", style="dim", no_wrap=True)
+    table.add_column("prompt")
+    for name in ("SA", "PC"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("came of it", no_wrap=True)
+    by_number = {outcome.job.number: outcome for outcome in outcomes}
+    for job in jobs:
+        outcome = by_number.get(job.number)
+        scores = (outcome.scores if outcome else None) or Scores(None, None)
+        status = _status(outcome)
+        table.add_row(
+            str(job.number),
+            console.one_line(job.entry.prompt),
+            score(scores.semantic_adherence),
+            score(scores.physical_commonsense),
+            Text(
+                status.replace("_", " "), style={"complete": "green", "failed": "bold red"}.get(status, "dim")
+            ),
+        )
+    return table
+
+
+def summary_as_json(
+    batch_dir: Path, jobs: "Sequence[Job]", outcomes: "Sequence[Outcome]"
+) -> dict[str, object]:
+    """Return the whole set, with the error or the result of each run."""
+    by_number = {outcome.job.number: outcome for outcome in outcomes}
+    runs = [job_as_json(job) | _outcome_as_json(by_number.get(job.number)) for job in jobs]
+    return {
+        "schema": "phyt2v.batch/1",
+        "batch_dir": str(batch_dir),
+        "status": "complete" if all(run["status"] == "complete" for run in runs) else "failed",
+        "runs": runs,
+    }
+
+
+def job_as_json(job: "Job") -> dict[str, object]:
+    """Return what a job is, whatever came of it."""
+    return {
+        "id": job.entry.id,
+        "line": job.entry.line,
+        "prompt": job.entry.prompt,
+        "seed": job.config.run.seed,
+        "run_dir": str(job.path),
+    }
+
+
+def _outcome_as_json(outcome: "Outcome | None") -> dict[str, object]:
+    result = outcome.result if outcome else None
+    scores = outcome.scores if outcome else None
+    return {
+        "status": _status(outcome),
+        "error": outcome.error or None if outcome else None,
+        "result": result
+        and {
+            "video": str(result.video),
+            "round": result.round,
+            "prompt": result.prompt,
+            "selected_by": result.selected_by,
+            "stop_reason": result.stop_reason,
+            "scores": scores
+            and {
+                "semantic_adherence": scores.semantic_adherence,
+                "physical_commonsense": scores.physical_commonsense,
+            },
+        },
+    }
+
+
+def _status(outcome: "Outcome | None") -> str:
+    if outcome is None:
+        return "not_begun"
+    return "failed" if outcome.result is None else "complete"

@@ -1,0 +1,105 @@
+"""What the rendering commands show while they work: the plan, and the listeners of a run's events.
+
+Knows the config and the terminal; knows no backend, run directory or prompt.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from phyt2v_cli.cli import console
+
+if TYPE_CHECKING:
+    from phyt2v_cli.config.layers import LoadedConfig
+    from phyt2v_cli.config.schema import Config
+    from phyt2v_cli.events import Emit, Event
+    from phyt2v_cli.schedule import PlannedRound
+    from phyt2v_cli.timing.trace import Timeline
+
+
+def plan_loop(loaded: "LoadedConfig", *, will_ask: bool = True) -> "tuple[Config, Sequence[PlannedRound]]":
+    """Return the completed config and its plan; raise ConfigError where a role cannot be played.
+
+    Without `will_ask` nobody will be asked, so that keys and local judges may be missing.
+    """
+    from phyt2v_cli.checks.preflight import check_judges, complete
+
+    check_judges(loaded.config, will_ask=will_ask)
+    loaded = complete(loaded)
+    return loaded.config, plan_rounds(loaded)
+
+
+def plan_rounds(loaded: "LoadedConfig") -> "Sequence[PlannedRound]":
+    """Return the plan; say where the steps are others than the user may think."""
+    from phyt2v_cli.schedule import plan, steps_notice
+
+    planned = plan(loaded.config.schedule, loaded.config.refinement.rounds)
+    if notice := steps_notice(loaded):
+        console.warn(notice)
+    return planned
+
+
+def show_plan(config: "Config", planned: "Sequence[PlannedRound]") -> None:
+    """Show the plan as a table, with times where this machine has measured the model before."""
+    from phyt2v_cli.cli.views.plan import plan_table
+    from phyt2v_cli.schedule import control_steps
+    from phyt2v_cli.timing import speeds
+    from phyt2v_cli.timing.speeds import duration
+
+    err = console.stderr()
+    speed = speeds.find(config.generator)
+    console.say(plan_table(planned, err.width, speed, ascii_only=err.options.ascii_only))
+    if steps := control_steps(config, planned):
+        time = "" if speed is None else f", {duration(speed.total_s([], steps))}"
+        console.say(f"The control adds {steps} denoising steps{time}.")
+
+
+@contextmanager
+def profiling(path: Path | None) -> "Iterator[Timeline | None]":
+    """Yield a timeline that is written to `path` afterwards, whatever happened; None where nobody asked.
+
+    A profile that cannot be written then is a note: what was profiled is worth more.
+    """
+    if path is None:
+        yield None
+        return
+    from phyt2v_cli.errors import FilesError
+    from phyt2v_cli.timing.trace import Timeline
+
+    timeline = Timeline()
+    try:
+        yield timeline
+    finally:
+        try:
+            if not timeline.is_empty:  # nothing was left to do, and an earlier profile may be there
+                timeline.write(path)
+        except FilesError as error:
+            console.warn(str(error))
+
+
+@contextmanager
+def watching(
+    config: "Config", planned: "Sequence[PlannedRound]", *, control: bool, timeline: "Timeline | None" = None
+) -> "Iterator[Emit]":
+    """Yield what a run's events are told to: the console, the clock of what is left, the timeline."""
+    from phyt2v_cli.cli.progress import RunProgress
+    from phyt2v_cli.schedule import control_steps
+    from phyt2v_cli.timing import speeds
+    from phyt2v_cli.timing.meter import Meter
+
+    meter = Meter(
+        planned,
+        control=control and bool(control_steps(config, planned)),
+        expected=speeds.find(config.generator),
+        keep=partial(speeds.keep, config.generator),
+    )
+    with RunProgress(meter.seconds_left) as progress:
+        listeners: list[Emit] = [meter, progress] if timeline is None else [meter, timeline, progress]
+
+        def emit(event: "Event") -> None:
+            for listener in listeners:
+                listener(event)
+
+        yield emit

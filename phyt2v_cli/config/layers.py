@@ -1,0 +1,278 @@
+"""Layers of settings become one Config, validated once, with the origin of each value kept.
+
+Layers, later ones win: defaults < preset < config file < environment < flags. This file knows no model and
+no terminal; a preset is data in `configs/`.
+"""
+
+import os
+import types
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Union, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from phyt2v_cli.config.presets import did_you_mean, find_preset
+from phyt2v_cli.config.schema import Config, ScorerConfig
+from phyt2v_cli.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+DEFAULT_PRESET = "tiny"
+MAX_CONFIG_BYTES = 2**20
+DEFAULT_JUDGE_MODEL = "gpt-4o"
+"""Who judges where a key is there and nobody chose: it reads pictures, as two of the three roles must."""
+ENVIRONMENT_PREFIX = "PHYT2V_"
+SECTIONS: Mapping[str, type[BaseModel]] = {
+    name: field.annotation
+    for name, field in Config.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+}
+MOVED = ("lowered to ", "raised to ")
+"""How the origin of a bound begins that `clamp_steps` has moved."""
+_GIVEN = ("--", "environment ", "config file ")
+"""How the origin of a value begins that somebody gave for this very command."""
+KEYS = tuple(f"{section}.{key}" for section, model in SECTIONS.items() for key in model.model_fields)
+
+
+_SECRET_PRONE = ("api_key_env", "base_url")
+_MAX_SHOWN_CHARS = 100
+
+
+class Setting(NamedTuple):
+    """One value of one layer, and where it was set, in words that lead the user there."""
+
+    value: object
+    origin: str
+
+
+Layer = Mapping[str, Setting]
+"""Settings of one layer, by dotted key."""
+
+
+class LoadedConfig(NamedTuple):
+    """The validated config, the preset it began with, and the origin of each of its values by dotted key."""
+
+    config: Config
+    preset: str | None
+    origins: Mapping[str, str]
+
+    def is_given(self, key: str) -> bool:
+        """Tell whether a value is the user's own, and not a preset's or a default."""
+        return self.origins[key].startswith(_GIVEN)
+
+    def with_schedule(self, name: str, value: int, origin: str) -> "LoadedConfig":
+        """Return the same with another value in the schedule."""
+        schedule = self.config.schedule.model_copy(update={name: value})
+        config = self.config.model_copy(update={"schedule": schedule})
+        return LoadedConfig(config, self.preset, {**self.origins, f"schedule.{name}": origin})
+
+
+def load_config(
+    *,
+    preset: str | None = None,
+    config_path: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    assignments: Sequence[str] = (),
+    flags: Layer | None = None,
+) -> LoadedConfig:
+    """Layer and validate every setting.
+
+    `environment` is the process's own unless given; `assignments` are `section.key=value` texts, which count
+    as flags. Without a named preset the tiny one is used, unless some layer names another model: nothing of
+    tiny, neither sizes nor judges, fits that. A role that nobody has been chosen for is then played by the
+    `openai` backend, if its key is in the environment. The bounds of the steps are clamped. Raises
+    ConfigError with one ``field: message`` line for each value that is wrong.
+    """
+    environment = os.environ if environment is None else environment
+    layers: list[Layer] = []
+    if config_path is not None:
+        layers.append(_read_toml(config_path, f"config file {config_path}"))
+    layers.append(_from_environment(environment))
+    layers.append(_from_assignments(assignments) | dict(flags or {}))
+    if preset is None:
+        models = [layer["generator.model"].value for layer in layers if "generator.model" in layer]
+        preset = DEFAULT_PRESET if not models or models[-1] == DEFAULT_PRESET else None
+    if preset is not None:
+        layers.insert(0, _read_toml(find_preset(preset), f"preset {preset}"))
+
+    settings = _merge(layers)
+    settings |= _judges_by_key(settings, environment)
+    _reject_unknown(settings)
+    config = _validate(settings)
+    origins = {key: settings[key].origin if key in settings else "default" for key in KEYS}
+    return clamp_steps(LoadedConfig(config, preset, origins))
+
+
+def clamp_steps(loaded: LoadedConfig) -> LoadedConfig:
+    """Where the minimum is above the maximum and only one of them was given, move the other one to it.
+
+    Where both were given, or neither, they are left as they are.
+    """
+    schedule = loaded.config.schedule
+    given = [name for name in ("min_steps", "max_steps") if loaded.is_given(f"schedule.{name}")]
+    if schedule.steps is not None or schedule.min_steps <= schedule.max_steps or len(given) != 1:
+        return loaded
+    value = getattr(schedule, given[0])
+    name = "max_steps" if given == ["min_steps"] else "min_steps"
+    how = MOVED[name == "max_steps"] + loaded.origins[f"schedule.{given[0]}"]
+    origin = f"{how} from {getattr(schedule, name)} ({loaded.origins[f'schedule.{name}']})"
+    return loaded.with_schedule(name, value, origin)
+
+
+def _read_toml(path: Path, origin: str) -> Layer:
+    import tomllib
+
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_CONFIG_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{origin} cannot be read: {error.strerror}") from error
+    if len(content) > MAX_CONFIG_BYTES:
+        raise UsageError(f"{origin} is larger than {MAX_CONFIG_BYTES // 1024:,} KiB, so it is no config file")
+    try:
+        sections = tomllib.loads(content.decode())
+    except (ValueError, RecursionError) as error:  # deep nesting, and numbers of thousands of digits
+        raise UsageError(f"{origin} is not TOML: {error}") from error
+    layer: dict[str, Setting] = {}
+    for section, values in sections.items():
+        if isinstance(values, dict):
+            layer |= {f"{section}.{key}": Setting(value, origin) for key, value in values.items()}
+        else:
+            layer[section] = Setting(values, origin)
+    return layer
+
+
+def _from_environment(environment: Mapping[str, str]) -> Layer:
+    layer = {}
+    for name, text in sorted(environment.items()):
+        if name.startswith(ENVIRONMENT_PREFIX):
+            key = name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".", 1)
+            layer[key] = Setting(_parse(key, text), f"environment {name}")
+    return layer
+
+
+def _from_assignments(assignments: Sequence[str]) -> dict[str, Setting]:
+    layer = {}
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise UsageError(f"--set {assignment}: expected section.key=value, as in --set run.seed=7")
+        key = key.strip()
+        layer[key] = Setting(_parse(key, text), f"--set {key}")
+    return layer
+
+
+def _parse(key: str, text: str) -> object:
+    """Turn the text of a setting into what pydantic validates: lists are `10,20,50`, no value is `none`."""
+    section, _, name = key.partition(".")
+    field = SECTIONS[section].model_fields.get(name) if section in SECTIONS else None
+    if field is None:
+        return text
+    union = get_origin(field.annotation) in (Union, types.UnionType)
+    choices = get_args(field.annotation) if union else (field.annotation,)
+    if text.strip().lower() == "none" and type(None) in choices:
+        return None
+    if any(get_origin(choice) is tuple for choice in choices):
+        return [part.strip() for part in text.split(",")]
+    return text
+
+
+def _merge(layers: Sequence[Layer]) -> dict[str, Setting]:
+    settings: dict[str, Setting] = {}
+    for layer in layers:
+        # An explicit list wins over the other three, so naming one of those later must end an older list.
+        if any(f"schedule.{key}" in layer for key in ("kind", "min_steps", "max_steps")):
+            settings.pop("schedule.steps", None)
+        settings |= layer
+        for role in ("llm", "captioner", "scorer"):
+            # An endpoint can only be meant for the one backend that has endpoints, whatever a preset says.
+            if f"{role}.base_url" in layer and f"{role}.backend" not in layer:
+                settings[f"{role}.backend"] = Setting("openai", f"{role}.base_url is set")
+    steps = settings.get("schedule.steps")
+    if steps and isinstance(steps.value, list | tuple) and "refinement.rounds" not in settings:
+        settings["refinement.rounds"] = Setting(len(steps.value) - 1, "length of schedule.steps")
+    others = settings.get("scorer.others")
+    if others and isinstance(others.value, list):
+        backends = [
+            {"backend": "openai", **other} if isinstance(other, dict) and "base_url" in other else other
+            for other in others.value
+        ]
+        settings["scorer.others"] = others._replace(value=backends)
+    return settings
+
+
+def _judges_by_key(settings: Layer, environment: Mapping[str, str]) -> dict[str, Setting]:
+    """Return the settings of the roles that nobody plays yet and whose key is there."""
+    judges = {}
+    for role in ("llm", "captioner", "scorer"):
+        named = settings.get(f"{role}.api_key_env")
+        variable = str(named.value) if named else SECTIONS[role].model_fields["api_key_env"].default
+        if f"{role}.backend" not in settings and environment.get(variable):
+            origin = f"{variable} is set"
+            judges[f"{role}.backend"] = Setting("openai", origin)
+            if f"{role}.model" not in settings:
+                judges[f"{role}.model"] = Setting(DEFAULT_JUDGE_MODEL, origin)
+    return judges
+
+
+def _reject_unknown(settings: Mapping[str, Setting]) -> None:
+    lines = []
+    for key, setting in settings.items():
+        if key in SECTIONS:
+            lines.append(f"{key}: is a section, not a value ({setting.origin})")
+        elif key not in KEYS:
+            lines.append(f"{key}: no such setting ({setting.origin}).{_nearest_key(key)}")
+    if lines:
+        raise ConfigError("\n".join(lines))
+
+
+def _nearest_key(key: str) -> str:
+    section, _, name = key.rpartition(".")
+    # The right name in the wrong section is likelier than a misspelt section.
+    elsewhere = [known for known in KEYS if known.endswith(f".{name}")]
+    inside = [known for known in KEYS if known.startswith(f"{section}.")]
+    return (
+        f" Did you mean {elsewhere[0]}?"
+        if elsewhere
+        else did_you_mean(key, inside) or did_you_mean(key, KEYS)
+    )
+
+
+def _validate(settings: Mapping[str, Setting]) -> Config:
+    tree: dict[str, dict[str, object]] = {section: {} for section in SECTIONS}
+    for key, setting in settings.items():
+        section, _, name = key.partition(".")
+        tree[section][name] = setting.value
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        lines = [_describe(problem, settings) for problem in error.errors(include_url=False)]
+        raise ConfigError("\n".join(lines)) from error
+
+
+def _describe(problem: "ErrorDetails", settings: Mapping[str, Setting]) -> str:
+    """Return one ``field: message`` line; lists count their entries from 1, tables are shown as in TOML."""
+    section, name, *inner = problem["loc"]
+    entry = f"entry {int(inner.pop()) + 1}: " if inner and isinstance(inner[-1], int) else ""
+    key = f"{section}.{name}" + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in inner)
+    origin = settings[f"{section}.{name}"].origin
+    if problem["type"] == "extra_forbidden":
+        # Only scorers have tables inside their section.
+        return f"{key}: no such setting ({origin}).{did_you_mean(str(inner[-1]), ScorerConfig.model_fields)}"
+    if problem["type"] == "value_error":  # our own words
+        return f"{key}: {entry}{problem['msg'].removeprefix('Value error, ')} ({origin})"
+    if key == "scorer.others":
+        return f"{key}: further scorers are [[scorer.others]] tables in a config file ({origin})"
+    message = problem["msg"].replace("Input should", "it should")
+    return f"{key}: {entry}{_show(problem)} does not fit: {message} ({origin})"
+
+
+def _show(problem: "ErrorDetails") -> str:
+    """Return the wrong value, unless it may be a key that was put where its variable's name belongs."""
+    value = problem["input"]
+    if problem["loc"][-1] in _SECRET_PRONE or isinstance(value, dict):
+        return "what was given"
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN_CHARS else text[: _MAX_SHOWN_CHARS - 1] + "…"

@@ -1,0 +1,46 @@
+"""The presets that come with phyt2v: TOML files in `configs/`, found by name or by model.
+
+Knows no layer of settings and no model.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from phyt2v_cli.errors import UsageError
+
+
+def list_presets() -> dict[str, Path]:
+    """Return the presets that come with phyt2v, by name."""
+    packaged = Path(__file__).parents[1] / "configs"
+    # A checkout keeps them at its root; only the wheel has them inside the package.
+    folder = packaged if packaged.is_dir() else packaged.parents[1] / "configs"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def find_preset(name: str) -> Path:
+    """Return the path of a preset; raise UsageError listing all of them where there is none of that name."""
+    presets = list_presets()
+    if name in presets:
+        return presets[name]
+    raise UsageError(
+        f"there is no preset {name!r}.{did_you_mean(name, presets)} Presets: {', '.join(presets)}. "
+        "A file of your own is read with --config."
+    )
+
+
+def preset_of_model(model: str) -> str | None:
+    """Return the first preset that renders with `model`, or None."""
+    import tomllib
+
+    for name, path in list_presets().items():
+        if tomllib.loads(path.read_text(encoding="utf-8")).get("generator", {}).get("model") == model:
+            return name
+    return None
+
+
+def did_you_mean(word: str, known: Sequence[str] | Mapping[str, object]) -> str:
+    """Return " Did you mean …?" for the known word nearest to `word`, or an empty text."""
+    from difflib import get_close_matches
+
+    matches = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" Did you mean {matches[0]}?" if matches else ""

@@ -1,0 +1,45 @@
+"""What a run directory may not decide by itself, because it may come from somebody else.
+
+A run keeps its config, and a config can name a program to start, a server to talk to, the environment
+variable whose content that server gets, and a model to fetch. Knows no terminal and reads no file.
+"""
+
+from collections.abc import Iterator
+
+from phyt2v_cli.config.schema import Config, ScorerConfig, ServiceConfig
+from phyt2v_cli.errors import ModelLoadError
+from phyt2v_cli.files.untrusted import expand, is_hub_id, refusals_as
+
+
+def list_reaches(config: Config) -> list[str]:
+    """Return one line for each program, server and hub model that a run with `config` would reach for."""
+    reaches = []
+    for weights in (config.generator.model, config.generator.lora):
+        if weights is not None and _is_fetched(weights):
+            reaches.append(f"generator: fetches {weights}")
+    for role, section in _services(config):
+        backend = getattr(section, "backend", None)
+        if backend == "openai":
+            where = section.base_url or "the vendor's own server"
+            reaches.append(f"{role}: sends data to {where}, with the key in ${section.api_key_env}")
+        if backend == "transformers" and section.model is not None and _is_fetched(section.model):
+            reaches.append(f"{role}: fetches {section.model}")
+        if isinstance(section, ScorerConfig) and backend == "command":
+            reaches.append(f"{role}: starts the program {' '.join(section.command or ())}")
+    return reaches
+
+
+def _services(config: Config) -> Iterator[tuple[str, ServiceConfig]]:
+    yield from (("llm", config.llm), ("captioner", config.captioner))
+    scorers = [config.scorer]
+    while scorers:
+        scorer = scorers.pop()
+        yield "scorer", scorer
+        scorers += scorer.others
+
+
+def _is_fetched(model: str) -> bool:
+    if not is_hub_id(model):
+        return False
+    with refusals_as(ModelLoadError, model):
+        return not expand(model).exists()

@@ -1,0 +1,79 @@
+"""One process for each folder of results: the lock, and who holds it. Knows no record."""
+
+import json
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from phyt2v_cli.errors import RunDirError
+from phyt2v_cli.files.atomic import describe_os_error, replace_file
+from phyt2v_cli.files.untrusted import read_plain_file
+
+LOCK_NAME = ".phyt2v.lock"
+"""Stays behind when the lock is released, and so marks a folder as a run directory."""
+_OWNER_NAME = ".phyt2v.owner"
+_MAX_OWNER_BYTES = 4096
+
+
+def check_folder(path: Path) -> None:
+    """Raise RunDirError where `path` is a link or a file, so that it cannot be a folder of results."""
+    if path.is_symlink():
+        raise RunDirError(f"{path} is a symbolic link; name the folder itself")
+    if path.exists() and not path.is_dir():
+        raise RunDirError(f"{path} is a file, not a folder; choose another one with --out")
+
+
+def check_lock(path: Path, lock_name: str = LOCK_NAME) -> None:
+    """Raise what `lock_folder` would for a folder that is there; nothing is made or changed in it."""
+    lock = FileLock(path / lock_name, blocking=False, thread_local=False)
+    with _refusals(path):
+        if path.is_dir():
+            with tempfile.TemporaryFile(dir=path):
+                pass
+        if (path / lock_name).exists():
+            lock.acquire()
+            lock.release()
+
+
+def lock_folder(path: Path, lock_name: str = LOCK_NAME) -> FileLock:
+    """Create the folder where it is missing, and return its lock, held; a killed process holds none.
+
+    With the default `lock_name` it becomes a run directory. Raises RunDirError, naming pid and host, where
+    another process holds it; FilesError where the folder cannot be made or written.
+    """
+    lock = FileLock(path / lock_name, blocking=False, thread_local=False)
+    try:
+        with _refusals(path):
+            path.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+            with replace_file(path / _OWNER_NAME) as temporary:
+                temporary.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+    except BaseException:
+        lock.release()
+        raise
+    return lock
+
+
+@contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Timeout as error:  # an OSError too
+        raise RunDirError(
+            f"{path} is in use by {_describe_owner(path)}; wait for it, or choose another folder with --out"
+        ) from error
+    except OSError as error:
+        raise describe_os_error(error, f"the folder {path} cannot be used") from error
+
+
+def _describe_owner(path: Path) -> str:
+    try:
+        owner = json.loads(read_plain_file(path / _OWNER_NAME, _MAX_OWNER_BYTES))
+        return f"process {int(owner['pid'])} on {owner['host']}"
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return "another process"

@@ -1,0 +1,5 @@
+"""The PhyT2V loop: the order of the rounds, one round, one video, the prompts, and which video is the result.
+
+Not called `refine`, because that name is the function `phyt2v_cli.refine`, and a package of the same name
+would hide it once imported. Must not know any backend, terminal or thread.
+"""

@@ -1,0 +1,272 @@
+"""The PhyT2V loop: straight-line code for one prompt over the four roles.
+
+It knows no backend, no terminal and no torch. Every stage is saved before the next one starts, and a stage
+is done when the record has its result; so a killed run redoes at most the stage it was in, and running a
+complete one does nothing.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from phyt2v_cli.errors import FilesError, RefusalError, ReplyError, RunInterruptedError
+from phyt2v_cli.events import AnalysisDone, ControlStarted, Emit, Notice, Purpose, RoundDone, RoundStarted
+from phyt2v_cli.refinement.prompts import (
+    MismatchReply,
+    PhysicsAnalysis,
+    RefinedPrompt,
+    analysis_request,
+    ask,
+    find_fault_in_refinement,
+    mismatch_request,
+    refinement_request,
+)
+from phyt2v_cli.refinement.round import Session, complete_video
+from phyt2v_cli.refinement.selection import select_result
+from phyt2v_cli.roles import Roles
+from phyt2v_cli.runs.directory import RunDir
+from phyt2v_cli.runs.records import (
+    CONTROL_VIDEO,
+    AnalysisRecord,
+    MismatchRecord,
+    ResultRecord,
+    RoundRecord,
+    StopReason,
+)
+from phyt2v_cli.schedule import video_name
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The video that a run hands back."""
+
+    round: int | None
+    """None where the control won."""
+    video: Path
+    prompt: str
+    selected_by: str
+    """``last``; ``best``; or ``last_unscored`` where `best` was asked for and a scorer abstained."""
+    stop_reason: str | None
+
+
+def refine(run: RunDir, roles: Roles, *, emit: Emit, cancelled: Callable[[], bool]) -> RunResult:
+    """Do what is left of `run` and return its result.
+
+    Raises RunInterruptedError once `cancelled()` is true, between stages and between denoising steps; the
+    run can go on later. Raises PromptError where the original prompt is longer than the text encoder reads,
+    BackendError where a role fails, FilesError where something cannot be written.
+    """
+    try:
+        return _Loop(Session(run, roles, emit, cancelled)).complete()
+    except BaseException as error:
+        # Once a signal has come, work may be abandoned anywhere, and then fails with anything.
+        interrupted = isinstance(error, RunInterruptedError | KeyboardInterrupt) or cancelled()
+        run.record.status = "interrupted" if interrupted else "failed"
+        with suppress(FilesError):  # what went wrong first is what the user must hear
+            run.save()
+        raise
+
+
+class _Loop:
+    """What the parts of one `refine` share."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.run = session.run
+        self.emit = session.emit
+        self.llm = session.roles.llm
+        self.config = session.run.config
+        self.original_prompt = session.run.record.prompt
+
+    def complete(self) -> RunResult:
+        self.session.tell_notices()
+        analysis = self._analyse()
+        rounds = self._complete_rounds(analysis)
+        control = self._complete_control(analysis, rounds) if self.config.refinement.control else None
+        return self._hand_back(rounds, control)
+
+    def _analyse(self) -> PhysicsAnalysis:
+        run = self.run
+        if run.record.analysis is None:
+            self.session.begin()
+            reply = ask(
+                self.llm,
+                analysis_request(self.original_prompt),
+                PhysicsAnalysis,
+                on_reply=self.session.count_reply,
+            )
+            run.record.analysis = AnalysisRecord(
+                main_object=reply.main_object, physical_law=reply.physical_law
+            )
+            run.save()
+        known = run.record.analysis
+        self.emit(AnalysisDone(known.main_object, known.physical_law))
+        return PhysicsAnalysis(main_object=known.main_object, physical_law=known.physical_law)
+
+    def _complete_rounds(self, analysis: PhysicsAnalysis) -> list[RoundRecord]:
+        """Complete the planned rounds, or fewer where early stop ends them; the last is a final."""
+        plan = self.run.record.plan
+        rounds: list[RoundRecord] = []
+        prompt, stop_reason = self.original_prompt, None
+        for planned in plan:
+            is_last = planned.round == len(plan) or stop_reason is not None
+            record = self.run.read_round(planned.round) or self._rebuild_round(
+                planned.round,
+                prompt,
+                steps=plan[-1].steps if is_last else planned.steps,
+                purpose="final" if is_last else planned.purpose,
+            )
+            total = planned.round if is_last else len(plan)
+            self.emit(RoundStarted(planned.round, total, record.steps, record.purpose, record.prompt))
+            complete_video(self.session, record, main_object=analysis.main_object)
+            if not is_last:
+                self._find_mismatch(record, analysis)
+                stop_reason = self._reason_to_stop(record)
+                self._refine(record, analysis, keep=stop_reason is not None)
+                prompt = record.refined_prompt or record.prompt
+            rounds.append(record)
+            self.emit(_round_done(planned.round, record))
+            # A draft that is good enough is followed by its final; a final is that already.
+            if is_last or (stop_reason is not None and record.purpose == "final"):
+                break
+        self.run.record.stop_reason = stop_reason
+        return rounds
+
+    def _rebuild_round(self, number: int, prompt: str, *, steps: int, purpose: Purpose) -> RoundRecord:
+        """Return a fresh record; where only this was lost, the next round knows its refined prompt."""
+        following = self.run.read_round(number + 1)
+        return RoundRecord(
+            round=number,
+            prompt=prompt,
+            steps=steps,
+            purpose=purpose,
+            seed=self.config.run.seed,
+            video=video_name(number),
+            run_key=self.run.key,
+            refined_prompt=following.prompt if following is not None else None,
+        )
+
+    def _complete_control(self, analysis: PhysicsAnalysis, rounds: list[RoundRecord]) -> RoundRecord:
+        steps = self.run.record.plan[-1].steps
+        self.emit(ControlStarted(steps))
+        record = self.run.read_control() or self._begin_control(rounds, steps)
+        complete_video(self.session, record, main_object=analysis.main_object)
+        return record
+
+    def _begin_control(self, rounds: list[RoundRecord], steps: int) -> RoundRecord:
+        """Return a fresh record; where a round has left it its latents, its video is judged already."""
+        record = RoundRecord(
+            round=None,
+            prompt=self.original_prompt,
+            steps=steps,
+            purpose="final",
+            seed=self.config.run.seed,
+            video=CONTROL_VIDEO,
+            run_key=self.run.key,
+        )
+        same = next((one for one in rounds if self.run.equals_control(one)), None)
+        if same is not None and self.run.latents_path(record).is_file():
+            made = same.model_copy(deep=True)
+            record.generator, record.caption = made.generator, made.caption
+            record.scores, record.scorers = made.scores, made.scorers
+        return record
+
+    def _find_mismatch(self, record: RoundRecord, analysis: PhysicsAnalysis) -> None:
+        if record.mismatch is not None or "mismatch_unusable" in record.flags:
+            return
+        with self.session.stage(record, "mismatch"):
+            request = mismatch_request(
+                original_prompt=self.original_prompt,
+                prompt=record.prompt,
+                analysis=analysis,
+                caption=record.caption or "",
+                scores=record.all_scores(),
+            )
+            try:
+                reply = ask(self.llm, request, MismatchReply, on_reply=self.session.count_reply)
+            except ReplyError as error:
+                record.flags += _flags("mismatch", error)
+                self.emit(Notice(f"{error}; the prompt is kept"))
+            else:
+                record.mismatch = MismatchRecord(found=reply.found, text=reply.text if reply.found else "")
+
+    def _reason_to_stop(self, record: RoundRecord) -> StopReason | None:
+        if not self.config.refinement.early_stop:
+            return None
+        if record.mismatch is not None and not record.mismatch.found:
+            return "no_mismatch"
+        pair = record.score_pair()
+        return "stop_score" if pair is not None and min(pair) >= self.config.refinement.stop_score else None
+
+    def _refine(self, record: RoundRecord, analysis: PhysicsAnalysis, *, keep: bool) -> None:
+        """Set the next round's prompt; `keep` keeps this one, as an unusable reply does."""
+        if record.refined_prompt is not None:
+            return
+        if keep or record.mismatch is None:
+            record.refined_prompt = record.prompt
+            self.run.save_round(record)
+            return
+        settings = self.config.refinement
+        with self.session.stage(record, "refine"):
+            request = refinement_request(
+                original_prompt=self.original_prompt,
+                prompt=self.original_prompt if settings.rewrite_from == "original" else record.prompt,
+                analysis=analysis,
+                caption=record.caption or "",
+                mismatch=record.mismatch.text,
+                scores=record.all_scores(),
+                max_words=settings.max_prompt_words,
+            )
+            find_fault = partial(
+                find_fault_in_refinement,
+                request=request,
+                rendered_prompt=record.prompt,
+                excess_tokens=self.session.generator.count_excess_tokens,
+            )
+            try:
+                reply = ask(
+                    self.llm,
+                    request,
+                    RefinedPrompt,
+                    on_reply=self.session.count_reply,
+                    find_fault=find_fault,
+                )
+            except ReplyError as error:
+                record.flags += _flags("refinement", error)
+                record.refined_prompt = record.prompt
+                self.emit(Notice(f"{error}; the prompt is kept"))
+            else:
+                record.refined_prompt = reply.prompt
+
+    def _hand_back(self, rounds: list[RoundRecord], control: RoundRecord | None) -> RunResult:
+        run = self.run
+        chosen, selected_by = select_result(rounds, control, self.config.refinement.select)
+        before = run.record.model_copy()
+        run.record.result = ResultRecord(
+            round=chosen.round, video=chosen.video, prompt=chosen.prompt, selected_by=selected_by
+        )
+        run.record.status = "complete"
+        if run.record != before:
+            run.save()
+        return RunResult(
+            chosen.round, run.video_path(chosen), chosen.prompt, selected_by, run.record.stop_reason
+        )
+
+
+def _flags(task: str, error: ReplyError) -> list[str]:
+    return [f"{task}_unusable", *(["refused"] if isinstance(error, RefusalError) else [])]
+
+
+def _round_done(number: int, record: RoundRecord) -> RoundDone:
+    return RoundDone(
+        round=number,
+        purpose=record.purpose,
+        seconds=sum(record.seconds.values()),
+        scores=record.all_scores(),
+        mismatch=record.mismatch.text if record.mismatch is not None and record.mismatch.found else None,
+        refined_prompt=record.refined_prompt,
+        flags=tuple(record.flags),
+        scorers=record.scores_by_scorer(),
+    )

@@ -1,0 +1,26 @@
+"""Which video a run hands back. Chooses among finals only: a draft's score says nothing about a final's."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from phyt2v_cli.runs.records import RoundRecord
+
+
+def select_result(
+    rounds: Sequence[RoundRecord], control: RoundRecord | None, select: Literal["last", "best"]
+) -> tuple[RoundRecord, str]:
+    """Return the chosen record, and which rule decided: ``last``, ``best`` or ``last_unscored``.
+
+    `best` is the final with the highest sum of SA and PC; equal sums go to the later round, and to any round
+    before the control. Where a final has no score there is nothing to compare, and the last round is taken.
+    """
+    finals = [record for record in reversed(rounds) if record.purpose == "final"]
+    if control is not None:
+        finals.append(control)
+    if select == "last" or len(finals) < 2:
+        return rounds[-1], "last"
+    totals = [sum(pair) if (pair := record.score_pair()) is not None else None for record in finals]
+    known = [total for total in totals if total is not None]
+    if len(known) < len(finals):
+        return rounds[-1], "last_unscored"
+    return finals[known.index(max(known))], "best"

@@ -1,0 +1,89 @@
+"""Pictures of a finished run, made from its folder alone. Knows no model, no loop and no terminal."""
+
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from phyt2v_cli.errors import VideoError
+from phyt2v_cli.files.atomic import replace_file
+from phyt2v_cli.files.video import sample_frames
+from phyt2v_cli.runs.reader import read_videos
+from phyt2v_cli.runs.records import RoundRecord
+
+if TYPE_CHECKING:
+    from PIL.ImageDraw import ImageDraw
+
+NUM_FRAMES = 8
+_FRAME_HEIGHT = 144
+_LABEL_WIDTH = 190
+_GAP = 6
+_MARGIN = 20
+_TITLE_SIZE, _TEXT_SIZE = 20, 14
+_PAPER, _INK, _SOFT, _FINAL, _DRAFT = "#fbfaf7", "#1d1d1f", "#6b6b70", "#0b6e4f", "#9a6700"
+
+
+def contact_sheet(run_path: Path) -> Path:
+    """Write `contact.png`: evenly sampled frames of each round and the control, a row each.
+
+    Returns its path. Raises VideoError where the run has no video yet, FilesError where the disk refuses.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    records = [record for record in read_videos(run_path)[0] if record.sha256 is not None]
+    if not records:
+        raise VideoError(f"{run_path} has no finished video to show")
+    videos = [sample_frames(run_path / record.video, NUM_FRAMES) for record in records]
+    widths = [round(_FRAME_HEIGHT * video.shape[2] / video.shape[1]) for video in videos]
+    text_font = ImageFont.load_default(_TEXT_SIZE)
+    title_font = ImageFont.load_default(_TITLE_SIZE)
+    strip_width = max(widths) * NUM_FRAMES + _GAP * (NUM_FRAMES - 1)
+    # The default font's mean letter is half as wide as it is high.
+    prompts = [_wrap(record.prompt, strip_width * 2 // _TEXT_SIZE) for record in records]
+    line_height = round(_TEXT_SIZE * 1.35)
+    row_heights = [len(lines) * line_height + _GAP + _FRAME_HEIGHT + 2 * _GAP for lines in prompts]
+    width = 2 * _MARGIN + _LABEL_WIDTH + strip_width
+    sheet = Image.new("RGB", (width, 2 * _MARGIN + sum(row_heights) + (len(records) - 1) * _MARGIN), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+
+    top = _MARGIN
+    for record, video, frame_width, lines, row_height in zip(
+        records, videos, widths, prompts, row_heights, strict=True
+    ):
+        left = _MARGIN + _LABEL_WIDTH
+        for number, line in enumerate(lines):
+            draw.text((left, top + number * line_height), line, fill=_INK, font=text_font)
+        frames_top = top + len(lines) * line_height + _GAP
+        _draw_label(draw, record, frames_top, title_font, text_font)
+        for number, frame in enumerate(video):
+            picture = Image.fromarray(frame).resize((frame_width, _FRAME_HEIGHT), Image.Resampling.LANCZOS)
+            sheet.paste(picture, (left + number * (max(widths) + _GAP), frames_top))
+        top += row_height + _MARGIN
+
+    path = run_path / "contact.png"
+    with replace_file(path) as temporary:
+        sheet.save(temporary, format="PNG")
+    return path
+
+
+def _draw_label(
+    draw: "ImageDraw", record: RoundRecord, top: int, title_font: object, text_font: object
+) -> None:
+    title = "Control" if record.round is None else f"Round {record.round}"
+    draw.text((_MARGIN, top), title, fill=_INK, font=title_font)  # type: ignore[arg-type]
+    scores = record.all_scores()
+    lines = [
+        (f"{record.steps} steps, {record.purpose}", _FINAL if record.purpose == "final" else _DRAFT),
+        (f"SA {_show(scores.semantic_adherence)}", _SOFT),
+        (f"PC {_show(scores.physical_commonsense)}", _SOFT),
+    ]
+    for number, (text, colour) in enumerate(lines):
+        place = (_MARGIN, top + _TITLE_SIZE + 12 + number * round(_TEXT_SIZE * 1.5))
+        draw.text(place, text, fill=colour, font=text_font)  # type: ignore[arg-type]
+
+
+def _wrap(prompt: str, width: int) -> list[str]:
+    return textwrap.wrap(prompt, width, max_lines=3, placeholder=" …") or [""]
+
+
+def _show(score: float | None) -> str:
+    return "none" if score is None else f"{score:.2f}"

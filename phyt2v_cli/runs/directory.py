@@ -1,0 +1,304 @@
+"""The run directory on disk: created, locked, checked against the command, saved atomically, resumed.
+
+This file knows what is kept and when it may be trusted. It knows no model, no prompt text and no loop.
+Whatever is broken is renamed to ``<name>.broken-N`` and said in `notices`; nothing is deleted but temporary
+files and latents.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from filelock import FileLock
+from pydantic import ValidationError
+
+from phyt2v_cli.config.schema import Config
+from phyt2v_cli.errors import FilesError, RunDirError, VideoError
+from phyt2v_cli.files.atomic import TEMPORARY, describe_os_error, replace_file, sync_folder
+from phyt2v_cli.files.lock import lock_folder
+from phyt2v_cli.files.untrusted import refusals_as
+from phyt2v_cli.files.video import VideoMetadata, read_video, sha256_of
+from phyt2v_cli.roles import ChatReply
+from phyt2v_cli.runs.identity import run_key
+from phyt2v_cli.runs.latents import drop_latents, move_latents
+from phyt2v_cli.runs.opening import check_run_folder, find_run
+from phyt2v_cli.runs.reader import AnyRecord, is_run_dir, read_record, read_videos
+from phyt2v_cli.runs.records import PlanRecord, Record, RoundRecord, RunRecord, installed_versions
+from phyt2v_cli.schedule import PlannedRound
+
+BROKEN = "is empty or broken"
+
+
+class RunDir:
+    """One prompt's directory, held under a lock until it is closed; use it in a ``with`` statement."""
+
+    path: Path
+    record: RunRecord
+    notices: list[str]
+    """What was found broken and repaired; the loop takes them out and emits them."""
+
+    def __init__(self, path: Path, lock: FileLock) -> None:
+        self.path = path
+        self.notices = []
+        self._lock = lock
+
+    @classmethod
+    def open(
+        cls, path: Path, *, prompt: str, config: Config, plan: Sequence[PlannedRound], force: bool = False
+    ) -> "RunDir":
+        """Create the run at `path`, or go on with it, and lock it.
+
+        Raises RunDirError where another process holds it (naming pid and host), where it is a symlink or a
+        foreign folder, where its schema is newer, and where it holds another prompt or config (listing the
+        differences; a judge of whom no record holds anything is none, and may be replaced). `force` answers
+        the last two, and a complete run, by moving the old run aside to ``<name>.old-N``; it deletes nothing.
+        Raises FilesError where the folder cannot be written.
+        """
+        run = cls._lock_folder(path)
+        try:
+            found = find_run(path, prompt, config)
+            if force and found.must_make_way:
+                aside = run._move_aside()
+                run.close()
+                run = cls.open(path, prompt=prompt, config=config, plan=plan)
+                run.notices.insert(0, f"the old run was moved aside to {aside}")
+                return run
+            found.check()
+            run.notices += found.notices
+            if found.is_broken:
+                run._set_record_aside("run.json", BROKEN)
+            old = found.record
+            record = RunRecord(
+                prompt=prompt,
+                seed=config.run.seed,
+                config=config.model_dump(mode="json"),
+                plan=[PlanRecord(round=p.round, steps=p.steps, purpose=p.purpose) for p in plan],
+                versions=installed_versions(),
+            )
+            run.record = record
+            if old is not None:
+                # The same run, but maybe on another device, with another way to select or another judge.
+                run.record = old.model_copy(update={"config": record.config, "plan": record.plan})
+                run._take_over_rounds(old)
+            if run.record != old:
+                run.save()
+        except BaseException:
+            run.close()
+            raise
+        return run
+
+    @classmethod
+    def resume(cls, path: Path) -> "RunDir":
+        """Lock the run at `path` and go on with the prompt, config and plan that it holds.
+
+        Raises RunDirError where there is no run, or none that says what it was.
+        """
+        with refusals_as(FilesError, path):
+            if not path.is_dir() or not is_run_dir(path):
+                raise RunDirError(
+                    f"{path} is no run directory; --resume needs one that phyt2v refine has made"
+                )
+        run = cls._lock_folder(path)
+        try:
+            record = run._read_record("run.json", RunRecord)
+            if record is None:
+                raise RunDirError(
+                    f"{path}: run.json is missing or broken, so the run cannot say what it was; "
+                    f"repeat its command with --out {path}, and what remains is used"
+                )
+            run.record = record
+            _ = run.config
+        except BaseException:
+            run.close()
+            raise
+        return run
+
+    @property
+    def config(self) -> Config:
+        """The run's config, as it was validated when the run was made."""
+        try:
+            return Config.model_validate(self.record.config)
+        except ValidationError as error:
+            lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+            raise RunDirError(
+                "\n".join([f"{self.path}: this phyt2v does not understand the run's config", *lines])
+            ) from error
+
+    @property
+    def key(self) -> str:
+        """Digest of the prompt and config, which every record of this run carries."""
+        return run_key(self.record.prompt, self.config)
+
+    # Records
+
+    def save(self) -> None:
+        """Save run.json."""
+        self._save_record("run.json", self.record)
+
+    def count_reply(self, reply: ChatReply) -> None:
+        """Add an LLM reply, usable or not, to what the run has used; without prices for all, no cost."""
+        usage, llm = self.record.usage, self.config.llm
+        priced_so_far = usage.cost if usage.requests else 0.0
+        if priced_so_far is None or llm.prompt_token_price is None or llm.completion_token_price is None:
+            usage.cost = None
+        else:
+            prompt_cost = reply.prompt_tokens * llm.prompt_token_price
+            completion_cost = reply.completion_tokens * llm.completion_token_price
+            usage.cost = priced_so_far + (prompt_cost + completion_cost) / 1e6
+        usage.requests += 1
+        usage.prompt_tokens += reply.prompt_tokens
+        usage.completion_tokens += reply.completion_tokens
+        self.save()
+
+    def read_round(self, number: int) -> RoundRecord | None:
+        """Return a round's record; None where there is none, or only a broken or foreign one."""
+        return self._read_own(f"round{number}.json")
+
+    def read_control(self) -> RoundRecord | None:
+        """Return the control's record, as `read_round` does."""
+        return self._read_own("control.json")
+
+    def save_round(self, record: RoundRecord) -> None:
+        """Save a round's record, or the control's."""
+        name = f"round{record.round}.json" if record.round is not None else "control.json"
+        self._save_record(name, record)
+
+    # Videos
+
+    def video_path(self, record: RoundRecord) -> Path:
+        """Return where the record's video lies."""
+        return self.path / record.video
+
+    def latents_path(self, record: RoundRecord) -> Path:
+        """Return where the latents wait until the record's video is verified."""
+        return self._latents_path(record.round)
+
+    def equals_control(self, record: RoundRecord) -> bool:
+        """Tell whether a round's video was made from the same as the control's."""
+        run = self.record
+        made_from = (record.prompt, record.seed, record.steps, record.purpose)
+        return made_from == (run.prompt, run.seed, run.plan[-1].steps, "final")
+
+    def drop_latents(self, record: RoundRecord) -> None:
+        """Delete the record's latents, if there are any."""
+        drop_latents(self.latents_path(record))
+
+    def release_latents(self, record: RoundRecord) -> None:
+        """Let go of the latents of a verified video: a control of the same gets them, others are deleted."""
+        if record.round is not None and self.config.refinement.control and self.equals_control(record):
+            move_latents(self.latents_path(record), self._latents_path(None))
+        else:
+            self.drop_latents(record)
+
+    def has_video(self, record: RoundRecord) -> bool:
+        """Tell whether the record's video is there and the one that was verified; set a broken one aside.
+
+        A video without a checksum (its process was killed before it could be recorded, or the record was
+        lost) is taken over where its metadata are the record's and it decodes in full. Sets `sha256`.
+        """
+        path = self.video_path(record)
+        if not os.path.lexists(path):
+            if record.sha256 is not None:
+                self.notices.append(f"{path.name} is gone and is made again")
+            return False
+        if not path.is_file():
+            fault = "is no plain file"
+        elif record.sha256 is not None:
+            if sha256_of(path) == record.sha256:
+                return True
+            fault = "is not the file that was verified"
+        else:
+            try:
+                made_from = VideoMetadata(record.prompt, record.seed, record.steps, record.round)
+                if read_video(path)[1] == made_from:
+                    record.sha256 = sha256_of(path)
+                    return True
+                fault = "was made from something else"
+            except VideoError:
+                fault = "does not decode in full"
+        self.notices.append(f"{path.name} {fault}; kept as {self._quarantine(path).name} and made again")
+        return False
+
+    # Life
+
+    def close(self) -> None:
+        """Let go of the lock."""
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @classmethod
+    def _lock_folder(cls, path: Path) -> "RunDir":
+        try:
+            check_run_folder(path)
+            run = cls(path, lock_folder(path))
+            for leftover in path.glob(TEMPORARY):
+                leftover.unlink()
+        except OSError as error:
+            raise describe_os_error(error, f"the run directory {path} cannot be used") from error
+        return run
+
+    def _take_over_rounds(self, old: RunRecord) -> None:
+        """Give the rounds of `old`, which is this run with judges that said nothing, this run's key."""
+        key = run_key(old.prompt, Config.model_validate(old.config))
+        for record in read_videos(self.path)[0] if key != self.key else ():
+            if record.run_key == key:
+                self.save_round(record.model_copy(update={"run_key": self.key}))
+
+    def _move_aside(self) -> Path:
+        here = self.path.absolute()
+        aside = _first_free(here, "old")
+        try:
+            here.rename(aside)
+            sync_folder(here.parent)
+        except OSError as error:
+            raise describe_os_error(error, f"{self.path} could not be moved aside") from error
+        return self.path.parent / aside.name
+
+    def _read_own(self, name: str) -> RoundRecord | None:
+        record = self._read_record(name, RoundRecord)
+        if record is not None and record.run_key != self.key:
+            self._set_record_aside(name, "belongs to another run")
+            return None
+        return record
+
+    def _read_record(self, name: str, kind: type[AnyRecord]) -> AnyRecord | None:
+        try:
+            return read_record(self.path / name, kind)
+        except ValueError:
+            self._set_record_aside(name, BROKEN)
+            return None
+
+    def _set_record_aside(self, name: str, fault: str) -> None:
+        kept = self._quarantine(self.path / name)
+        self.notices.append(f"{name} {fault}; kept as {kept.name} and rebuilt from what remains")
+
+    def _latents_path(self, number: int | None) -> Path:
+        return self.path / f"latents{number if number is not None else '-control'}.safetensors"
+
+    def _save_record(self, name: str, record: Record) -> None:
+        with replace_file(self.path / name) as temporary:
+            temporary.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    def _quarantine(self, path: Path) -> Path:
+        kept = _first_free(path, "broken")
+        try:
+            path.rename(kept)
+        except OSError as error:
+            raise describe_os_error(error, f"{path} is broken and could not be set aside") from error
+        return kept
+
+
+def _first_free(path: Path, what: str) -> Path:
+    number = 1
+    while os.path.lexists(candidate := path.with_name(f"{path.name}.{what}-{number}")):
+        number += 1
+    return candidate

@@ -1,0 +1,134 @@
+"""Which run a prompt and a config mean: its folder's name, its key, and how two of them differ.
+
+Only what changes prompts or pixels counts. Knows no folder and reads no file.
+"""
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import JsonValue, ValidationError
+
+from phyt2v_cli.config.schema import Config, GeneratorConfig
+from phyt2v_cli.runs.records import RoundRecord, RunRecord
+
+_NOT_IDENTITY_OF_SERVICE = {"base_url", "api_key_env", "timeout_s", "max_retries", "device"}
+_NOT_IDENTITY_OF_SCORER = {*_NOT_IDENTITY_OF_SERVICE, "keep_alive"}
+_NOT_IDENTITY: Mapping[str, Any] = {
+    "generator": {"device", "offload", "compile", "allow_truncation", "image", "video"},
+    "llm": {*_NOT_IDENTITY_OF_SERVICE, "prompt_token_price", "completion_token_price"},
+    "captioner": _NOT_IDENTITY_OF_SERVICE,
+    "scorer": {
+        **dict.fromkeys(_NOT_IDENTITY_OF_SCORER, True),
+        "others": {"__all__": _NOT_IDENTITY_OF_SCORER},
+    },
+    "refinement": {"select", "control"},
+}
+"""Where and how fast a run computes, where a file lies whose content counts, what is rendered beside it, and
+which video is picked at the end."""
+
+_MAX_SLUG_BYTES = 40
+
+
+@dataclass(frozen=True)
+class HeardJudges:
+    """Which judges a run's records have something of; the others may still be replaced by better ones."""
+
+    llm: bool
+    captioner: bool
+    num_scorers: int | None
+    """So many, in the order in which they are asked; None: all of them."""
+
+
+def slugify(prompt: str) -> str:
+    """Return a readable file name part: letters and digits of any script, at most 40 bytes, never empty."""
+    plain = unicodedata.normalize("NFKC", prompt[:500]).lower()
+    words = "".join(char if char.isalnum() else " " for char in plain).split()
+    cut = "-".join(words).encode()[:_MAX_SLUG_BYTES].decode(errors="ignore")
+    return cut.strip("-") or "prompt"
+
+
+def run_key(prompt: str, config: Config) -> str:
+    """Return 16 hex digits that are equal for two runs with the same prompts and pixels.
+
+    Values that equal their defaults stay out, so that a new setting does not rename old runs.
+    """
+    relevant = config.model_dump(mode="json", exclude=_NOT_IDENTITY, exclude_defaults=True)
+    # Flat, because a section that differs only in what does not count is left as an empty one.
+    return _digest([prompt, dict(_flatten(relevant))])
+
+
+def generator_key(config: GeneratorConfig) -> str:
+    """Return 16 hex digits that are equal for two generators with the same pixels."""
+    excluded = _NOT_IDENTITY["generator"]
+    return _digest(config.model_dump(mode="json", exclude=excluded, exclude_defaults=True))
+
+
+def list_differences(
+    prompt: str,
+    config: Config,
+    other_prompt: str,
+    other_config: Mapping[str, JsonValue],
+    heard: HeardJudges | None = None,
+) -> list[str]:
+    """Return one ``key: there -> here`` line for each difference that makes another run; empty for the same.
+
+    `other_config` comes from a file, maybe of another version: keys that are missing there mean the default.
+    Where the judges that were `heard` are given, those that were not make no difference.
+    """
+    try:
+        other: Mapping[str, object] = _identity_of(Config.model_validate(other_config), heard)
+    except ValidationError:
+        other = other_config
+    here = dict(_flatten(_identity_of(config, heard)))
+    there = dict(_flatten(other))
+    lines = [] if prompt == other_prompt else [f"prompt: {_show(other_prompt)} -> {_show(prompt)}"]
+    for key in sorted(here.keys() | there.keys()):
+        if here.get(key) != there.get(key):
+            lines.append(f"{key}: {_show(there.get(key))} -> {_show(here.get(key))}")
+    return lines
+
+
+def _identity_of(config: Config, heard: HeardJudges | None) -> dict[str, Any]:
+    tree = config.model_dump(mode="json", exclude=_NOT_IDENTITY)
+    if heard is not None:
+        for role, is_heard in (
+            ("llm", heard.llm),
+            ("captioner", heard.captioner),
+            ("scorer", heard.num_scorers != 0),
+        ):
+            if not is_heard:
+                del tree[role]
+        if heard.num_scorers:
+            tree["scorer"]["others"] = tree["scorer"]["others"][: heard.num_scorers - 1]
+    return tree
+
+
+def _flatten(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _digest(tree: object) -> str:
+    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _show(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def heard_judges(run: RunRecord, videos: Sequence[RoundRecord]) -> HeardJudges:
+    """Return which judges the records of a run have something of."""
+    all_scored = any(video.scores is not None for video in videos)
+    return HeardJudges(
+        llm=run.analysis is not None or any(video.refined_prompt is not None for video in videos),
+        captioner=any(video.caption is not None for video in videos),
+        num_scorers=None if all_scored else max((len(video.scorers) for video in videos), default=0),
+    )

@@ -1,0 +1,141 @@
+"""Which folder a command means, what that holds of the wanted run, and what of it stands in the way.
+
+Found by reading alone, so that a dry run and a whole prompt set can be told what the run itself would be
+told. A judge with a wrong name fails when its turn comes, after a video was paid for; until a record holds
+something of a judge, another one in its place changes nothing that is there, and the run is the same. It
+makes, mends and locks nothing; `directory.py` does.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from phyt2v_cli.config.schema import Config
+from phyt2v_cli.errors import FilesError, RunDirError
+from phyt2v_cli.files.lock import check_folder, check_lock
+from phyt2v_cli.files.untrusted import refusals_as
+from phyt2v_cli.runs.identity import heard_judges, list_differences, run_key, slugify
+from phyt2v_cli.runs.reader import ShownRun, is_run_dir, read_record, read_run, read_videos
+from phyt2v_cli.runs.records import RunRecord
+
+
+@dataclass(frozen=True)
+class FoundRun:
+    """What was found; nothing at all where the folder is new."""
+
+    record: RunRecord | None = None
+    """Of the run that goes on, or stands in the way."""
+    obstacle: str | None = None
+    """Why the wanted run cannot go on here."""
+    differences: tuple[str, ...] = ()
+    """``key: there -> here`` lines, where these are the obstacle."""
+    is_broken: bool = False
+    """There is a run.json that cannot be understood."""
+    notices: tuple[str, ...] = ()
+
+    @property
+    def must_make_way(self) -> bool:
+        """Whether --force moves it aside: a run that goes on is left where it is."""
+        return self.obstacle is not None or self.is_complete
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the wanted run is here and says that it is complete; its videos were not looked at."""
+        return self.obstacle is None and self.record is not None and self.record.status == "complete"
+
+    def check(self, *, force: bool = False) -> None:
+        """Raise RunDirError where the wanted run cannot go on here, unless with `force` it makes room."""
+        if self.obstacle is not None and not force:
+            raise RunDirError(f"{self.obstacle}\n{ways_out('run')}")
+
+
+def ways_out(what: str) -> str:
+    """Return what to do about a folder that holds something else."""
+    return f"Choose another folder with --out, or move the old {what} aside with --force."
+
+
+def check_run_folder(path: Path) -> None:
+    """Raise RunDirError where `path` is there and is neither empty nor a run directory.
+
+    Raises FilesError where that cannot be told.
+    """
+    with refusals_as(FilesError, path, prefix="the run directory "):
+        check_folder(path)
+        if path.exists() and not is_run_dir(path):
+            raise RunDirError(f"{path} is not empty and holds no run; choose another folder with --out")
+
+
+def look_into(path: Path, prompt: str, config: Config) -> FoundRun:
+    """Return what `path` holds of the wanted run, for a process that does not hold its lock.
+
+    Raises RunDirError and FilesError as `RunDir.open` does, but for an obstacle in what was found.
+    """
+    check_run_folder(path)
+    if not path.exists():
+        return FoundRun()
+    check_lock(path)
+    return find_run(path, prompt, config)
+
+
+def find_run(path: Path, prompt: str, config: Config) -> FoundRun:
+    """Return what the run directory `path` holds of the wanted run."""
+    try:
+        record = read_record(path / "run.json", RunRecord)
+    except RunDirError as error:  # a newer schema
+        return FoundRun(obstacle=str(error))
+    except ValueError:
+        return FoundRun(obstacle=_foreign_rounds(path, run_key(prompt, config)), is_broken=True)
+    if record is None:
+        return FoundRun(obstacle=_foreign_rounds(path, run_key(prompt, config)))
+    differences = list_differences(prompt, config, record.prompt, record.config)
+    if not differences:
+        return FoundRun(record)
+    if record.analysis is None and not any(path.glob("round*.json")):
+        return FoundRun()  # nothing came of that run
+    heard = heard_judges(record, read_videos(path)[0])
+    if held := list_differences(prompt, config, record.prompt, record.config, heard):
+        return FoundRun(record, "\n  ".join([f"{path} holds another run:", *held]), tuple(held))
+    notice = f"going on with another judge, for nothing was kept of {', '.join(differences)}"
+    return FoundRun(record, notices=(notice,))
+
+
+def _foreign_rounds(path: Path, key: str) -> str | None:
+    for video in read_videos(path)[0]:
+        if video.round is not None and video.run_key != key:
+            return f"{path} holds rounds of another prompt or config (round{video.round}.json)"
+    return None
+
+
+def find_corrected_run(candidates: Sequence[Path], prompt: str, config: Config) -> Path | None:
+    """Return the run that a corrected command means though its folder is named after the wrong judge.
+
+    That is one that has gone on with `config` before; else one that failed before a judge that `config`
+    replaces gave anything, of several the one with the most videos. None where there is none.
+    """
+    correctable: list[ShownRun] = []
+    for path in candidates:
+        try:
+            run = read_run(path)
+        except FilesError:  # whatever it is, it is not meant
+            continue
+        there = run.record.prompt, run.record.config
+        if not list_differences(prompt, config, *there):
+            return path
+        heard = heard_judges(run.record, run.videos)
+        if run.record.status == "failed" and not list_differences(prompt, config, *there, heard):
+            correctable.append(run)
+    return max(correctable, key=lambda run: len(run.videos)).path if correctable else None
+
+
+def default_run_dir(prompt: str, config: Config) -> Path:
+    """Return ``runs/<slug>-<8 hex digits>``: the same prompt and the same pixels always mean the same run.
+
+    Where there is none yet, but a run that failed before a judge gave anything and that differs in this judge
+    alone, the command is that one's correction, and means its folder.
+    """
+    runs_dir, slug = Path("runs"), slugify(prompt)
+    own = runs_dir / f"{slug}-{run_key(prompt, config)[:8]}"
+    if os.path.lexists(own):
+        return own
+    return find_corrected_run(sorted(runs_dir.glob(f"{slug}-????????")), prompt, config) or own

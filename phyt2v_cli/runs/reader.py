@@ -1,0 +1,150 @@
+"""Read a finished, running or foreign run directory without locking, mending or writing anything in it.
+
+What a run that goes on may trust is `directory.py`'s business; here everything is only shown.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from phyt2v_cli.errors import FilesError, RunDirError
+from phyt2v_cli.files.atomic import describe_os_error
+from phyt2v_cli.files.lock import LOCK_NAME
+from phyt2v_cli.files.untrusted import read_plain_file
+from phyt2v_cli.runs.records import MAX_RECORD_BYTES, SCHEMA, Record, RoundRecord, RunRecord
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+
+
+@dataclass(frozen=True)
+class ShownRun:
+    """What a run directory holds."""
+
+    path: Path
+    record: RunRecord
+    videos: tuple[RoundRecord, ...]
+    """The control first, where there is one, then the rounds in their order."""
+    broken: tuple[str, ...]
+    """Names of records that cannot be read."""
+
+    def rounds_done(self) -> int:
+        """Return how many of the planned rounds have been judged."""
+        return sum(video.round is not None and video.scores is not None for video in self.videos)
+
+    def result_video(self) -> Path | None:
+        """Return the video that the run hands back, by the name that is its own; None while there is none."""
+        result = self.record.result
+        chosen = [video for video in self.videos if result is not None and video.round == result.round]
+        return self.path / chosen[0].video if chosen else None
+
+
+def find_runs(folder: Path, max_depth: int = 3) -> Iterator[Path]:
+    """Yield the run directories at `folder` and below it, by name; links are not followed.
+
+    Raises FilesError where `folder` cannot be listed; what cannot be listed below it is passed over.
+    """
+    try:
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
+    except OSError as error:
+        raise FilesError(f"{folder} cannot be listed: {error.strerror}") from error
+    if any(entry.name == "run.json" for entry in entries):
+        yield folder
+        return
+    for entry in entries if max_depth else ():
+        with suppress(FilesError, OSError):
+            if entry.is_dir(follow_symlinks=False):
+                yield from find_runs(folder / entry.name, max_depth - 1)
+
+
+def read_run(path: Path) -> ShownRun:
+    """Return what `path` holds; raise RunDirError where it holds no run that this phyt2v understands."""
+    try:
+        content = read_plain_file(path / "run.json", MAX_RECORD_BYTES)
+    except OSError as error:
+        raise _no_run(path, error.strerror or str(error)) from error
+    except ValueError as error:
+        raise _no_run(path, str(error)) from error
+    try:
+        record = RunRecord.model_validate_json(content)
+    except ValidationError as error:
+        raise RunDirError(
+            f"{path}/run.json is broken, or not of the schema {SCHEMA}; repeat the run's command to mend it"
+        ) from error
+    videos, broken = read_videos(path)
+    return ShownRun(path, record, videos, broken)
+
+
+def _no_run(path: Path, reason: str) -> RunDirError:
+    return RunDirError(f"{path} is no run directory: run.json: {reason}. Name one; `phyt2v runs` lists them.")
+
+
+def read_record(path: Path, kind: type[AnyRecord]) -> AnyRecord | None:
+    """Return the record in a file; None where there is no file.
+
+    Raises ValueError where it holds no such record, RunDirError where it is of another schema, and FilesError
+    where it cannot be read.
+    """
+    try:
+        text = read_plain_file(path, MAX_RECORD_BYTES)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise describe_os_error(error, f"{path} could not be read") from error
+    schema = schema_of(text) if kind is RunRecord else None
+    if schema not in (None, SCHEMA):
+        raise RunDirError(f"{path} has the schema {schema}, and this phyt2v reads {SCHEMA}; upgrade phyt2v")
+    return kind.model_validate_json(text)
+
+
+def read_videos(path: Path) -> tuple[tuple[RoundRecord, ...], tuple[str, ...]]:
+    """Return the records of a run's videos, the control first, and the names of the broken ones."""
+    records, broken = [], []
+    for name in ("control.json", *sorted(entry.name for entry in path.glob("round*.json"))):
+        try:
+            record = read_record(path / name, RoundRecord)
+        except (FilesError, ValueError):
+            broken.append(name)
+            continue
+        if record is None:
+            continue
+        if name == ("control.json" if record.round is None else f"round{record.round}.json"):
+            records.append(record)
+        else:
+            broken.append(name)
+    return tuple(sorted(records, key=lambda record: record.round or 0)), tuple(broken)
+
+
+def is_complete(path: Path) -> bool:
+    """Tell whether `path` is a run that says that it is complete, without looking at its videos."""
+    try:
+        return read_run(path).record.status == "complete"
+    except RunDirError:
+        return False
+
+
+def is_run_dir(path: Path) -> bool:
+    """Tell whether an existing folder is empty or a run directory."""
+    names = {entry.name for entry in path.iterdir()}
+    if not names or LOCK_NAME in names:
+        return True
+    try:
+        return schema_of(read_plain_file(path / "run.json", MAX_RECORD_BYTES)) is not None
+    except (FileNotFoundError, ValueError):
+        return False
+
+
+def schema_of(text: bytes) -> str | None:
+    """Return the schema that a run.json names; None where it is no run.json."""
+    try:
+        tree = from_json(text)
+    except ValueError:
+        return None
+    schema = tree.get("schema") if isinstance(tree, dict) else None
+    return schema if isinstance(schema, str) and schema.startswith("phyt2v.run/") else None

@@ -1,0 +1,167 @@
+"""A prompt set as runs, one after another, with the roles made once for all of them.
+
+Each prompt has its own run directory, so what was done is never done again; this file only decides what comes
+next, and what a failure means for the rest. Knows no backend and no terminal.
+"""
+
+import gc
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from phyt2v_cli.config.schema import Config
+from phyt2v_cli.errors import (
+    ConfigError,
+    FilesError,
+    ModelLoadError,
+    RunDirError,
+    RunInterruptedError,
+    message_of,
+)
+from phyt2v_cli.events import Emit
+from phyt2v_cli.files.atomic import describe_os_error
+from phyt2v_cli.files.lock import check_folder, check_lock, lock_folder
+from phyt2v_cli.refinement.loop import RunResult, refine
+from phyt2v_cli.report import contact_sheet
+from phyt2v_cli.roles import Roles, Scores
+from phyt2v_cli.runs.directory import RunDir
+from phyt2v_cli.runs.identity import run_key, slugify
+from phyt2v_cli.runs.opening import FoundRun, look_into, ways_out
+from phyt2v_cli.sets.prompt_set import PromptEntry
+
+LOCK_NAME = ".phyt2v-batch.lock"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One entry of a set, and its run."""
+
+    number: int
+    """In the set, from 1."""
+    entry: PromptEntry
+    path: Path
+    config: Config
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a job: a result, or an error. Text only, for an exception would keep a model's tensors."""
+
+    job: Job
+    result: RunResult | None = None
+    scores: Scores | None = None
+    """The result's."""
+    error: str = ""
+    trace: str = ""
+
+
+def default_batch_dir(source: str, config: Config) -> Path:
+    """Return ``batches/<name>-<8 hex digits>``, with digits from the config alone.
+
+    So a set that grows keeps the runs that it has; they are told apart inside, by what is in each entry.
+    """
+    name = "stdin" if source == "-" else Path(source).stem
+    return Path("batches") / f"{slugify(name)}-{run_key('', config)[:8]}"
+
+
+def make_jobs(entries: Sequence[PromptEntry], config: Config, batch_dir: Path) -> list[Job]:
+    """Return the job of each entry; one with a seed of its own gets a config with that seed."""
+    return [
+        Job(number, entry, batch_dir / entry.folder, _with_seed(config, entry.seed))
+        for number, entry in enumerate(entries, start=1)
+    ]
+
+
+def check_batch_dir(path: Path) -> None:
+    """Raise RunDirError where `path` cannot be the folder of a set, FilesError where that cannot be told."""
+    try:
+        check_folder(path)
+        if (path / "run.json").exists():
+            raise RunDirError(f"{path} holds the run of one prompt; choose another folder with --out")
+    except OSError as error:
+        raise describe_os_error(error, f"the folder {path} cannot be used") from error
+    check_lock(path, LOCK_NAME)
+
+
+def look_into_all(
+    jobs: Sequence[Job], batch_dir: Path, *, force: bool
+) -> tuple[dict[int, FoundRun], dict[int, FilesError]]:
+    """Return what lies in the folders of the jobs, and what keeps single ones from being done, by number.
+
+    Raises RunDirError, once for the whole set, where some of its runs were made with other settings, unless
+    `force` moves those aside.
+    """
+    found: dict[int, FoundRun] = {}
+    refused: dict[int, FilesError] = {}
+    for job in jobs:
+        try:
+            found[job.number] = look_into(job.path, job.entry.prompt, job.config)
+            found[job.number].check(force=force)
+        except FilesError as error:
+            refused[job.number] = error
+    others = [run.differences for run in found.values() if run.differences]
+    if others and not force:
+        title = f"{batch_dir} holds runs with other settings, of {len(others)} of the {len(jobs)} prompts:"
+        lines = dict.fromkeys(line for differences in others for line in differences)
+        raise RunDirError("\n  ".join([title, *lines]) + f"\n{ways_out('runs')}")
+    return found, refused
+
+
+@contextmanager
+def hold(batch_dir: Path) -> Iterator[None]:
+    """Create the folder of a set, and keep other processes from working on it meanwhile."""
+    check_batch_dir(batch_dir)
+    lock = lock_folder(batch_dir, LOCK_NAME)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    *,
+    cast: Callable[[Job], Roles],
+    open_run: Callable[[Job], RunDir],
+    watch: Callable[[Job], AbstractContextManager[Emit]],
+    cancelled: Callable[[], bool],
+) -> Iterator[Outcome]:
+    """Do what is left of each job in turn, and yield what came of it.
+
+    `cast` hands every job the same models; who plays a role may also depend on the prompt. `watch` is entered
+    when a job begins; its `emit` hears the loop. A failure ends its own run only: whoever asks for the next
+    outcome gets it. Raises RunInterruptedError once `cancelled()` is true, and ModelLoadError or ConfigError
+    where something is wrong that no other prompt can mend.
+    """
+    for job in jobs:
+        if cancelled():
+            raise RunInterruptedError("The set was stopped; the same command goes on where it was.")
+        try:
+            with watch(job) as emit, open_run(job) as run:
+                outcome = _complete(job, run, cast(job), emit, cancelled)
+        except (RunInterruptedError, ModelLoadError, ConfigError):
+            raise
+        except Exception as error:
+            if cancelled():  # what is abandoned in the middle may fail with anything
+                raise
+            outcome = Outcome(job, error=message_of(error), trace=traceback.format_exc())
+        # A failed run's tensors hang in its traceback, and would wait there for a collection.
+        gc.collect()
+        yield outcome
+
+
+def _complete(job: Job, run: RunDir, roles: Roles, emit: Emit, cancelled: Callable[[], bool]) -> Outcome:
+    was_complete = run.record.status == "complete"
+    result = refine(run, roles, emit=emit, cancelled=cancelled)
+    if not (was_complete and (run.path / "contact.png").exists()):
+        contact_sheet.contact_sheet(run.path)
+    record = run.read_control() if result.round is None else run.read_round(result.round)
+    return Outcome(job, result, record.all_scores() if record is not None else None)
+
+
+def _with_seed(config: Config, seed: int | None) -> Config:
+    if seed is None:
+        return config
+    return config.model_copy(update={"run": config.run.model_copy(update={"seed": seed})})

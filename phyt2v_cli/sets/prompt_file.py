@@ -1,0 +1,68 @@
+"""The user's prompt, from a file, standard input or the command line. Never writes to it."""
+
+import sys
+from pathlib import Path
+
+from phyt2v_cli.errors import PromptError, UsageError
+from phyt2v_cli.sets.prompt_set import MAX_PROMPT_CHARS
+
+_MAX_BYTES = (
+    4 * MAX_PROMPT_CHARS + 4
+)  # UTF-8 takes up to four a character, and there may be a byte order mark
+
+
+def read_prompt(file: str | None, text: str | None) -> str:
+    """Return the prompt without the white space around it.
+
+    Raises UsageError unless exactly one of the two is given, and PromptError for a prompt that cannot be
+    read, is empty, is not text, or is longer than 10,000 characters.
+    """
+    if (file is None) == (text is None):
+        raise UsageError("give one prompt: a file, - for standard input, or --prompt TEXT")
+    if file == "-":
+        name, content = "standard input", sys.stdin.buffer.read(_MAX_BYTES + 1)
+    elif file is not None:
+        name, content = file, _read(Path(file))
+    else:
+        name, content = "--prompt", (text or "").encode(errors="surrogateescape")
+    if b"\0" in content:
+        raise PromptError(f"{name} is a binary file; give the text file with the prompt")
+    if len(content) > _MAX_BYTES:
+        raise _too_long(name)
+    try:
+        prompt = content.decode("utf-8-sig").strip()
+    except UnicodeDecodeError as error:
+        raise PromptError(f"{name} is not UTF-8 text; save the prompt as UTF-8") from error
+    if not prompt:
+        raise PromptError(f"{name} is empty; write what the video should show")
+    if len(prompt) > MAX_PROMPT_CHARS:
+        raise _too_long(name)
+    return prompt
+
+
+def several_lines_hint(prompt: str) -> str | None:
+    """Return what to tell someone whose file may have been meant as a list of prompts."""
+    lines = sum(1 for line in prompt.splitlines() if line.strip())
+    if lines < 2:
+        return None
+    return f"the {lines} lines are one prompt; `phyt2v batch` takes each line as a prompt of its own"
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.is_dir():
+            raise PromptError(f"{path} is a directory; give the file with the prompt")
+        with path.open("rb") as file:
+            return file.read(_MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise PromptError(
+            f"there is no file {path}; give the file with the prompt, or --prompt TEXT"
+        ) from error
+    except OSError as error:
+        raise PromptError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _too_long(name: str) -> PromptError:
+    return PromptError(
+        f"{name} is longer than {MAX_PROMPT_CHARS:,} characters; a prompt says what one video shows"
+    )

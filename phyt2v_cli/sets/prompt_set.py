@@ -1,0 +1,235 @@
+"""Prompt sets, from .txt, .jsonl and .csv files or standard input: entries, each with a folder of its own.
+
+Whoever wrote the set may be hostile, so ids become safe names here. Knows no run, no config and no terminal.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from phyt2v_cli.errors import PromptError
+from phyt2v_cli.files.untrusted import read_plain_file
+from phyt2v_cli.runs.identity import slugify
+
+MAX_PROMPT_CHARS = 10_000
+MAX_PROMPTS = 10_000
+MAX_SET_BYTES = 64 * 2**20
+_MAX_SHOWN_FAULTS = 20
+_MAX_SEED = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class PromptEntry:
+    """One prompt of a set."""
+
+    id: str | None
+    """As the set gives it; it may hold anything."""
+    prompt: str
+    seed: int | None
+    """None: the seed of the config."""
+    line: int
+    """Where it begins, numbered from 1."""
+    folder: str
+    """A plain folder name, no other entry's, and the same whenever the set is read."""
+
+
+def read_prompt_set(source: str) -> tuple[PromptEntry, ...]:
+    """Return the entries of the file `source`, or of standard input where that is ``-``, in their order.
+
+    A .txt file has one prompt in each line that is not blank, a .jsonl file objects with `prompt` and maybe
+    `id` and `seed`, a .csv file a header with these names; further keys and columns are left alone. Standard
+    input is JSONL where it begins with ``{``, else lines. Raises PromptError, with one ``FILE:LINE: message``
+    line for each entry that cannot be used.
+    """
+    if source != "-" and os.path.isdir(source):  # noqa: PTH112  a Path raises where a name is too long
+        raise PromptError(f"{source} is a directory; give the file with the prompts")
+    name = "standard input" if source == "-" else source
+    parse = None if source == "-" else _PARSERS.get(Path(source).suffix.lower())
+    if source != "-" and parse is None:
+        raise PromptError(
+            f"{source} has none of the endings that say how to read it: {', '.join(_PARSERS)}; - reads "
+            "standard input"
+        )
+    content = _read(source)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise PromptError(
+            f"{name}:{_line_of(content, error.start)}: not UTF-8 text; save the set as UTF-8"
+        ) from error
+    if parse is None:
+        parse = _parse_jsonl if text.lstrip().startswith("{") else _parse_lines
+    fields, faults = [], []
+    for count, line in enumerate(parse(text), start=1):
+        if count > MAX_PROMPTS:
+            raise PromptError(f"{name} holds more than {MAX_PROMPTS:,} prompts; split it")
+        try:
+            fields.append(_validate(line))
+        except ValueError as error:
+            faults.append(f"{name}:{line.number}: {error}")
+    if faults:
+        raise PromptError("\n".join([f"{name} has entries that cannot be used:", *_at_most(faults)]))
+    if not fields:
+        raise PromptError(f"{name} holds no prompts; write one in each line")
+    return tuple(_with_folders(fields))
+
+
+class _Line(NamedTuple):
+    """What stands in one place of a set: the fields, or why there are none."""
+
+    number: int
+    fields: Mapping[str, object]
+    fault: str | None = None
+
+
+class _Fields(NamedTuple):
+    """A usable entry, still without a folder."""
+
+    id: str | None
+    prompt: str
+    seed: int | None
+    line: int
+
+
+def _read(source: str) -> bytes:
+    if source == "-":
+        content = sys.stdin.buffer.read(MAX_SET_BYTES + 1)
+        if len(content) > MAX_SET_BYTES:
+            raise PromptError(f"standard input is larger than {MAX_SET_BYTES // 2**20} MiB; split the set")
+        return content
+    try:
+        return read_plain_file(Path(source), MAX_SET_BYTES)
+    except FileNotFoundError as error:
+        raise PromptError(f"there is no file {source}; give the file with the prompts") from error
+    except OSError as error:
+        raise PromptError(f"{source} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise PromptError(f"{source} cannot be read: {error}; - reads standard input") from error
+
+
+def _split(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines that are not blank, with their numbers; they end where editors say that they do."""
+    for number, line in enumerate(io.StringIO(text, newline=None), start=1):
+        if line.strip():
+            yield number, line.rstrip("\n")
+
+
+def _parse_lines(text: str) -> Iterator[_Line]:
+    for number, line in _split(text):
+        yield _Line(number, {"prompt": line})
+
+
+def _parse_jsonl(text: str) -> Iterator[_Line]:
+    for number, line in _split(text):
+        try:
+            tree = json.loads(line)
+        except json.JSONDecodeError as error:
+            yield _Line(number, {}, f"not JSON: {error.msg} in column {error.colno}")
+        except (ValueError, RecursionError):  # numbers and trees that are too large for Python
+            yield _Line(number, {}, "not JSON that can be read")
+        else:
+            fault = None if isinstance(tree, dict) else 'not an object like {"prompt": "a ball drops"}'
+            yield _Line(number, tree if fault is None else {}, fault)
+
+
+def _parse_csv(text: str) -> Iterator[_Line]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header: list[str] | None = None
+    number = 1
+    try:
+        for row in reader:
+            start, number = number, reader.line_num + 1
+            if not any(field.strip() for field in row):
+                continue
+            if header is None:
+                header = [name.strip().lower() for name in row]
+                if header.count("prompt") != 1:
+                    yield _Line(start, {}, "the header must name one column prompt, and may name id and seed")
+                    return
+            elif len(row) > len(header):
+                fault = (
+                    f"{len(row)} fields where the header has {len(header)}; put texts with commas in quotes"
+                )
+                yield _Line(start, {}, fault)
+            else:
+                # An empty field is one that is not given.
+                yield _Line(start, {name: field for name, field in zip(header, row, strict=False) if field})
+    except csv.Error as error:
+        yield _Line(number, {}, f"not CSV: {error}")
+
+
+_PARSERS: Mapping[str, Callable[[str], Iterator[_Line]]] = {
+    ".txt": _parse_lines,
+    ".jsonl": _parse_jsonl,
+    ".csv": _parse_csv,
+}
+
+
+def _validate(line: _Line) -> _Fields:
+    """Return the entry of a line; raise ValueError where there is none to be had."""
+    if line.fault is not None:
+        raise ValueError(line.fault)
+    prompt = line.fields.get("prompt")
+    if not isinstance(prompt, str):
+        raise ValueError("prompt: missing" if prompt is None else "prompt: not a text")
+    prompt = prompt.strip()
+    if not prompt:
+        raise ValueError("prompt: empty")
+    if len(prompt) > MAX_PROMPT_CHARS:
+        raise ValueError(f"prompt: longer than {MAX_PROMPT_CHARS:,} characters")
+    if re.search("[\0\ud800-\udfff]", prompt):
+        raise ValueError("prompt: holds NUL or half a character, so it is no text")
+    return _Fields(
+        _validate_id(line.fields.get("id")), prompt, _validate_seed(line.fields.get("seed")), line.number
+    )
+
+
+def _validate_id(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value.strip() or None if value else None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    raise ValueError("id: neither a text nor a whole number")
+
+
+def _validate_seed(value: object) -> int | None:
+    if isinstance(value, str) and (not value.strip() or re.fullmatch("[0-9]{1,19}", value.strip())):
+        value = int(value) if value.strip() else None
+    if value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_SEED):
+        return value
+    raise ValueError(f"seed: not a whole number from 0 to {_MAX_SEED}")
+
+
+def _with_folders(fields: list[_Fields]) -> Iterator[PromptEntry]:
+    """Name each entry's folder after what is in it, so that a set may be sorted, cut and added to."""
+    seen: Counter[_Fields] = Counter()
+    taken: set[str] = set()
+    for entry in fields:
+        same = entry._replace(line=0)
+        folder = None
+        while folder is None or folder in taken:
+            seen[same] += 1
+            told_apart = json.dumps([entry.id, entry.prompt, entry.seed, seen[same]])
+            folder = (
+                f"{slugify(entry.id or entry.prompt)}-{hashlib.sha256(told_apart.encode()).hexdigest()[:8]}"
+            )
+        taken.add(folder)
+        yield PromptEntry(*entry, folder)
+
+
+def _line_of(content: bytes, position: int) -> int:
+    return content.count(b"\n", 0, position) + 1
+
+
+def _at_most(faults: list[str]) -> list[str]:
+    left_out = len(faults) - _MAX_SHOWN_FAULTS
+    return faults if left_out <= 0 else [*faults[:_MAX_SHOWN_FAULTS], f"and {left_out:,} more"]

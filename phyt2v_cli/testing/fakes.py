@@ -1,0 +1,133 @@
+"""Fakes of the four roles: fast, deterministic, and different for every prompt, seed and step count.
+
+They remember what they were asked. Use them to test code that is built on phyt2v, without a model.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from phyt2v_cli.events import Event
+from phyt2v_cli.files.video import Frames
+from phyt2v_cli.roles import ChatReply, ChatRequest, Latents, OnStep, Roles, Scores
+
+
+@dataclass
+class FakeGenerator:
+    """Blurred noise, less of it the more steps there are."""
+
+    fps: int = 8
+    max_tokens: int = 60
+    settings: Mapping[str, str] = field(default_factory=lambda: {"offload": "none"})
+    denoised: list[tuple[str, int, int]] = field(default_factory=list)
+    drafts: list[bool] = field(default_factory=list)
+
+    def count_excess_tokens(self, prompt: str) -> int:
+        return max(len(prompt.split()) - self.max_tokens, 0)
+
+    def denoise(
+        self, prompt: str, *, seed: int, num_inference_steps: int, on_step: OnStep, draft: bool = False
+    ) -> Latents:
+        self.denoised.append((prompt, seed, num_inference_steps))
+        self.drafts.append(draft)
+        digest = hashlib.sha256(f"{seed} {prompt}".encode()).digest()
+        rng = np.random.default_rng(int.from_bytes(digest[:8]))
+        latents = rng.normal(size=(3, 5, 8, 8)).astype(np.float32)
+        for step in range(1, num_inference_steps + 1):
+            latents *= np.float32(0.98)
+            on_step(step, num_inference_steps)
+        return latents
+
+    def decode(self, latents: Latents) -> Frames:
+        pixels = np.clip(128 + 60 * latents, 0, 255).astype(np.uint8)
+        return np.repeat(np.repeat(pixels, 4, axis=2), 4, axis=3).transpose(1, 2, 3, 0)
+
+
+def answer(request: ChatRequest) -> str:
+    """Return a usable reply that depends on everything asked."""
+    digest = hashlib.sha256(json.dumps(dict(request.data), sort_keys=True).encode()).hexdigest()[:6]
+    match request.task:
+        case "analysis":
+            return json.dumps(
+                {"reasoning": "r", "main_object": "the ball", "physical_law": f"gravity {digest}"}
+            )
+        case "mismatch":
+            return json.dumps({"reasoning": "r", "found": True, "text": f"it hovers {digest}"})
+        case "refinement":
+            return json.dumps(
+                {"step_back": "s", "prompt": f"{request.data['original_prompt']}, version {digest}"}
+            )
+
+
+@dataclass
+class FakeChat:
+    """Answers usably, unless the script for the task still has a reply (or an error) left."""
+
+    script: dict[str, list[str | Exception]] = field(default_factory=dict)
+    requests: list[ChatRequest] = field(default_factory=list)
+
+    def reply(self, request: ChatRequest) -> ChatReply:
+        self.requests.append(request)
+        left = self.script.get(request.task)
+        scripted = left.pop(0) if left else answer(request)
+        if isinstance(scripted, Exception):
+            raise scripted
+        return ChatReply(scripted, prompt_tokens=10, completion_tokens=2)
+
+    def tasks(self) -> list[str]:
+        return [request.task for request in self.requests]
+
+
+@dataclass
+class FakeCaptioner:
+    """Names the bytes of the video, which stand for what is seen in it."""
+
+    calls: int = 0
+
+    def caption(self, video_path: Path, instruction: str) -> str:
+        self.calls += 1
+        assert instruction
+        return f"I see {hashlib.sha256(video_path.read_bytes()).hexdigest()[:8]}"
+
+
+@dataclass
+class FakeScorer:
+    """Scores 0.5, unless told otherwise by video name."""
+
+    name: str = "double"
+    by_video: dict[str, Scores] = field(default_factory=dict)
+    error: Exception | None = None
+    calls: list[tuple[str, str]] = field(default_factory=list)
+
+    def score(self, video_path: Path, prompt: str) -> Scores:
+        self.calls.append((video_path.name, prompt))
+        if self.error is not None:
+            raise self.error
+        return self.by_video.get(video_path.name, Scores(0.5, 0.5, ("half of it is missing",)))
+
+
+@dataclass
+class FakeRoles:
+    """All roles, and what they saw."""
+
+    generator: FakeGenerator = field(default_factory=FakeGenerator)
+    llm: FakeChat = field(default_factory=FakeChat)
+    captioner: FakeCaptioner = field(default_factory=FakeCaptioner)
+    scorer: FakeScorer = field(default_factory=FakeScorer)
+    other_scorers: list[FakeScorer] = field(default_factory=list)
+    loads: int = 0
+    events: list[Event] = field(default_factory=list)
+
+    def roles(self) -> Roles:
+        return Roles(self.load_generator, self.llm, self.captioner, [self.scorer, *self.other_scorers])
+
+    def load_generator(self) -> FakeGenerator:
+        self.loads += 1
+        return self.generator
+
+    def worked(self) -> bool:
+        return bool(self.loads or self.llm.requests or self.captioner.calls or self.scorer.calls)

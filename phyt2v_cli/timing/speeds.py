@@ -1,0 +1,163 @@
+"""How fast this machine renders: what runs have measured, kept in the user's cache folder.
+
+The one place that estimates of time come from. Knows a generator's config and a file; loads no model, asks no
+device and prints nothing, so that a preview can use it.
+"""
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from phyt2v_cli.config.schema import GeneratorConfig
+    from phyt2v_cli.schedule import PlannedRound
+
+_WHAT_SETS_THE_SPEED = (
+    "model",
+    "num_frames",
+    "height",
+    "width",
+    "dtype",
+    "device",
+    "offload",
+    "compile",
+    "solver",
+    "gguf",
+    "quantize",
+)
+_SCHEMA = "phyt2v.speeds/1"
+_MAX_MEASUREMENTS = 200
+_MAX_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Expected seconds of a run's parts; its judges are not among them."""
+
+    final_step_s: float
+    draft_step_s: float
+    video_s: float = 0.0
+    """Decoding and encoding of one video."""
+    device: str = ""
+    """Where it was measured, in words."""
+
+    def step_s(self, purpose: str) -> float:
+        """Return the seconds of one denoising step of a draft or a final."""
+        return self.draft_step_s if purpose == "draft" else self.final_step_s
+
+    def seconds(self, planned: "PlannedRound") -> float:
+        """Return the seconds of one planned video."""
+        return planned.steps * self.step_s(planned.purpose) + self.video_s
+
+    def total_s(self, planned: "Sequence[PlannedRound]", control_steps: int = 0) -> float:
+        """Return the seconds of a whole plan, and of a control where that has steps of its own."""
+        control_s = control_steps * self.final_step_s + self.video_s if control_steps else 0.0
+        return sum(self.seconds(entry) for entry in planned) + control_s
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One way to render on one machine, and what it took the last time.
+
+    No pydantic model, which would take a tenth of the time that a preview takes.
+    """
+
+    host: str
+    generator: dict[str, object]
+    """The settings that set the speed."""
+    cache: str
+    """The feature cache that was on, or off."""
+    step_s: float
+    video_s: float
+    device: str
+
+
+def find(generator: "GeneratorConfig") -> Speed | None:
+    """Return the speed that this machine measured last with these settings, or None."""
+    final = _newest(generator, "off")
+    if final is None:
+        return None
+    draft = _newest(generator, generator.draft_cache) or final
+    return Speed(final.step_s, draft.step_s, final.video_s, final.device)
+
+
+def keep(generator: "GeneratorConfig", cache: str, step_s: float, video_s: float, device: str) -> None:
+    """Remember a measurement, in the place of an earlier one like it; where that fails, do without.
+
+    `cache` is the feature cache that was on, `video_s` the seconds of decoding and encoding a video.
+    """
+    from phyt2v_cli.errors import FilesError
+    from phyt2v_cli.files.atomic import replace_file
+
+    new = Measurement(
+        host=_host(),
+        generator=_settings(generator, cache),
+        cache=cache,
+        step_s=step_s,
+        video_s=video_s,
+        device=device,
+    )
+    others = [m for m in _read() if (m.host, m.generator, m.cache) != (new.host, new.generator, new.cache)]
+    newest_first = [asdict(m) for m in [new, *others][:_MAX_MEASUREMENTS]]
+    with suppress(FilesError, OSError):
+        _path().parent.mkdir(parents=True, exist_ok=True)
+        with replace_file(_path()) as temporary:
+            content = {"schema": _SCHEMA, "measurements": newest_first}
+            temporary.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _read() -> list[Measurement]:
+    from phyt2v_cli.files.untrusted import read_plain_file
+
+    try:
+        content = json.loads(read_plain_file(_path(), _MAX_BYTES))
+        if content["schema"] != _SCHEMA:
+            return []
+        found = [Measurement(**entry) for entry in content["measurements"]]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return []
+    return [m for m in found if _is_sound(m)]
+
+
+def _is_sound(measurement: Measurement) -> bool:
+    texts = (measurement.host, measurement.cache, measurement.device)
+    numbers = (measurement.step_s, measurement.video_s)
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(isinstance(number, int | float) and 0 <= number < math.inf for number in numbers)
+        and measurement.step_s > 0
+    )
+
+
+def _newest(generator: "GeneratorConfig", cache: str) -> Measurement | None:
+    wanted = (_host(), _settings(generator, cache), cache)
+    return next((m for m in _read() if (m.host, m.generator, m.cache) == wanted), None)
+
+
+def _settings(generator: "GeneratorConfig", cache: str) -> dict[str, object]:
+    strength = set() if cache == "off" else {"draft_cache_strength"}
+    return generator.model_dump(mode="json", include={*_WHAT_SETS_THE_SPEED, *strength})
+
+
+def _host() -> str:
+    return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
+
+
+def _path() -> Path:
+    root = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return root / "phyt2v" / "speeds.json"
+
+
+def duration(seconds: float) -> str:
+    """Return a time for people: `12.5 s`, `3m 05s`, `2h 07m`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m {rest:02}s"
+    return f"{minutes // 60}h {minutes % 60:02}m"

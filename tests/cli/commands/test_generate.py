@@ -1,0 +1,50 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from phyt2v_cli.files.video import VideoMetadata, read_video
+
+
+def test_a_video_of_any_local_model(tiny_cogvideox_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "my prompt.txt").write_text("a ball\n")
+    sizes = ["--set", "generator.num_frames=9", "--set", "generator.height=16", "--set", "generator.width=16"]
+    command = [sys.executable, "-m", "phyt2v_cli", "generate", "my prompt.txt", "--out", "ünïcode.mp4"]
+    result = subprocess.run(
+        [*command, "--model", str(tiny_cogvideox_dir), "--steps", "2", "--seed", "4", *sizes, "--json"],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        cwd=tmp_path,
+        timeout=200,
+    )
+    assert result.returncode == 0, result.stderr
+    made = json.loads(result.stdout)
+    assert made["schema"] == "phyt2v.video/1"
+    assert set(made["seconds"]) == {"denoise", "decode", "encode"}
+    video = tmp_path / made["video"]
+    frames, metadata = read_video(video)
+    assert frames.shape == (9, 16, 16, 3)
+    assert metadata == VideoMetadata("a ball", 4, 2, None)
+
+
+def test_a_dry_run_writes_nothing_and_says_what_it_would(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "phyt2v_cli", "generate", "--prompt", "a ball", "--dry-run"]
+    result = subprocess.run(
+        [*command, "--steps", "7", "--out", "ball.mp4", "--json"],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        cwd=tmp_path,
+        timeout=200,
+    )
+    assert result.returncode == 0, result.stderr
+    shown = json.loads(result.stdout)
+    assert shown.pop("needed_bytes") > 0
+    assert shown == {
+        "schema": "phyt2v.dry-run/1",
+        "video": "ball.mp4",
+        "videos": [{"round": None, "steps": 7, "purpose": "final"}],
+    }
+    assert "Would render ball.mp4 with 7 denoising steps of tiny" in result.stderr
+    assert list(tmp_path.iterdir()) == []

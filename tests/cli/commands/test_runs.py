@@ -1,0 +1,161 @@
+"""`phyt2v runs` and `phyt2v runs show`, on runs that doubles have made."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from phyt2v_cli.cli.app import app
+from phyt2v_cli.errors import FilesError, Phyt2vError, RunDirError
+from phyt2v_cli.roles import Scores
+from phyt2v_cli.testing.fakes import FakeRoles, FakeScorer
+from tests.fake_runs import make_config, open_run, run_through
+from tests.faults.processes import PHYT2V
+from tests.terminals import shown_by
+
+
+def runs(*arguments: str | Path) -> Result:
+    """Run the command in this process; what it raises on purpose is raised here."""
+    ended = CliRunner().invoke(app, ["runs", *map(str, arguments)])
+    if isinstance(ended.exception, Phyt2vError):
+        raise ended.exception
+    return ended
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Below it a complete run, one that was only begun, one in a set, one that is broken, and a link."""
+    monkeypatch.chdir(tmp_path)
+    path = Path("runs")
+    run_through(path / "ball", make_config(rounds=1), prompt="a ball\ndrops")
+    open_run(path / "cube", make_config(rounds=1), prompt="a cube").close()
+    run_through(path / "set" / "ramp", make_config(rounds=0, control=True), prompt="a ramp")
+    (path / "broken").mkdir()
+    (path / "broken" / "run.json").write_text("{")
+    (path / "link").symlink_to((path / "ball").absolute())
+    (path / "notes.txt").touch()
+    return path
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_list_for_pipes_has_a_line_for_each_run() -> None:
+    lines = [line.split("\t") for line in runs().stdout.splitlines()]
+    assert lines == [
+        ["complete", "2 of 2", "runs/ball/output2.mp4", "a ball drops"],
+        ["unreadable", "-", "runs/broken", lines[1][3]],
+        ["running", "0 of 2", "runs/cube", "a cube"],
+        ["complete", "1 of 1", "runs/set/ramp/output1.mp4", "a ramp"],
+    ]
+    assert "run.json is broken" in lines[1][3]
+
+
+def test_a_list_as_json(folder: Path) -> None:
+    listed = json.loads(runs(folder, "--json").stdout)
+    assert (listed["schema"], listed["folder"]) == ("phyt2v.runs/1", "runs")
+    ball, broken, cube, ramp = listed["runs"]
+    assert (ball["name"], ball["status"], ball["prompt"]) == ("ball", "complete", "a ball\ndrops")
+    assert (ball["rounds_done"], ball["rounds_planned"]) == (2, 2)
+    assert (ball["result"], cube["result"]) == ("runs/ball/output2.mp4", None)
+    assert (broken["status"], "run.json is broken" in broken["error"]) == ("unreadable", True)
+    assert ramp["run_dir"] == "runs/set/ramp"
+
+
+def test_where_to_look(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(runs("list", ".").stdout.splitlines()) == 4
+    assert len(runs(folder / "ball").stdout.splitlines()) == 1
+    with pytest.raises(FilesError, match="nowhere cannot be listed"):
+        runs("nowhere")
+    with pytest.raises(FilesError, match="cannot be listed: Not a directory"):
+        runs(folder / "notes.txt")
+    (tmp_path / "fresh").mkdir()
+    monkeypatch.chdir(tmp_path / "fresh")
+    ended = runs()
+    assert (ended.exit_code, ended.stdout) == (0, "")
+    assert "There is no run below runs; `phyt2v refine`" in ended.stderr
+    assert json.loads(runs("--json").stdout)["runs"] == []
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_table_for_terminals(width: int, folder: Path) -> None:
+    shown = shown_by([*PHYT2V, "runs", str(folder), "--no-color"], columns=width).splitlines()
+    assert max(map(len, shown)) <= width
+    ball = next(number for number, line in enumerate(shown) if "runs/ball/output2.mp4" in line)
+    assert shown[ball].split() == ["complete", "2", "of", "2", "runs/ball/output2.mp4"]
+    assert shown[ball + 1].split() == ["a", "ball", "drops"]
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_path_without_room_for_it_stays_whole(width: int, folder: Path) -> None:
+    long = folder / f"a-red-ball-drops-{'x' * width}"
+    run_through(long, make_config(rounds=0), prompt="a red ball " * 20)
+    shown = shown_by([*PHYT2V, "runs", str(folder), "--no-color"], columns=width).splitlines()
+    place = shown.index(f"  {long}/output1.mp4")
+    assert shown[place - 1].split() == ["complete", "1", "of", "1"]
+    assert shown[place + 1].startswith("  a red ball a red ball")
+    assert shown[place + 1].endswith("…")
+    assert len(shown[place + 1]) <= width
+    assert len(shown) == 3 * 5
+
+
+def test_show_tells_of_each_round(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    scorer = FakeScorer(by_video={"output1.mp4": Scores(0.9, None, ("it hovers [red]",))})
+    run_through(path, make_config(rounds=1), FakeRoles(scorer=scorer, other_scorers=[FakeScorer("second")]))
+    (path / "round3.json").write_text("{")
+    shown = " ".join(runs("show", path).stdout.split())
+    for part in (
+        f"{path}: complete, seed 0 prompt: a red ball drops main object: the ball",
+        "Round 1: 3 steps, draft, output1.mp4; SA 0.90, PC - prompt: a red ball drops caption: I see",
+        "double: SA 0.90, PC - double: it hovers [red] second: SA 0.50, PC 0.50",
+        "mismatch: it hovers",
+        "Round 2: 6 steps, final, output2.mp4; SA 0.50, PC 0.50 prompt: a red ball drops, version",
+        f"Result: {path}/output2.mp4 selected by: last Could not be read: round3.json",
+    ):
+        assert part in shown
+    lines = runs("show", path).stdout.splitlines()
+    assert f"Result: {path}/output2.mp4" in lines, "none is broken in a pipe"
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_show_tells_which_rounds_an_early_stop_left_out(tmp_path: Path) -> None:
+    good = {f"output{number}.mp4": Scores(1.0, 1.0) for number in (1, 2)}
+    cast = FakeRoles(scorer=FakeScorer(by_video=good))
+    run_through(tmp_path / "run", make_config(rounds=3, early_stop=True), cast)
+    shown = runs("show", tmp_path / "run").stdout
+    assert "Round 2: 6 steps, final, output2.mp4" in shown
+    assert "Round 3: 5 steps, draft; left out, for the run stopped early" in shown
+    assert "not begun" not in shown
+
+
+def test_show_tells_what_is_not_there_yet_and_of_the_control(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    run_through(path, make_config(rounds=1, control=True))
+    (path / "round2.json").unlink()
+    shown = runs("show", path).stdout
+    assert "Round 2: 6 steps, final; not begun" in shown
+    assert "Control: 6 steps, final, control.mp4; SA 0.50, PC 0.50" in shown
+    assert "Result" not in shown  # whatever run.json says of it
+
+
+def test_show_as_json(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    run_through(path, make_config(rounds=1, control=True))
+    shown = json.loads(runs("show", path, "--json").stdout)
+    assert shown["schema"] == "phyt2v.run-shown/1"
+    assert [entry["steps"] for entry in shown["plan"]] == [3, 6]
+    assert [entry["video"] for entry in shown["rounds"]] == ["output1.mp4", "output2.mp4"]
+    assert shown["control"]["prompt"] == shown["prompt"] == "a red ball drops"
+    assert shown["rounds"][0]["caption"].startswith("I see")
+    assert shown["video"] == f"{path}/output2.mp4"
+    assert "config" not in shown
+
+
+def test_show_needs_a_run(tmp_path: Path) -> None:
+    with pytest.raises(RunDirError, match="is no run directory"):
+        runs("show", tmp_path)
+    os.mkfifo(tmp_path / "run.json")
+    with pytest.raises(RunDirError, match="not a plain file"):
+        runs("show", tmp_path)
+    assert runs("show").exit_code == 2

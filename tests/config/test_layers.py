@@ -1,0 +1,366 @@
+import itertools
+from pathlib import Path
+
+import pytest
+
+from phyt2v_cli.config.layers import LoadedConfig, Setting, load_config
+from phyt2v_cli.config.presets import find_preset, list_presets
+from phyt2v_cli.config.schema import Config
+from phyt2v_cli.errors import ConfigError, UsageError
+
+LAYERS = ["preset", "file", "environment", "flags"]
+
+
+def load_from(layers: tuple[str, ...], tmp_path: Path) -> LoadedConfig:
+    """Set run.seed and schedule.min_steps in each of `layers`, to a value that tells the layer."""
+    values = {layer: str(10 + LAYERS.index(layer)) for layer in layers}
+    config_path = tmp_path / "mine.toml"
+    config_path.write_text(f"[schedule]\nmin_steps = {values['file']}\n" if "file" in values else "")
+    return load_config(
+        preset="tiny",
+        config_path=config_path,
+        environment={"PHYT2V_SCHEDULE__MIN_STEPS": values["environment"]} if "environment" in values else {},
+        flags={"schedule.min_steps": Setting(values["flags"], "--min-steps")} if "flags" in values else {},
+    )
+
+
+@pytest.mark.parametrize("pair", list(itertools.combinations(LAYERS, 2)))
+def test_of_two_layers_the_later_wins(pair: tuple[str, str], tmp_path: Path) -> None:
+    loaded = load_from(pair, tmp_path)
+    assert loaded.config.schedule.min_steps == 10 + LAYERS.index(pair[1])
+    assert (
+        loaded.origins["schedule.min_steps"]
+        == {
+            "file": f"config file {tmp_path / 'mine.toml'}",
+            "environment": "environment PHYT2V_SCHEDULE__MIN_STEPS",
+            "flags": "--min-steps",
+        }[pair[1]]
+    )
+
+
+def test_a_preset_wins_over_the_defaults() -> None:
+    loaded = load_config(environment={})
+    assert loaded.preset == "tiny"
+    assert loaded.config.generator.fps == 12
+    assert Config().generator.fps is None
+    assert loaded.origins["generator.fps"] == "preset tiny"
+    assert loaded.origins["refinement.rounds"] == "default"
+
+
+def test_a_flag_wins_over_set_for_the_same_key() -> None:
+    loaded = load_config(environment={}, assignments=["run.seed=1"], flags={"run.seed": Setting(2, "--seed")})
+    assert loaded.config.run.seed == 2
+    assert loaded.origins["run.seed"] == "--seed"
+
+
+PUBLISHED = {
+    "tiny": ("tiny", 25, 64, 64, 12, 2.0, 50),
+    "cogvideox-2b": ("zai-org/CogVideoX-2b", 49, 480, 720, 8, 6.0, 50),
+    "cogvideox-5b": ("zai-org/CogVideoX-5b", 49, 480, 720, 8, 6.0, 50),
+    "cogvideox-1.5-5b": ("zai-org/CogVideoX1.5-5B", 81, 768, 1360, 16, 6.0, 50),
+    "wan2.1-1.3b": ("Wan-AI/Wan2.1-T2V-1.3B-Diffusers", 81, 480, 832, 16, 5.0, 50),
+    "wan2.1-14b": ("Wan-AI/Wan2.1-T2V-14B-Diffusers", 81, 720, 1280, 16, 5.0, 50),
+    "wan2.2-5b": ("Wan-AI/Wan2.2-TI2V-5B-Diffusers", 121, 704, 1280, 24, 5.0, 50),
+    "wan2.2-a14b": ("Wan-AI/Wan2.2-T2V-A14B-Diffusers", 81, 720, 1280, 16, 4.0, 40),
+    "ltx-video": ("Lightricks/LTX-Video", 161, 480, 704, 24, 3.0, 50),
+    "hunyuanvideo": ("hunyuanvideo-community/HunyuanVideo", 129, 720, 1280, 24, 6.0, 50),
+    "mochi": ("genmo/mochi-1-preview", 163, 480, 848, 30, 4.5, 64),
+}
+WAN_2_1, WAN_2_2 = "Bright tones, overexposed, static", "色调艳丽"
+PUBLISHED_BESIDES: dict[str, dict[str, object]] = {
+    "cogvideox-2b": {"dtype": "float16"},
+    "cogvideox-5b": {"dtype": "bfloat16"},
+    "cogvideox-1.5-5b": {"dtype": "bfloat16"},
+    "wan2.1-1.3b": {"flow_shift": 3.0, "negative_prompt": WAN_2_1},  # 480p; 720p takes 5
+    "wan2.1-14b": {"flow_shift": 5.0, "negative_prompt": WAN_2_1},
+    "wan2.2-5b": {"flow_shift": 5.0, "negative_prompt": WAN_2_2},
+    "wan2.2-a14b": {"flow_shift": 5.0, "guidance_scale_2": 3.0, "negative_prompt": WAN_2_2},
+    "ltx-video": {"negative_prompt": "worst quality, inconsistent motion"},
+}
+"""How a negative prompt begins stands for all of it."""
+
+
+@pytest.mark.parametrize("name", list_presets())
+def test_every_preset_loads_with_the_published_defaults(name: str) -> None:
+    config = load_config(preset=name, environment={}).config
+    made, schedule = config.generator, config.schedule
+    size = (made.num_frames, made.height, made.width)
+    assert (made.model, *size, made.fps, made.guidance_scale, schedule.max_steps) == PUBLISHED[name]
+    assert schedule.min_steps == 20
+    besides = {"flow_shift": None, "guidance_scale_2": None, "dtype": "auto", "negative_prompt": ""}
+    for field, value in {**besides, **PUBLISHED_BESIDES.get(name, {})}.items():
+        if field == "negative_prompt" and value:
+            assert made.negative_prompt.startswith(str(value))
+        else:
+            assert getattr(made, field) == value, field
+    judges = {(role.backend, role.model) for role in (config.llm, config.captioner, config.scorer)}
+    assert judges == ({("rulebook", None), ("tracker", None)} if name == "tiny" else {("openai", "gpt-4o")})
+
+
+def test_there_are_the_promised_presets() -> None:
+    assert set(list_presets()) == set(PUBLISHED)
+
+
+MODEL = "generator.model=their/model"
+
+
+def test_a_key_in_the_environment_chooses_the_judges_of_another_model() -> None:
+    environment = {"OPENAI_API_KEY": "secret"}
+    loaded = load_config(environment=environment, assignments=[MODEL])
+    for role in (loaded.config.llm, loaded.config.captioner, loaded.config.scorer):
+        assert (role.backend, role.model) == ("openai", "gpt-4o")
+    assert loaded.origins["scorer.backend"] == "OPENAI_API_KEY is set"
+    assert "secret" not in repr(loaded)
+    assert load_config(environment={"OPENAI_API_KEY": ""}, assignments=[MODEL]).config.llm.backend is None
+
+
+def test_a_key_overrules_nothing_that_was_chosen() -> None:
+    environment = {"OPENAI_API_KEY": "secret"}
+    chosen = ["llm.backend=rulebook", "captioner.model=mine", "scorer.api_key_env=OTHER_KEY"]
+    config = load_config(environment=environment, assignments=[MODEL, *chosen]).config
+    assert (config.llm.backend, config.llm.model) == ("rulebook", None)
+    assert (config.captioner.backend, config.captioner.model) == ("openai", "mine")
+    assert config.scorer.backend is None
+    assert load_config(environment=environment).config.llm.backend == "rulebook"  # tiny stays offline
+    other = load_config(environment={"OTHER_KEY": "secret"}, assignments=[MODEL, *chosen])
+    assert other.origins["scorer.model"] == "OTHER_KEY is set"
+
+
+def test_an_unknown_preset_lists_them_and_guesses() -> None:
+    with pytest.raises(UsageError, match=r"Did you mean cogvideox-5b\? Presets: .*tiny") as caught:
+        find_preset("cogvideo-5b")
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("layer", ["file", "environment", "assignment", "flag"])
+def test_another_model_takes_nothing_from_tiny(layer: str, tmp_path: Path) -> None:
+    config_path = tmp_path / "mine.toml"
+    config_path.write_text('[generator]\nmodel = "their/model"\n' if layer == "file" else "")
+    loaded = load_config(
+        config_path=config_path,
+        environment={"PHYT2V_GENERATOR__MODEL": "their/model"} if layer == "environment" else {},
+        assignments=["generator.model=their/model"] if layer == "assignment" else [],
+        flags={"generator.model": Setting("their/model", "--model")} if layer == "flag" else {},
+    )
+    assert loaded.preset is None
+    assert loaded.config.generator.model == "their/model"
+    assert loaded.config.generator.height is None
+    assert loaded.config.scorer.backend is None
+
+
+def test_another_model_keeps_a_named_preset() -> None:
+    loaded = load_config(preset="tiny", environment={}, assignments=["generator.model=my/tiny"])
+    assert loaded.config.generator.height == 64
+
+
+def test_naming_the_tiny_model_keeps_its_preset() -> None:
+    assert load_config(environment={}, assignments=["generator.model=tiny"]).preset == "tiny"
+
+
+def test_values_are_read_from_text() -> None:
+    loaded = load_config(
+        environment={"PHYT2V_REFINEMENT__EARLY_STOP": "true"},
+        assignments=[
+            "schedule.steps=10, 20,50",
+            "generator.num_frames=none",
+            "generator.negative_prompt=a=b",
+        ],
+    )
+    assert loaded.config.refinement.early_stop
+    assert loaded.config.schedule.steps == (10, 20, 50)
+    assert loaded.config.generator.num_frames is None
+    assert loaded.config.generator.negative_prompt == "a=b"
+
+
+def test_a_list_of_steps_sets_the_rounds_that_nobody_named() -> None:
+    loaded = load_config(environment={}, assignments=["schedule.steps=10,20,50"])
+    assert loaded.config.refinement.rounds == 2
+    assert loaded.origins["refinement.rounds"] == "length of schedule.steps"
+    named = load_config(environment={}, assignments=["schedule.steps=10,20,50", "refinement.rounds=4"])
+    assert named.config.refinement.rounds == 4
+
+
+def test_naming_min_steps_later_ends_an_older_list(tmp_path: Path) -> None:
+    config_path = tmp_path / "mine.toml"
+    config_path.write_text("[schedule]\nsteps = [10, 50]\n")
+    loaded = load_config(config_path=config_path, environment={}, assignments=["schedule.min_steps=5"])
+    assert loaded.config.schedule.steps is None
+    assert loaded.config.refinement.rounds == 4
+
+
+def test_each_wrong_value_is_one_line_with_its_origin() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(
+            environment={"PHYT2V_RUN__SEED": "1.5"},
+            assignments=["schedule.min_steps=-3", "schedule.steps=1,x", "refinement.rounds=-1"],
+        )
+    lines = str(caught.value).splitlines()
+    assert [line.partition(": ")[0] for line in lines] == [
+        "schedule.min_steps",
+        "schedule.steps",
+        "refinement.rounds",
+        "run.seed",
+    ]
+    assert lines[0] == (
+        "schedule.min_steps: '-3' does not fit: it should be greater than or equal to 1 "
+        "(--set schedule.min_steps)"
+    )
+    assert lines[1].startswith("schedule.steps: entry 2: 'x'")
+    assert lines[3].endswith("(environment PHYT2V_RUN__SEED)")
+
+
+@pytest.mark.parametrize(
+    ("assignment", "guess"),
+    [
+        ("schedule.minsteps=3", "schedule.min_steps"),
+        ("min_steps=3", "schedule.min_steps"),
+        ("shedule.min_steps=3", "schedule.min_steps"),
+        ("run.rounds=3", "refinement.rounds"),
+    ],
+)
+def test_an_unknown_key_is_guessed(assignment: str, guess: str) -> None:
+    with pytest.raises(ConfigError, match=rf"no such setting .* Did you mean {guess}\?"):
+        load_config(environment={}, assignments=[assignment])
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"PHYT2V_GENERATOR_MODEL": "x"}, "Did you mean generator.model"),
+        ({"PHYT2V_SCHEDULE": "x"}, "schedule: is a section"),
+    ],
+)
+def test_a_mistyped_variable_is_not_ignored(environment: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config(environment=environment)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "cannot be read: No such file"), (b"a b", "is not TOML"), (b"\xff\xfe", "is not TOML")],
+)
+def test_a_config_file_that_cannot_be_read(content: bytes | None, message: str, tmp_path: Path) -> None:
+    config_path = tmp_path / "mine.toml"
+    if content is not None:
+        config_path.write_bytes(content)
+    with pytest.raises(UsageError, match=message):
+        load_config(config_path=config_path, environment={})
+
+
+def test_an_assignment_without_a_value() -> None:
+    with pytest.raises(UsageError, match=r"expected section\.key=value"):
+        load_config(environment={}, assignments=["run.seed"])
+
+
+def test_an_endpoint_wins_over_the_embedded_judge_of_a_preset(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('[llm]\nbase_url = "http://localhost:8000/v1"\n')
+    loaded = load_config(config_path=tmp_path / "mine.toml", environment={})
+    assert loaded.preset == "tiny"
+    assert loaded.config.llm.backend == "openai"
+    assert loaded.origins["llm.backend"] == "llm.base_url is set"
+    named = load_config(
+        config_path=tmp_path / "mine.toml", environment={}, assignments=["llm.backend=rulebook"]
+    )
+    assert named.config.llm.backend == "rulebook"
+
+
+OTHERS = """
+[scorer]
+backend = "tracker"
+
+[[scorer.others]]
+base_url = "http://localhost:8000/v1"
+model = "a-vlm"
+
+[[scorer.others]]
+backend = "command"
+command = ["python", "judge.py"]
+keep_alive = true
+"""
+
+
+def load_toml(text: str, tmp_path: Path) -> LoadedConfig:
+    (tmp_path / "mine.toml").write_text(text)
+    return load_config(config_path=tmp_path / "mine.toml", environment={})
+
+
+def test_further_scorers_are_tables(tmp_path: Path) -> None:
+    scorer = load_toml(OTHERS, tmp_path).config.scorer
+    assert [other.backend for other in scorer.others] == ["openai", "command"]  # as base_url says
+    assert scorer.others[1].command == ("python", "judge.py")
+    assert scorer.others[1].keep_alive
+
+
+@pytest.mark.parametrize(
+    ("wrong", "line"),
+    [
+        ('name = "a b"', "scorer.others[1].name: 'a b' does not fit: String should match pattern"),
+        ('backned = "openai"', "scorer.others[1].backned: no such setting (FILE). Did you mean backend?"),
+        ("num_frames = 0", "scorer.others[1].num_frames: 0 does not fit: it should be greater than or equal"),
+        ('others = [{backend = "tracker"}]', "scorer.others: a further scorer has no others of its own"),
+        ("others = [{x = 1}]", "scorer.others[1].others[0].x: no such setting"),
+    ],
+)
+def test_what_is_wrong_in_a_further_scorer_is_one_line(wrong: str, line: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_toml(f"{OTHERS}{wrong}\n", tmp_path)
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    assert message.startswith(line.replace("FILE", f"config file {tmp_path / 'mine.toml'}"))
+
+
+def test_an_entry_of_a_list_in_a_further_scorer(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^scorer\.others\[1\]\.command: entry 2: 7 does not fit"):
+        load_toml(OTHERS.replace('"judge.py"', "7"), tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[scorer.others]\nbackend = 'tracker'", "[scorer]\nothers = ['tracker']"])
+def test_further_scorers_that_are_no_tables(text: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^scorer\.others: further scorers are \[\[scorer\.others\]\] tables"
+    ):
+        load_toml(text, tmp_path)
+    with pytest.raises(ConfigError, match=r"\(--set scorer\.others\)$"):
+        load_config(environment={}, assignments=["scorer.others=tracker"])
+
+
+@pytest.mark.parametrize(
+    ("file", "environment", "flags", "bounds"),
+    [
+        ({}, {}, {"max": 8}, (8, 8)),
+        ({}, {}, {"min": 60}, (60, 60)),
+        ({"max": 8}, {}, {}, (8, 8)),
+        ({}, {"min": 60}, {}, (60, 60)),
+        ({"min": 30}, {}, {"max": 8}, (30, 8)),  # both are the user's: the plan swaps them
+        ({}, {}, {"min": 60, "max": 8}, (60, 8)),
+        ({}, {}, {"min": 30}, (30, 50)),
+        ({}, {}, {"max": 30}, (20, 30)),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("preset", ["tiny", None])
+def test_a_bound_that_nobody_gave_is_clamped_to_the_one_that_was_given(
+    file: dict[str, int],
+    environment: dict[str, int],
+    flags: dict[str, int],
+    bounds: tuple[int, int],
+    preset: str | None,
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "mine.toml"
+    lines = [f"{bound}_steps = {value}" for bound, value in file.items()]
+    path.write_text("\n".join(["[generator]", "model = 'x/y'", "[schedule]", *lines]))
+    loaded = load_config(
+        preset=preset,
+        config_path=path,
+        environment={f"PHYT2V_SCHEDULE__{b.upper()}_STEPS": str(value) for b, value in environment.items()},
+        flags={f"schedule.{b}_steps": Setting(value, f"--{b}-steps") for b, value in flags.items()},
+    )
+    schedule = loaded.config.schedule
+    assert (schedule.min_steps, schedule.max_steps) == bounds
+
+
+def test_the_origin_of_a_clamped_bound_tells_what_it_was() -> None:
+    loaded = load_config(environment={}, flags={"schedule.max_steps": Setting(8, "--max-steps")})
+    assert loaded.origins["schedule.min_steps"] == "lowered to --max-steps from 20 (preset tiny)"
+    assert loaded.origins["schedule.max_steps"] == "--max-steps"

@@ -1,0 +1,62 @@
+"""Latents of real pipelines outlive whatever happens to their video."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from phyt2v_cli.backends.diffusion.generator import load
+from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.events import Stage
+from phyt2v_cli.refinement.render import render_video
+from phyt2v_cli.roles import VideoGenerator
+from tests.tiny_pipelines import save_cogvideox, save_ltx, save_mochi, save_wan
+
+SAVERS = {"cogvideox": save_cogvideox, "wan": save_wan, "ltx": save_ltx, "mochi": save_mochi}
+
+
+class Stopped(Exception):  # noqa: N818 - no error: what a signal does
+    pass
+
+
+def render(generator: VideoGenerator, path: Path, *, stop_at: Stage | None = None) -> list[Stage]:
+    """Render to `path` and return the stages that were done."""
+    stages: list[Stage] = []
+
+    @contextmanager
+    def stage(name: Stage) -> Iterator[None]:
+        if name == stop_at:
+            raise Stopped
+        stages.append(name)
+        yield
+
+    render_video(
+        generator,
+        "a ball drops",
+        seed=0,
+        num_inference_steps=3,
+        video_path=path,
+        latents_path=path.with_suffix(".safetensors"),
+        on_step=lambda *_: None,
+        stage=stage,
+    )
+    return stages
+
+
+@pytest.mark.parametrize("save", SAVERS.values(), ids=SAVERS)
+def test_stopped_after_the_denoising_it_goes_on_from_there_to_the_same_video(
+    save: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    size = 32 if save is save_ltx else 16
+    num_frames = 7 if save is save_mochi else 9
+    folder = save(tmp_path / "model")
+    generator = load(
+        GeneratorConfig(model=str(folder), num_frames=num_frames, height=size, width=size, device="cpu")
+    )
+    stopped, whole = tmp_path / "stopped.mp4", tmp_path / "whole.mp4"
+    with pytest.raises(Stopped):
+        render(generator, stopped, stop_at="decode")
+    assert render(generator, stopped) == ["decode", "encode"]
+    assert render(generator, whole) == ["denoise", "decode", "encode"]
+    assert stopped.read_bytes() == whole.read_bytes()

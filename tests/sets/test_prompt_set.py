@@ -1,0 +1,161 @@
+"""Prompt sets in every format, and what is said of those that cannot be used."""
+
+import io
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from phyt2v_cli.errors import PromptError
+from phyt2v_cli.sets.prompt_set import MAX_PROMPTS, PromptEntry, read_prompt_set
+
+CSV = '\ufeffID, Prompt ,seed,source\n7,"a ball, dropped",3,web\n\n,"a cube\nslides",,\n'
+JSONL = (
+    '{"prompt": " a ball, dropped ", "id": 7, "seed": 3, "source": "web"}\n\n'
+    '{"prompt": "a cube\\nslides"}\r\n'
+)
+
+
+def read(path: Path, content: str | bytes) -> tuple[PromptEntry, ...]:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_prompt_set(str(path))
+
+
+def complaint(path: Path, content: str | bytes) -> list[str]:
+    with pytest.raises(PromptError) as caught:
+        read(path, content)
+    assert caught.value.exit_code == 2
+    return str(caught.value).replace(str(path), path.name).splitlines()
+
+
+@pytest.mark.parametrize(("name", "content", "lines"), [("a.csv", CSV, [2, 4]), ("A.JSONL", JSONL, [1, 3])])
+def test_ids_and_seeds(name: str, content: str, lines: list[int], tmp_path: Path) -> None:
+    entries = read(tmp_path / name, content)
+    assert [(entry.id, entry.prompt, entry.seed) for entry in entries] == [
+        ("7", "a ball, dropped", 3),
+        (None, "a cube\nslides", None),
+    ]
+    assert [entry.line for entry in entries] == lines
+    assert re.fullmatch("7-[0-9a-f]{8}", entries[0].folder)
+    assert re.fullmatch("a-cube-slides-[0-9a-f]{8}", entries[1].folder)
+
+
+def test_the_format_does_not_change_the_folders(tmp_path: Path) -> None:
+    as_csv, as_jsonl = read(tmp_path / "a.csv", CSV), read(tmp_path / "a.jsonl", JSONL)
+    assert [entry.folder for entry in as_csv] == [entry.folder for entry in as_jsonl]
+
+
+def test_lines(tmp_path: Path) -> None:
+    entries = read(tmp_path / "a.txt", "\r\n a ball \r\n\t\na cube\u2028slides\ra 'quoted, ball'")
+    assert [(entry.prompt, entry.line) for entry in entries] == [
+        ("a ball", 2),
+        ("a cube\u2028slides", 4),  # no editor shows two lines here
+        ("a 'quoted, ball'", 5),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "prompts"),
+    [(JSONL, ["a ball, dropped", "a cube\nslides"]), ("a ball\na cube", ["a ball", "a cube"])],
+)
+def test_standard_input(content: str, prompts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content.encode())))
+    assert [entry.prompt for entry in read_prompt_set("-")] == prompts
+
+
+def test_a_set_may_be_sorted_cut_and_added_to(tmp_path: Path) -> None:
+    folders = [entry.folder for entry in read(tmp_path / "a.txt", "a\nb\nc\n")]
+    assert [entry.folder for entry in read(tmp_path / "b.txt", "c\nd\na\n")][::2] == [folders[2], folders[0]]
+
+
+def test_each_seed_has_a_folder(tmp_path: Path) -> None:
+    entries = read(tmp_path / "a.jsonl", "".join(f'{{"prompt": "a", "seed": {n}}}\n' for n in (0, 1, 0)))
+    assert len({entry.folder for entry in entries}) == 3
+
+
+def test_thousands_of_equal_prompts_are_told_apart_quickly(tmp_path: Path) -> None:
+    entries = read(tmp_path / "a.txt", "a ball\n" * MAX_PROMPTS)
+    assert len({entry.folder for entry in entries}) == MAX_PROMPTS
+    assert complaint(tmp_path / "a.txt", "a\n" * (MAX_PROMPTS + 1)) == [
+        "a.txt holds more than 10,000 prompts; split it"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("a ball", "not JSON: Expecting value in column 1"),
+        ('{"prompt": "a"', "not JSON: Expecting ',' delimiter in column 15"),
+        ('"a ball"', 'not an object like {"prompt": "a ball drops"}'),
+        ("[" * 100_000, "not JSON that can be read"),
+        ('{"prompt": "a", "seed": ' + "9" * 5000 + "}", "not JSON that can be read"),
+        ("{}", "prompt: missing"),
+        ('{"prompt": ["a"]}', "prompt: not a text"),
+        ('{"prompt": " "}', "prompt: empty"),
+        ('{"prompt": "a\\u0000"}', "prompt: holds NUL or half a character, so it is no text"),
+        ('{"prompt": "a\\ud800"}', "prompt: holds NUL or half a character, so it is no text"),
+        ('{"prompt": "' + "a" * 10_001 + '"}', "prompt: longer than 10,000 characters"),
+        ('{"prompt": "a", "seed": -1}', f"seed: not a whole number from 0 to {2**63 - 1}"),
+        ('{"prompt": "a", "seed": 1.5}', f"seed: not a whole number from 0 to {2**63 - 1}"),
+        ('{"prompt": "a", "seed": true}', f"seed: not a whole number from 0 to {2**63 - 1}"),
+        ('{"prompt": "a", "seed": 9223372036854775808}', f"seed: not a whole number from 0 to {2**63 - 1}"),
+        ('{"prompt": "a", "id": {}}', "id: neither a text nor a whole number"),
+    ],
+    ids=range(16),
+)
+def test_a_bad_line_is_named(line: str, fault: str, tmp_path: Path) -> None:
+    told = complaint(tmp_path / "a.jsonl", f'{{"prompt": "fine"}}\n{line}\n')
+    assert told == ["a.jsonl has entries that cannot be used:", f"a.jsonl:2: {fault}"]
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ("prompt\na ball, dropped\n", "2: 2 fields where the header has 1; put texts with commas in quotes"),
+        ('id,prompt\n1,"a\nb"\n2,\n', "4: prompt: missing"),
+        ("prompt;seed\na;1\n", "1: the header must name one column prompt, and may name id and seed"),
+        ("\nprompt,prompt\na,b\n", "2: the header must name one column prompt, and may name id and seed"),
+        ('prompt\na\n"b', "3: not CSV: unexpected end of data"),
+        ("prompt,seed\na,x\n", f"2: seed: not a whole number from 0 to {2**63 - 1}"),
+        ("prompt\n" + "a" * 200_000, "2: not CSV: field larger than field limit (131072)"),
+    ],
+)
+def test_a_bad_row_is_named(content: str, fault: str, tmp_path: Path) -> None:
+    assert complaint(tmp_path / "a.csv", content)[1:] == [f"a.csv:{fault}"]
+
+
+def test_every_bad_line_is_told_up_to_twenty(tmp_path: Path) -> None:
+    told = complaint(tmp_path / "a.jsonl", "1\n" * 100)
+    assert [line.split(": ")[0] for line in told[1:-1]] == [f"a.jsonl:{number}" for number in range(1, 21)]
+    assert told[-1] == "and 80 more"
+
+
+@pytest.mark.parametrize("content", ["", "\n \n", "\ufeff"])
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.csv"])
+def test_an_empty_set(name: str, content: str, tmp_path: Path) -> None:
+    assert complaint(tmp_path / name, content) == [f"{name} holds no prompts; write one in each line"]
+
+
+def test_what_is_no_text(tmp_path: Path) -> None:
+    assert complaint(tmp_path / "a.txt", b"a\nb\xff\n") == ["a.txt:2: not UTF-8 text; save the set as UTF-8"]
+    assert complaint(tmp_path / "a.txt", "a".encode("utf-16")) == [
+        "a.txt:1: not UTF-8 text; save the set as UTF-8"
+    ]
+
+
+def test_what_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, fault in (("none.txt", "there is no file"), ("a.xlsx", "none of the endings")):
+        with pytest.raises(PromptError, match=fault):
+            read_prompt_set(str(tmp_path / name))
+    (tmp_path / "folder.txt").mkdir()
+    os.mkfifo(tmp_path / "pipe.txt")
+    for name, fault in (("folder.txt", "is a directory"), ("pipe.txt", "cannot be read: .*plain file")):
+        with pytest.raises(PromptError, match=fault):
+            read_prompt_set(str(tmp_path / name))
+    monkeypatch.setattr("phyt2v_cli.sets.prompt_set.MAX_SET_BYTES", 2**20)
+    assert "larger than 1,024 KiB" in complaint(tmp_path / "large.txt", b"a" * (2**20 + 1))[0]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a" * (2**20 + 1))))
+    with pytest.raises(PromptError, match="standard input is larger than 1 MiB"):
+        read_prompt_set("-")
