@@ -60,15 +60,19 @@ def measure(prompt: str, seed: int, generators: dict[str, Any]) -> dict[str, Any
     reference = None
     for name, (steps, _, _) in SETTINGS.items():
         begin = time.process_time()
-        latents = generators[name].denoise(
-            prompt,
-            seed=seed,
-            num_inference_steps=steps,
-            on_step=lambda *_: None,
-            draft=name != "final",
+        latents = (
+            generators[name]
+            .denoise(
+                prompt,
+                seed=seed,
+                num_inference_steps=steps,
+                on_step=lambda *_: None,
+                draft=name != "final",
+            )
+            .latents
         )
         seconds = time.process_time() - begin
-        frames = generators[name].decode(latents)
+        frames = generators[name].decode(latents).frames
         reference = frames if reference is None else reference
         scores = score_tracks(track(frames), prompt)
         row["settings"][name] = {

@@ -79,8 +79,8 @@ def judge_small(num_prompts: int) -> dict[str, dict[str, float]]:
         for seed, prompt in enumerate(prompts_of(num_prompts)):
             latents = generator.denoise(
                 prompt, seed=seed, num_inference_steps=FULL_STEPS, on_step=lambda *_: None
-            )
-            frames = generator.decode(latents)
+            ).latents
+            frames = generator.decode(latents).frames
             scores = score_tracks(track(frames), prompt)
             worst = min(scores.semantic_adherence or 0.0, scores.physical_commonsense or 0.0)
             rows.setdefault(way, []).append({"frames": frames / 255.0, "latents": latents, "worst": worst})

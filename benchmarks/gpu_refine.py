@@ -76,9 +76,11 @@ def reference(folder: Path) -> dict[str, Any]:
         pipeline.vae.enable_tiling()
     config = CONFIG.model_copy(update={"compile": "off"})
     generator = _unplaced(pipeline, config)
-    latents = generator.denoise(PROMPT, seed=0, num_inference_steps=NUM_TIMED_STEPS, on_step=clock.on_step)
+    latents = generator.denoise(
+        PROMPT, seed=0, num_inference_steps=NUM_TIMED_STEPS, on_step=clock.on_step
+    ).latents
     with clock.stage("decode"):
-        frames = generator.decode(latents)
+        frames = generator.decode(latents).frames
     with clock.stage("encode"):
         _write(frames)
     step = statistics.median(clock.step_seconds())

@@ -41,8 +41,9 @@ from phyt2v_cli.refinement.prompts import PhysicsAnalysis, RefinedPrompt
 from phyt2v_cli.refinement.render import render_video
 from phyt2v_cli.roles import ChatModel, Roles, Scores, VideoGenerator, VideoScorer
 from phyt2v_cli.runs.directory import RunDir
-from phyt2v_cli.runs.records import RoundRecord
+from phyt2v_cli.runs.records import VideoRecord
 from phyt2v_cli.schedule import plan
+from phyt2v_cli.video_id import RoundId
 
 PROMPTS_PATH = Path(__file__).with_name("terse_prompts.txt")
 NUM_RESAMPLES = 10_000
@@ -148,7 +149,7 @@ def rewrite_unseen(prompt: str, llm: ChatModel, config: Config, generator: Video
 
 def _refine(
     prompt: str, seed: int, kind: str, config: Config, roles: Roles, folder: Path
-) -> list[RoundRecord]:
+) -> list[VideoRecord]:
     """Complete one run of the loop and return its rounds."""
     changed = config.model_dump()
     changed["schedule"]["kind"] = kind
@@ -158,7 +159,7 @@ def _refine(
         folder, prompt=prompt, config=own, plan=plan(own.schedule, own.refinement.rounds)
     ) as run:
         refine(run, roles, emit=_ignore, cancelled=lambda: False)
-        return [record for p in run.record.plan if (record := run.read_round(p.round)) is not None]
+        return [record for p in run.record.plan if (record := run.read_video(RoundId(p.round))) is not None]
 
 
 def _single(

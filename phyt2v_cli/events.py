@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from phyt2v_cli.roles import Scores
+from phyt2v_cli.video_id import ControlId, RoundId, VideoId
 
 Purpose = Literal["draft", "final"]
 Stage = Literal["denoise", "decode", "encode", "caption", "score", "mismatch", "refine"]
@@ -38,7 +39,7 @@ class GeneratorReady:
 class RoundStarted:
     """A round begins (or goes on, in a resumed run)."""
 
-    round: int
+    video: RoundId
     total_rounds: int
     steps: int
     purpose: Purpose
@@ -49,24 +50,24 @@ class RoundStarted:
 class StepDone:
     """One denoising step is done."""
 
-    round: int
+    video: VideoId
     step: int
     steps: int
 
 
 @dataclass(frozen=True)
 class StageStarted:
-    """A stage of a round begins."""
+    """A stage of a video begins."""
 
-    round: int
+    video: VideoId
     stage: Stage
 
 
 @dataclass(frozen=True)
 class StageDone:
-    """A stage of a round is done and saved."""
+    """A stage of a video is done and saved."""
 
-    round: int
+    video: VideoId
     stage: Stage
     seconds: float
 
@@ -75,7 +76,7 @@ class StageDone:
 class RoundDone:
     """Everything of a round is done and saved."""
 
-    round: int
+    video: RoundId
     purpose: Purpose
     seconds: float
     scores: Scores
@@ -90,6 +91,7 @@ class RoundDone:
 class ControlStarted:
     """The original prompt is rendered at full steps for comparison."""
 
+    video: ControlId
     steps: int
 
 

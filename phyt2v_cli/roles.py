@@ -1,7 +1,9 @@
 """The four roles as Protocols, and the values they exchange.
 
-A backend plays a role by having these methods; it inherits nothing. This file knows no model, no server,
-no terminal and no run directory, and imports nothing heavy.
+A backend plays a role by having these methods; it inherits nothing. What goes in and comes out are plain
+values that pickle, so that a role may play in another process; what a call did is in what it returns, never
+in the state of the role. This file knows no model, no server, no terminal and no run directory, and imports
+nothing heavy.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,10 +19,53 @@ if TYPE_CHECKING:  # numpy takes 0.1 s to import, and a preview needs none of it
     import numpy.typing as npt
 
 Latents: TypeAlias = "npt.NDArray[np.float32]"
-"""Denoised latents as the autoencoder takes them, float32 whatever dtype the model computes in."""
+"""Denoised latents as the autoencoder takes them, float32 whatever dtype the model computes in.
 
-OnStep = Callable[[int, int], None]
-"""Called after each denoising step with (steps done, steps in all). It may raise to stop the denoising."""
+Usually (1, num_channels, num_latent_frames, height / 8, width / 8) or, of CogVideoX, with frames before
+channels; of pipelines that decode pictures (num_frames, num_channels, height / 8, width / 8). The
+pipeline's family decides."""
+
+HowItRan: TypeAlias = Mapping[str, str]
+"""How a model worked, by setting (offload, compile, cache, device, …), for the record of a video."""
+
+
+@dataclass(frozen=True)
+class DenoisingStep:
+    """One denoising step that is done."""
+
+    number: int
+    """From 1. Several may be told as one, if they were done before anybody asked."""
+    total: int
+    how: HowItRan = field(default_factory=dict)
+
+
+OnStep = Callable[[DenoisingStep], None]
+"""Called after each denoising step."""
+
+Cancelled = Callable[[], bool]
+"""Whether the work is no longer wanted; asked between steps and between stages."""
+
+
+def never_cancelled() -> bool:
+    """Let the work go on to its end."""
+    return False
+
+
+@dataclass(frozen=True)
+class Denoised:
+    """Latents, and how they were made."""
+
+    latents: Latents
+    how: HowItRan
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Frames, and how they were decoded."""
+
+    frames: Frames
+    how: HowItRan
+
 
 Task = Literal["analysis", "mismatch", "refinement"]
 
@@ -37,8 +82,8 @@ class VideoGenerator(Protocol):
         ...
 
     @property
-    def settings(self) -> Mapping[str, str]:
-        """How the model runs (offload, compile, cache), for the record of a round."""
+    def settings(self) -> HowItRan:
+        """How the model would run now, to be shown. What a call did is in what it returns."""
         ...
 
     def count_excess_tokens(self, prompt: str) -> int:
@@ -46,16 +91,24 @@ class VideoGenerator(Protocol):
         ...
 
     def denoise(
-        self, prompt: str, *, seed: int, num_inference_steps: int, on_step: OnStep, draft: bool = False
-    ) -> Latents:
-        """Return the latents of `prompt`; the same arguments give the same latents.
+        self,
+        prompt: str,
+        *,
+        seed: int,
+        num_inference_steps: int,
+        on_step: OnStep,
+        cancelled: Cancelled = never_cancelled,
+        draft: bool = False,
+    ) -> Denoised:
+        """Make the latents of `prompt`; the same arguments give the same latents.
 
-        Only of a `draft` may they be approximate.
+        Only of a `draft` may they be approximate. Raises RunInterruptedError once `cancelled()` is true,
+        which is asked after each step, and whatever `on_step` raises.
         """
         ...
 
-    def decode(self, latents: Latents) -> Frames:
-        """Return the frames of latents that this generator, or an equal one in another process, denoised."""
+    def decode(self, latents: Latents) -> Decoded:
+        """Make the frames of latents that this generator, or an equal one in another process, denoised."""
         ...
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from phyt2v_cli.config.layers import MOVED, LoadedConfig
 from phyt2v_cli.config.schema import Config, ScheduleConfig, ScheduleKind
 from phyt2v_cli.errors import ConfigError
+from phyt2v_cli.video_id import RoundId
 
 if TYPE_CHECKING:
     from phyt2v_cli.events import Purpose
@@ -24,8 +25,11 @@ class PlannedRound:
     """Numbered from 1."""
     steps: int
     purpose: "Purpose"
-    video: str
-    """File name inside the run directory."""
+
+    @property
+    def id(self) -> RoundId:
+        """The id of the video, which knows its file names."""
+        return RoundId(self.round)
 
 
 def get_steps_for_round(
@@ -61,14 +65,9 @@ def plan(schedule: ScheduleConfig, rounds: int) -> tuple[PlannedRound, ...]:
                 f"{_count(total, 'video', 'videos')}; give one entry for each video"
             )
     return tuple(
-        PlannedRound(number, count, "draft" if count < steps[-1] else "final", video_name(number))
+        PlannedRound(number, count, "draft" if count < steps[-1] else "final")
         for number, count in enumerate(steps, start=1)
     )
-
-
-def video_name(number: int) -> str:
-    """Return the file name of a round's video."""
-    return f"output{number}.mp4"
 
 
 def schedule_name(schedule: ScheduleConfig) -> str:

@@ -84,7 +84,7 @@ def tiny_result(tiny_cogvideox_dir: Path) -> "tuple[Latents, Frames]":
 
     generator = make_generator(tiny_cogvideox_dir)
     latents = denoise(generator)
-    return latents, generator.decode(latents)
+    return latents, generator.decode(latents).frames
 
 
 @pytest.fixture(scope="session")

@@ -14,17 +14,19 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from phyt2v_cli.config.schema import Config, RefinementConfig, ScheduleConfig
 from phyt2v_cli.events import Event, RoundStarted, StageStarted
+from phyt2v_cli.files.video import VideoMetadata, read_video
 from phyt2v_cli.refinement.loop import RunResult, refine
-from phyt2v_cli.roles import Latents, OnStep, Scores
+from phyt2v_cli.roles import Denoised, DenoisingStep, OnStep, Scores
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.schedule import plan
 from phyt2v_cli.testing.fakes import FakeRoles, FakeScorer
+from phyt2v_cli.video_id import RoundId
 
 PROMPT = "a red ball drops"
 
@@ -60,6 +62,12 @@ def open_run(
     return RunDir.open(path, prompt=prompt, config=config, plan=rounds, force=force)
 
 
+def made_from(video: Path) -> VideoMetadata | None:
+    """Return how a video says that it was made, but for the digest of it."""
+    metadata = read_video(video)[1]
+    return metadata and replace(metadata, pixels_key="")
+
+
 def run_through(
     path: Path,
     config: Config | None = None,
@@ -85,8 +93,8 @@ def main() -> None:
     def emit(event: Event) -> None:
         nonlocal current_round
         if isinstance(event, RoundStarted):
-            current_round = event.round
-        if isinstance(event, StageStarted) and where == event.stage and event.round == int(number):
+            current_round = event.video.number
+        if isinstance(event, StageStarted) and where == event.stage and event.video == RoundId(int(number)):
             die()
 
     def hang(stage: str) -> None:
@@ -134,10 +142,10 @@ def main() -> None:
     if where == "inside-denoise":
         denoise = cast.generator.denoise
 
-        def denoise_and_hang(prompt: str, *, on_step: OnStep, **kwargs: Any) -> Latents:
-            def on_step_and_hang(step: int, steps: int) -> None:
-                on_step(step, steps)
-                if step == 2:
+        def denoise_and_hang(prompt: str, *, on_step: OnStep, **kwargs: Any) -> Denoised:
+            def on_step_and_hang(step: DenoisingStep) -> None:
+                on_step(step)
+                if step.number == 2:
                     hang("denoise")
 
             return denoise(prompt, on_step=on_step_and_hang, **kwargs)

@@ -72,7 +72,7 @@ def test_every_kind_rises_to_max_and_ends_on_a_final(kind: str, rounds: int, low
     assert planned[-1].purpose == "final"
     assert all((entry.purpose == "draft") == (entry.steps < max(low, high)) for entry in planned)
     assert [entry.round for entry in planned] == list(range(1, len(planned) + 1))
-    assert [entry.video for entry in planned] == [
+    assert [entry.id.video_name for entry in planned] == [
         f"output{number}.mp4" for number in range(1, len(planned) + 1)
     ]
 

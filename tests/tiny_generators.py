@@ -9,7 +9,7 @@ import torch
 from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator, load
 from phyt2v_cli.backends.memory.offloading import RUNGS
 from phyt2v_cli.config.schema import GeneratorConfig
-from phyt2v_cli.roles import Latents
+from phyt2v_cli.roles import Latents, OnStep
 
 
 def make_generator(folder: Path, **settings: str) -> DiffusersGenerator:
@@ -17,8 +17,8 @@ def make_generator(folder: Path, **settings: str) -> DiffusersGenerator:
     return load(GeneratorConfig.model_validate({"model": str(folder), **size, "device": "cpu", **settings}))
 
 
-def denoise(generator: DiffusersGenerator, on_step: Callable[[int, int], None] = lambda *_: None) -> Latents:
-    return generator.denoise("a ball drops", seed=0, num_inference_steps=4, on_step=on_step)
+def denoise(generator: DiffusersGenerator, on_step: OnStep = lambda *_: None) -> Latents:
+    return generator.denoise("a ball drops", seed=0, num_inference_steps=4, on_step=on_step).latents
 
 
 def give_all_rungs(generator: DiffusersGenerator) -> None:

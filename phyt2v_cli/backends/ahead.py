@@ -18,8 +18,22 @@ from typing import TypeVar
 from weakref import WeakSet
 
 from phyt2v_cli.config.schema import Config
-from phyt2v_cli.files.video import Frames
-from phyt2v_cli.roles import Latents, OnStep, Roles, Scores, VideoCaptioner, VideoGenerator, VideoScorer
+from phyt2v_cli.errors import RunInterruptedError
+from phyt2v_cli.roles import (
+    Cancelled,
+    Decoded,
+    Denoised,
+    DenoisingStep,
+    HowItRan,
+    Latents,
+    OnStep,
+    Roles,
+    Scores,
+    VideoCaptioner,
+    VideoGenerator,
+    VideoScorer,
+    never_cancelled,
+)
 
 _Result = TypeVar("_Result")
 
@@ -136,8 +150,8 @@ class _Wrapper:
         return self._wrapped.fps
 
     @property
-    def settings(self) -> Mapping[str, str]:
-        """How the model runs."""
+    def settings(self) -> HowItRan:
+        """How the model would run now."""
         return self._wrapped.settings
 
     def count_excess_tokens(self, prompt: str) -> int:
@@ -151,32 +165,36 @@ class GeneratorAhead(_Wrapper):
     def __init__(self, generator: VideoGenerator) -> None:
         super().__init__(generator)
         self._begun: _Denoising | None = None
-        self._settings_before: Mapping[str, str] | None = None
-
-    @property
-    def settings(self) -> Mapping[str, str]:
-        """How the model ran what was asked for last; what was only begun may have changed it meanwhile."""
-        return self._wrapped.settings if self._settings_before is None else self._settings_before
 
     def begin(self, prompt: str, *, seed: int, num_inference_steps: int, bar: Bar = no_bar) -> None:
         """Begin to denoise what a later `denoise` is expected to ask for; it waits for this one then."""
         self._stop()
-        self._settings_before = dict(self._wrapped.settings)
         self._begun = _Denoising(self._wrapped, prompt, seed, num_inference_steps, bar)
 
     def denoise(
-        self, prompt: str, *, seed: int, num_inference_steps: int, on_step: OnStep, draft: bool = False
-    ) -> Latents:
+        self,
+        prompt: str,
+        *,
+        seed: int,
+        num_inference_steps: int,
+        on_step: OnStep,
+        cancelled: Cancelled = never_cancelled,
+        draft: bool = False,
+    ) -> Denoised:
         """Return the latents that were begun with these arguments, or else denoise."""
         if self._begun is not None and not draft and self._begun.is_of(prompt, seed, num_inference_steps):
-            self._settings_before = None
-            return self._begun.hand_over(on_step)
+            return self._begun.hand_over(on_step, cancelled)
         self._stop()
         return self._wrapped.denoise(
-            prompt, seed=seed, num_inference_steps=num_inference_steps, on_step=on_step, draft=draft
+            prompt,
+            seed=seed,
+            num_inference_steps=num_inference_steps,
+            on_step=on_step,
+            cancelled=cancelled,
+            draft=draft,
         )
 
-    def decode(self, latents: Latents) -> Frames:
+    def decode(self, latents: Latents) -> Decoded:
         """Return the frames of latents."""
         self._stop()
         return self._wrapped.decode(latents)
@@ -184,7 +202,7 @@ class GeneratorAhead(_Wrapper):
     def _stop(self) -> None:
         if self._begun is not None:
             self._begun.stop()
-        self._begun = self._settings_before = None
+        self._begun = None
 
 
 class ControlAhead(_Wrapper):
@@ -201,30 +219,38 @@ class ControlAhead(_Wrapper):
         self._own_steps: int | None = None
 
     def denoise(
-        self, prompt: str, *, seed: int, num_inference_steps: int, on_step: OnStep, draft: bool = False
-    ) -> Latents:
+        self,
+        prompt: str,
+        *,
+        seed: int,
+        num_inference_steps: int,
+        on_step: OnStep,
+        cancelled: Cancelled = never_cancelled,
+        draft: bool = False,
+    ) -> Denoised:
         """Return the latents of `prompt`."""
-        latents = self._generator.denoise(
-            prompt, seed=seed, num_inference_steps=num_inference_steps, on_step=on_step, draft=draft
+        denoised = self._generator.denoise(
+            prompt,
+            seed=seed,
+            num_inference_steps=num_inference_steps,
+            on_step=on_step,
+            cancelled=cancelled,
+            draft=draft,
         )
         if not draft and prompt == self._prompt:
             # It is the control itself, also with another seed, or the control will be made of these latents.
             self._own_steps = num_inference_steps
         is_wanted = not draft and num_inference_steps != self._own_steps
         self._final_steps = num_inference_steps if is_wanted else None
-        return latents
+        return denoised
 
-    def decode(self, latents: Latents) -> Frames:
+    def decode(self, latents: Latents) -> Decoded:
         """Return the frames of latents; if they were denoised here for a final, the control has begun."""
-        frames = self._generator.decode(latents)
+        decoded = self._generator.decode(latents)
         steps, self._final_steps = self._final_steps, None
         if steps is not None:
             self._generator.begin(self._prompt, seed=self._seed, num_inference_steps=steps, bar=self._bar)
-        return frames
-
-
-class _NotWanted(Exception):  # noqa: N818 - no error: the way out of a denoising
-    pass
+        return decoded
 
 
 class _Denoising:
@@ -235,14 +261,18 @@ class _Denoising:
     ) -> None:
         self._arguments = (prompt, seed, num_inference_steps)
         self._is_wanted = True
-        self._steps_done: tuple[int, int] | None = None
+        self._last_step: DenoisingStep | None = None
         self._is_over = False
         self._news = Event()
 
-        def denoise() -> Latents:
+        def denoise() -> Denoised:
             try:
                 return generator.denoise(
-                    prompt, seed=seed, num_inference_steps=num_inference_steps, on_step=self._count
+                    prompt,
+                    seed=seed,
+                    num_inference_steps=num_inference_steps,
+                    on_step=self._count,
+                    cancelled=lambda: not self._is_wanted,
                 )
             finally:
                 self._is_over = True
@@ -250,27 +280,27 @@ class _Denoising:
 
         self._result = begin(denoise, name="denoise the control", bar=bar)
 
-    def _count(self, step: int, steps: int) -> None:
-        if not self._is_wanted:
-            raise _NotWanted
-        self._steps_done = (step, steps)
+    def _count(self, step: DenoisingStep) -> None:
+        self._last_step = step
         self._news.set()
 
     def is_of(self, *arguments: object) -> bool:
         """Return whether `hand_over` will return the latents of these arguments."""
         return self._is_wanted and arguments == self._arguments
 
-    def hand_over(self, on_step: OnStep) -> Latents:
-        """Return the latents, once; steps that are done already are told as one."""
+    def hand_over(self, on_step: OnStep, cancelled: Cancelled) -> Denoised:
+        """Return what was denoised, once; steps that are done already are told as one."""
         told, is_over = None, False
         try:
             while not is_over:
                 self._news.wait()
                 self._news.clear()
                 is_over = self._is_over  # read before the last step is
-                if self._steps_done is not None and self._steps_done != told:
-                    told = self._steps_done
-                    on_step(*told)
+                if self._last_step is not None and self._last_step != told:
+                    told = self._last_step
+                    on_step(told)
+                    if cancelled():
+                        raise RunInterruptedError("The denoising was stopped.")
             return self._result()
         finally:
             self._is_wanted = False

@@ -116,11 +116,11 @@ class RunProgress:
                 self._total_rounds, self._prompt = event.total_rounds, event.prompt
                 # Held back until a stage begins: a resumed run passes finished rounds without working.
                 self._heading = Text(
-                    f"Round {event.round} of {event.total_rounds}: {event.steps} denoising steps",
+                    f"{event.video.label} of {event.total_rounds}: {event.steps} denoising steps",
                     style="bold",
                 )
             case ControlStarted():
-                self._heading = Text(f"Control: {event.steps} denoising steps", style="bold")
+                self._heading = Text(f"{event.video.label}: {event.steps} denoising steps", style="bold")
             case StageStarted():
                 self._print_heading()
                 self._start_stage(_DOING[event.stage])
@@ -172,7 +172,7 @@ class RunProgress:
     def _draw_round(self, event: RoundDone) -> None:
         if self._heading is not None:
             self._heading = None
-            console.say(f"Round {event.round} of {self._total_rounds}: done before", "dim")
+            console.say(f"{event.video.label} of {self._total_rounds}: done before", "dim")
             return
         self._draw_scores(event)
         if event.flags:

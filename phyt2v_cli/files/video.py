@@ -45,7 +45,9 @@ class VideoMetadata:
     seed: int
     steps: int
     round: int | None = None
-    """None outside a run's rounds: `phyt2v generate`, or the control."""
+    """None outside a run's rounds: of a single video, or the control."""
+    pixels_key: str = ""
+    """Digest of what made the pixels; empty in videos of phyt2v 0.1.0."""
 
 
 def write_video(path: Path, frames: Frames, *, fps: int, metadata: VideoMetadata) -> str:
@@ -148,7 +150,11 @@ def _parse_metadata(comment: str) -> VideoMetadata | None:
     except (ValueError, TypeError, RecursionError):
         return None
     numbers = [found.seed, found.steps, *([] if found.round is None else [found.round])]
-    if isinstance(found.prompt, str) and all(type(number) is int for number in numbers):
+    if (
+        isinstance(found.prompt, str)
+        and isinstance(found.pixels_key, str)
+        and all(type(number) is int for number in numbers)
+    ):
         return found
     return None
 

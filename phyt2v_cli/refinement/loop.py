@@ -28,22 +28,20 @@ from phyt2v_cli.refinement.selection import select_result
 from phyt2v_cli.roles import Roles
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.records import (
-    CONTROL_VIDEO,
     AnalysisRecord,
     MismatchRecord,
     ResultRecord,
-    RoundRecord,
     StopReason,
+    VideoRecord,
 )
-from phyt2v_cli.schedule import video_name
+from phyt2v_cli.video_id import CONTROL, RoundId, VideoId
 
 
 @dataclass(frozen=True)
 class RunResult:
     """The video that a run hands back."""
 
-    round: int | None
-    """None where the control won."""
+    id: VideoId
     video: Path
     prompt: str
     selected_by: str
@@ -105,21 +103,21 @@ class _Loop:
         self.emit(AnalysisDone(known.main_object, known.physical_law))
         return PhysicsAnalysis(main_object=known.main_object, physical_law=known.physical_law)
 
-    def _complete_rounds(self, analysis: PhysicsAnalysis) -> list[RoundRecord]:
+    def _complete_rounds(self, analysis: PhysicsAnalysis) -> list[VideoRecord]:
         """Complete the planned rounds, or fewer where early stop ends them; the last is a final."""
         plan = self.run.record.plan
-        rounds: list[RoundRecord] = []
+        rounds: list[VideoRecord] = []
         prompt, stop_reason = self.original_prompt, None
         for planned in plan:
             is_last = planned.round == len(plan) or stop_reason is not None
-            record = self.run.read_round(planned.round) or self._rebuild_round(
-                planned.round,
+            record = self.run.read_video(planned.id) or self._rebuild_round(
+                planned.id,
                 prompt,
                 steps=plan[-1].steps if is_last else planned.steps,
                 purpose="final" if is_last else planned.purpose,
             )
             total = planned.round if is_last else len(plan)
-            self.emit(RoundStarted(planned.round, total, record.steps, record.purpose, record.prompt))
+            self.emit(RoundStarted(planned.id, total, record.steps, record.purpose, record.prompt))
             complete_video(self.session, record, main_object=analysis.main_object)
             if not is_last:
                 self._find_mismatch(record, analysis)
@@ -127,53 +125,38 @@ class _Loop:
                 self._refine(record, analysis, keep=stop_reason is not None)
                 prompt = record.refined_prompt or record.prompt
             rounds.append(record)
-            self.emit(_round_done(planned.round, record))
+            self.emit(_round_done(planned.id, record))
             # A draft that is good enough is followed by its final; a final is that already.
             if is_last or (stop_reason is not None and record.purpose == "final"):
                 break
         self.run.record.stop_reason = stop_reason
         return rounds
 
-    def _rebuild_round(self, number: int, prompt: str, *, steps: int, purpose: Purpose) -> RoundRecord:
-        """Return a fresh record; where only this was lost, the next round knows its refined prompt."""
-        following = self.run.read_round(number + 1)
-        return RoundRecord(
-            round=number,
-            prompt=prompt,
-            steps=steps,
-            purpose=purpose,
-            seed=self.config.run.seed,
-            video=video_name(number),
-            run_key=self.run.key,
-            refined_prompt=following.prompt if following is not None else None,
-        )
+    def _rebuild_round(self, id: RoundId, prompt: str, *, steps: int, purpose: Purpose) -> VideoRecord:
+        """Return a fresh record; if only this was lost, the next round knows its refined prompt."""
+        record = self.run.new_video(id, prompt=prompt, steps=steps, purpose=purpose)
+        following = self.run.read_video(RoundId(id.number + 1))
+        record.refined_prompt = following.prompt if following is not None else None
+        return record
 
-    def _complete_control(self, analysis: PhysicsAnalysis, rounds: list[RoundRecord]) -> RoundRecord:
+    def _complete_control(self, analysis: PhysicsAnalysis, rounds: list[VideoRecord]) -> VideoRecord:
         steps = self.run.record.plan[-1].steps
-        self.emit(ControlStarted(steps))
-        record = self.run.read_control() or self._begin_control(rounds, steps)
+        self.emit(ControlStarted(CONTROL, steps))
+        record = self.run.read_video(CONTROL) or self._begin_control(rounds, steps)
         complete_video(self.session, record, main_object=analysis.main_object)
         return record
 
-    def _begin_control(self, rounds: list[RoundRecord], steps: int) -> RoundRecord:
-        """Return a fresh record; where a round has left it its latents, its video is judged already."""
-        record = RoundRecord(
-            round=None,
-            prompt=self.original_prompt,
-            steps=steps,
-            purpose="final",
-            seed=self.config.run.seed,
-            video=CONTROL_VIDEO,
-            run_key=self.run.key,
-        )
-        same = next((one for one in rounds if self.run.equals_control(one)), None)
-        if same is not None and self.run.latents_path(record).is_file():
+    def _begin_control(self, rounds: list[VideoRecord], steps: int) -> VideoRecord:
+        """Return a fresh record; if a round has left it its latents, its video is judged already."""
+        record = self.run.new_video(CONTROL, prompt=self.original_prompt, steps=steps, purpose="final")
+        same = next((one for one in rounds if one.pixels_key == record.pixels_key), None)
+        if same is not None and self.run.latents_path(CONTROL).is_file():
             made = same.model_copy(deep=True)
             record.generator, record.caption = made.generator, made.caption
             record.scores, record.scorers = made.scores, made.scorers
         return record
 
-    def _find_mismatch(self, record: RoundRecord, analysis: PhysicsAnalysis) -> None:
+    def _find_mismatch(self, record: VideoRecord, analysis: PhysicsAnalysis) -> None:
         if record.mismatch is not None or "mismatch_unusable" in record.flags:
             return
         with self.session.stage(record, "mismatch"):
@@ -192,7 +175,7 @@ class _Loop:
             else:
                 record.mismatch = MismatchRecord(found=reply.found, text=reply.text if reply.found else "")
 
-    def _reason_to_stop(self, record: RoundRecord) -> StopReason | None:
+    def _reason_to_stop(self, record: VideoRecord) -> StopReason | None:
         if not self.config.refinement.early_stop:
             return None
         if record.mismatch is not None and not record.mismatch.found:
@@ -200,13 +183,13 @@ class _Loop:
         pair = record.score_pair()
         return "stop_score" if pair is not None and min(pair) >= self.config.refinement.stop_score else None
 
-    def _refine(self, record: RoundRecord, analysis: PhysicsAnalysis, *, keep: bool) -> None:
+    def _refine(self, record: VideoRecord, analysis: PhysicsAnalysis, *, keep: bool) -> None:
         """Set the next round's prompt; `keep` keeps this one, as an unusable reply does."""
         if record.refined_prompt is not None:
             return
         if keep or record.mismatch is None:
             record.refined_prompt = record.prompt
-            self.run.save_round(record)
+            self.run.save_video(record)
             return
         settings = self.config.refinement
         with self.session.stage(record, "refine"):
@@ -240,18 +223,18 @@ class _Loop:
             else:
                 record.refined_prompt = reply.prompt
 
-    def _hand_back(self, rounds: list[RoundRecord], control: RoundRecord | None) -> RunResult:
+    def _hand_back(self, rounds: list[VideoRecord], control: VideoRecord | None) -> RunResult:
         run = self.run
         chosen, selected_by = select_result(rounds, control, self.config.refinement.select)
         before = run.record.model_copy()
         run.record.result = ResultRecord(
-            round=chosen.round, video=chosen.video, prompt=chosen.prompt, selected_by=selected_by
+            id=chosen.id, video=chosen.video, prompt=chosen.prompt, selected_by=selected_by
         )
         run.record.status = "complete"
         if run.record != before:
             run.save()
         return RunResult(
-            chosen.round, run.video_path(chosen), chosen.prompt, selected_by, run.record.stop_reason
+            chosen.id, run.video_path(chosen), chosen.prompt, selected_by, run.record.stop_reason
         )
 
 
@@ -259,9 +242,9 @@ def _flags(task: str, error: ReplyError) -> list[str]:
     return [f"{task}_unusable", *(["refused"] if isinstance(error, RefusalError) else [])]
 
 
-def _round_done(number: int, record: RoundRecord) -> RoundDone:
+def _round_done(id: RoundId, record: VideoRecord) -> RoundDone:
     return RoundDone(
-        round=number,
+        video=id,
         purpose=record.purpose,
         seconds=sum(record.seconds.values()),
         scores=record.all_scores(),

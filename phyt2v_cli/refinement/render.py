@@ -3,13 +3,15 @@
 import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from phyt2v_cli.errors import FaultyFramesError
+from phyt2v_cli.errors import FaultyFramesError, PromptError
 from phyt2v_cli.events import Stage
 from phyt2v_cli.files.video import Frames, VideoMetadata, write_video
-from phyt2v_cli.roles import Latents, OnStep, VideoGenerator
-from phyt2v_cli.runs.latents import read_latents, write_latents
+from phyt2v_cli.roles import Cancelled, Denoised, HowItRan, Latents, OnStep, VideoGenerator
+from phyt2v_cli.runs.identity import Recipe
+from phyt2v_cli.runs.latents import drop_latents, read_latents, write_latents
 
 FLAT = 1.0
 """Standard deviation of a frame's colours, of 255, below which it shows nothing; film grain has more."""
@@ -18,62 +20,111 @@ TimeStage = Callable[[Stage], AbstractContextManager[None]]
 """Wraps each stage: it may refuse to begin, time it, and save what is done when it ends."""
 
 
-def render_video(
-    generator: VideoGenerator,
-    prompt: str,
-    *,
-    seed: int,
-    num_inference_steps: int,
-    video_path: Path,
-    round_number: int | None = None,
-    latents_path: Path | None = None,
-    settings: str = "",
-    draft: bool = False,
-    on_step: OnStep,
-    stage: TimeStage,
-) -> str:
-    """Render `prompt` to `video_path` and return the sha256 of the verified file.
+@dataclass(frozen=True)
+class Target:
+    """Where a video goes, and who hears of the work."""
 
-    With `latents_path` the latents are kept there from the denoising on, and taken from there where an
-    earlier call with the same `settings` left them; whoever records the video deletes them. Raises
-    FaultyFramesError where latents or frames are no picture, VideoError where the video cannot be written or
-    read back, and whatever `generator`, `on_step` and `stage` raise.
+    video_path: Path
+    latents_path: Path
+    """Latents are kept here from the denoising on; whoever records the video deletes them."""
+    on_step: OnStep
+    cancelled: Cancelled
+    stage: TimeStage
+    on_how: Callable[[HowItRan], None] = lambda _: None
+    """Told how the model worked, before the stage that it worked in ends."""
+    round_number: int | None = None
+    """Stored in the video, if it is that of a round."""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A verified video file."""
+
+    recipe: Recipe
+    sha256: str
+
+
+def render_video(generator: VideoGenerator, recipe: Recipe, target: Target) -> Rendered:
+    """Render a recipe; latents that an earlier call for the same pixels left are taken.
+
+    Raises FaultyFramesError if latents or frames are no picture, VideoError if the video cannot be written or
+    read back, RunInterruptedError once `target.cancelled()` is true, and whatever the generator, `on_step`
+    and `stage` raise.
     """
     import numpy as np
 
-    latents = None
-    if latents_path is not None:
-        latents = read_latents(
-            latents_path, prompt=prompt, seed=seed, steps=num_inference_steps, settings=settings
-        )
-    if latents is None:
-        with stage("denoise"):
-            denoised = generator.denoise(
-                prompt, seed=seed, num_inference_steps=num_inference_steps, on_step=on_step, draft=draft
+    made_from = {"prompt": recipe.prompt, "seed": str(recipe.seed), "steps": str(recipe.steps)}
+    denoised = read_latents(target.latents_path, pixels_key=recipe.pixels_key, version_1=made_from)
+    if denoised is None:
+        with target.stage("denoise"):
+            fresh = generator.denoise(
+                recipe.prompt,
+                seed=recipe.seed,
+                num_inference_steps=recipe.steps,
+                on_step=target.on_step,
+                cancelled=target.cancelled,
+                draft=recipe.purpose == "draft",
             )
             # As they come back from a file; models hand out transposed ones, and layout may change rounding.
-            latents = np.ascontiguousarray(denoised)
-            _check_latents(latents)
-            if latents_path is not None:
-                write_latents(
-                    latents_path,
-                    latents,
-                    prompt=prompt,
-                    seed=seed,
-                    steps=num_inference_steps,
-                    settings=settings,
-                )
-    with stage("decode"):
-        frames = generator.decode(latents)
-        _check_frames(frames)
-    with stage("encode"):
-        metadata = VideoMetadata(prompt, seed, num_inference_steps, round_number)
-        return write_video(video_path, frames, fps=generator.fps, metadata=metadata)
+            denoised = Denoised(np.ascontiguousarray(fresh.latents), fresh.how)
+            _check_latents(denoised.latents)
+            write_latents(target.latents_path, denoised, pixels_key=recipe.pixels_key)
+            target.on_how(denoised.how)
+    with target.stage("decode"):
+        decoded = generator.decode(denoised.latents)
+        _check_frames(decoded.frames)
+        target.on_how({**denoised.how, **decoded.how})
+    with target.stage("encode"):
+        metadata = VideoMetadata(
+            recipe.prompt, recipe.seed, recipe.steps, target.round_number, recipe.pixels_key
+        )
+        sha256 = write_video(target.video_path, decoded.frames, fps=generator.fps, metadata=metadata)
+    return Rendered(recipe, sha256)
+
+
+def render_or_reseed(
+    generator: VideoGenerator,
+    recipe: Recipe,
+    target: Target,
+    *,
+    on_reseed: Callable[[FaultyFramesError, int], None],
+    may_reseed: bool = True,
+) -> Rendered:
+    """Render a recipe; if that gives no picture, try once with another seed, which `on_reseed` is told
+    before.
+
+    Without `may_reseed` that was done already. Raises as `render_video` does.
+    """
+    try:
+        return render_video(generator, recipe, target)
+    except FaultyFramesError as error:
+        drop_latents(target.latents_path)  # the next time they would be no picture either
+        if not may_reseed:
+            raise
+        again = replace(recipe, seed=another_seed(recipe.seed))
+        on_reseed(error, again.seed)
+    return render_or_reseed(generator, again, target, on_reseed=on_reseed, may_reseed=False)
 
 
 def another_seed(seed: int) -> int:
-    """Return the seed to try where `seed` gave no picture: always the same one, and hardly one in use."""
+    """Return the seed to try if `seed` gave no picture: always the same one, and hardly one in use."""
     return int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:7])
+
+
+def check_prompt_length(generator: VideoGenerator, prompt: str, *, allow_truncation: bool) -> str | None:
+    """Return what to tell of a prompt that will be cut; None if it fits.
+
+    Raises PromptError if it is longer than the text encoder reads and that is not allowed.
+    """
+    excess = generator.count_excess_tokens(prompt)
+    if not excess:
+        return None
+    if not allow_truncation:
+        raise PromptError(
+            f"The prompt is {excess} tokens longer than the video model reads; "
+            "shorten it, or let it be cut with --allow-truncation."
+        )
+    return f"the last {excess} tokens of the prompt are beyond what the video model reads"
 
 
 def _check_latents(latents: Latents) -> None:

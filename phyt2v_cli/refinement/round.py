@@ -4,11 +4,11 @@ It knows the roles and one record at a time, and neither mismatches, rewriting n
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property, partial
 
-from phyt2v_cli.errors import FaultyFramesError, PromptError, RunInterruptedError
+from phyt2v_cli.errors import FaultyFramesError, RunInterruptedError
 from phyt2v_cli.events import (
     Emit,
     GeneratorReady,
@@ -20,59 +20,58 @@ from phyt2v_cli.events import (
     StepDone,
 )
 from phyt2v_cli.refinement.prompts import caption_instruction
-from phyt2v_cli.refinement.render import another_seed, render_video
-from phyt2v_cli.roles import ChatReply, Roles, VideoGenerator
+from phyt2v_cli.refinement.render import Target, check_prompt_length, render_or_reseed
+from phyt2v_cli.roles import Cancelled, ChatReply, DenoisingStep, HowItRan, Roles, VideoGenerator
 from phyt2v_cli.runs.directory import RunDir
-from phyt2v_cli.runs.records import RoundRecord, ScorerRecord, ScoresRecord, storable_text
+from phyt2v_cli.runs.records import ScorerRecord, ScoresRecord, VideoRecord, storable_text
+from phyt2v_cli.video_id import RoundId
 
 
 class Session:
     """One run being done."""
 
-    def __init__(self, run: RunDir, roles: Roles, emit: Emit, cancelled: Callable[[], bool]) -> None:
+    def __init__(self, run: RunDir, roles: Roles, emit: Emit, cancelled: Cancelled) -> None:
         self.run = run
         self.roles = roles
         self.emit = emit
-        self._cancelled = cancelled
-        self._said_settings: dict[str, str] = {}
+        self.cancelled = cancelled
+        self._told_settings: dict[str, str] = {}
 
     @cached_property
     def generator(self) -> VideoGenerator:
-        """The generator, loaded when first needed; PromptError where it cannot read the whole prompt."""
+        """The generator, loaded when first needed; PromptError if it cannot read the whole prompt."""
         self.emit(LoadStarted())
         generator = self.roles.load_generator()
-        excess = generator.count_excess_tokens(self.run.record.prompt)
-        if excess:
-            if not self.run.config.generator.allow_truncation:
-                raise PromptError(
-                    f"The prompt is {excess} tokens longer than the video model reads; "
-                    "shorten it, or let it be cut with --allow-truncation."
-                )
-            self.emit(Notice(f"the last {excess} tokens of the prompt are beyond what the video model reads"))
-        self.say_how_it_runs(generator)
+        notice = check_prompt_length(
+            generator,
+            self.run.record.prompt,
+            allow_truncation=self.run.config.generator.allow_truncation,
+        )
+        if notice is not None:
+            self.emit(Notice(notice))
+        self.tell_how_it_runs(generator.settings)
         return generator
 
-    def say_how_it_runs(self, generator: VideoGenerator) -> None:
-        """Tell how the generator runs, where that is not what was told last."""
-        settings = dict(generator.settings)
-        if settings != self._said_settings:
-            self._said_settings = settings
-            self.emit(GeneratorReady(settings))
+    def tell_how_it_runs(self, how: HowItRan) -> None:
+        """Tell how the generator runs, if that is not what was told last."""
+        if how != self._told_settings:
+            self._told_settings = dict(how)
+            self.emit(GeneratorReady(self._told_settings))
 
     @contextmanager
-    def stage(self, record: RoundRecord, stage: Stage) -> Iterator[None]:
-        """Time a stage, and save the record when it is done. Events of the control carry round 0."""
+    def stage(self, record: VideoRecord, stage: Stage) -> Iterator[None]:
+        """Time a stage, and save the record when it is done."""
         self.begin()
-        self.emit(StageStarted(record.round or 0, stage))
+        self.emit(StageStarted(record.id, stage))
         start = time.monotonic()
         yield
         record.seconds[stage] = round(time.monotonic() - start, 3)
-        self.run.save_round(record)
-        self.emit(StageDone(record.round or 0, stage, record.seconds[stage]))
+        self.run.save_video(record)
+        self.emit(StageDone(record.id, stage, record.seconds[stage]))
 
     def begin(self) -> None:
         """Stop here if told to; otherwise there is work, so the run is running."""
-        if self._cancelled():
+        if self.cancelled():
             raise RunInterruptedError("The run was stopped; the same command goes on where it was.")
         if self.run.record.status != "running":
             self.run.record.status = "running"
@@ -90,7 +89,7 @@ class Session:
             self.emit(Notice(self.run.notices.pop(0)))
 
 
-def complete_video(session: Session, record: RoundRecord, *, main_object: str) -> None:
+def complete_video(session: Session, record: VideoRecord, *, main_object: str) -> None:
     """Render, caption and score what is missing of `record`, saving it after every stage.
 
     `main_object` tells the captioner what to look at.
@@ -105,7 +104,7 @@ def complete_video(session: Session, record: RoundRecord, *, main_object: str) -
             # Another machine may round differently; what was seen in the lost video does not count here.
             record.caption, record.scores, record.scorers = None, None, {}
             record.flags.append("rerendered")
-        run.save_round(record)
+        run.save_video(record)
     run.release_latents(record)
     if record.caption is None:
         with session.stage(record, "caption"):
@@ -118,14 +117,14 @@ def complete_video(session: Session, record: RoundRecord, *, main_object: str) -
             _score(session, record)
 
 
-def _score(session: Session, record: RoundRecord) -> None:
+def _score(session: Session, record: VideoRecord) -> None:
     scorers = session.roles.scorers
     for scorer in scorers:
         if scorer.name not in record.scorers:
             # The original prompt, whatever this video was made from.
             scores = scorer.score(session.run.video_path(record), session.run.record.prompt)
             record.scorers[scorer.name] = ScorerRecord.of(scores, scorer.name)
-            session.run.save_round(record)
+            session.run.save_video(record)
     decisive = record.scorers[scorers[0].name]
     record.scores = ScoresRecord(
         semantic_adherence=decisive.semantic_adherence,
@@ -133,47 +132,47 @@ def _score(session: Session, record: RoundRecord) -> None:
     )
 
 
-def _render(session: Session, record: RoundRecord) -> None:
+def _render(session: Session, record: VideoRecord) -> None:
     session.begin()
     generator, run = session.generator, session.run
     if generator.count_excess_tokens(record.prompt) and "truncated_prompt" not in record.flags:
         record.flags.append("truncated_prompt")
-    run.save_round(record)
+    run.save_video(record)
 
-    try:
-        record.sha256 = _render_once(session, generator, record)
-    except FaultyFramesError as error:
-        run.drop_latents(record)
-        if "reseeded" in record.flags:
-            raise FaultyFramesError(
-                f"{record.video}: {error}, with another seed too. Change the prompt, the steps or the "
-                "size, or compute in float32 with --set generator.dtype=float32."
-            ) from error
+    def on_step(step: DenoisingStep) -> None:
+        session.tell_how_it_runs(step.how)
+        session.emit(StepDone(record.id, step.number, step.total))
+
+    def on_how(how: HowItRan) -> None:
+        record.generator = dict(how)
+
+    def on_reseed(error: FaultyFramesError, seed: int) -> None:
         record.flags.append("reseeded")
-        record.seed = another_seed(record.seed)
-        run.save_round(record)
-        session.emit(Notice(f"{error}; trying once with another seed, {record.seed}"))
-        _render(session, record)
-        return
-    record.generator |= generator.settings
+        record.seed = seed
+        record.pixels_key = run.recipe(record).pixels_key
+        run.save_video(record)
+        session.emit(Notice(f"{error}; trying once with another seed, {seed}"))
 
-
-def _render_once(session: Session, generator: VideoGenerator, record: RoundRecord) -> str:
-    def on_step(step: int, steps: int) -> None:
-        session.say_how_it_runs(generator)
-        session.emit(StepDone(record.round or 0, step, steps))
-        record.generator = dict(generator.settings)
-        session.begin()
-
-    return render_video(
-        generator,
-        record.prompt,
-        seed=record.seed,
-        num_inference_steps=record.steps,
-        video_path=session.run.video_path(record),
-        round_number=record.round,
-        latents_path=session.run.latents_path(record),
-        draft=record.purpose == "draft",
+    target = Target(
+        run.video_path(record),
+        run.latents_path(record.id),
         on_step=on_step,
+        cancelled=session.cancelled,
         stage=partial(session.stage, record),
+        on_how=on_how,
+        round_number=record.id.number if isinstance(record.id, RoundId) else None,
     )
+    try:
+        rendered = render_or_reseed(
+            generator,
+            run.recipe(record),
+            target,
+            on_reseed=on_reseed,
+            may_reseed="reseeded" not in record.flags,
+        )
+    except FaultyFramesError as error:
+        raise FaultyFramesError(
+            f"{record.video}: {error}, with another seed too. Change the prompt, the steps or the "
+            "size, or compute in float32 with --set generator.dtype=float32."
+        ) from error
+    record.sha256 = rendered.sha256

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from phyt2v_cli.runs.records import RoundRecord
+from phyt2v_cli.runs.records import VideoRecord
 
 
 def select_result(
-    rounds: Sequence[RoundRecord], control: RoundRecord | None, select: Literal["last", "best"]
-) -> tuple[RoundRecord, str]:
+    rounds: Sequence[VideoRecord], control: VideoRecord | None, select: Literal["last", "best"]
+) -> tuple[VideoRecord, str]:
     """Return the chosen record, and which rule decided: ``last``, ``best`` or ``last_unscored``.
 
     `best` is the final with the highest sum of SA and PC; equal sums go to the later round, and to any round

@@ -8,7 +8,7 @@ from phyt2v_cli.errors import VideoError
 from phyt2v_cli.files.atomic import replace_file
 from phyt2v_cli.files.video import sample_frames
 from phyt2v_cli.runs.reader import read_videos
-from phyt2v_cli.runs.records import RoundRecord
+from phyt2v_cli.runs.records import VideoRecord
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
@@ -66,10 +66,9 @@ def contact_sheet(run_path: Path) -> Path:
 
 
 def _draw_label(
-    draw: "ImageDraw", record: RoundRecord, top: int, title_font: object, text_font: object
+    draw: "ImageDraw", record: VideoRecord, top: int, title_font: object, text_font: object
 ) -> None:
-    title = "Control" if record.round is None else f"Round {record.round}"
-    draw.text((_MARGIN, top), title, fill=_INK, font=title_font)  # type: ignore[arg-type]
+    draw.text((_MARGIN, top), record.id.label, fill=_INK, font=title_font)  # type: ignore[arg-type]
     scores = record.all_scores()
     lines = [
         (f"{record.steps} steps, {record.purpose}", _FINAL if record.purpose == "final" else _DRAFT),

@@ -19,7 +19,8 @@ from phyt2v_cli.files.atomic import replace_file
 from phyt2v_cli.files.untrusted import visible
 from phyt2v_cli.files.video import sample_frames
 from phyt2v_cli.runs.reader import ShownRun, read_run
-from phyt2v_cli.runs.records import RoundRecord, ScorerRecord
+from phyt2v_cli.runs.records import ScorerRecord, VideoRecord
+from phyt2v_cli.video_id import RoundId
 
 NAME = "report.html"
 MAX_CHARS = 20_000
@@ -111,9 +112,9 @@ def _overview(run: ShownRun) -> str:
     return f'<section class="card overview">\n<dl>{rows}</dl>\n{_curves(run.videos)}\n</section>'
 
 
-def _curves(videos: Sequence[RoundRecord]) -> str:
+def _curves(videos: Sequence[VideoRecord]) -> str:
     """Return SA and PC over the rounds as a small plot; a draft's dot is open, a final's is filled."""
-    rounds = [record for record in videos if record.round is not None][:100]
+    rounds = [(record.id.number, record) for record in videos if isinstance(record.id, RoundId)][:100]
     if not rounds:
         return ""
     width, height, left, bottom = 440, 190, 34, 158
@@ -127,7 +128,7 @@ def _curves(videos: Sequence[RoundRecord]) -> str:
     for name, key, radius in (("SA", "semantic_adherence", 6.5), ("PC", "physical_commonsense", 4)):
         dots = [
             (left + 16 + n * gap, bottom - (bottom - 18) * value, record.purpose)
-            for n, record in enumerate(rounds)
+            for n, (_, record) in enumerate(rounds)
             if (value := getattr(record.scores, key, None)) is not None
         ]
         line = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in dots)
@@ -136,9 +137,9 @@ def _curves(videos: Sequence[RoundRecord]) -> str:
             kind = "open" if purpose == "draft" else ""
             parts.append(f'<circle class="{name.lower()} {kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/>')
     every = max(1, len(rounds) // 12)
-    for n, record in list(enumerate(rounds))[::every]:
+    for n, (number, _) in list(enumerate(rounds))[::every]:
         x = left + 16 + n * gap
-        parts.append(f'<text x="{x:.1f}" y="{bottom + 22}" text-anchor="middle">{record.round}</text>')
+        parts.append(f'<text x="{x:.1f}" y="{bottom + 22}" text-anchor="middle">{number}</text>')
     return (
         f'<div><svg viewBox="0 0 {width} {height}" role="img" aria-label="scores by round">'
         f"{''.join(parts)}</svg>"
@@ -152,12 +153,12 @@ def _cards(run: ShownRun) -> Iterator[str]:
     before: str | None = None
     for record in run.videos:
         yield _card(run, record, before)
-        if record.round is not None:
+        if isinstance(record.id, RoundId):
             before = record.prompt
 
 
-def _card(run: ShownRun, record: RoundRecord, before: str | None) -> str:
-    title = "Control" if record.round is None else f"Round {record.round}"
+def _card(run: ShownRun, record: VideoRecord, before: str | None) -> str:
+    title = record.id.label
     is_result = run.record.result is not None and run.record.result.video == record.video
     chips = [
         f"<h2>{title}</h2>",
@@ -211,7 +212,7 @@ def _reasons(scorers: dict[str, ScorerRecord]) -> Iterator[str]:
             yield f"<h3>Scored by {_escape(name)}: {pair}</h3><ul>{reasons}</ul>"
 
 
-def _bars(record: RoundRecord) -> str:
+def _bars(record: VideoRecord) -> str:
     if record.scores is None:
         return ""
     rows = []
@@ -231,7 +232,7 @@ def _bars(record: RoundRecord) -> str:
     return f'<svg class="scores" viewBox="0 0 304 46" role="img" aria-label="scores">{"".join(rows)}</svg>'
 
 
-def _video(run_path: Path, record: RoundRecord) -> tuple[str, str]:
+def _video(run_path: Path, record: VideoRecord) -> tuple[str, str]:
     """Return the player and the strip of frames; a video that is not whole is not offered."""
     if record.sha256 is None:
         return '<div class="missing">not rendered yet</div>', ""

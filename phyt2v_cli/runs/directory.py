@@ -16,17 +16,19 @@ from pydantic import ValidationError
 
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import FilesError, RunDirError, VideoError
+from phyt2v_cli.events import Purpose
 from phyt2v_cli.files.atomic import TEMPORARY, describe_os_error, replace_file, sync_folder
 from phyt2v_cli.files.lock import lock_folder
 from phyt2v_cli.files.untrusted import refusals_as
 from phyt2v_cli.files.video import VideoMetadata, read_video, sha256_of
 from phyt2v_cli.roles import ChatReply
-from phyt2v_cli.runs.identity import run_key
+from phyt2v_cli.runs.identity import Recipe, run_key
 from phyt2v_cli.runs.latents import drop_latents, move_latents
 from phyt2v_cli.runs.opening import check_run_folder, find_run
 from phyt2v_cli.runs.reader import AnyRecord, is_run_dir, read_record, read_videos
-from phyt2v_cli.runs.records import PlanRecord, Record, RoundRecord, RunRecord, installed_versions
+from phyt2v_cli.runs.records import SCHEMA, PlanRecord, Record, RunRecord, VideoRecord, installed_versions
 from phyt2v_cli.schedule import PlannedRound
+from phyt2v_cli.video_id import CONTROL, RoundId, VideoId
 
 BROKEN = "is empty or broken"
 
@@ -78,10 +80,12 @@ class RunDir:
                 versions=installed_versions(),
             )
             run.record = record
+            old_key = run.key
             if old is not None:
                 # The same run, but maybe on another device, with another way to select or another judge.
                 run.record = old.model_copy(update={"config": record.config, "plan": record.plan})
-                run._take_over_rounds(old)
+                old_key = run_key(old.prompt, Config.model_validate(old.config))
+            run._adopt_records(old_key)
             if run.record != old:
                 run.save()
         except BaseException:
@@ -108,8 +112,10 @@ class RunDir:
                     f"{path}: run.json is missing or broken, so the run cannot say what it was; "
                     f"repeat its command with --out {path}, and what remains is used"
                 )
-            run.record = record
-            _ = run.config
+            run.record, stored = record, record.schema_id
+            run._adopt_records(run.key)
+            if record.schema_id != stored:
+                run.save()
         except BaseException:
             run.close()
             raise
@@ -152,47 +158,55 @@ class RunDir:
         usage.completion_tokens += reply.completion_tokens
         self.save()
 
-    def read_round(self, number: int) -> RoundRecord | None:
-        """Return a round's record; None where there is none, or only a broken or foreign one."""
-        return self._read_own(f"round{number}.json")
+    def new_video(self, id: VideoId, *, prompt: str, steps: int, purpose: Purpose) -> VideoRecord:
+        """Return a fresh record of a video of this run, with the run's seed; nothing is saved yet."""
+        recipe = Recipe(prompt, self.config.run.seed, steps, purpose, self.config.generator)
+        return VideoRecord(
+            id=id,
+            prompt=prompt,
+            steps=steps,
+            purpose=purpose,
+            seed=recipe.seed,
+            video=id.video_name,
+            pixels_key=recipe.pixels_key,
+            run_key=self.key,
+        )
 
-    def read_control(self) -> RoundRecord | None:
-        """Return the control's record, as `read_round` does."""
-        return self._read_own("control.json")
+    def read_video(self, id: VideoId) -> VideoRecord | None:
+        """Return a video's record; None if there is none, or only one that is broken or of other pixels."""
+        record = self._read_record(id.record_name, VideoRecord)
+        if record is not None and (record.id != id or record.pixels_key != self.recipe(record).pixels_key):
+            self._set_record_aside(id.record_name, "was made with other settings")
+            return None
+        return record
 
-    def save_round(self, record: RoundRecord) -> None:
-        """Save a round's record, or the control's."""
-        name = f"round{record.round}.json" if record.round is not None else "control.json"
-        self._save_record(name, record)
+    def save_video(self, record: VideoRecord) -> None:
+        """Save a video's record."""
+        self._save_record(record.id.record_name, record)
+
+    def recipe(self, record: VideoRecord) -> Recipe:
+        """Return what would make the record's pixels in this run."""
+        return Recipe(record.prompt, record.seed, record.steps, record.purpose, self.config.generator)
 
     # Videos
 
-    def video_path(self, record: RoundRecord) -> Path:
+    def video_path(self, record: VideoRecord) -> Path:
         """Return where the record's video lies."""
         return self.path / record.video
 
-    def latents_path(self, record: RoundRecord) -> Path:
-        """Return where the latents wait until the record's video is verified."""
-        return self._latents_path(record.round)
+    def latents_path(self, id: VideoId) -> Path:
+        """Return where the latents wait until the video is verified."""
+        return self.path / id.latents_name
 
-    def equals_control(self, record: RoundRecord) -> bool:
-        """Tell whether a round's video was made from the same as the control's."""
-        run = self.record
-        made_from = (record.prompt, record.seed, record.steps, record.purpose)
-        return made_from == (run.prompt, run.seed, run.plan[-1].steps, "final")
-
-    def drop_latents(self, record: RoundRecord) -> None:
-        """Delete the record's latents, if there are any."""
-        drop_latents(self.latents_path(record))
-
-    def release_latents(self, record: RoundRecord) -> None:
-        """Let go of the latents of a verified video: a control of the same gets them, others are deleted."""
-        if record.round is not None and self.config.refinement.control and self.equals_control(record):
-            move_latents(self.latents_path(record), self._latents_path(None))
+    def release_latents(self, record: VideoRecord) -> None:
+        """Drop the latents of a verified video, or hand them to a control with the same pixels."""
+        wants_control = self.config.refinement.control and isinstance(record.id, RoundId)
+        if wants_control and record.pixels_key == self._control_key():
+            move_latents(self.latents_path(record.id), self.latents_path(CONTROL))
         else:
-            self.drop_latents(record)
+            drop_latents(self.latents_path(record.id))
 
-    def has_video(self, record: RoundRecord) -> bool:
+    def has_video(self, record: VideoRecord) -> bool:
         """Tell whether the record's video is there and the one that was verified; set a broken one aside.
 
         A video without a checksum (its process was killed before it could be recorded, or the record was
@@ -211,7 +225,8 @@ class RunDir:
             fault = "is not the file that was verified"
         else:
             try:
-                made_from = VideoMetadata(record.prompt, record.seed, record.steps, record.round)
+                number = record.id.number if isinstance(record.id, RoundId) else None
+                made_from = VideoMetadata(record.prompt, record.seed, record.steps, number, record.pixels_key)
                 if read_video(path)[1] == made_from:
                     record.sha256 = sha256_of(path)
                     return True
@@ -246,12 +261,25 @@ class RunDir:
             raise describe_os_error(error, f"the run directory {path} cannot be used") from error
         return run
 
-    def _take_over_rounds(self, old: RunRecord) -> None:
-        """Give the rounds of `old`, which is this run with judges that said nothing, this run's key."""
-        key = run_key(old.prompt, Config.model_validate(old.config))
-        for record in read_videos(self.path)[0] if key != self.key else ():
-            if record.run_key == key:
-                self.save_round(record.model_copy(update={"run_key": self.key}))
+    def _adopt_records(self, old_key: str) -> None:
+        """Give this run's key and schema to the records of videos whose pixels it would make.
+
+        `old_key` is that of the run before the command changed what pixels do not depend on.
+        """
+        for record in read_videos(self.path)[0]:
+            pixels_key = self.recipe(record).pixels_key
+            # phyt2v.run/1 recorded no more than the key of the run
+            is_own = record.pixels_key == pixels_key or (not record.pixels_key and record.run_key == old_key)
+            update = {"pixels_key": pixels_key, "run_key": self.key}
+            if is_own and update != record.model_dump(include=set(update)):
+                self.save_video(record.model_copy(update=update))
+        self.record.schema_id = SCHEMA
+
+    def _control_key(self) -> str:
+        run = self.record
+        return self.new_video(
+            CONTROL, prompt=run.prompt, steps=run.plan[-1].steps, purpose="final"
+        ).pixels_key
 
     def _move_aside(self) -> Path:
         here = self.path.absolute()
@@ -263,13 +291,6 @@ class RunDir:
             raise describe_os_error(error, f"{self.path} could not be moved aside") from error
         return self.path.parent / aside.name
 
-    def _read_own(self, name: str) -> RoundRecord | None:
-        record = self._read_record(name, RoundRecord)
-        if record is not None and record.run_key != self.key:
-            self._set_record_aside(name, "belongs to another run")
-            return None
-        return record
-
     def _read_record(self, name: str, kind: type[AnyRecord]) -> AnyRecord | None:
         try:
             return read_record(self.path / name, kind)
@@ -280,9 +301,6 @@ class RunDir:
     def _set_record_aside(self, name: str, fault: str) -> None:
         kept = self._quarantine(self.path / name)
         self.notices.append(f"{name} {fault}; kept as {kept.name} and rebuilt from what remains")
-
-    def _latents_path(self, number: int | None) -> Path:
-        return self.path / f"latents{number if number is not None else '-control'}.safetensors"
 
     def _save_record(self, name: str, record: Record) -> None:
         with replace_file(self.path / name) as temporary:

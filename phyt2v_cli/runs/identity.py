@@ -13,7 +13,8 @@ from typing import Any
 from pydantic import JsonValue, ValidationError
 
 from phyt2v_cli.config.schema import Config, GeneratorConfig
-from phyt2v_cli.runs.records import RoundRecord, RunRecord
+from phyt2v_cli.events import Purpose
+from phyt2v_cli.runs.records import RunRecord, VideoRecord
 
 _NOT_IDENTITY_OF_SERVICE = {"base_url", "api_key_env", "timeout_s", "max_retries", "device"}
 _NOT_IDENTITY_OF_SCORER = {*_NOT_IDENTITY_OF_SERVICE, "keep_alive"}
@@ -43,6 +44,31 @@ class HeardJudges:
     """So many, in the order in which they are asked; None: all of them."""
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """What makes the pixels of one video."""
+
+    prompt: str
+    seed: int
+    steps: int
+    purpose: Purpose
+    generator: GeneratorConfig
+
+    @property
+    def pixels_key(self) -> str:
+        """16 hex digits that are equal for two videos with the same pixels.
+
+        They tell prompt, seed, steps and those settings of the generator that pixels depend on; of a draft
+        also its feature cache. Rounds, schedule and judges are not in them, so that a run may get more of
+        each.
+        """
+        excluded = set(_NOT_IDENTITY["generator"])
+        if self.purpose == "final" or self.generator.draft_cache in ("auto", "off"):
+            excluded |= {"draft_cache", "draft_cache_strength"}
+        settings = self.generator.model_dump(mode="json", exclude=excluded, exclude_defaults=True)
+        return _digest([self.prompt, self.seed, self.steps, settings])
+
+
 def slugify(prompt: str) -> str:
     """Return a readable file name part: letters and digits of any script, at most 40 bytes, never empty."""
     plain = unicodedata.normalize("NFKC", prompt[:500]).lower()
@@ -59,12 +85,6 @@ def run_key(prompt: str, config: Config) -> str:
     relevant = config.model_dump(mode="json", exclude=_NOT_IDENTITY, exclude_defaults=True)
     # Flat, because a section that differs only in what does not count is left as an empty one.
     return _digest([prompt, dict(_flatten(relevant))])
-
-
-def generator_key(config: GeneratorConfig) -> str:
-    """Return 16 hex digits that are equal for two generators with the same pixels."""
-    excluded = _NOT_IDENTITY["generator"]
-    return _digest(config.model_dump(mode="json", exclude=excluded, exclude_defaults=True))
 
 
 def list_differences(
@@ -124,7 +144,7 @@ def _show(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def heard_judges(run: RunRecord, videos: Sequence[RoundRecord]) -> HeardJudges:
+def heard_judges(run: RunRecord, videos: Sequence[VideoRecord]) -> HeardJudges:
     """Return which judges the records of a run have something of."""
     all_scored = any(video.scores is not None for video in videos)
     return HeardJudges(

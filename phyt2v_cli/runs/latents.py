@@ -1,34 +1,38 @@
 """Latents on disk, from the denoising until their video is verified. Knows no model and no run."""
 
 import hashlib
+import json
 from pathlib import Path
 
 from phyt2v_cli.files.atomic import describe_os_error, replace_file
-from phyt2v_cli.roles import Latents
+from phyt2v_cli.roles import Denoised, HowItRan, Latents
 
 _KEY = "latents"
 _MAX_BYTES = 2**30
 """The largest models' latents are tens of MiB; a file from elsewhere may claim anything."""
 
 
-def write_latents(
-    path: Path, latents: Latents, *, prompt: str, seed: int, steps: int, settings: str = ""
-) -> None:
-    """Write latents, contiguous ones, with what they were made from; raise FilesError where the disk refuses.
+def write_latents(path: Path, denoised: Denoised, *, pixels_key: str) -> None:
+    """Write latents, contiguous ones, with how and from what they were made.
 
-    `settings` is a digest of what else they depend on, where the folder does not tell.
+    `pixels_key` is the digest of what makes the video's pixels. Raises FilesError if the disk refuses.
     """
     from safetensors.numpy import save
 
-    metadata = _metadata(latents, prompt, seed, steps, settings)
+    metadata = {
+        "pixels_key": pixels_key,
+        "sha256": _sha256(denoised.latents),
+        "how": json.dumps(dict(denoised.how)),
+    }
     with replace_file(path) as temporary:
-        temporary.write_bytes(save({_KEY: latents}, metadata=metadata))
+        temporary.write_bytes(save({_KEY: denoised.latents}, metadata=metadata))
 
 
-def read_latents(path: Path, *, prompt: str, seed: int, steps: int, settings: str = "") -> "Latents | None":
-    """Return the latents that were made from exactly this; None where they are not there.
+def read_latents(path: Path, *, pixels_key: str, version_1: dict[str, str] | None = None) -> Denoised | None:
+    """Read the latents that were made from exactly this; None if they are not there.
 
-    A broken or foreign file counts as none: denoising again gives the same latents.
+    A broken or foreign file counts as none: denoising again gives the same latents. `version_1` is what a
+    file of ``phyt2v.run/1`` says of the same latents: ``prompt``, ``seed`` and ``steps``.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -40,13 +44,16 @@ def read_latents(path: Path, *, prompt: str, seed: int, steps: int, settings: st
             latents: Latents = file.get_tensor(_KEY)
     except (SafetensorError, OSError, ValueError, TypeError, AttributeError):  # the last two: its dtype
         return None
-    if latents.dtype != "float32":
+    if latents.dtype != "float32" or metadata.pop("sha256", None) != _sha256(latents):
         return None
-    return latents if metadata == _metadata(latents, prompt, seed, steps, settings) else None
+    how = _read_how(metadata.pop("how", "{}"))
+    if how is None or metadata not in ({"pixels_key": pixels_key}, version_1):
+        return None
+    return Denoised(latents, how)
 
 
 def move_latents(path: Path, target: Path) -> None:
-    """Let another video have latents, if they are there; raise FilesError where that fails."""
+    """Let another video have latents, if they are there; raise FilesError if that fails."""
     try:
         path.replace(target)
     except FileNotFoundError:
@@ -56,14 +63,21 @@ def move_latents(path: Path, target: Path) -> None:
 
 
 def drop_latents(path: Path) -> None:
-    """Delete latents that nobody needs any more, if they are there; raise FilesError where that fails."""
+    """Delete latents that nobody needs any more, if they are there; raise FilesError if that fails."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
         raise describe_os_error(error, f"{path} could not be deleted") from error
 
 
-def _metadata(latents: Latents, prompt: str, seed: int, steps: int, settings: str) -> dict[str, str]:
-    sha256 = hashlib.sha256(latents.tobytes()).hexdigest()
-    made_from = {"prompt": prompt, "seed": str(seed), "steps": str(steps), "sha256": sha256}
-    return {**made_from, "settings": settings} if settings else made_from
+def _sha256(latents: Latents) -> str:
+    return hashlib.sha256(latents.tobytes()).hexdigest()
+
+
+def _read_how(text: str) -> HowItRan | None:
+    try:
+        how = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    is_sound = isinstance(how, dict) and all(isinstance(value, str) for value in how.values())
+    return how if is_sound else None

@@ -18,6 +18,7 @@ from phyt2v_cli.files.untrusted import refusals_as
 from phyt2v_cli.runs.identity import heard_judges, list_differences, run_key, slugify
 from phyt2v_cli.runs.reader import ShownRun, is_run_dir, read_record, read_run, read_videos
 from phyt2v_cli.runs.records import RunRecord
+from phyt2v_cli.video_id import RoundId
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,8 @@ def find_run(path: Path, prompt: str, config: Config) -> FoundRun:
 
 def _foreign_rounds(path: Path, key: str) -> str | None:
     for video in read_videos(path)[0]:
-        if video.round is not None and video.run_key != key:
-            return f"{path} holds rounds of another prompt or config (round{video.round}.json)"
+        if isinstance(video.id, RoundId) and video.run_key != key:
+            return f"{path} holds rounds of another prompt or config ({video.id.record_name})"
     return None
 
 

@@ -17,7 +17,8 @@ from phyt2v_cli.errors import FilesError, RunDirError
 from phyt2v_cli.files.atomic import describe_os_error
 from phyt2v_cli.files.lock import LOCK_NAME
 from phyt2v_cli.files.untrusted import read_plain_file
-from phyt2v_cli.runs.records import MAX_RECORD_BYTES, SCHEMA, Record, RoundRecord, RunRecord
+from phyt2v_cli.runs.records import MAX_RECORD_BYTES, READ_SCHEMAS, SCHEMA, Record, RunRecord, VideoRecord
+from phyt2v_cli.video_id import CONTROL, RoundId
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
@@ -28,19 +29,19 @@ class ShownRun:
 
     path: Path
     record: RunRecord
-    videos: tuple[RoundRecord, ...]
+    videos: tuple[VideoRecord, ...]
     """The control first, where there is one, then the rounds in their order."""
     broken: tuple[str, ...]
     """Names of records that cannot be read."""
 
     def rounds_done(self) -> int:
         """Return how many of the planned rounds have been judged."""
-        return sum(video.round is not None and video.scores is not None for video in self.videos)
+        return sum(isinstance(video.id, RoundId) and video.scores is not None for video in self.videos)
 
     def result_video(self) -> Path | None:
         """Return the video that the run hands back, by the name that is its own; None while there is none."""
         result = self.record.result
-        chosen = [video for video in self.videos if result is not None and video.round == result.round]
+        chosen = [video for video in self.videos if result is not None and video.id == result.id]
         return self.path / chosen[0].video if chosen else None
 
 
@@ -98,27 +99,31 @@ def read_record(path: Path, kind: type[AnyRecord]) -> AnyRecord | None:
     except OSError as error:
         raise describe_os_error(error, f"{path} could not be read") from error
     schema = schema_of(text) if kind is RunRecord else None
-    if schema not in (None, SCHEMA):
+    if schema not in (None, *READ_SCHEMAS):
         raise RunDirError(f"{path} has the schema {schema}, and this phyt2v reads {SCHEMA}; upgrade phyt2v")
     return kind.model_validate_json(text)
 
 
-def read_videos(path: Path) -> tuple[tuple[RoundRecord, ...], tuple[str, ...]]:
+def read_videos(path: Path) -> tuple[tuple[VideoRecord, ...], tuple[str, ...]]:
     """Return the records of a run's videos, the control first, and the names of the broken ones."""
     records, broken = [], []
-    for name in ("control.json", *sorted(entry.name for entry in path.glob("round*.json"))):
+    for name in (CONTROL.record_name, *sorted(entry.name for entry in path.glob("round*.json"))):
         try:
-            record = read_record(path / name, RoundRecord)
+            record = read_record(path / name, VideoRecord)
         except (FilesError, ValueError):
             broken.append(name)
             continue
         if record is None:
             continue
-        if name == ("control.json" if record.round is None else f"round{record.round}.json"):
+        if name == record.id.record_name:
             records.append(record)
         else:
             broken.append(name)
-    return tuple(sorted(records, key=lambda record: record.round or 0)), tuple(broken)
+    return tuple(sorted(records, key=_place)), tuple(broken)
+
+
+def _place(record: VideoRecord) -> tuple[int, str]:
+    return (record.id.number, record.id.candidate) if isinstance(record.id, RoundId) else (0, "")
 
 
 def is_complete(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""What run.json, roundN.json and control.json hold (schema ``phyt2v.run/1``), and the versions of what made
+"""What run.json, roundN.json and control.json hold (schema ``phyt2v.run/2``), and the versions of what made
 them.
 
 Data only, no file access. Unknown keys are kept and written back, so that a record made by a later phyt2v of
@@ -7,20 +7,32 @@ the same schema survives.
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+    model_validator,
+)
 
 from phyt2v_cli import __version__
 from phyt2v_cli.errors import BackendError
 from phyt2v_cli.events import Purpose
 from phyt2v_cli.roles import Scores
-from phyt2v_cli.schedule import video_name
+from phyt2v_cli.video_id import CONTROL, MAX_ROUND, ControlId, RoundId, VideoId, parse_video_id
 
-SCHEMA = "phyt2v.run/1"
+Schema = Literal["phyt2v.run/1", "phyt2v.run/2"]
+SCHEMA: Schema = "phyt2v.run/2"
+READ_SCHEMAS = get_args(Schema)
+"""Those that are understood; what is written is the last."""
+
 MAX_RECORD_BYTES = 16 * 2**20
 
-CONTROL_VIDEO = "control.mp4"
 MAX_TEXT_CHARS = 20_000
 """Of a caption, or of a scorer's reason; judges that ramble must not fill the record or the next request."""
 MAX_REASONS = 100
@@ -28,9 +40,21 @@ MAX_REASONS = 100
 StopReason = Literal["no_mismatch", "stop_score"]
 
 # Limits for a record that somebody else made: no file name, loop or number of torch's can get past them.
-RoundNumber = Annotated[int, Field(ge=1, le=10_000)]
+RoundNumber = Annotated[int, Field(ge=1, le=MAX_ROUND)]
 NumSteps = Annotated[int, Field(ge=1, le=1000)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+def _read_id(value: object) -> VideoId:
+    if isinstance(value, RoundId | ControlId):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("an id is a text, as in round2 or control")
+    return parse_video_id(value)
+
+
+StoredId = Annotated[VideoId, PlainValidator(_read_id), PlainSerializer(lambda id: id.name, return_type=str)]
+"""Written as its name."""
 
 
 def storable_text(text: str) -> str:
@@ -57,6 +81,11 @@ class PlanRecord(Record):
     steps: NumSteps
     purpose: Purpose
 
+    @property
+    def id(self) -> RoundId:
+        """The id of the video."""
+        return RoundId(self.round)
+
 
 class AnalysisRecord(Record):
     """The physics of the original prompt."""
@@ -75,11 +104,27 @@ class UsageRecord(Record):
     """In the units of the config's prices; None unless every reply had its prices."""
 
 
-class ResultRecord(Record):
+class _NamedRecord(Record):
+    """Base of what carries the id of a video."""
+
+    id: StoredId
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_version_1(cls, data: Any) -> Any:
+        """``phyt2v.run/1`` had a number in place of the id, and null for the control."""
+        if not isinstance(data, dict) or "id" in data or "round" not in data:
+            return data
+        data = dict(data)
+        number = data.pop("round")
+        if number is not None and type(number) is not int:
+            raise ValueError("round: neither a whole number nor null")
+        return data | {"id": CONTROL.name if number is None else RoundId(number).name}
+
+
+class ResultRecord(_NamedRecord):
     """The video that the run hands back."""
 
-    round: RoundNumber | None
-    """None for the control."""
     video: str
     prompt: str
     selected_by: str
@@ -88,7 +133,7 @@ class ResultRecord(Record):
 class RunRecord(Record):
     """run.json."""
 
-    schema_id: Literal["phyt2v.run/1"] = Field(default="phyt2v.run/1", alias="schema")
+    schema_id: Schema = Field(default=SCHEMA, alias="schema")
     status: Literal["running", "interrupted", "failed", "complete"] = "running"
     prompt: str
     seed: Seed
@@ -138,11 +183,9 @@ class MismatchRecord(Record):
     text: str
 
 
-class RoundRecord(Record):
+class VideoRecord(_NamedRecord):
     """roundN.json, and control.json, which ends with its scores."""
 
-    round: RoundNumber | None
-    """None for the control."""
     prompt: str
     steps: NumSteps
     purpose: Purpose
@@ -163,13 +206,16 @@ class RoundRecord(Record):
     flags: list[str] = Field(default_factory=list)
     generator: dict[str, str] = Field(default_factory=dict)
     seconds: dict[str, float] = Field(default_factory=dict)
+    pixels_key: str = ""
+    """Digest of what made the pixels (`identity.Recipe`): the record is trusted only if that is what the run
+    would make. Empty in a record of ``phyt2v.run/1``."""
     run_key: str
-    """Digest of the run's prompt and config: a record is only trusted in the run it was made for."""
+    """Digest of the run's prompt and config. It tells whose record this is if run.json is lost."""
 
     @model_validator(mode="after")
-    def _name_its_own_video(self) -> "RoundRecord":
-        if self.video != (CONTROL_VIDEO if self.round is None else video_name(self.round)):
-            raise ValueError("the video is not the round's own")
+    def _name_its_own_video(self) -> "VideoRecord":
+        if self.video != self.id.video_name:
+            raise ValueError("the video is not the record's own")
         return self
 
     def all_scores(self) -> Scores:

@@ -157,7 +157,7 @@ def _complete(job: Job, run: RunDir, roles: Roles, emit: Emit, cancelled: Callab
     result = refine(run, roles, emit=emit, cancelled=cancelled)
     if not (was_complete and (run.path / "contact.png").exists()):
         contact_sheet.contact_sheet(run.path)
-    record = run.read_control() if result.round is None else run.read_round(result.round)
+    record = run.read_video(result.id)
     return Outcome(job, result, record.all_scores() if record is not None else None)
 
 

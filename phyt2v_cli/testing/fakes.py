@@ -11,9 +11,21 @@ from pathlib import Path
 
 import numpy as np
 
+from phyt2v_cli.errors import RunInterruptedError
 from phyt2v_cli.events import Event
-from phyt2v_cli.files.video import Frames
-from phyt2v_cli.roles import ChatReply, ChatRequest, Latents, OnStep, Roles, Scores
+from phyt2v_cli.roles import (
+    Cancelled,
+    ChatReply,
+    ChatRequest,
+    Decoded,
+    Denoised,
+    DenoisingStep,
+    Latents,
+    OnStep,
+    Roles,
+    Scores,
+    never_cancelled,
+)
 
 
 @dataclass
@@ -30,8 +42,15 @@ class FakeGenerator:
         return max(len(prompt.split()) - self.max_tokens, 0)
 
     def denoise(
-        self, prompt: str, *, seed: int, num_inference_steps: int, on_step: OnStep, draft: bool = False
-    ) -> Latents:
+        self,
+        prompt: str,
+        *,
+        seed: int,
+        num_inference_steps: int,
+        on_step: OnStep,
+        cancelled: Cancelled = never_cancelled,
+        draft: bool = False,
+    ) -> Denoised:
         self.denoised.append((prompt, seed, num_inference_steps))
         self.drafts.append(draft)
         digest = hashlib.sha256(f"{seed} {prompt}".encode()).digest()
@@ -39,12 +58,15 @@ class FakeGenerator:
         latents = rng.normal(size=(3, 5, 8, 8)).astype(np.float32)
         for step in range(1, num_inference_steps + 1):
             latents *= np.float32(0.98)
-            on_step(step, num_inference_steps)
-        return latents
+            on_step(DenoisingStep(step, num_inference_steps, self.settings))
+            if cancelled():
+                raise RunInterruptedError("The denoising was stopped.")
+        return Denoised(latents, self.settings)
 
-    def decode(self, latents: Latents) -> Frames:
+    def decode(self, latents: Latents) -> Decoded:
         pixels = np.clip(128 + 60 * latents, 0, 255).astype(np.uint8)
-        return np.repeat(np.repeat(pixels, 4, axis=2), 4, axis=3).transpose(1, 2, 3, 0)
+        frames = np.repeat(np.repeat(pixels, 4, axis=2), 4, axis=3).transpose(1, 2, 3, 0)
+        return Decoded(frames, self.settings)
 
 
 def answer(request: ChatRequest) -> str:

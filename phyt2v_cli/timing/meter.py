@@ -63,7 +63,7 @@ class Meter:
         match event:
             case RoundStarted():
                 # An early stop leaves rounds out, and gives the last one other steps than planned.
-                later = list(self._planned[event.round : event.total_rounds])
+                later = list(self._planned[event.video.number : event.total_rounds])
                 self._begin_round(event.steps, event.purpose, later)
             case ControlStarted():
                 self._control = False

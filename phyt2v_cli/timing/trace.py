@@ -63,9 +63,9 @@ class Timeline:
         """Draw one event."""
         match event:
             case RoundStarted():
-                self._round = f"round {event.round}, {event.steps} steps, {event.purpose}"
+                self._round = f"{event.video.label.lower()}, {event.steps} steps, {event.purpose}"
             case ControlStarted():
-                self._round = f"control, {event.steps} steps"
+                self._round = f"{event.video.label.lower()}, {event.steps} steps"
             case LoadStarted():
                 self._started["wait for the generator"] = self._now()
             case GeneratorReady():

@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,20 @@ from phyt2v_cli.backends.ahead import ControlAhead, GeneratorAhead, is_worth_it
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import BackendError, RunInterruptedError
 from phyt2v_cli.events import Event, Notice, StepDone
-from phyt2v_cli.files.video import Frames
 from phyt2v_cli.refinement.loop import refine
-from phyt2v_cli.roles import Latents, OnStep, Roles, VideoGenerator
+from phyt2v_cli.roles import (
+    Cancelled,
+    Decoded,
+    Denoised,
+    DenoisingStep,
+    Latents,
+    OnStep,
+    Roles,
+    VideoGenerator,
+    never_cancelled,
+)
 from phyt2v_cli.testing.fakes import FakeChat, FakeGenerator, FakeRoles
+from phyt2v_cli.video_id import CONTROL
 from tests.fake_runs import PROMPT, make_config, open_run, run_through
 from tests.faults.processes import outcome
 from tests.tiny_generators import make_generator
@@ -29,7 +39,7 @@ STEPS = 6
 WAIT_S = 20
 
 
-def nobody(_step: int, _steps: int) -> None:
+def nobody(_step: DenoisingStep) -> None:
     pass
 
 
@@ -52,29 +62,41 @@ class Pipeline(FakeGenerator):
     at_work: threading.Lock = field(default_factory=threading.Lock)
 
     def denoise(
-        self, prompt: str, *, seed: int, num_inference_steps: int, on_step: OnStep, draft: bool = False
-    ) -> Latents:
+        self,
+        prompt: str,
+        *,
+        seed: int,
+        num_inference_steps: int,
+        on_step: OnStep,
+        cancelled: Cancelled = never_cancelled,
+        draft: bool = False,
+    ) -> Denoised:
         is_beside = threading.current_thread() is not threading.main_thread()
 
-        def after_step(step: int, steps: int) -> None:
+        def after_step(step: DenoisingStep) -> None:
             if is_beside:
                 assert self.allowed.acquire(timeout=WAIT_S)
-            on_step(step, steps)
+            on_step(step)
             if is_beside:
-                self.beside.append(step)
+                self.beside.append(step.number)
 
         assert self.at_work.acquire(blocking=False), "two at once"
         try:
-            latents = super().denoise(
-                prompt, seed=seed, num_inference_steps=num_inference_steps, on_step=after_step, draft=draft
+            denoised = super().denoise(
+                prompt,
+                seed=seed,
+                num_inference_steps=num_inference_steps,
+                on_step=after_step,
+                cancelled=cancelled,
+                draft=draft,
             )
             if is_beside and self.error is not None:
                 raise self.error
-            return latents
+            return denoised
         finally:
             self.at_work.release()
 
-    def decode(self, latents: Latents) -> Frames:
+    def decode(self, latents: Latents) -> Decoded:
         assert self.at_work.acquire(blocking=False), "two at once"
         self.at_work.release()
         return super().decode(latents)
@@ -100,12 +122,12 @@ def end_once_unwanted(pipeline: Pipeline, generator: GeneratorAhead) -> None:
 
 def render(generator: VideoGenerator, prompt: str, *, seed: int = 0, draft: bool = False) -> None:
     generator.decode(
-        generator.denoise(prompt, seed=seed, num_inference_steps=STEPS, on_step=nobody, draft=draft)
+        generator.denoise(prompt, seed=seed, num_inference_steps=STEPS, on_step=nobody, draft=draft).latents
     )
 
 
 def control(generator: VideoGenerator, on_step: OnStep = nobody) -> Latents:
-    return generator.denoise(PROMPT, seed=0, num_inference_steps=STEPS, on_step=on_step)
+    return generator.denoise(PROMPT, seed=0, num_inference_steps=STEPS, on_step=on_step).latents
 
 
 def begun(pipeline: Pipeline) -> ControlAhead:
@@ -122,8 +144,8 @@ def test_steps_that_were_done_beside_are_told_at_once_and_the_others_as_they_hap
     pipeline.allow(3)
     told: list[tuple[int, int, bool]] = []
 
-    def on_step(step: int, steps: int) -> None:
-        told.append((step, steps, threading.current_thread() is threading.main_thread()))
+    def on_step(step: DenoisingStep) -> None:
+        told.append((step.number, step.total, threading.current_thread() is threading.main_thread()))
         pipeline.allowed.release()
 
     latents = control(generator, on_step)
@@ -139,7 +161,7 @@ def test_what_is_done_is_handed_over_whole_and_once() -> None:
     generator = begun(pipeline)
     pipeline.allow(STEPS)
     told: list[int] = []
-    first = control(generator, lambda step, _: told.append(step))
+    first = control(generator, lambda step: told.append(step.number))
     assert told == [STEPS]
     assert np.array_equal(control(generator), first)
     assert len(pipeline.denoised) == 3
@@ -159,7 +181,7 @@ def test_a_stop_between_its_steps_is_obeyed_at_once() -> None:
     generator = begun(pipeline)
     pipeline.allow(2)
 
-    def stop(_step: int, _steps: int) -> None:
+    def stop(_step: DenoisingStep) -> None:
         raise RunInterruptedError("stopped")
 
     with pytest.raises(RunInterruptedError):
@@ -167,7 +189,7 @@ def test_a_stop_between_its_steps_is_obeyed_at_once() -> None:
     assert pipeline.at_work.locked(), "nobody waited for its next step"
     pipeline.allowed.release()
     wait_until(lambda: not pipeline.at_work.locked())
-    assert pipeline.beside == [1, 2]
+    assert pipeline.beside == [1, 2, 3]
     assert np.array_equal(control(generator), control(FakeGenerator()))
 
 
@@ -178,7 +200,7 @@ def test_anything_else_stops_it_first(prompt: str, seed: int, draft: bool) -> No
     pipeline.allow(1)
     end_once_unwanted(pipeline, generator._generator)
     render(generator, prompt, seed=seed, draft=draft)
-    assert pipeline.beside == [1]
+    assert pipeline.beside == [1, 2]
     if not draft:
         pipeline.allow(STEPS)  # a final with another seed: the control begins anew
         assert pipeline.denoised[-1] == (PROMPT, 0, STEPS)
@@ -189,7 +211,7 @@ def test_decoding_stops_it_first() -> None:
     generator = begun(pipeline)
     end_once_unwanted(pipeline, generator._generator)
     generator.decode(control(FakeGenerator()))
-    assert pipeline.beside == []
+    assert pipeline.beside == [1]
     assert not pipeline.at_work.locked()
 
 
@@ -219,14 +241,17 @@ def test_only_the_decoding_after_a_final_begins_it() -> None:
     assert len(pipeline.denoised) == 2
 
 
-def test_the_settings_of_the_final_stay_until_the_control_is_asked_for() -> None:
+def test_what_a_call_did_is_in_what_it_returns_whatever_happens_beside_it() -> None:
     pipeline = Pipeline()
-    generator = begun(pipeline)
+    generator = ControlAhead(GeneratorAhead(pipeline), PROMPT, 0)
+    final = generator.denoise(REFINED, seed=0, num_inference_steps=STEPS, on_step=nobody)
+    decoded = generator.decode(final.latents)
+    wait_until(pipeline.at_work.locked)
     pipeline.settings = {"offload": "model"}  # memory ran out beside
-    assert generator.settings == {"offload": "none"}
     pipeline.allow(STEPS)
-    control(generator)
-    assert generator.settings == {"offload": "model"}
+    begun = generator.denoise(PROMPT, seed=0, num_inference_steps=STEPS, on_step=nobody)
+    assert final.how == decoded.how == {"offload": "none"}
+    assert begun.how == {"offload": "model"}
     assert (generator.fps, generator.count_excess_tokens("word " * 61)) == (8, 1)
 
 
@@ -275,7 +300,7 @@ def run(path: Path, cast: FakeRoles, generator: VideoGenerator, emit: Callable[[
 
 
 def control_steps(events: list[Event]) -> list[int]:
-    return [event.step for event in events if isinstance(event, StepDone) and event.round == 0]
+    return [event.step for event in events if isinstance(event, StepDone) and event.video == CONTROL]
 
 
 @pytest.mark.parametrize(
@@ -370,10 +395,10 @@ def test_a_run_that_failed_is_not_in_the_way_of_the_next_one(tmp_path: Path) -> 
 def test_a_final_without_a_picture_is_rendered_again_before_the_control(tmp_path: Path) -> None:
     @dataclass
     class Blind(Pipeline):
-        def decode(self, latents: Latents) -> Frames:
-            frames = super().decode(latents)
+        def decode(self, latents: Latents) -> Decoded:
+            decoded = super().decode(latents)
             self.decoded = getattr(self, "decoded", 0) + 1
-            return frames * np.uint8(0) if self.decoded == 2 else frames
+            return replace(decoded, frames=decoded.frames * np.uint8(self.decoded != 2))
 
     plain, beside, pipeline = FakeRoles(generator=Blind()), FakeRoles(), Blind()
     run(tmp_path / "plain", plain, plain.generator, plain.events.append)

@@ -23,6 +23,7 @@ from phyt2v_cli.events import (
     StepDone,
 )
 from phyt2v_cli.roles import Scores
+from phyt2v_cli.video_id import RoundId
 
 
 def drawn(events: Sequence[Event], capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -36,16 +37,16 @@ def drawn(events: Sequence[Event], capsys: pytest.CaptureFixture[str]) -> list[s
 
 
 def round_done(number: int, mismatch: str | None = "it hovers", prompt: str | None = "better") -> RoundDone:
-    return RoundDone(number, "draft", 12.34, Scores(0.8, None), mismatch, prompt, ())
+    return RoundDone(RoundId(number), "draft", 12.34, Scores(0.8, None), mismatch, prompt, ())
 
 
 def test_a_round_is_told_in_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     events: list[Event] = [
         AnalysisDone("the ball", "gravity"),
-        RoundStarted(2, 5, 27, "draft", "a ball"),
-        StageStarted(2, "denoise"),
-        StepDone(2, 1, 27),
-        StageDone(2, "denoise", 3.2),
+        RoundStarted(RoundId(2), 5, 27, "draft", "a ball"),
+        StageStarted(RoundId(2), "denoise"),
+        StepDone(RoundId(2), 1, 27),
+        StageDone(RoundId(2), "denoise", 3.2),
         round_done(2),
     ]
     assert drawn(events, capsys) == [
@@ -61,8 +62,8 @@ def test_a_round_is_told_in_plain_lines(capsys: pytest.CaptureFixture[str]) -> N
 def test_several_scorers_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
     def told(**scorers: Scores) -> list[str]:
         deciding = next(iter(scorers.values()))
-        done = RoundDone(1, "draft", 12.34, deciding, None, None, (), scorers)
-        events = [RoundStarted(1, 2, 20, "draft", "p"), StageStarted(1, "score"), done]
+        done = RoundDone(RoundId(1), "draft", 12.34, deciding, None, None, (), scorers)
+        events = [RoundStarted(RoundId(1), 2, 20, "draft", "p"), StageStarted(RoundId(1), "score"), done]
         return drawn(events, capsys)[1:]
 
     tracker, vlm = Scores(0.9, 0.4, ("it hovers",)), Scores(0.7, 0.8)
@@ -82,19 +83,23 @@ def test_several_scorers_are_told_apart(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_a_kept_prompt_is_not_called_new(capsys: pytest.CaptureFixture[str]) -> None:
-    events = [RoundStarted(1, 2, 20, "draft", "p"), StageStarted(1, "refine"), round_done(1, None, "p")]
+    events = [
+        RoundStarted(RoundId(1), 2, 20, "draft", "p"),
+        StageStarted(RoundId(1), "refine"),
+        round_done(1, None, "p"),
+    ]
     assert drawn(events, capsys)[-2:] == ["  mismatch: none found", "  prompt: kept"]
 
 
 def test_a_round_done_before_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    events = [RoundStarted(1, 5, 20, "draft", "a ball"), round_done(1)]
+    events = [RoundStarted(RoundId(1), 5, 20, "draft", "a ball"), round_done(1)]
     assert drawn(events, capsys) == ["Round 1 of 5: done before"]
 
 
 def test_foreign_text_cannot_drive_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     events = [
-        RoundStarted(1, 2, 20, "draft", "p"),
-        StageStarted(1, "caption"),
+        RoundStarted(RoundId(1), 2, 20, "draft", "p"),
+        StageStarted(RoundId(1), "caption"),
         round_done(1, "\x1b]52;c;x\x07 two\nlines", "[/red] up"),
     ]
     lines = drawn(events, capsys)
@@ -104,7 +109,11 @@ def test_foreign_text_cannot_drive_the_terminal(capsys: pytest.CaptureFixture[st
 
 def test_quiet_keeps_only_notices(capsys: pytest.CaptureFixture[str]) -> None:
     console.configure(quiet=True)
-    events = [Notice("odd"), RoundStarted(1, 2, 20, "draft", "p"), StageStarted(1, "denoise")]
+    events = [
+        Notice("odd"),
+        RoundStarted(RoundId(1), 2, 20, "draft", "p"),
+        StageStarted(RoundId(1), "denoise"),
+    ]
     assert drawn(events, capsys) == ["note: odd"]
     console.configure()
 
@@ -115,11 +124,11 @@ def test_off_a_terminal_a_line_every_few_seconds_tells_the_step_and_the_rest_of_
     now = 100.0
     monkeypatch.setattr(progress_module.time, "monotonic", lambda: now)
     with RunProgress(lambda: 83.0) as progress:
-        progress(RoundStarted(1, 2, 12, "draft", "p"))
-        progress(StageStarted(1, "denoise"))
+        progress(RoundStarted(RoundId(1), 2, 12, "draft", "p"))
+        progress(StageStarted(RoundId(1), "denoise"))
         for step in range(1, 13):
             now += 2.0
-            progress(StepDone(1, step, 12))
+            progress(StepDone(RoundId(1), step, 12))
     err = capsys.readouterr().err
     assert err.splitlines() == [
         "Round 1 of 2: 12 denoising steps",
@@ -144,8 +153,8 @@ def test_how_the_model_runs_is_told_once_and_again_when_it_changes(
         LoadStarted(),
         GeneratorReady(settings),
         GeneratorReady({**settings, "cache": "taylor"}),
-        RoundStarted(1, 2, 20, "draft", "p"),
-        StageStarted(1, "denoise"),
+        RoundStarted(RoundId(1), 2, 20, "draft", "p"),
+        StageStarted(RoundId(1), "denoise"),
         GeneratorReady(lower),
     ]
     assert drawn(events, capsys) == [

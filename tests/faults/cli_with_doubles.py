@@ -16,6 +16,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,8 +26,19 @@ from phyt2v_cli import backends
 from phyt2v_cli.backends.ahead import GeneratorAhead
 from phyt2v_cli.cli.exit import run
 from phyt2v_cli.config.schema import Config
-from phyt2v_cli.files.video import Frames
-from phyt2v_cli.roles import ChatReply, ChatRequest, Latents, OnStep, Scores, VideoGenerator
+from phyt2v_cli.roles import (
+    Cancelled,
+    ChatReply,
+    ChatRequest,
+    Decoded,
+    Denoised,
+    DenoisingStep,
+    Latents,
+    OnStep,
+    Scores,
+    VideoGenerator,
+    never_cancelled,
+)
 from phyt2v_cli.testing.fakes import FakeGenerator, answer
 
 SCRIPT: dict[str, Any] = json.loads(os.environ["DOUBLES"])
@@ -80,29 +92,43 @@ class Generator(FakeGenerator):
     fault: str | None = None
 
     def denoise(
-        self, prompt: str, *, seed: int, num_inference_steps: int, on_step: OnStep, draft: bool = False
-    ) -> Latents:
+        self,
+        prompt: str,
+        *,
+        seed: int,
+        num_inference_steps: int,
+        on_step: OnStep,
+        cancelled: Cancelled = never_cancelled,
+        draft: bool = False,
+    ) -> Denoised:
         enter("denoise")
         self.fault = SCRIPT.get("frames", {}).get(str(seed), SCRIPT.get("frames", {}).get("any"))
 
-        def after_step(step: int, steps: int) -> None:
-            on_step(step, steps)
+        def after_step(step: DenoisingStep) -> None:
+            on_step(step)
             enter("step")
             time.sleep(SCRIPT.get("step_s", 0))
 
-        latents = super().denoise(
-            prompt, seed=seed, num_inference_steps=num_inference_steps, on_step=after_step, draft=draft
+        denoised = super().denoise(
+            prompt,
+            seed=seed,
+            num_inference_steps=num_inference_steps,
+            on_step=after_step,
+            cancelled=cancelled,
+            draft=draft,
         )
-        return latents * np.float32("nan") if self.fault == "nan" else latents
+        spoilt = np.float32("nan" if self.fault == "nan" else 1)
+        return replace(denoised, latents=denoised.latents * spoilt)
 
-    def decode(self, latents: Latents) -> Frames:
+    def decode(self, latents: Latents) -> Decoded:
         enter("decode")
         # Large and noisy, so that the video is what does not fit on a disk that is nearly full.
-        frames = super().decode(latents).repeat(4, axis=1).repeat(4, axis=2)
+        decoded = super().decode(latents)
+        frames = decoded.frames.repeat(4, axis=1).repeat(4, axis=2)
         frames ^= np.random.default_rng(0).integers(0, 64, frames.shape, np.uint8)
-        return (
-            frames * 0 + {"black": 0, "grey": 127}[self.fault] if self.fault in ("black", "grey") else frames
-        )
+        if self.fault in ("black", "grey"):
+            frames = frames * 0 + {"black": 0, "grey": 127}[self.fault]
+        return replace(decoded, frames=frames)
 
 
 class Chat:

@@ -146,10 +146,10 @@ def test_fault_20_is_said_on_the_command_line(tmp_path: Path, doubled: Doubled) 
 def test_fault_21_a_newer_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "run"
     open_run(path).close()
-    newer = (path / "run.json").read_text().replace("phyt2v.run/1", "phyt2v.run/2")
+    newer = (path / "run.json").read_text().replace("phyt2v.run/2", "phyt2v.run/3")
     (path / "run.json").write_text(newer)
     for attempt in (lambda: open_run(path), lambda: RunDir.resume(path)):
-        with pytest.raises(RunDirError, match=r"phyt2v\.run/2.*upgrade phyt2v") as caught:
+        with pytest.raises(RunDirError, match=r"phyt2v\.run/3.*upgrade phyt2v") as caught:
             attempt()
         assert caught.value.exit_code == 3
     assert (path / "run.json").read_text() == newer

@@ -65,8 +65,8 @@ def test_fault_25_a_single_video_too(tmp_path: Path, doubled: Doubled) -> None:
 
 def test_fault_25_nan_inside_a_real_autoencoder(tiny_cogvideox_dir: Path) -> None:
     generator = load(GeneratorConfig(model=str(tiny_cogvideox_dir), device="cpu"))
-    latents = generator.denoise("a", seed=0, num_inference_steps=1, on_step=lambda *_: None)
-    assert generator.decode(latents).any()
+    latents = generator.denoise("a", seed=0, num_inference_steps=1, on_step=lambda *_: None).latents
+    assert generator.decode(latents).frames.any()
     with torch.no_grad():
         next(generator._pipeline.vae.decoder.parameters()).fill_(float("nan"))
     with pytest.raises(FaultyFramesError, match="autoencoder"):

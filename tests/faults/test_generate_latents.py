@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from phyt2v_cli.files.video import VideoMetadata, read_video
+from phyt2v_cli.files.video import VideoMetadata
+from tests.fake_runs import made_from
 from tests.faults.processes import Doubled, Ended
 
 GENERATE = ("generate", "--prompt", "a red ball drops", "--steps", "4")
@@ -40,7 +41,7 @@ def test_after_a_kill_no_denoising_step_runs_again(doubled: Doubled, out: Path, 
     assert f"Going on from the latents in {out}.phyt2v-latents" in " ".join(ended.err.split())
     assert set(json.loads(ended.out)["seconds"]) == {"decode", "encode"}
     assert kept(out) == ["ball.mp4"]
-    assert read_video(out)[1] == VideoMetadata("a red ball drops", 0, 4)
+    assert made_from(out) == VideoMetadata("a red ball drops", 0, 4)
 
     whole = tmp_path / "whole.mp4"
     assert doubled.run(*GENERATE, "--out", whole).code == 0

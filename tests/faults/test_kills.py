@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from phyt2v_cli.files.atomic import TEMPORARY
-from phyt2v_cli.runs.records import RoundRecord, RunRecord
+from phyt2v_cli.runs.records import RunRecord, VideoRecord
 from phyt2v_cli.testing.fakes import FakeRoles
 from tests.fake_runs import make_config, open_run, run_through
 from tests.faults.processes import outcome
@@ -113,7 +113,7 @@ def test_fault_07_killed_between_temporary_file_and_rename_of_a_later_state(
     (old,) = before.glob(f".{name}.*.phyt2v-tmp")
     (new,) = path.glob(f".{name}.*.phyt2v-tmp")
     assert (path / name).read_bytes() == old.read_bytes() != new.read_bytes()
-    records = {"round1.json": RoundRecord, "run.json": RunRecord}
+    records = {"round1.json": VideoRecord, "run.json": RunRecord}
     for state in (path / name, new):
         records[name].model_validate_json(state.read_bytes())
     assert_swept(path)

@@ -140,9 +140,9 @@ def test_fault_24_out_of_memory_in_decoding_tiles_from_the_kept_latents(
     tiny_generator: DiffusersGenerator, tiny_result: tuple[Latents, Frames]
 ) -> None:
     steps: list[int] = []
-    latents = denoise(tiny_generator, lambda step, _: steps.append(step))
+    latents = denoise(tiny_generator, lambda step: steps.append(step.number))
     run_out_of_memory(tiny_generator._pipeline.vae, "_decode", [1])
-    frames = tiny_generator.decode(latents)
+    frames = tiny_generator.decode(latents).frames
     assert frames.shape == tiny_result[1].shape
     assert tiny_generator._pipeline.vae.use_tiling
     assert (tiny_generator.settings["offload"], tiny_generator.settings["tiled_decode"]) == ("none", "on")

@@ -300,7 +300,7 @@ def test_any_metadata_in_a_video(comment: str, tmp_path: Path) -> None:
 def test_any_latents(content: bytes, header: int, cut: bool, tmp_path: Path) -> None:
     path = tmp_path / "latents.safetensors"
     path.write_bytes(content if cut else header.to_bytes(8, "little") + content)
-    assert read_latents(path, prompt="x", seed=0, steps=1) is None
+    assert read_latents(path, pixels_key="x", version_1={"prompt": "x"}) is None
 
 
 @given(

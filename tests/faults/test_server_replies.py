@@ -8,6 +8,7 @@ import pytest
 from phyt2v_cli.errors import ReplyError
 from phyt2v_cli.refinement.loop import Roles, refine
 from phyt2v_cli.testing.fakes import FakeRoles
+from phyt2v_cli.video_id import RoundId
 from tests.fake_runs import make_config, open_run
 from tests.scripted_server import Behaviour, ScriptedServer, answer, answer_of_any_task, answer_with, either
 from tests.server_clients import ANALYSIS, analyse, captioner_at, chat_at, scorer_at, text_of
@@ -50,7 +51,7 @@ def test_fault_35_a_refusal_keeps_the_prompt_is_flagged_and_counted(
     with ScriptedServer(asks_for_prompt) as server, open_run(tmp_path / "run", make_config(rounds=1)) as run:
         roles = Roles(cast.load_generator, chat_at(server), cast.captioner, [cast.scorer])
         refine(run, roles, emit=cast.events.append, cancelled=lambda: False)
-        first, second = run.read_round(1), run.read_round(2)
+        first, second = run.read_video(RoundId(1)), run.read_video(RoundId(2))
     assert first is not None and second is not None
     assert first.flags == flags
     assert second.prompt == first.prompt

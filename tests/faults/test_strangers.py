@@ -283,7 +283,19 @@ def test_hostile_text_in_a_run_is_shown_literally(tmp_path: Path, uninterrupted:
 
 def with_hostile_text(tree: Any) -> Any:
     """Return a record with every text that may be anything replaced."""
-    fixed = {"schema", "status", "purpose", "video", "run_key", "sha256", "config", "versions", "plan"}
+    fixed = {
+        "schema",
+        "status",
+        "purpose",
+        "video",
+        "run_key",
+        "pixels_key",
+        "id",
+        "sha256",
+        "config",
+        "versions",
+        "plan",
+    }
     if isinstance(tree, dict):
         return {key: value if key in fixed else with_hostile_text(value) for key, value in tree.items()}
     return HOSTILE if isinstance(tree, str) else tree

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,10 @@ import pytest
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.files.video import VideoMetadata, read_video
 from phyt2v_cli.refinement.render import another_seed
-from phyt2v_cli.roles import Latents
-from phyt2v_cli.runs.records import RoundRecord
+from phyt2v_cli.roles import Denoised
+from phyt2v_cli.runs.records import VideoRecord
 from phyt2v_cli.testing.fakes import FakeChat, FakeGenerator, FakeRoles
-from tests.fake_runs import PROMPT, make_config, run_through
+from tests.fake_runs import PROMPT, made_from, make_config, run_through
 from tests.faults.processes import outcome
 
 NO_MISMATCH = json.dumps({"found": False, "text": ""})
@@ -28,8 +28,8 @@ def finals_only(rounds: int) -> Config:
     return config.model_copy(update={"schedule": config.schedule.model_copy(update={"kind": "constant"})})
 
 
-def content(path: Path) -> RoundRecord:
-    return RoundRecord.model_validate_json(path.read_bytes())
+def content(path: Path) -> VideoRecord:
+    return VideoRecord.model_validate_json(path.read_bytes())
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_the_control_is_a_rounds_video_and_judgement(
     assert (control.prompt, control.steps, control.purpose) == (PROMPT, 6, "final")
     assert (control.caption, control.scores, control.scorers) == (same.caption, same.scores, same.scorers)
     frames, metadata = read_video(path / "control.mp4")
-    assert metadata == VideoMetadata(PROMPT, 0, 6, None)
+    assert metadata == VideoMetadata(PROMPT, 0, 6, None, control.pixels_key)
     np.testing.assert_array_equal(frames, read_video(path / f"output{number}.mp4")[0])
     again = FakeRoles()
     run_through(path, config, again)
@@ -118,8 +118,9 @@ def test_killed_before_any_file_is_renamed_or_deleted_the_run_ends_the_same(tmp_
 class FlatAtFirst(FakeGenerator):
     """Has no picture for the run's own seed."""
 
-    def denoise(self, prompt: str, *, seed: int, **kwargs: Any) -> Latents:
-        return super().denoise(prompt, seed=seed, **kwargs) * (seed != 0)
+    def denoise(self, prompt: str, *, seed: int, **kwargs: Any) -> Denoised:
+        denoised = super().denoise(prompt, seed=seed, **kwargs)
+        return replace(denoised, latents=denoised.latents * (seed != 0))
 
 
 def test_a_round_with_another_seed_is_not_the_control(tmp_path: Path) -> None:
@@ -147,5 +148,5 @@ def test_latents_that_are_damaged_meanwhile_are_denoised_again(tmp_path: Path) -
 
     run_through(path, make_config(0, **CONTROL), cast, emit=damage)
     assert len(cast.generator.denoised) == 2
-    assert read_video(path / "control.mp4")[1] == VideoMetadata(PROMPT, 0, 6, None)
+    assert made_from(path / "control.mp4") == VideoMetadata(PROMPT, 0, 6, None)
     assert not any(path.glob("latents*"))

@@ -7,10 +7,11 @@ import pytest
 
 from phyt2v_cli.errors import BackendError, PromptError, ReplyError, RunInterruptedError
 from phyt2v_cli.events import Event, Notice, RoundDone, RoundStarted, StageStarted, StepDone
-from phyt2v_cli.files.video import VideoMetadata, read_video
+from phyt2v_cli.files.video import VideoMetadata
 from phyt2v_cli.roles import Scores
 from phyt2v_cli.testing.fakes import FakeChat, FakeRoles, FakeScorer
-from tests.fake_runs import PROMPT, make_config, run_through
+from phyt2v_cli.video_id import CONTROL, RoundId, VideoId
+from tests.fake_runs import PROMPT, made_from, make_config, run_through
 from tests.faults.processes import outcome
 from tests.faults.test_kills import kill
 
@@ -38,13 +39,13 @@ def test_every_round_is_rendered_and_judged(tmp_path: Path) -> None:
     assert cast.scorer.calls == [(f"output{number}.mp4", PROMPT) for number in (1, 2, 3)]
     assert cast.captioner.calls == 3
     assert result.video == tmp_path / "run" / "output3.mp4"
-    assert (result.round, result.selected_by, result.stop_reason) == (3, "last", None)
+    assert (result.id, result.selected_by, result.stop_reason) == (RoundId(3), "last", None)
     rounds = [read(tmp_path / "run", f"round{number}.json") for number in (1, 2, 3)]
     assert [record["purpose"] for record in rounds] == ["draft", "draft", "final"]
     assert rounds[1]["prompt"] == rounds[0]["refined_prompt"]
     assert rounds[2]["mismatch"] is None
     assert rounds[2]["refined_prompt"] is None
-    assert read_video(result.video)[1] == VideoMetadata(result.prompt, 0, 6, 3)
+    assert made_from(result.video) == VideoMetadata(result.prompt, 0, 6, 3)
     assert not list((tmp_path / "run").glob("latents*"))
     record = read(tmp_path / "run", "run.json")
     assert record["status"] == "complete"
@@ -178,7 +179,7 @@ def test_early_stop_ends_on_a_final_under_the_next_number(reason: str, tmp_path:
     first, config = cast(), make_config(rounds=4, early_stop=True)
     result = run_through(tmp_path / "run", config, first)
     assert [steps for _, _, steps in first.generator.denoised] == [3, 6]
-    assert (result.round, result.stop_reason, result.prompt) == (2, reason, PROMPT)
+    assert (result.id, result.stop_reason, result.prompt) == (RoundId(2), reason, PROMPT)
     assert read(tmp_path / "run", "round2.json")["purpose"] == "final"
     assert read(tmp_path / "run", "run.json")["stop_reason"] == reason
     totals = [event.total_rounds for event in first.events if isinstance(event, RoundStarted)]
@@ -195,16 +196,16 @@ def test_early_stop_on_a_final_renders_nothing_more(tmp_path: Path) -> None:
     cast = FakeRoles(llm=FakeChat({"mismatch": [NO_MISMATCH]}))
     result = run_through(tmp_path / "run", config, cast)
     assert len(cast.generator.denoised) == 1
-    assert (result.round, result.stop_reason) == (1, "no_mismatch")
+    assert (result.id, result.stop_reason) == (RoundId(1), "no_mismatch")
 
 
-CONTROL = "control.mp4"
+CONTROL_VIDEO = CONTROL.video_name
 
 
 @pytest.mark.parametrize(
     ("control", "last", "winner", "rule"),
     [
-        (Scores(0.9, 0.9), Scores(0.5, 0.6), CONTROL, "best"),
+        (Scores(0.9, 0.9), Scores(0.5, 0.6), CONTROL_VIDEO, "best"),
         (Scores(0.2, 0.9), Scores(0.6, 0.6), "output3.mp4", "best"),
         (Scores(0.5, 0.5), Scores(0.5, 0.5), "output3.mp4", "best"),
         (Scores(0.9, 0.9), Scores(None, 0.6), "output3.mp4", "last_unscored"),
@@ -213,14 +214,14 @@ CONTROL = "control.mp4"
 def test_select_best_compares_finals_only(
     control: Scores, last: Scores, winner: str, rule: str, tmp_path: Path
 ) -> None:
-    scores = {"output1.mp4": Scores(1.0, 1.0), "output3.mp4": last, CONTROL: control}
+    scores = {"output1.mp4": Scores(1.0, 1.0), "output3.mp4": last, CONTROL_VIDEO: control}
     cast = FakeRoles(scorer=FakeScorer(by_video=scores))
     result = run_through(tmp_path / "run", make_config(rounds=2, select="best", control=True), cast)
     assert (result.video.name, result.selected_by) == (winner, rule)
     assert cast.generator.denoised[-1] == (PROMPT, 0, 6)
     assert read(tmp_path / "run", "control.json")["purpose"] == "final"
     saved = read(tmp_path / "run", "run.json")["result"]
-    assert saved["round"] == (None if winner == CONTROL else 3)  # type: ignore[index]
+    assert saved["id"] == ("control" if winner == CONTROL_VIDEO else "round3")  # type: ignore[index]
 
 
 def test_a_control_can_be_added_to_a_complete_run(tmp_path: Path) -> None:
@@ -228,7 +229,7 @@ def test_a_control_can_be_added_to_a_complete_run(tmp_path: Path) -> None:
     cast = FakeRoles()
     run_through(tmp_path / "run", make_config(rounds=1, control=True), cast)
     assert cast.generator.denoised == [(PROMPT, 0, 6)]
-    assert read_video(tmp_path / "run" / CONTROL)[1] == VideoMetadata(PROMPT, 0, 6, None)
+    assert made_from(tmp_path / "run" / CONTROL_VIDEO) == VideoMetadata(PROMPT, 0, 6, None)
 
 
 def test_a_scorer_may_abstain(tmp_path: Path) -> None:
@@ -253,7 +254,7 @@ def two_scorers(error: Exception | None = None) -> FakeRoles:
 def test_the_scores_of_two_scorers_are_kept_apart_and_the_first_decides(tmp_path: Path) -> None:
     cast = two_scorers()
     result = run_through(tmp_path / "run", make_config(rounds=3, early_stop=True), cast)
-    assert (result.round, result.stop_reason) == (2, "stop_score")  # the second would have gone on
+    assert (result.id, result.stop_reason) == (RoundId(2), "stop_score")  # the second would have gone on
     record = read(tmp_path / "run", "round1.json")
     assert record["scores"] == {"semantic_adherence": 0.9, "physical_commonsense": 0.95}
     assert record["scorers"] == {
@@ -302,8 +303,8 @@ def test_killed_between_two_scorers_only_the_missing_one_is_asked(tmp_path: Path
 def test_events_name_every_stage_once(tmp_path: Path) -> None:
     cast = FakeRoles()
     run_through(tmp_path / "run", make_config(rounds=1, control=True), cast)
-    stages = [(event.round, event.stage) for event in cast.events if isinstance(event, StageStarted)]
+    stages = [(event.video, event.stage) for event in cast.events if isinstance(event, StageStarted)]
     video = ["denoise", "decode", "encode", "caption", "score"]
-    expected = [(1, stage) for stage in [*video, "mismatch", "refine"]]
-    expected += [(number, stage) for number in (2, 0) for stage in video]
+    expected: list[tuple[VideoId, str]] = [(RoundId(1), stage) for stage in [*video, "mismatch", "refine"]]
+    expected += [(id, stage) for id in (RoundId(2), CONTROL) for stage in video]
     assert stages == expected

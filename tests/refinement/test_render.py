@@ -9,8 +9,9 @@ import pytest
 from phyt2v_cli.backends.diffusion.generator import load
 from phyt2v_cli.config.schema import GeneratorConfig
 from phyt2v_cli.events import Stage
-from phyt2v_cli.refinement.render import render_video
-from phyt2v_cli.roles import VideoGenerator
+from phyt2v_cli.refinement.render import Target, render_video
+from phyt2v_cli.roles import VideoGenerator, never_cancelled
+from phyt2v_cli.runs.identity import Recipe
 from tests.tiny_pipelines import save_cogvideox, save_ltx, save_mochi, save_wan
 
 SAVERS = {"cogvideox": save_cogvideox, "wan": save_wan, "ltx": save_ltx, "mochi": save_mochi}
@@ -31,15 +32,17 @@ def render(generator: VideoGenerator, path: Path, *, stop_at: Stage | None = Non
         stages.append(name)
         yield
 
+    recipe = Recipe("a ball drops", 0, 3, "final", GeneratorConfig())
     render_video(
         generator,
-        "a ball drops",
-        seed=0,
-        num_inference_steps=3,
-        video_path=path,
-        latents_path=path.with_suffix(".safetensors"),
-        on_step=lambda *_: None,
-        stage=stage,
+        recipe,
+        Target(
+            path,
+            path.with_suffix(".safetensors"),
+            on_step=lambda *_: None,
+            cancelled=never_cancelled,
+            stage=stage,
+        ),
     )
     return stages
 

@@ -13,8 +13,9 @@ from phyt2v_cli.errors import RunDirError
 from phyt2v_cli.roles import ChatReply
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.identity import list_differences, run_key
-from phyt2v_cli.runs.records import RoundRecord
+from phyt2v_cli.runs.records import VideoRecord
 from phyt2v_cli.testing.fakes import FakeChat, FakeRoles
+from phyt2v_cli.video_id import RoundId
 from tests.fake_runs import PROMPT, make_config, open_run, run_through
 
 
@@ -51,8 +52,8 @@ def test_records_survive_their_own_json_with_unknown_keys(prompt: str, unknown: 
         "video": "output1.mp4",
         "run_key": "k",
     }
-    record = RoundRecord.model_validate({**known, **unknown})
-    again = RoundRecord.model_validate_json(record.model_dump_json())
+    record = VideoRecord.model_validate({**known, **unknown})
+    again = VideoRecord.model_validate_json(record.model_dump_json())
     assert again == record
     assert json.loads(again.model_dump_json()).items() >= unknown.items()
 
@@ -121,7 +122,7 @@ def test_an_enormous_record_is_not_read(tmp_path: Path) -> None:
     with (path / "round1.json").open("r+b") as file:
         file.truncate(10**9)
     with open_run(path, make_config(rounds=0)) as run:
-        assert run.read_round(1) is None
+        assert run.read_video(RoundId(1)) is None
         assert (path / "round1.json.broken-1").exists()
 
 
@@ -131,7 +132,7 @@ def test_a_record_cannot_point_outside(tmp_path: Path) -> None:
         for video in ("../../etc/passwd", "/etc/passwd", "..", "run.json", "output2.mp4", ""):
             path = run.path / "round1.json"
             path.write_text(json.dumps({**fields, "round": 1, "video": video}))
-            assert run.read_round(1) is None
+            assert run.read_video(RoundId(1)) is None
             assert not path.exists()
 
 

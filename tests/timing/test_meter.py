@@ -19,8 +19,9 @@ from phyt2v_cli.roles import Scores
 from phyt2v_cli.schedule import PlannedRound
 from phyt2v_cli.timing.meter import Meter
 from phyt2v_cli.timing.speeds import Speed
+from phyt2v_cli.video_id import CONTROL, RoundId
 
-PLANNED = [PlannedRound(1, 4, "draft", "output1.mp4"), PlannedRound(2, 10, "final", "output2.mp4")]
+PLANNED = [PlannedRound(1, 4, "draft"), PlannedRound(2, 10, "final")]
 
 
 @dataclass
@@ -38,18 +39,18 @@ class Run:
 
     def round(self, number: int, *, steps: int, purpose: str, cache: str) -> Iterable[Event]:
         step_s = {"draft": 1.0, "final": 2.0}[purpose]
-        yield RoundStarted(number, 2, steps, purpose, "a ball")  # type: ignore[arg-type]
-        yield StageStarted(number, "denoise")
+        yield RoundStarted(RoundId(number), 2, steps, purpose, "a ball")  # type: ignore[arg-type]
+        yield StageStarted(RoundId(number), "denoise")
         self.now += 30  # compiling
         for step in range(1, steps + 1):
             self.now += step_s
             yield GeneratorReady({"cache": cache, "device": "cpu"})
-            yield StepDone(number, step, steps)
-        yield StageDone(number, "denoise", 30 + steps * step_s)
+            yield StepDone(RoundId(number), step, steps)
+        yield StageDone(RoundId(number), "denoise", 30 + steps * step_s)
         for stage, seconds in (("decode", 3.0), ("encode", 1.0), ("caption", 5.0), ("score", 1.0)):
-            yield StageStarted(number, stage)  # type: ignore[arg-type]
-            yield StageDone(number, stage, seconds)  # type: ignore[arg-type]
-        yield RoundDone(number, purpose, 10, Scores(1, 1), None, None, ())  # type: ignore[arg-type]
+            yield StageStarted(RoundId(number), stage)  # type: ignore[arg-type]
+            yield StageDone(RoundId(number), stage, seconds)  # type: ignore[arg-type]
+        yield RoundDone(RoundId(number), purpose, 10, Scores(1, 1), None, None, ())  # type: ignore[arg-type]
 
 
 def test_the_rest_of_the_run_is_told_and_not_of_one_video() -> None:
@@ -79,23 +80,23 @@ def test_what_was_measured_is_kept_without_the_first_step_of_each_video() -> Non
 def test_what_the_machine_knows_serves_from_the_start() -> None:
     meter = Run().meter(control=True, expected=Speed(2.0, 1.0, 3.0))
     assert meter.seconds_left() == pytest.approx(4 * 1 + 3 + 2 * (10 * 2 + 3))
-    meter(ControlStarted(10))
+    meter(ControlStarted(CONTROL, 10))
     assert meter.seconds_left() == pytest.approx(10 * 2 + 3)
 
 
 def test_rounds_that_were_done_before_are_not_waited_for_again() -> None:
     run = Run()
     meter = run.meter(expected=Speed(2.0, 1.0))
-    meter(RoundStarted(1, 2, 4, "draft", "a ball"))
-    meter(RoundDone(1, "draft", 5, Scores(1, 1), None, None, ()))
-    meter(RoundStarted(2, 2, 10, "final", "a ball"))
+    meter(RoundStarted(RoundId(1), 2, 4, "draft", "a ball"))
+    meter(RoundDone(RoundId(1), "draft", 5, Scores(1, 1), None, None, ()))
+    meter(RoundStarted(RoundId(2), 2, 10, "final", "a ball"))
     assert meter.seconds_left() == pytest.approx(10 * 2)
     assert run.kept == []
 
 
 def test_an_early_stop_leaves_rounds_out() -> None:
     meter = Run().meter(expected=Speed(2.0, 1.0))
-    meter(RoundStarted(1, 1, 10, "final", "a ball"))
+    meter(RoundStarted(RoundId(1), 1, 10, "final", "a ball"))
     assert meter.seconds_left() == pytest.approx(20)
 
 
@@ -106,12 +107,12 @@ def test_steps_that_were_done_before_anybody_asked_say_nothing_of_a_steps_time()
         meter(event)
     assert run.kept == [("off", 2.0, 4.0, "cpu")]
     for first in (9, 7):
-        meter(ControlStarted(10))
-        meter(StageStarted(0, "denoise"))
+        meter(ControlStarted(CONTROL, 10))
+        meter(StageStarted(CONTROL, "denoise"))
         for step in range(first, 11):  # the first of them ends soon after the loop has asked
-            meter(StepDone(0, step, 10))
+            meter(StepDone(CONTROL, step, 10))
             assert meter.seconds_left() == pytest.approx((10 - step) * 2 + 10)
             run.now += 0.01 if step == first else 2.0
         for stage in ("denoise", "decode", "encode"):
-            meter(StageDone(0, stage, 3.0))  # type: ignore[arg-type]
+            meter(StageDone(CONTROL, stage, 3.0))  # type: ignore[arg-type]
     assert run.kept[1:] == [("off", 2.0, 6.0, "cpu")], "only where two whole steps were seen to end"

@@ -34,7 +34,7 @@ def test_drafts_with_a_cache_have_their_own_speed() -> None:
 
 
 def test_a_plan_takes_its_drafts_and_its_final() -> None:
-    planned = [PlannedRound(1, 20, "draft", "output1.mp4"), PlannedRound(2, 50, "final", "output2.mp4")]
+    planned = [PlannedRound(1, 20, "draft"), PlannedRound(2, 50, "final")]
     assert Speed(1.0, 0.5, 2.0).total_s(planned) == 20 * 0.5 + 2 + 50 * 1 + 2
     assert Speed(1.0, 0.5, 2.0).total_s(planned, 50) == 64 + 50 * 1 + 2, "with a control"
 

@@ -8,6 +8,7 @@ from phyt2v_cli.cli import watch
 from phyt2v_cli.errors import FilesError
 from phyt2v_cli.events import GeneratorReady, LoadStarted, RoundStarted, StageDone, StageStarted, StepDone
 from phyt2v_cli.timing.trace import Timeline, check_target
+from phyt2v_cli.video_id import RoundId
 
 
 def read(path: Path) -> tuple[list[dict[str, object]], dict[object, str]]:
@@ -30,10 +31,10 @@ def test_stages_steps_and_what_runs_beside_them_are_bars(tmp_path: Path) -> None
     beside.start()
     beside.join()
     timeline(GeneratorReady({}))
-    timeline(RoundStarted(2, 3, 27, "draft", "a ball"))
-    timeline(StageStarted(2, "denoise"))
-    timeline(StepDone(2, 1, 27))
-    timeline(StageDone(2, "denoise", 1.0))
+    timeline(RoundStarted(RoundId(2), 3, 27, "draft", "a ball"))
+    timeline(StageStarted(RoundId(2), "denoise"))
+    timeline(StepDone(RoundId(2), 1, 27))
+    timeline(StageDone(RoundId(2), "denoise", 1.0))
     timeline.write(tmp_path / "p.json")
 
     bars, rows = read(tmp_path / "p.json")
@@ -54,7 +55,7 @@ def test_stages_steps_and_what_runs_beside_them_are_bars(tmp_path: Path) -> None
 def test_a_run_that_fails_leaves_its_profile_too(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), watch.profiling(tmp_path / "p.json") as timeline:
         assert timeline is not None
-        timeline(StageStarted(1, "decode"))
+        timeline(StageStarted(RoundId(1), "decode"))
         raise ZeroDivisionError
     assert [bar["name"] for bar in read(tmp_path / "p.json")[0]] == ["decode"]
 
@@ -83,7 +84,7 @@ def test_a_profile_that_cannot_be_written_at_the_end_is_a_note(
 ) -> None:
     with watch.profiling(tmp_path / "no" / "p.json") as timeline:
         assert timeline is not None
-        timeline(StageStarted(1, "decode"))
+        timeline(StageStarted(RoundId(1), "decode"))
     assert capsys.readouterr().err.startswith("note: ")
 
 

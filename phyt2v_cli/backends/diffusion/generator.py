@@ -27,9 +27,24 @@ from phyt2v_cli.backends.diffusion.solvers import choose_solver
 from phyt2v_cli.backends.memory.device import choose_device
 from phyt2v_cli.backends.memory.placement import PlacedPipeline
 from phyt2v_cli.config.schema import GeneratorConfig
-from phyt2v_cli.errors import BackendError, ConfigError, FaultyFramesError, ModelLoadError
+from phyt2v_cli.errors import (
+    BackendError,
+    ConfigError,
+    FaultyFramesError,
+    ModelLoadError,
+    RunInterruptedError,
+)
 from phyt2v_cli.files.video import Frames
-from phyt2v_cli.roles import Latents, OnStep
+from phyt2v_cli.roles import (
+    Cancelled,
+    Decoded,
+    Denoised,
+    DenoisingStep,
+    HowItRan,
+    Latents,
+    OnStep,
+    never_cancelled,
+)
 
 _NUM_CACHED_PROMPTS = 16
 """Embeddings kept; 226 tokens of T5-XXL are 2 MB, so a whole run costs nothing worth counting."""
@@ -82,7 +97,6 @@ class DiffusersGenerator:
         self._config = config
         chosen = config.draft_cache
         self._draft_cache = family.measured_draft_cache if chosen == "auto" else chosen
-        self._used_cache: dict[str, str] = {}
         size = (config.num_frames, config.height, config.width)
         num_pixels = math.prod(given or assumed for given, assumed in zip(size, _UNKNOWN_SIZE, strict=True))
         if config.quantize != "off":
@@ -138,8 +152,8 @@ class DiffusersGenerator:
         return self._fps
 
     @property
-    def settings(self) -> Mapping[str, str]:
-        """How the model runs."""
+    def settings(self) -> HowItRan:
+        """How the model would run now."""
         placement = self._placed.placement
         return {
             "offload": placement.rung,
@@ -148,7 +162,6 @@ class DiffusersGenerator:
             "compile": "on" if self._compiled else "off",
             **({"attention": self._attention} if self._attention else {}),
             **({} if self._config.quantize == "off" else {"quantize": self._config.quantize}),
-            **self._used_cache,
             "device": self._placed.device.type,
             **({"device_name": torch.cuda.get_device_name()} if self._placed.device.type == "cuda" else {}),
             "dtype": str(_weights_dtype(self._pipeline)).removeprefix("torch."),
@@ -160,13 +173,28 @@ class DiffusersGenerator:
         return self._prompt_length.count_excess(prompt) if self._prompt_length else 0
 
     def denoise(
-        self, prompt: str, *, seed: int, num_inference_steps: int, on_step: OnStep, draft: bool = False
-    ) -> Latents:
-        """Return what the autoencoder will decode; the same arguments give the same latents.
+        self,
+        prompt: str,
+        *,
+        seed: int,
+        num_inference_steps: int,
+        on_step: OnStep,
+        cancelled: Cancelled = never_cancelled,
+        draft: bool = False,
+    ) -> Denoised:
+        """Make what the autoencoder will decode; the same arguments give the same latents.
 
-        Raises BackendError when the model fails, and whatever `on_step` raises; the pipeline stays usable.
+        Raises BackendError if the model fails, RunInterruptedError once `cancelled()` is true, and whatever
+        `on_step` raises; the pipeline stays usable.
         """
-        reporter = _StepReporter(on_step, num_inference_steps)
+        name = self._draft_cache if draft else "off"
+
+        def report(number: int, total: int) -> None:
+            on_step(DenoisingStep(number, total, self._how(name)))
+            if cancelled():
+                raise RunInterruptedError("The denoising was stopped.")
+
+        reporter = _StepReporter(report, num_inference_steps)
 
         def call() -> None:
             self._pipeline(
@@ -176,8 +204,6 @@ class DiffusersGenerator:
                 **self._arguments,
             )
 
-        name = self._draft_cache if draft else "off"
-
         def work() -> torch.Tensor:
             with self._cache(name):
                 try:
@@ -186,10 +212,13 @@ class DiffusersGenerator:
                     # The pipeline does this at its end, which is not reached: state would leak on.
                     self._pipeline.maybe_free_model_hooks()
 
-        self._used_cache = {"cache": name}
         self._pipeline.progress_bar = reporter
         with _failures_translated("denoising", reporter):
-            return self._placed.run(work).float().cpu().numpy()
+            latents = self._placed.run(work).float().cpu().numpy()
+        return Denoised(latents, self._how(name))
+
+    def _how(self, cache: str) -> HowItRan:
+        return {**self.settings, "cache": cache}
 
     def _cache(self, name: str) -> AbstractContextManager[None]:
         if name == "off":
@@ -197,8 +226,8 @@ class DiffusersGenerator:
         strength = self._config.draft_cache_strength
         return draft_caches.cached(self._pipeline, name, strength, compiled=self._compiled)
 
-    def decode(self, latents: Latents) -> Frames:
-        """Return the frames of latents.
+    def decode(self, latents: Latents) -> Decoded:
+        """Make the frames of latents.
 
         Raises BackendError when the model fails, and where it makes another number of frames than was wanted.
         """
@@ -218,13 +247,13 @@ class DiffusersGenerator:
                 f"{self._config.model} made {len(frames)} frames, and {wanted} were wanted; it makes some "
                 f"lengths only. Set generator.num_frames to {len(frames)}, or to another of those."
             )
-        return frames
+        return Decoded(frames, self.settings)
 
 
 class _StepReporter:
     """Stands in for `pipeline.progress_bar`: the one progress hook that every pipeline class has."""
 
-    def __init__(self, on_step: OnStep, num_steps: int) -> None:
+    def __init__(self, on_step: Callable[[int, int], None], num_steps: int) -> None:
         self._on_step = on_step
         self._num_steps = num_steps
         self._num_done = 0

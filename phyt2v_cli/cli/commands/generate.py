@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from phyt2v_cli.cli import console, options, signals, watch
-from phyt2v_cli.errors import FaultyFramesError, PromptError, RunInterruptedError
+from phyt2v_cli.errors import FaultyFramesError, RunInterruptedError
 
 if TYPE_CHECKING:
     from phyt2v_cli.config.schema import Config
     from phyt2v_cli.events import Stage
+    from phyt2v_cli.roles import DenoisingStep
     from phyt2v_cli.timing.trace import Timeline
 
 EXAMPLES = """
@@ -131,75 +132,49 @@ def _render(
 ) -> _Rendered:
     from phyt2v_cli import backends
     from phyt2v_cli.events import GeneratorReady, LoadStarted, StageDone, StageStarted, StepDone
-    from phyt2v_cli.refinement.render import another_seed, render_video
-    from phyt2v_cli.runs.identity import generator_key
+    from phyt2v_cli.refinement.render import Target, check_prompt_length, render_or_reseed
+    from phyt2v_cli.runs.identity import Recipe
     from phyt2v_cli.runs.latents import drop_latents
     from phyt2v_cli.schedule import PlannedRound
+    from phyt2v_cli.video_id import RoundId
 
     seconds: dict[str, float] = {}
     latents_path = out.with_name(f"{out.name}.phyt2v-latents")
+    video = RoundId(1)
     stop = signals.stop_request(
         "The rendering was stopped. The same command starts again, or goes on from finished latents."
     )
 
-    def begin() -> None:
-        if stop.cancelled():
-            raise RunInterruptedError
-
     @contextmanager
     def stage(name: "Stage") -> Iterator[None]:
-        begin()
+        if stop.cancelled():
+            raise RunInterruptedError
         if name == "decode" and "denoise" not in seconds:
             console.say(f"Going on from the latents in {latents_path}")
-        emit(StageStarted(0, name))
+        emit(StageStarted(video, name))
         start = time.monotonic()
         yield
         seconds[name] = round(time.monotonic() - start, 3)
-        emit(StageDone(0, name, seconds[name]))
+        emit(StageDone(video, name, seconds[name]))
 
-    def on_step(step: int, steps: int) -> None:
-        emit(GeneratorReady(dict(generator.settings)))
-        emit(StepDone(0, step, steps))
-        begin()
+    def on_step(step: "DenoisingStep") -> None:
+        emit(GeneratorReady(dict(step.how)))
+        emit(StepDone(video, step.number, step.total))
+
+    def on_reseed(error: FaultyFramesError, seed: int) -> None:
+        console.warn(f"{error}; trying once with another seed, {seed}")
 
     console.say(f"{num_steps} denoising steps of {config.generator.model}")
-    planned = [PlannedRound(1, num_steps, "final", out.name)]
+    planned = [PlannedRound(video.number, num_steps, "final")]
     with stop, watch.watching(config, planned, control=False, timeline=timeline) as emit:
         emit(LoadStarted())
         generator = backends.load_generator(config, num_planned_steps=num_steps)
         emit(GeneratorReady(dict(generator.settings)))
-        if excess := generator.count_excess_tokens(prompt):
-            if not config.generator.allow_truncation:
-                raise PromptError(
-                    f"The prompt is {excess} tokens longer than the video model reads; "
-                    "shorten it, or let it be cut with --allow-truncation."
-                )
-            console.warn(f"the last {excess} tokens of the prompt are beyond what the video model reads")
-
-        def render(seed: int) -> str:
-            try:
-                sha256 = render_video(
-                    generator,
-                    prompt,
-                    seed=seed,
-                    num_inference_steps=num_steps,
-                    video_path=out,
-                    latents_path=latents_path,
-                    settings=generator_key(config.generator),
-                    on_step=on_step,
-                    stage=stage,
-                )
-            except FaultyFramesError:
-                drop_latents(latents_path)  # the next time they would be no picture either
-                raise
-            drop_latents(latents_path)
-            return sha256
-
-        seed = config.run.seed
-        try:
-            sha256 = render(seed)
-        except FaultyFramesError as error:
-            seed = another_seed(seed)
-            console.warn(f"{error}; trying once with another seed, {seed}")
-            sha256 = render(seed)
-    return _Rendered(seed, sha256, seconds)
+        notice = check_prompt_length(generator, prompt, allow_truncation=config.generator.allow_truncation)
+        if notice is not None:
+            console.warn(notice)
+        recipe = Recipe(prompt, config.run.seed, num_steps, "final", config.generator)
+        target = Target(out, latents_path, on_step=on_step, cancelled=stop.cancelled, stage=stage)
+        rendered = render_or_reseed(generator, recipe, target, on_reseed=on_reseed)
+        drop_latents(latents_path)
+    return _Rendered(rendered.recipe.seed, rendered.sha256, seconds)

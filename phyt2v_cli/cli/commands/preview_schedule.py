@@ -99,7 +99,12 @@ def _as_json(
         "kind": kind,
         "rounds": len(planned) - 1,
         "videos": [
-            {"round": entry.round, "video": entry.video, "steps": entry.steps, "purpose": entry.purpose}
+            {
+                "round": entry.round,
+                "video": entry.id.video_name,
+                "steps": entry.steps,
+                "purpose": entry.purpose,
+            }
             for entry in planned
         ],
         "total_steps": total_steps,

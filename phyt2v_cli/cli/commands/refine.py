@@ -160,7 +160,7 @@ def _start(
     found.check(force=force)
     is_new = (force and found.must_make_way) or not (path / "run.json").exists()
     # A run whose videos are all there needs no model any more.
-    if is_new or any(not (path / entry.video).exists() for entry in planned):
+    if is_new or any(not (path / entry.id.video_name).exists() for entry in planned):
         check_model(config)
     if is_new:
         check_disk(path, needed)
@@ -192,7 +192,7 @@ def _resume(path: Path, *, trust: bool, profile: Path | None, as_json: bool) -> 
     from phyt2v_cli.checks.preflight import check_judges
     from phyt2v_cli.config.trust import list_reaches
     from phyt2v_cli.runs.directory import RunDir
-    from phyt2v_cli.schedule import PlannedRound, video_name
+    from phyt2v_cli.schedule import PlannedRound
 
     with RunDir.resume(path) as run:
         reaches = [] if trust else list_reaches(run.config)
@@ -202,10 +202,7 @@ def _resume(path: Path, *, trust: bool, profile: Path | None, as_json: bool) -> 
                 + "\nIf that is yours, say so with --trust, or repeat the run's own command."
             )
         check_judges(run.config, will_ask=run.record.status != "complete")
-        planned = [
-            PlannedRound(entry.round, entry.steps, entry.purpose, video_name(entry.round))
-            for entry in run.record.plan
-        ]
+        planned = [PlannedRound(entry.round, entry.steps, entry.purpose) for entry in run.record.plan]
         _run(run, planned, profile=profile, as_json=as_json)
 
 
@@ -248,7 +245,7 @@ def _refine(
         watch.show_plan(run.config, planned)
     console.say(f"Run directory: {run.path}")
     # A run whose videos are all there may only have to be judged.
-    is_to_render = any(not (run.path / entry.video).exists() for entry in planned)
+    is_to_render = any(not (run.path / entry.id.video_name).exists() for entry in planned)
     roles = api.make_roles(
         run.config,
         num_planned_steps=sum(entry.steps for entry in planned),
@@ -265,12 +262,14 @@ def _refine(
 
 
 def _as_json(run: "RunDir", result: "RunResult", rounds: list[dict[str, object]]) -> dict[str, object]:
+    from phyt2v_cli.cli.views.rounds import round_number
+
     return {
         "schema": "phyt2v.result/1",
         "run_dir": str(run.path),
         "status": run.record.status,
         "video": str(result.video),
-        "round": result.round,
+        "round": round_number(result.id),
         "prompt": result.prompt,
         "selected_by": result.selected_by,
         "stop_reason": result.stop_reason,

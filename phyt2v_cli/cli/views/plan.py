@@ -32,7 +32,7 @@ def plan_table(
     total_steps, fixed_steps = totals(planned)
     # One column more lies between two columns than the gap says: the box has a line there.
     gap = 2 if width >= WIDE else 1 if speed is None else 0
-    texts = 5 + len("near convergence") + 5 + len(str(len(planned))) + len(planned[-1].video)
+    texts = 5 + len("near convergence") + 5 + len(str(len(planned))) + len(planned[-1].id.video_name)
     texts += max(3, len(str(total_steps))) + (0 if speed is None else 7)
     bar_width = max(1, min(24, width - texts - (gap + 1) * (6 if speed is None else 7)))
     table = Table(
@@ -59,7 +59,7 @@ def plan_table(
         is_final = entry.purpose == "final"
         cells: list[str | Text] = [
             str(entry.round),
-            entry.video,
+            entry.id.video_name,
             str(entry.steps),
             Text(_bar(entry.steps / most, bar_width, ascii_only), style="green" if is_final else "cyan"),
             Text(_in_words(entry, planned), style="bold green" if is_final else ""),

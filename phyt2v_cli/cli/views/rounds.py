@@ -10,10 +10,11 @@ from phyt2v_cli.cli.progress import score
 from phyt2v_cli.cli.views.plan import WIDE
 from phyt2v_cli.report.scores import disagreement
 from phyt2v_cli.timing.speeds import duration
+from phyt2v_cli.video_id import CONTROL, RoundId, VideoId
 
 if TYPE_CHECKING:
     from phyt2v_cli.runs.directory import RunDir
-    from phyt2v_cli.runs.records import RoundRecord
+    from phyt2v_cli.runs.records import VideoRecord
 
 _NAME_WIDTH = 12
 """Of a scorer that does not decide, so that the table fits 60 columns."""
@@ -35,7 +36,7 @@ def rounds_table(run: "RunDir", width: int) -> Table:
     for name in ("steps", "time", "SA", "PC"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("scored as", no_wrap=True)
-    control = run.read_control() if run.config.refinement.control else None
+    control = run.read_video(CONTROL) if run.config.refinement.control else None
     for record in [*_rounds(run), *([control] if control is not None else [])]:
         scores = record.scores
         chosen = run.record.result is not None and run.record.result.video == record.video
@@ -69,15 +70,14 @@ def rounds_as_json(run: "RunDir") -> list[dict[str, object]]:
     return [round_as_json(record) for record in _rounds(run)]
 
 
-def _rounds(run: "RunDir") -> "list[RoundRecord]":
-    records = (run.read_round(planned.round) for planned in run.record.plan)
+def _rounds(run: "RunDir") -> "list[VideoRecord]":
+    records = (run.read_video(RoundId(planned.round)) for planned in run.record.plan)
     return [record for record in records if record is not None]
 
 
-def round_as_json(record: "RoundRecord") -> dict[str, object]:
+def round_as_json(record: "VideoRecord") -> dict[str, object]:
     """Return what was learned in one round, or from the control."""
     kept = {
-        "round",
         "video",
         "steps",
         "purpose",
@@ -91,4 +91,11 @@ def round_as_json(record: "RoundRecord") -> dict[str, object]:
     }
     entry = record.model_dump(mode="json", include=kept)
     apart = disagreement(record.scores_by_scorer().values())
-    return entry | {"disagreement": apart._asdict() if len(record.scorers) > 1 else None}
+    return {"round": round_number(record.id), **entry} | {
+        "disagreement": apart._asdict() if len(record.scorers) > 1 else None
+    }
+
+
+def round_number(id: VideoId) -> int | None:
+    """Return what JSON has always said of a video: the number of its round, and null for a control."""
+    return id.number if isinstance(id, RoundId) else None

@@ -10,10 +10,11 @@ from phyt2v_cli.cli import console
 from phyt2v_cli.cli.progress import scores_text
 from phyt2v_cli.cli.views.rounds import round_as_json
 from phyt2v_cli.runs.records import MAX_REASONS, storable_text
+from phyt2v_cli.video_id import CONTROL, RoundId
 
 if TYPE_CHECKING:
     from phyt2v_cli.runs.reader import ShownRun
-    from phyt2v_cli.runs.records import RoundRecord
+    from phyt2v_cli.runs.records import VideoRecord
 
 _MAX_LABEL_CHARS = 100
 
@@ -28,20 +29,21 @@ def run_text(run: "ShownRun") -> Group:
     if record.analysis is not None:
         parts.append(_labelled("main object", record.analysis.main_object))
         parts.append(_labelled("physical law", record.analysis.physical_law))
-    by_round = {video.round: video for video in run.videos}
+    by_id = {video.id: video for video in run.videos}
     missing = "not begun" if record.stop_reason is None else "left out, for the run stopped early"
     for planned in record.plan:
-        video = by_round.pop(planned.round, None)
+        id = RoundId(planned.round)
+        video = by_id.pop(id, None)
         if video is None:
             parts += [
                 Text(),
-                Text(f"Round {planned.round}: {planned.steps} steps, {planned.purpose}; {missing}"),
+                Text(f"{id.label}: {planned.steps} steps, {planned.purpose}; {missing}"),
             ]
         else:
-            parts += _video(video, f"Round {planned.round}")
+            parts += _video(video)
     # The control, and rounds that no plan names.
-    for number, video in by_round.items():
-        parts += _video(video, "Control" if number is None else f"Round {number}")
+    for video in by_id.values():
+        parts += _video(video)
     if record.result is not None and (video_path := run.result_video()) is not None:
         parts += [Text(), console.safe(f"Result: {video_path}", "bold green")]
         parts.append(_labelled("selected by", record.result.selected_by))
@@ -53,24 +55,26 @@ def run_text(run: "ShownRun") -> Group:
 def run_as_json(run: "ShownRun") -> dict[str, object]:
     """Return all that a run holds but its config."""
     kept = {"status", "prompt", "seed", "plan", "analysis", "stop_reason", "usage", "versions", "result"}
-    control = next((video for video in run.videos if video.round is None), None)
+    control = next((video for video in run.videos if video.id == CONTROL), None)
     result = run.result_video()
     return {
         "schema": "phyt2v.run-shown/1",
         "run_dir": str(run.path),
         **run.record.model_dump(mode="json", include=kept),
         "video": str(result) if result is not None else None,
-        "rounds": [round_as_json(video) for video in run.videos if video.round is not None],
+        "rounds": [round_as_json(video) for video in run.videos if isinstance(video.id, RoundId)],
         "control": round_as_json(control) if control is not None else None,
         "broken": list(run.broken),
     }
 
 
-def _video(video: "RoundRecord", title: str) -> list[RenderableType]:
+def _video(video: "VideoRecord") -> list[RenderableType]:
     scores = scores_text(video.all_scores()) if video.scores is not None else "not scored yet"
     parts: list[RenderableType] = [
         Text(),
-        Text(f"{title}: {video.steps} steps, {video.purpose}, {video.video}; {scores}", style="bold"),
+        Text(
+            f"{video.id.label}: {video.steps} steps, {video.purpose}, {video.video}; {scores}", style="bold"
+        ),
         _labelled("prompt", video.prompt),
     ]
     if video.caption is not None:

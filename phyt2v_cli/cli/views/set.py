@@ -10,6 +10,7 @@ from rich.text import Text
 
 from phyt2v_cli.cli import console
 from phyt2v_cli.cli.progress import score
+from phyt2v_cli.cli.views.rounds import round_number
 from phyt2v_cli.roles import Scores
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _outcome_as_json(outcome: "Outcome | None") -> dict[str, object]:
         "result": result
         and {
             "video": str(result.video),
-            "round": result.round,
+            "round": round_number(result.id),
             "prompt": result.prompt,
             "selected_by": result.selected_by,
             "stop_reason": result.stop_reason,

@@ -17,7 +17,9 @@ def num_graphs() -> int:
 
 
 def denoise(generator: DiffusersGenerator, prompt: str, steps: int, *, draft: bool = False) -> Latents:
-    return generator.denoise(prompt, seed=0, num_inference_steps=steps, on_step=lambda *_: None, draft=draft)
+    return generator.denoise(
+        prompt, seed=0, num_inference_steps=steps, on_step=lambda *_: None, draft=draft
+    ).latents
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ NUM_STEPS = 12
 def denoise(generator: DiffusersGenerator, *, draft: bool, steps: int = NUM_STEPS) -> Latents:
     return generator.denoise(
         "a ball drops", seed=0, num_inference_steps=steps, on_step=lambda *_: None, draft=draft
-    )
+    ).latents
 
 
 @pytest.fixture

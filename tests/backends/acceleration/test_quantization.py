@@ -75,4 +75,4 @@ def _render(model: Path, **more: object) -> npt.NDArray[np.float32]:
             {"model": str(model), "device": "cuda", "dtype": "bfloat16", **SIZE, **more}
         )
     )
-    return generator.denoise("a ball falls.", seed=1, num_inference_steps=4, on_step=lambda *_: None)
+    return generator.denoise("a ball falls.", seed=1, num_inference_steps=4, on_step=lambda *_: None).latents

@@ -44,12 +44,14 @@ def render(config: GeneratorConfig, steps: int = 4) -> tuple[npt.NDArray[np.uint
     def on_step(step: int, total: int) -> None:
         reports.append((step, total))
 
-    latents = generator.denoise("a ball falls.", seed=1, num_inference_steps=steps, on_step=on_step)
+    latents = generator.denoise("a ball falls.", seed=1, num_inference_steps=steps, on_step=on_step).latents
     np.testing.assert_array_equal(
-        generator.denoise("a ball falls.", seed=1, num_inference_steps=steps, on_step=lambda *_: None),
+        generator.denoise(
+            "a ball falls.", seed=1, num_inference_steps=steps, on_step=lambda *_: None
+        ).latents,
         latents,
     )
-    return generator.decode(latents), reports
+    return generator.decode(latents).frames, reports
 
 
 def config_of(model: Path, size: tuple[int, int, int], **more: object) -> GeneratorConfig:

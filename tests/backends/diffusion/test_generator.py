@@ -25,7 +25,7 @@ def ignore(_step, _steps):
 
 
 def denoise(generator, prompt=PROMPT, *, seed=1, steps=4, on_step=ignore):
-    return generator.denoise(prompt, seed=seed, num_inference_steps=steps, on_step=on_step)
+    return generator.denoise(prompt, seed=seed, num_inference_steps=steps, on_step=on_step).latents
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_denoise_then_decode_equals_the_direct_call(case, tmp_path):
     path = case.save(tmp_path)
     generator = load(GeneratorConfig(model=str(path), guidance_scale=3, **case.size))
     latents = denoise(generator)
-    frames = generator.decode(latents)
+    frames = generator.decode(latents).frames
 
     pipeline = DiffusionPipeline.from_pretrained(path)
     pipeline.scheduler = exact_and_deterministic(pipeline.scheduler)
@@ -127,7 +127,7 @@ def test_latents_depend_on_prompt_seed_and_steps_only(config):
     assert not np.array_equal(denoise(generator, "a cube"), latents)
     assert not np.array_equal(denoise(generator, seed=2), latents)
     assert not np.array_equal(denoise(generator, steps=5), latents)
-    np.testing.assert_array_equal(other_process.decode(latents), generator.decode(latents))
+    np.testing.assert_array_equal(other_process.decode(latents).frames, generator.decode(latents).frames)
 
 
 def test_a_prompt_is_encoded_once(generator):
@@ -199,9 +199,9 @@ def test_a_guider_takes_the_guidance_scale(tmp_path):
 def test_size_and_frames_are_as_configured(config, tmp_path):
     config = config.model_copy(update={"model": str(save_cogvideox(tmp_path, sample_frames=17))})
     small = load(config.model_copy(update={"num_frames": 9}))
-    assert small.decode(denoise(small, steps=1)).shape == (9, 16, 16, 3)
+    assert small.decode(denoise(small, steps=1)).frames.shape == (9, 16, 16, 3)
     large = load(config.model_copy(update={"num_frames": 17, "height": 32, "width": 48, "fps": 12}))
-    assert large.decode(denoise(large, steps=1)).shape == (17, 32, 48, 3)
+    assert large.decode(denoise(large, steps=1)).frames.shape == (17, 32, 48, 3)
     assert large.fps == 12
 
 
@@ -242,7 +242,7 @@ def test_a_dtype_can_be_chosen_and_latents_survive_the_way_through_float32(confi
     generator = load(config.model_copy(update={"dtype": "bfloat16", "device": "cpu"}))
     latents = denoise(generator)
     assert latents.dtype == np.float32
-    assert generator.decode(latents).shape == (9, 16, 16, 3)
+    assert generator.decode(latents).frames.shape == (9, 16, 16, 3)
     assert generator.settings["dtype"] == "bfloat16"
 
 

@@ -24,7 +24,7 @@ SIZE = {"num_frames": 9, "height": 16, "width": 16}
 
 def render(path: Path, **more: object) -> npt.NDArray[np.float32]:
     generator = load(GeneratorConfig.model_validate({"model": str(path), **SIZE, **more}))
-    return generator.denoise("a ball falls.", seed=1, num_inference_steps=2, on_step=lambda *_: None)
+    return generator.denoise("a ball falls.", seed=1, num_inference_steps=2, on_step=lambda *_: None).latents
 
 
 def save_lora(model: Path, path: Path) -> Path:

@@ -108,9 +108,11 @@ def test_the_real_command_line(case: Case, tmp_path: Path) -> None:
 def test_denoise_then_decode_equals_the_direct_call(case: Case, tmp_path: Path) -> None:
     path = case.save(tmp_path)
     generator = load(case.config(path))
-    latents = generator.denoise("a ball falls", seed=1, num_inference_steps=3, on_step=lambda *_: None)
-    frames = generator.decode(latents)
-    other = generator.denoise("a cube rises", seed=1, num_inference_steps=3, on_step=lambda *_: None)
+    latents = generator.denoise(
+        "a ball falls", seed=1, num_inference_steps=3, on_step=lambda *_: None
+    ).latents
+    frames = generator.decode(latents).frames
+    other = generator.denoise("a cube rises", seed=1, num_inference_steps=3, on_step=lambda *_: None).latents
 
     diffusers_logging.set_verbosity_error()
     pipeline = DiffusionPipeline.from_pretrained(path)

@@ -43,7 +43,7 @@ def test_what_fits_is_read_to_the_last_letter_and_what_does_not_is_cut(name: str
     assert generator.count_excess_tokens("a" * (limit + 20)) == 20
 
     def denoise(prompt: str) -> object:
-        return generator.denoise(prompt, seed=1, num_inference_steps=2, on_step=lambda *_: None)
+        return generator.denoise(prompt, seed=1, num_inference_steps=2, on_step=lambda *_: None).latents
 
     read = denoise("a" * (limit - 1) + "b")
     assert not np.array_equal(denoise("a" * limit), read)

@@ -16,7 +16,7 @@ from tests.tiny_pipelines import save_cogvideox, save_ltx, save_wan
 
 
 def denoise(generator):
-    return generator.denoise("a ball falls.", seed=1, num_inference_steps=4, on_step=lambda *_: None)
+    return generator.denoise("a ball falls.", seed=1, num_inference_steps=4, on_step=lambda *_: None).latents
 
 
 @pytest.mark.parametrize(("save", "frames"), [(save_ltx, 17), (save_latte, 16)])
@@ -43,7 +43,7 @@ def test_an_image_that_an_unlisted_class_needs_is_asked_for(tmp_path, monkeypatc
     generator = load(
         GeneratorConfig(model=path, image=str(tmp_path / "a.png"), height=16, width=16, num_frames=9)
     )
-    assert generator.decode(denoise(generator)).shape == (9, 16, 16, 3)
+    assert generator.decode(denoise(generator)).frames.shape == (9, 16, 16, 3)
 
 
 def test_a_pipeline_of_pictures_is_refused(tiny_cogvideox_dir, tmp_path):

@@ -21,6 +21,7 @@ from phyt2v_cli.files.video import VideoMetadata, write_video
 from phyt2v_cli.refinement.loop import refine
 from phyt2v_cli.roles import Message, Roles
 from phyt2v_cli.testing.fakes import FakeRoles
+from phyt2v_cli.video_id import RoundId
 from tests import tiny_language_models
 from tests.fake_runs import make_config, open_run
 
@@ -220,8 +221,8 @@ def test_one_vlm_captions_and_scores_a_whole_run(tiny_vlm_dir: Path, tmp_path: P
     with open_run(tmp_path / "run", make_config(1)) as run:
         roles = Roles(cast.load_generator, cast.llm, captioner(model), [scorer(model)])
         result = refine(run, roles, emit=cast.events.append, cancelled=lambda: False)
-        rounds = [run.read_round(number) for number in (1, 2)]
-    assert result.round == 2
+        rounds = [run.read_video(RoundId(number)) for number in (1, 2)]
+    assert result.id == RoundId(2)
     for record in rounds:
         assert record is not None
         assert record.caption

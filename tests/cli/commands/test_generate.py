@@ -25,7 +25,9 @@ def test_a_video_of_any_local_model(tiny_cogvideox_dir: Path, tmp_path: Path) ->
     video = tmp_path / made["video"]
     frames, metadata = read_video(video)
     assert frames.shape == (9, 16, 16, 3)
-    assert metadata == VideoMetadata("a ball", 4, 2, None)
+    assert metadata is not None
+    assert metadata == VideoMetadata("a ball", 4, 2, None, metadata.pixels_key)
+    assert len(metadata.pixels_key) == 16
 
 
 def test_a_dry_run_writes_nothing_and_says_what_it_would(tmp_path: Path) -> None:
