@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow faults crash-soak audit check format clean
+.PHONY: demo test test-slow faults crash-soak audit check docs format clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -40,6 +40,11 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python docs/make_commands.py --check
+
+# The command reference, docs/commands.md, from the commands themselves.
+docs: $(READY)
+	$(BIN)/python docs/make_commands.py
 
 format: $(READY)
 	$(BIN)/ruff format .
