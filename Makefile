@@ -40,6 +40,8 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/deptry phyt2v_cli training benchmarks docs
+	$(BIN)/deptry tests --ignore DEP002,DEP004
 	$(BIN)/python docs/make_commands.py --check
 
 # The command reference, docs/commands.md, from the commands themselves.
