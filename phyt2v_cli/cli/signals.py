@@ -18,8 +18,7 @@ from phyt2v_cli.errors import RunInterruptedError
 
 GRACE_S = 0.8
 
-_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-_HAS_TIMER = hasattr(signal, "setitimer")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopRequest:
@@ -41,7 +40,7 @@ class StopRequest:
         """Return whether a signal has come; whoever hears so stops by itself."""
         if self.signal is None:
             return False
-        _set_timer(0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         return True
 
     def __enter__(self) -> Self:
@@ -49,15 +48,14 @@ class StopRequest:
             # nohup starts programs with SIGHUP ignored, and they are to live on.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._previous[number] = signal.signal(number, self._receive)
-        if _HAS_TIMER:
-            self._previous[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._abandon)
+        self._previous[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._abandon)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.signal is not None:
-            _set_timer(0)
+            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self._previous.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal returned
         if self.signal is not None and error is not None:
@@ -71,7 +69,7 @@ class StopRequest:
             os._exit(128 + number)
         self.signal = number
         self._on_first()
-        _set_timer(GRACE_S)
+        signal.setitimer(signal.ITIMER_REAL, GRACE_S)
 
     def _abandon(self, _number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -86,11 +84,6 @@ def exit_on_termination() -> None:
     for number in _SIGNALS:
         if number != signal.SIGINT and signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, leave)
-
-
-def _set_timer(seconds: float) -> None:
-    if _HAS_TIMER:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def stop_request(message: str) -> StopRequest:

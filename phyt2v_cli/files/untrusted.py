@@ -20,7 +20,7 @@ def read_plain_file(path: Path, max_bytes: int) -> bytes:
     `max_bytes`; OSError where the operating system refuses.
     """
     # O_NONBLOCK: opening a pipe that nobody writes to would wait for a writer.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ValueError("it is not a plain file")

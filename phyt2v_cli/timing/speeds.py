@@ -95,7 +95,7 @@ def keep(generator: "GeneratorConfig", cache: str, step_s: float, video_s: float
     from phyt2v_cli.files.atomic import replace_file
 
     new = Measurement(
-        host=_host(),
+        host=os.uname().nodename,
         generator=_settings(generator, cache),
         cache=cache,
         step_s=step_s,
@@ -135,17 +135,13 @@ def _is_sound(measurement: Measurement) -> bool:
 
 
 def _newest(generator: "GeneratorConfig", cache: str) -> Measurement | None:
-    wanted = (_host(), _settings(generator, cache), cache)
+    wanted = (os.uname().nodename, _settings(generator, cache), cache)
     return next((m for m in _read() if (m.host, m.generator, m.cache) == wanted), None)
 
 
 def _settings(generator: "GeneratorConfig", cache: str) -> dict[str, object]:
     strength = set() if cache == "off" else {"draft_cache_strength"}
     return generator.model_dump(mode="json", include={*_WHAT_SETS_THE_SPEED, *strength})
-
-
-def _host() -> str:
-    return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
 
 
 def _path() -> Path:

@@ -142,7 +142,7 @@ def host_free_bytes() -> int:
     """Return the CPU's available memory; where the system does not say, as much as anybody could want."""
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") + _page_cache_bytes()
-    except (ValueError, OSError, AttributeError):
+    except (ValueError, OSError):
         return 2**62
 
 
