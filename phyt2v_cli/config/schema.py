@@ -61,8 +61,8 @@ class GeneratorConfig(Section):
     quantize: Literal["off", "fp8"] = "off"
     """Matrix products in 8-bit floating point, in drafts and finals: faster, and not exact."""
     draft_cache: Literal["auto", "off", "first-block", "pab", "taylor"] = "auto"
-    """A feature cache for drafts; finals never have one. auto: the one that was measured to keep the family's
-    drafts in order, where there is one."""
+    """A feature cache for drafts; finals never have one. auto: the one that was measured to keep the drafts
+    of a family in order. None has been measured so far, so auto means off."""
     draft_cache_strength: Annotated[float, Field(gt=0, le=20)] | None = None
     """How much is reused: a threshold for `first-block`, every how many steps is computed for the others."""
     allow_truncation: bool = False

@@ -40,8 +40,6 @@ class Motion:
     direction: Literal["left", "right"] | None
     """The side that things move to; None when they do not go sideways or come from both sides."""
     num_bounces: int
-    clean_share: float
-    """The share of frames in which every object is one clean blob."""
     findings: tuple[Finding, ...]
 
 
@@ -68,7 +66,6 @@ def analyse(tracks: Tracks) -> Motion:
         kind=kind,
         direction=_direction(paths, kind),
         num_bounces=max((len(p.contacts) for p in paths), default=0),
-        clean_share=share,
         findings=tuple(findings),
     )
 

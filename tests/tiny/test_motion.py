@@ -124,5 +124,5 @@ def test_nothing_seen_is_worth_nothing() -> None:
 
 def test_small_blemishes_cost_little() -> None:
     ball = _analyse(0.5, _fall())
-    spotted = Motion(ball.objects, "drop", None, 0, 0.88, (Finding("smear", 0.12, 3, "smeared"),))
+    spotted = Motion(ball.objects, "drop", None, 0, (Finding("smear", 0.12, 3, "smeared"),))
     assert _pc(spotted) >= 0.8

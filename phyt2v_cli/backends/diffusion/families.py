@@ -52,8 +52,6 @@ class Family:
     """Whether that schedule has a shift that can be set."""
     draft_caches: tuple[str, ...] = ()
     """The feature caches that take effect on it."""
-    measured_draft_cache: str = "off"
-    """The one of them that was measured to keep the scores of drafts in order (docs/drafts.md says how)."""
     options: tuple[str, ...] | None = ()
     """The settings besides the usual ones that it takes; None where only its pipeline's signature knows."""
     negative_prompt_needs: str | None = None

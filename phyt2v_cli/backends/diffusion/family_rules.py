@@ -43,12 +43,11 @@ def _size_complaints(family: Family, config: GeneratorConfig) -> Iterator[str]:
         )
 
 
-def _strength_complaints(family: Family, config: GeneratorConfig) -> Iterator[str]:
-    cache = family.measured_draft_cache if config.draft_cache == "auto" else config.draft_cache
-    strength = config.draft_cache_strength
+def _strength_complaints(config: GeneratorConfig) -> Iterator[str]:
+    cache, strength = config.draft_cache, config.draft_cache_strength
     if strength is None:
         return
-    if cache == "off":
+    if cache in ("auto", "off"):
         yield "generator.draft_cache_strength: no cache is on; set generator.draft_cache, or leave it out"
     elif cache in _COUNTING_CACHES and (strength < 2 or strength % 1):
         yield f"generator.draft_cache_strength: {cache} takes whole numbers from 2, not {strength:g}"
@@ -62,7 +61,7 @@ def _option_complaints(family: Family, config: GeneratorConfig) -> Iterator[str]
     if config.draft_cache not in ("auto", "off", *family.draft_caches):
         known = ", ".join(family.draft_caches) or "none has been shown to work"
         yield f"generator.draft_cache: {family.name} has no {config.draft_cache}; caches that work: {known}"
-    yield from _strength_complaints(family, config)
+    yield from _strength_complaints(config)
     fitting = ("auto", "own", *family.solvers)
     if config.solver not in fitting:
         yield (

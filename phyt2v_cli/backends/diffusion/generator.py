@@ -95,8 +95,7 @@ class DiffusersGenerator:
     ) -> None:
         self._pipeline = pipeline
         self._config = config
-        chosen = config.draft_cache
-        self._draft_cache = family.measured_draft_cache if chosen == "auto" else chosen
+        self._draft_cache = "off" if config.draft_cache == "auto" else config.draft_cache
         size = (config.num_frames, config.height, config.width)
         num_pixels = math.prod(given or assumed for given, assumed in zip(size, _UNKNOWN_SIZE, strict=True))
         if config.quantize != "off":

@@ -184,8 +184,3 @@ def choose_solver(scheduler: Any, solver: str, flow_shift: float | None) -> Any:
     if solver == "flow-euler" and not isinstance(scheduler, FlowMatchEulerDiscreteScheduler):
         changes = {"shift": scheduler.config.flow_shift}
     return chosen.from_config(scheduler.config, **changes)
-
-
-def exact_and_deterministic(scheduler: Any) -> Any:
-    """Return the solver to use in place of a pipeline's own where nobody chose one."""
-    return choose_solver(scheduler, "auto", None)

@@ -15,7 +15,7 @@ from diffusers.utils import logging as diffusers_logging
 
 from phyt2v_cli.backends.acceleration.kernels import prefer_onednn
 from phyt2v_cli.backends.diffusion.generator import load
-from phyt2v_cli.backends.diffusion.solvers import exact_and_deterministic
+from phyt2v_cli.backends.diffusion.solvers import choose_solver
 from phyt2v_cli.config.schema import GeneratorConfig
 from phyt2v_cli.files.video import read_video
 from tests import tiny_families, tiny_pipelines, tiny_unets
@@ -116,7 +116,7 @@ def test_denoise_then_decode_equals_the_direct_call(case: Case, tmp_path: Path) 
 
     diffusers_logging.set_verbosity_error()
     pipeline = DiffusionPipeline.from_pretrained(path)
-    pipeline.scheduler = exact_and_deterministic(pipeline.scheduler)
+    pipeline.scheduler = choose_solver(pipeline.scheduler, "auto", None)
     prefer_onednn(pipeline.vae)  # so that both round alike
     pipeline.set_progress_bar_config(disable=True)
     num_frames, height, width = case.size

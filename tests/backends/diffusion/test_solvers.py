@@ -18,7 +18,6 @@ from phyt2v_cli.backends.diffusion.solvers import (
     ExactCogVideoXDDIMScheduler,
     ExactDDIMScheduler,
     choose_solver,
-    exact_and_deterministic,
 )
 
 # diffusers makes numpy arrays of tensors the old way; the generator silences that.
@@ -88,7 +87,7 @@ def test_bit_equal_to_stock_where_stock_is_right(num_inference_steps, prediction
 @pytest.mark.parametrize("stock_class", [CogVideoXDDIMScheduler, CogVideoXDPMScheduler])
 def test_cogvideox_solvers_are_replaced_with_their_config(stock_class):
     stock = stock_class(**COGVIDEOX_2B)
-    ours = exact_and_deterministic(stock)
+    ours = choose_solver(stock, "auto", None)
     assert type(ours) is ExactCogVideoXDDIMScheduler
     assert torch.equal(ours.alphas_cumprod, stock.alphas_cumprod)
 
@@ -185,9 +184,9 @@ def test_the_shift_reaches_every_flow_solver():
     [(DDPMScheduler, ExactDDIMScheduler), (EulerAncestralDiscreteScheduler, EulerDiscreteScheduler)],
 )
 def test_solvers_that_draw_noise_are_replaced(stochastic, deterministic):
-    assert type(exact_and_deterministic(stochastic())) is deterministic
+    assert type(choose_solver(stochastic(), "auto", None)) is deterministic
 
 
 def test_other_solvers_stay():
     scheduler = FlowMatchEulerDiscreteScheduler()
-    assert exact_and_deterministic(scheduler) is scheduler
+    assert choose_solver(scheduler, "auto", None) is scheduler
