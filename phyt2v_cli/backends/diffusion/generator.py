@@ -286,7 +286,7 @@ class _StepReporter:
             self.stopped_by = error
             raise
 
-    def set_postfix(self, *_: object, **__: object) -> None:
+    def close(self) -> None:
         return None
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
-from diffusers import DiffusionPipeline
+from diffusers import CogVideoXPipeline, DiffusionPipeline
 
 from phyt2v_cli.backends.acceleration.kernels import prefer_onednn
 from phyt2v_cli.backends.diffusion import generator as generator_module
@@ -117,6 +117,14 @@ def test_one_report_for_each_step(case, tmp_path):
         reports: list[tuple[int, int]] = []
         denoise(generator, steps=steps, on_step=lambda step, steps, into=reports: into.append((step, steps)))
         assert reports == [(step, steps) for step in range(1, steps + 1)]
+
+
+def test_a_pipeline_may_close_its_progress_bar_as_those_of_ltx_2_do(config, monkeypatch):
+    def close(pipeline, *_args, **_kwargs):
+        pipeline.progress_bar(total=1).close()
+
+    monkeypatch.setattr(CogVideoXPipeline, "check_inputs", close)
+    assert np.isfinite(denoise(load(config))).all()
 
 
 def test_latents_depend_on_prompt_seed_and_steps_only(config):
