@@ -296,12 +296,12 @@ def main() -> None:
     # spread over the list, which is sorted by kind of motion
     chosen = [everything[i * len(everything) // count] for i in range(count)]
     config = load_config(preset="tiny", assignments=options.set).config
-    generator = backends.load_generator(config)
+    generator = backends.load_generator(config.generator)
     roles = Roles(
         load_generator=lambda: generator,
-        llm=backends.make_chat_model(config),
-        captioner=backends.make_captioner(config),
-        scorers=backends.make_scorers(config),
+        llm=backends.make_chat_model(config.llm),
+        captioner=backends.make_captioner(config.captioner),
+        scorers=backends.make_scorers(config.scorer),
     )
     console = Console()
     part, num_parts = options.part

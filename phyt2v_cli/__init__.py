@@ -1,3 +1,92 @@
-"""phyt2v: make text-to-video models obey physics, refining prompts over a schedule of steps."""
+"""phyt2v: make text-to-video models obey physics, refining prompts over a schedule of steps.
+
+    import phyt2v_cli
+
+    result = phyt2v_cli.refine("a red ball drops", rounds=2)
+    print(result.video, result.scores)
+
+The public names are those of `__all__`; each is imported when it is first asked for. docs/python.md shows
+their use.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from phyt2v_cli.api import RunSettings, Studio, generate, refine
+    from phyt2v_cli.config.schema import Config
+    from phyt2v_cli.roles import (
+        ChatModel,
+        ChatReply,
+        ChatRequest,
+        Decoded,
+        Denoised,
+        DenoisingStep,
+        Message,
+        Scores,
+        VideoCaptioner,
+        VideoGenerator,
+        VideoScorer,
+    )
+    from phyt2v_cli.runs.result import RoundResult, RunResult, VideoResult, load_run
+    from phyt2v_cli.video_id import ControlId, RoundId
 
 __version__ = "0.1.0"
+
+_MODULES = {
+    "phyt2v_cli.api": ("RunSettings", "Studio", "generate", "refine"),
+    "phyt2v_cli.config.schema": ("Config",),
+    "phyt2v_cli.roles": (
+        "ChatModel",
+        "ChatReply",
+        "ChatRequest",
+        "Decoded",
+        "Denoised",
+        "DenoisingStep",
+        "Message",
+        "Scores",
+        "VideoCaptioner",
+        "VideoGenerator",
+        "VideoScorer",
+    ),
+    "phyt2v_cli.runs.result": ("RoundResult", "RunResult", "VideoResult", "load_run"),
+    "phyt2v_cli.video_id": ("ControlId", "RoundId"),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "ChatModel",
+    "ChatReply",
+    "ChatRequest",
+    "Config",
+    "ControlId",
+    "Decoded",
+    "Denoised",
+    "DenoisingStep",
+    "Message",
+    "RoundId",
+    "RoundResult",
+    "RunResult",
+    "RunSettings",
+    "Scores",
+    "Studio",
+    "VideoCaptioner",
+    "VideoGenerator",
+    "VideoResult",
+    "VideoScorer",
+    "generate",
+    "load_run",
+    "refine",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

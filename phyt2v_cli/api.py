@@ -1,45 +1,343 @@
-"""The library: roles made from a config.
+"""The library: prompts refined and rendered from Python, with models that are loaded once.
 
-Knows the config and the backends; knows no run directory, no prompt and no terminal.
+`Studio` makes the roles from a config and holds them; `refine` and `generate` are a studio for one call.
+Knows the config, the checks, the loop and the backends; knows no terminal and no flag.
 """
 
-from contextlib import nullcontext
-from functools import cache
-from typing import TYPE_CHECKING
+import gc
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, TypedDict, Unpack
 
-if TYPE_CHECKING:
-    from phyt2v_cli.config.schema import Config
-    from phyt2v_cli.roles import Roles, VideoGenerator
-    from phyt2v_cli.timing.trace import Timeline
+from phyt2v_cli import backends
+from phyt2v_cli.backends import ahead
+from phyt2v_cli.backends.guard import GuardedGenerator
+from phyt2v_cli.checks.preflight import PreparedVideo, prepare_run, prepare_video
+from phyt2v_cli.config.layers import LoadedConfig, Setting, layer_of_keywords, load_config
+from phyt2v_cli.config.schema import Config
+from phyt2v_cli.events import Emit, Event, Notice
+from phyt2v_cli.refinement import loop
+from phyt2v_cli.refinement.single import render_single
+from phyt2v_cli.roles import (
+    Cancelled,
+    ChatModel,
+    Closeable,
+    Roles,
+    VideoCaptioner,
+    VideoGenerator,
+    VideoScorer,
+    never_cancelled,
+)
+from phyt2v_cli.runs.directory import RunDir
+from phyt2v_cli.runs.result import RunResult, VideoResult
+from phyt2v_cli.sets.prompt_file import read_prompt
+
+ConfigSource = str | Path | Mapping[str, object] | Config
+"""A config: the path of a TOML file, the same as a tree, or a `Config`, to which no preset and no
+environment is added."""
+
+OnEvent = Callable[[Event], object]
+"""Told of everything that happens, as it happens; see `phyt2v_cli.events`. What it returns is ignored."""
 
 
-def make_roles(
-    config: "Config",
-    *,
-    num_planned_steps: int,
-    timeline: "Timeline | None" = None,
-    load_now: bool = False,
-) -> "Roles":
-    """Return who plays the four roles; the generator is loaded once for all runs.
+class RunSettings(TypedDict, total=False):
+    """Settings of one run, named like the options of ``phyt2v refine``."""
 
-    That is on its first use, or with `load_now` from now on, beside what the loop does before it needs it.
+    rounds: int
+    min_steps: int
+    max_steps: int
+    schedule: Literal["linear", "constant", "cosine", "geometric", "final-only"]
+    steps: Sequence[int] | str
+    seed: int
+    select: Literal["last", "best"]
+    control: bool
+    early_stop: bool
+
+
+class Studio:
+    """Models that are loaded once, for any number of runs; use it in a ``with`` statement.
+
+    Nothing is loaded before the first run needs it. Threads may share a studio: their renders wait for each
+    other, everything else runs side by side. It may be used inside a running event loop, as in a notebook;
+    its calls block.
     """
-    from phyt2v_cli import backends
-    from phyt2v_cli.backends import ahead
-    from phyt2v_cli.roles import Roles
 
-    def load_generator() -> "VideoGenerator":
-        with timeline.bar("load the generator") if timeline is not None else nullcontext():
-            return backends.load_generator(config, num_planned_steps=num_planned_steps)
+    def __init__(
+        self,
+        *,
+        preset: str | None = None,
+        config: ConfigSource | None = None,
+        model: str | None = None,
+        generator: VideoGenerator | None = None,
+        llm: ChatModel | None = None,
+        captioner: VideoCaptioner | None = None,
+        scorer: VideoScorer | Sequence[VideoScorer] | None = None,
+        on_span: ahead.Bar | None = None,
+        **settings: Any,
+    ) -> None:
+        """Take the settings; nothing is loaded or asked yet.
 
-    # Before the generator, whose thread would otherwise import the same libraries at the same time.
-    llm, captioner = backends.make_chat_model(config), backends.make_captioner(config)
-    scorers = backends.make_scorers(config)
-    # A local LLM is loaded by then too, and two loads at once are slower than one after the other.
-    load_now = load_now and config.llm.backend != "transformers"
-    return Roles(
-        load_generator=ahead.begin(load_generator, name="load") if load_now else cache(load_generator),
-        llm=llm,
-        captioner=captioner,
-        scorers=scorers,
-    )
+        `settings` are those of ``phyt2v refine``'s options by name (`rounds`, `seed`, `solver`, `image`, …),
+        for every run of this studio. A role that is given as an object needs no section in the config; of
+        several scorers the first decides. `on_span` wraps what is done beside the loop, say to draw it.
+        Raises ConfigError or UsageError if a setting is wrong.
+        """
+        self._source = Path(config) if isinstance(config, str) else config
+        self._preset = preset
+        self._settings = {"model": model, **settings}
+        scorers = [scorer] if scorer is not None and not isinstance(scorer, Sequence) else scorer
+        self._given: dict[str, Any] = {
+            name: role
+            for name, role in (
+                ("generator", generator),
+                ("llm", llm),
+                ("captioner", captioner),
+                ("scorer", list(scorers) if scorers is not None else None),
+            )
+            if role is not None
+        }
+        self._on_span = on_span or ahead.no_bar
+        self._lock = threading.Lock()
+        self._load_lock = threading.Lock()
+        self._roles: Roles | None = None
+        self._generator: ahead.GeneratorAhead | None = None
+        self._prefetched: Callable[[], VideoGenerator] | None = None
+        self._closed = False
+        self._loaded = self._layer({})
+
+    @property
+    def config(self) -> Config:
+        """The config that runs begin with."""
+        return self._loaded.config
+
+    # Runs
+
+    def refine(
+        self,
+        prompt: str,
+        *,
+        out: str | Path | None = None,
+        force: bool = False,
+        on_event: OnEvent | None = None,
+        cancelled: Cancelled = never_cancelled,
+        **settings: Unpack[RunSettings],
+    ) -> RunResult:
+        """Refine a prompt: render it, judge the video, rewrite it, and again; the last video is the result.
+
+        `out` is the run directory; by default ``runs/<prompt>-<hash>`` under the working folder. The same
+        call goes on with an interrupted run, and hands the result of a complete one back. `force` moves what
+        is in the way aside. Raises RunInterruptedError once `cancelled()` is true; the run can go on later.
+        Raises the errors of `phyt2v_cli.errors` for what is wrong with prompt, settings, files, models or
+        servers.
+        """
+        prepared = prepare_run(
+            read_prompt(None, prompt),
+            self._layer(settings),
+            out=Path(out) if out is not None else None,
+            force=force,
+            given=self._given,
+        )
+        emit = _emit_to(on_event)
+        if prepared.notice is not None:
+            emit(Notice(prepared.notice))
+        with prepared.open() as run:
+            return self.complete(run, emit=emit, cancelled=cancelled)
+
+    def generate(
+        self,
+        prompt: str,
+        *,
+        out: str | Path = "output.mp4",
+        steps: int | None = None,
+        seed: int | None = None,
+        force: bool = False,
+        on_event: OnEvent | None = None,
+        cancelled: Cancelled = never_cancelled,
+    ) -> VideoResult:
+        """Render one video, without judges and rounds; `steps` defaults to the schedule's maximum.
+
+        `force` replaces the file that is there. Raises as `refine` does.
+        """
+        loaded = self._layer({"seed": seed}, max_steps=steps)
+        prepared = prepare_video(
+            read_prompt(None, prompt), loaded, out=Path(out), steps=steps, force=force, given=self._given
+        )
+        return self.render(prepared, emit=_emit_to(on_event), cancelled=cancelled)
+
+    def complete(
+        self, run: RunDir, *, emit: Emit, cancelled: Cancelled, num_planned_steps: int | None = None
+    ) -> RunResult:
+        """Do what is left of an open run; `num_planned_steps` is as in `prefetch`, by default those of its
+        plan."""
+        record = run.record
+        if num_planned_steps is None:
+            num_planned_steps = sum(planned.steps for planned in record.plan)
+        # A run whose videos are all there may only have to be judged.
+        is_to_render = any(not (run.path / planned.id.video_name).exists() for planned in record.plan)
+        if record.status != "complete" and is_to_render:
+            self.prefetch(num_planned_steps)
+        with self._lock:
+            self._check_open()
+            if self._roles is None:
+                self._roles = self._make_roles()
+            roles = replace(self._roles, load_generator=lambda: self._load_generator(num_planned_steps))
+        roles = ahead.overlap(run.config, roles, record.prompt, bar=self._on_span)
+        return loop.refine(run, roles, emit=emit, cancelled=cancelled)
+
+    def render(self, prepared: PreparedVideo, *, emit: Emit, cancelled: Cancelled) -> VideoResult:
+        """Render a single video that was checked."""
+        return render_single(
+            lambda: self._load_generator(prepared.steps),
+            prepared.prompt,
+            prepared.config,
+            steps=prepared.steps,
+            out=prepared.out,
+            emit=emit,
+            cancelled=cancelled,
+        )
+
+    def prefetch(self, num_planned_steps: int) -> None:
+        """Begin to load the generator, beside what a run does before it needs it.
+
+        `num_planned_steps` is about how many denoising steps it will do, for preparations that must pay off.
+        """
+        # A local LLM is loaded by then too, and two loads at once are slower than one after the other.
+        if self.config.llm.backend == "transformers":
+            return
+        with self._lock:
+            self._check_open()
+            if self._generator is None and self._prefetched is None and "generator" not in self._given:
+                self._prefetched = ahead.begin(lambda: self._load(num_planned_steps), name="load")
+
+    # Life
+
+    def close(self) -> None:
+        """Free what the models hold of the GPU's and the CPU's memory, and end programs that were started.
+
+        Roles that were given as objects are left alone. No run may be going on. Closing twice does nothing.
+        """
+        made: list[object] = []
+        with self._load_lock, self._lock:
+            if self._prefetched is not None:
+                with suppress(Exception):  # nobody will use it, so nobody needs to hear of it
+                    made.append(self._prefetched())
+            if self._generator is not None and "generator" not in self._given:
+                made.append(self._generator)
+            if self._roles is not None:
+                judges: dict[str, Sequence[object]] = {
+                    "llm": [self._roles.llm],
+                    "captioner": [self._roles.captioner],
+                    "scorer": self._roles.scorers,
+                }
+                made += [one for name, ones in judges.items() if name not in self._given for one in ones]
+            self._roles = self._generator = self._prefetched = None
+            self._closed = True
+        while made:
+            role = made.pop()
+            if isinstance(role, Closeable):
+                role.close()
+            del role
+        gc.collect()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("this studio is closed")
+
+    def _layer(self, settings: Mapping[str, object], *, max_steps: int | None = None) -> LoadedConfig:
+        given = {**self._settings, **{name: value for name, value in settings.items() if value is not None}}
+        flags = dict(layer_of_keywords(given, lambda name: f"argument {name}"))
+        if max_steps is not None:
+            flags["schedule.max_steps"] = Setting(max_steps, "argument steps")
+        loaded = load_config(preset=self._preset, config=self._source, flags=flags)
+        return _name_objects(loaded, self._given)
+
+    def _make_roles(self) -> Roles:
+        config, given = self.config, self._given
+        # Before the generator, whose thread would otherwise import the same libraries at the same time.
+        return Roles(
+            load_generator=lambda: self._load_generator(0),
+            llm=given.get("llm") or backends.make_chat_model(config.llm),
+            captioner=given.get("captioner") or backends.make_captioner(config.captioner),
+            scorers=given.get("scorer") or backends.make_scorers(config.scorer),
+        )
+
+    def _load_generator(self, num_planned_steps: int) -> VideoGenerator:
+        with self._load_lock:
+            self._check_open()
+            if self._generator is None:
+                prefetched, self._prefetched = self._prefetched, None
+                generator = prefetched() if prefetched is not None else self._load(num_planned_steps)
+                self._generator = ahead.GeneratorAhead(GuardedGenerator(generator))
+            return self._generator
+
+    def _load(self, num_planned_steps: int) -> VideoGenerator:
+        given: VideoGenerator | None = self._given.get("generator")
+        if given is not None:
+            return given
+        with self._on_span("load the generator"):
+            return backends.load_generator(self.config.generator, num_planned_steps=num_planned_steps)
+
+
+def refine(
+    prompt: str,
+    *,
+    out: str | Path | None = None,
+    force: bool = False,
+    on_event: OnEvent | None = None,
+    cancelled: Cancelled = never_cancelled,
+    **studio: Any,
+) -> RunResult:
+    """Refine one prompt, as `Studio.refine` does; everything else that is given goes to the studio."""
+    with Studio(**studio) as opened:
+        return opened.refine(prompt, out=out, force=force, on_event=on_event, cancelled=cancelled)
+
+
+def generate(
+    prompt: str,
+    *,
+    out: str | Path = "output.mp4",
+    steps: int | None = None,
+    force: bool = False,
+    on_event: OnEvent | None = None,
+    cancelled: Cancelled = never_cancelled,
+    **studio: Any,
+) -> VideoResult:
+    """Render one video, as `Studio.generate` does; everything else that is given goes to the studio."""
+    with Studio(**studio) as opened:
+        return opened.generate(
+            prompt, out=out, steps=steps, force=force, on_event=on_event, cancelled=cancelled
+        )
+
+
+def _emit_to(on_event: OnEvent | None) -> Emit:
+    def emit(event: Event) -> None:
+        if on_event is not None:
+            on_event(event)
+
+    return emit
+
+
+def _name_objects(loaded: LoadedConfig, given: Mapping[str, object]) -> LoadedConfig:
+    """Put the classes of roles that are objects into the config: it tells which run is meant, and what
+    made it."""
+    update: dict[str, object] = {}
+    for name, role in given.items():
+        parts = role if isinstance(role, list) else [role]
+        classes = ", ".join(f"{type(part).__module__}.{type(part).__qualname__}" for part in parts)
+        section = getattr(loaded.config, name)
+        unset = {"backend": None} if name != "generator" else {}
+        others = {"others": ()} if name == "scorer" else {}
+        update[name] = section.model_copy(update={"model": f"object: {classes}", **unset, **others})
+    return loaded._replace(config=loaded.config.model_copy(update=update))

@@ -15,15 +15,25 @@
     ├── SomePromptsFailedError   5   a prompt set that ended with failures among its prompts
     └── RunInterruptedError  128+n   a signal; the run can be resumed
 
-Messages are whole sentences for the person at the terminal: what happened, to what, and what to do next.
-Every class takes one message, so that instances pickle.
+The message says what happened, and to what; the hint says what to do next. Neither knows the command line:
+what can be set is named in backticks by its keyword argument (`out`) or by its config key
+(`generator.dtype=float32`), and the command line puts its flags there (`cli/wording.py`).
 """
 
 
 class Phyt2vError(Exception):
-    """Base of every error that phyt2v raises on purpose."""
+    """Base of every error that phyt2v raises on purpose; as text, the hint is the line below the message."""
 
     exit_code = 1
+
+    def __init__(self, message: str = "", hint: str = "") -> None:
+        """Take what happened and what to do next."""
+        super().__init__(message)  # pickle and copy call with this one, and bring the attributes along
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
 
 
 class UsageError(Phyt2vError):
@@ -89,7 +99,7 @@ class RunInterruptedError(Phyt2vError):
 
 
 def message_of(error: Exception) -> str:
-    """Return what to tell the user of any exception: ours are sentences already, others get their type."""
+    """Message of any exception, without a hint: ours are sentences already, others get their type."""
     if isinstance(error, Phyt2vError):
-        return str(error)
+        return error.message
     return f"unexpected {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

@@ -5,6 +5,7 @@ The loop calls one ``emit(event)``; the console draws it, a batch forwards it, a
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from phyt2v_cli.roles import Scores
@@ -56,6 +57,14 @@ class StepDone:
 
 
 @dataclass(frozen=True)
+class LatentsFound:
+    """Latents of an earlier start are there, so that nothing is denoised."""
+
+    video: VideoId
+    path: Path
+
+
+@dataclass(frozen=True)
 class StageStarted:
     """A stage of a video begins."""
 
@@ -100,6 +109,8 @@ class Notice:
     """Something the user should know that stops nothing."""
 
     text: str
+    hint: str = ""
+    """What to do about it, worded as the hint of an error."""
 
 
 Event = (
@@ -108,6 +119,7 @@ Event = (
     | GeneratorReady
     | RoundStarted
     | StepDone
+    | LatentsFound
     | StageStarted
     | StageDone
     | RoundDone

@@ -9,7 +9,7 @@ nothing heavy.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
 from phyt2v_cli.errors import ReplyError
 from phyt2v_cli.files.video import Frames
@@ -187,9 +187,18 @@ class VideoScorer(Protocol):
         ...
 
 
+@runtime_checkable
+class Closeable(Protocol):
+    """A role that holds memory or a process, which `close` frees; it is not used afterwards."""
+
+    def close(self) -> None:
+        """Free what the role holds; closing twice does nothing."""
+        ...
+
+
 @dataclass(frozen=True)
 class Roles:
-    """Who plays the four roles."""
+    """The four roles of a run."""
 
     load_generator: Callable[[], VideoGenerator]
     """Called at most once, after the physics analysis is there, and not at all where no video is missing."""

@@ -62,7 +62,8 @@ def plan(schedule: ScheduleConfig, rounds: int) -> tuple[PlannedRound, ...]:
         if len(steps) != total:
             raise ConfigError(
                 f"schedule.steps: {_count(len(steps), 'entry', 'entries')}, but rounds = {total - 1} makes "
-                f"{_count(total, 'video', 'videos')}; give one entry for each video"
+                f"{_count(total, 'video', 'videos')}",
+                "Give one entry for each video.",
             )
     return tuple(
         PlannedRound(number, count, "draft" if count < steps[-1] else "final")

@@ -20,6 +20,9 @@ class Outcome:
     def errors(self) -> list[str]:
         return [line for line in self.err.splitlines() if line.startswith("error: ")]
 
+    def hints(self) -> list[str]:
+        return [line for line in self.err.splitlines() if line.startswith("hint: ")]
+
 
 @dataclass(frozen=True)
 class CommandLine:

@@ -32,12 +32,13 @@ def ask(*script: Behaviour, **settings: Any) -> tuple[Answer, ScriptedServer]:
 
 
 def fail(*script: Behaviour, **settings: Any) -> tuple[str, ScriptedServer]:
-    """Return the one line that the user reads."""
+    """Return what the user reads: the message, which is one line, and maybe a hint below it."""
     with ScriptedServer(*script) as server:
         with pytest.raises(BackendError) as caught:
             client_of(server.url, **settings).complete(MESSAGES)
         text = str(caught.value)
-        assert "\n" not in text
+        assert "\n" not in caught.value.message
+        assert "\n" not in caught.value.hint
         assert KEY not in text
         return text, server
 

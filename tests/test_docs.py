@@ -14,7 +14,7 @@ BLOCKS = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 def load(block: str, tmp_path: Path) -> LoadedConfig:
     path = tmp_path / "shown.toml"
     path.write_text(block, encoding="utf-8")
-    return load_config(config_path=path, environment={})
+    return load_config(config=path, environment={})
 
 
 @pytest.mark.parametrize("block", BLOCKS)

@@ -1,36 +1,33 @@
-"""One file per way to play a role; the factories import it on use, so that nothing heavy loads early."""
+"""The roles' backends: each made from its section of the config, and imported on use, so that nothing heavy
+loads early.
 
-import gc
-import logging
+A section is a value that crosses a process, so any role can be made in another one. Backends know the roles,
+the config, files and errors; they must not know runs, rounds, the schedule or the terminal.
+"""
+
 from typing import TYPE_CHECKING
 
 from phyt2v_cli.errors import ConfigError
 
 if TYPE_CHECKING:
-    from phyt2v_cli.config.schema import Config, ScorerConfig
+    from phyt2v_cli.config.schema import CaptionerConfig, GeneratorConfig, LlmConfig, ScorerConfig
     from phyt2v_cli.roles import ChatModel, VideoCaptioner, VideoGenerator, VideoScorer
 
 
-def load_generator(config: "Config", *, num_planned_steps: int = 0) -> "VideoGenerator":
-    """Load the video generator that `config.generator` names; the slow part of every run.
+def load_generator(config: "GeneratorConfig", *, num_planned_steps: int = 0) -> "VideoGenerator":
+    """Load the video generator that a config's `generator` names; the slow part of every run.
 
     `num_planned_steps` is about how many denoising steps it will do, for preparations that must pay off.
+    Raises ConfigError or ModelLoadError.
     """
-    from phyt2v_cli.backends.ahead import GeneratorAhead, is_worth_it
+    from phyt2v_cli.backends.diffusion.generator import load
 
-    logging.disable(logging.WARNING)  # what libraries say of each other as they are imported
-    try:
-        from phyt2v_cli.backends.diffusion.generator import load
-    finally:
-        logging.disable(logging.NOTSET)
-    generator = load(config.generator, num_planned_steps=num_planned_steps)
-    gc.freeze()  # imageio collects garbage on every close: 0.26 s each with torch loaded, now nothing
-    return GeneratorAhead(generator) if is_worth_it(config, generator.settings) else generator
+    return load(config, num_planned_steps=num_planned_steps)
 
 
-def make_chat_model(config: "Config") -> "ChatModel":
-    """Return the LLM that `config.llm` names; nothing is loaded or asked before its first use."""
-    match config.llm.backend:
+def make_chat_model(config: "LlmConfig") -> "ChatModel":
+    """Make the LLM that a config's `llm` names; nothing is loaded or asked before its first use."""
+    match config.backend:
         case "rulebook":
             from phyt2v_cli.backends.embedded.rulebook import Rulebook
 
@@ -38,18 +35,18 @@ def make_chat_model(config: "Config") -> "ChatModel":
         case "openai":
             from phyt2v_cli.backends.server.roles import OpenAIChat
 
-            return OpenAIChat(config.llm)
+            return OpenAIChat(config)
         case "transformers":
             from phyt2v_cli.backends.local.roles import TransformersChat
 
-            return TransformersChat(config.llm)
+            return TransformersChat(config)
         case None:
             raise ConfigError("llm.backend: none is set")
 
 
-def make_captioner(config: "Config") -> "VideoCaptioner":
-    """Return the captioner that `config.captioner` names; nothing is loaded before its first use."""
-    match config.captioner.backend:
+def make_captioner(config: "CaptionerConfig") -> "VideoCaptioner":
+    """Make the captioner that a config's `captioner` names; nothing is loaded before its first use."""
+    match config.backend:
         case "tracker":
             from phyt2v_cli.backends.embedded.tracker import TrackerCaptioner
 
@@ -57,29 +54,30 @@ def make_captioner(config: "Config") -> "VideoCaptioner":
         case "openai":
             from phyt2v_cli.backends.server.roles import OpenAICaptioner
 
-            return OpenAICaptioner(config.captioner)
+            return OpenAICaptioner(config)
         case "transformers":
             from phyt2v_cli.backends.local.roles import TransformersCaptioner
 
-            return TransformersCaptioner(config.captioner)
+            return TransformersCaptioner(config)
         case None:
             raise ConfigError("captioner.backend: none is set")
 
 
-def make_scorers(config: "Config") -> "list[VideoScorer]":
-    """Return the scorers that `config.scorer` names, the deciding one first; nothing is loaded yet.
+def make_scorers(config: "ScorerConfig") -> "list[VideoScorer]":
+    """Make the scorers that a config's `scorer` names, the deciding one first; nothing is loaded yet.
 
-    Raises ConfigError where two of them have one name.
+    Raises ConfigError if two of them have one name.
     """
-    scorers = [_make_scorer(one) for one in (config.scorer, *config.scorer.others)]
+    scorers = [make_scorer(one) for one in (config, *config.others)]
     names = [scorer.name for scorer in scorers]
     for name in names:
         if names.count(name) > 1:
-            raise ConfigError(f"scorer.others: two scorers are called {name}; give one another `name`")
+            raise ConfigError(f"scorer.others: two scorers are called {name}", "Give one another name.")
     return scorers
 
 
-def _make_scorer(config: "ScorerConfig") -> "VideoScorer":
+def make_scorer(config: "ScorerConfig") -> "VideoScorer":
+    """Make one scorer, without its `others`; nothing is loaded before its first use."""
     match config.backend:
         case "tracker":
             from phyt2v_cli.backends.embedded.tracker import TrackerScorer

@@ -13,10 +13,11 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import TypeVar
 from weakref import WeakSet
 
+from phyt2v_cli.backends.guard import GeneratorWrapper
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import RunInterruptedError
 from phyt2v_cli.roles import (
@@ -24,7 +25,6 @@ from phyt2v_cli.roles import (
     Decoded,
     Denoised,
     DenoisingStep,
-    HowItRan,
     Latents,
     OnStep,
     Roles,
@@ -133,43 +133,20 @@ def is_worth_it(config: Config, settings: Mapping[str, str]) -> bool:
     )
 
 
-def for_run(generator: VideoGenerator, prompt: str, seed: int, bar: Bar) -> VideoGenerator:
-    """Return `generator` for one run, whose control has this prompt and seed; it is begun where it can be."""
-    return ControlAhead(generator, prompt, seed, bar) if isinstance(generator, GeneratorAhead) else generator
-
-
-class _Wrapper:
-    """What of a generator stays as it is."""
-
-    def __init__(self, generator: VideoGenerator) -> None:
-        self._wrapped = generator
-
-    @property
-    def fps(self) -> int:
-        """Frames per second of the videos."""
-        return self._wrapped.fps
-
-    @property
-    def settings(self) -> HowItRan:
-        """How the model would run now."""
-        return self._wrapped.settings
-
-    def count_excess_tokens(self, prompt: str) -> int:
-        """Return how many tokens of `prompt` lie beyond what the text encoder reads."""
-        return self._wrapped.count_excess_tokens(prompt)
-
-
-class GeneratorAhead(_Wrapper):
+class GeneratorAhead(GeneratorWrapper):
     """A generator that can begin a denoising, one for all runs; implements `roles.VideoGenerator`."""
 
     def __init__(self, generator: VideoGenerator) -> None:
+        """`generator` is guarded if several threads share it."""
         super().__init__(generator)
         self._begun: _Denoising | None = None
+        self._begun_lock = Lock()
 
     def begin(self, prompt: str, *, seed: int, num_inference_steps: int, bar: Bar = no_bar) -> None:
         """Begin to denoise what a later `denoise` is expected to ask for; it waits for this one then."""
-        self._stop()
-        self._begun = _Denoising(self._wrapped, prompt, seed, num_inference_steps, bar)
+        with self._begun_lock:
+            self._stop()
+            self._begun = _Denoising(self._wrapped, prompt, seed, num_inference_steps, bar)
 
     def denoise(
         self,
@@ -182,9 +159,13 @@ class GeneratorAhead(_Wrapper):
         draft: bool = False,
     ) -> Denoised:
         """Return the latents that were begun with these arguments, or else denoise."""
-        if self._begun is not None and not draft and self._begun.is_of(prompt, seed, num_inference_steps):
-            return self._begun.hand_over(on_step, cancelled)
-        self._stop()
+        with self._begun_lock:
+            begun = self._begun
+            if begun is None or draft or not begun.is_of(prompt, seed, num_inference_steps):
+                self._stop()
+                begun = None
+        if begun is not None:
+            return begun.hand_over(on_step, cancelled)
         return self._wrapped.denoise(
             prompt,
             seed=seed,
@@ -196,8 +177,15 @@ class GeneratorAhead(_Wrapper):
 
     def decode(self, latents: Latents) -> Decoded:
         """Return the frames of latents."""
-        self._stop()
+        with self._begun_lock:
+            self._stop()
         return self._wrapped.decode(latents)
+
+    def close(self) -> None:
+        """End what was begun, and free what the generator holds."""
+        with self._begun_lock:
+            self._stop()
+        super().close()
 
     def _stop(self) -> None:
         if self._begun is not None:
@@ -205,7 +193,7 @@ class GeneratorAhead(_Wrapper):
         self._begun = None
 
 
-class ControlAhead(_Wrapper):
+class ControlAhead(GeneratorWrapper):
     """A generator for one run, which begins the run's control; implements `roles.VideoGenerator`."""
 
     def __init__(self, generator: GeneratorAhead, prompt: str, seed: int, bar: Bar = no_bar) -> None:
@@ -322,7 +310,10 @@ def overlap(config: Config, roles: Roles, prompt: str, *, bar: Bar | None = None
     bar = bar or no_bar
 
     def load_generator() -> VideoGenerator:
-        return for_run(roles.load_generator(), prompt, config.run.seed, bar)
+        generator = roles.load_generator()
+        if isinstance(generator, GeneratorAhead) and is_worth_it(config, generator.settings):
+            return ControlAhead(generator, prompt, config.run.seed, bar)
+        return generator
 
     return replace(_score_beside_captioning(config, roles, prompt, bar), load_generator=load_generator)
 

@@ -96,7 +96,7 @@ def check_disks() -> Iterator[Check]:
     try:
         check_disk(runs_dir, _MIN_FREE_BYTES)
     except FilesError as error:
-        yield Check("disk for runs", "problem", str(error), "work in another folder", essential=True)
+        yield Check("disk for runs", "problem", error.message, "work in another folder", essential=True)
     else:
         yield Check("disk for runs", "ok", _free_text(runs_dir), essential=True)
     yield Check("disk for weights", "ok", f"{_free_text(Path(HF_HUB_CACHE))}; HF_HOME chooses another")
@@ -135,7 +135,7 @@ def check_embedded_model() -> Check:
     try:
         find_model("tiny")
     except ModelLoadError as error:
-        return Check("embedded model", "problem", str(error), "install phyt2v again", essential=True)
+        return Check("embedded model", "problem", error.message, "install phyt2v again", essential=True)
     return Check("embedded model", "ok", "whole", essential=True)
 
 
@@ -195,7 +195,9 @@ def check_programs(config: Config) -> Iterator[Check]:
             try:
                 yield Check("program", "ok", f"{role}: {find_program(section.command)}")
             except BackendError as error:
-                yield Check("program", "problem", f"{role}: {error}", f"mend {role}.command")
+                yield Check(
+                    "program", "problem", f"{role}: {error.message}", error.hint or f"mend {role}.command"
+                )
 
 
 def machine_checks(config: Config, gpu: Gpu | None) -> Iterator[Check]:

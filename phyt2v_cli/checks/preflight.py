@@ -6,7 +6,8 @@ Knows the config and the file system; loads no model.
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
@@ -15,6 +16,10 @@ from phyt2v_cli.config.schema import CaptionerConfig, Config, LlmConfig, ScorerC
 from phyt2v_cli.errors import BackendError, ConfigError, FilesError, ModelLoadError, UsageError
 from phyt2v_cli.files.atomic import describe_os_error
 from phyt2v_cli.files.untrusted import expand, is_hub_id, refusals_as
+from phyt2v_cli.runs.directory import RunDir
+from phyt2v_cli.runs.opening import FoundRun, default_run_dir, look_into
+from phyt2v_cli.runs.reader import is_complete
+from phyt2v_cli.schedule import PlannedRound, plan, steps_notice
 
 if TYPE_CHECKING:
     from phyt2v_cli.backends.diffusion.families import Family
@@ -33,19 +38,22 @@ _SPARE_BYTES = 4 * 2**20
 _Judge = LlmConfig | CaptionerConfig | ScorerConfig
 
 
-def check_judges(config: Config, *, will_ask: bool = True) -> None:
+def check_judges(config: Config, *, will_ask: bool = True, given: Collection[str] = ()) -> None:
     """Raise ConfigError where a role of the loop is played by nobody, or by somebody who cannot be found.
 
-    With `will_ask` also where a server that answers nobody without a key would be asked without one, and
-    ModelLoadError where a local folder cannot be the model of a role.
+    Roles that are `given`, as objects, are left out. With `will_ask` also where a server that answers nobody
+    without a key would be asked without one, and ModelLoadError where a local folder cannot be the model of a
+    role.
     """
-    roles: list[tuple[str, _Judge]] = [
+    named: list[tuple[str, _Judge]] = [
         ("llm", config.llm),
         ("captioner", config.captioner),
         ("scorer", config.scorer),
         *((f"scorer.others[{n}]", other) for n, other in enumerate(config.scorer.others)),
     ]
+    roles = [(role, section) for role, section in named if role.partition(".")[0] not in given]
     lines: list[str] = []
+    hint = "`generate` renders without judges."
     for role, section in roles:
         if section.backend is None:
             lines.append(f"{role}.backend: none is set; choices: {', '.join(_choices(section))}")
@@ -55,11 +63,11 @@ def check_judges(config: Config, *, will_ask: bool = True) -> None:
             lines += [f"{role}.command: {complaint}" for complaint in _complaints_about_program(section)]
     if lines:
         key = ServiceConfig.model_fields["api_key_env"].default
-        lines.append(f"Set them with --set or in a config file, or export {key}; docs/models.md shows how.")
+        hint = f"Set them, as in `llm.backend=openai`, or export {key}; docs/models.md shows how. {hint}"
     if will_ask:
         lines += _missing_keys(roles)
     if lines:
-        raise ConfigError("\n".join([*lines, "`phyt2v generate` renders without judges."]))
+        raise ConfigError("\n".join(lines), hint)
     if will_ask:
         _check_local_models(roles)
 
@@ -75,7 +83,7 @@ def _check_local_models(roles: "Sequence[tuple[str, _Judge]]") -> None:
             try:
                 find_language_model(model)
             except ModelLoadError as error:
-                raise ModelLoadError(f"{role}.model: {error}") from error
+                raise ModelLoadError(f"{role}.model: {error.message}", error.hint) from error
 
 
 def _missing_keys(roles: "Sequence[tuple[str, _Judge]]") -> Iterator[str]:
@@ -101,7 +109,7 @@ def _complaints_about_program(section: ScorerConfig) -> list[str]:
     try:
         find_program(section.command)
     except BackendError as error:
-        return [str(error)]
+        return [" ".join(filter(None, (error.message, error.hint)))]
     return []
 
 
@@ -164,6 +172,101 @@ def _family(config: Config) -> "Family":
     return family_of(folder.pipeline_class, folder.component_configs)
 
 
+@dataclass(frozen=True)
+class PreparedRun:
+    """A run that may begin: everything that can be told before a model is loaded is in order."""
+
+    prompt: str
+    path: Path
+    config: Config
+    planned: tuple[PlannedRound, ...]
+    found: FoundRun
+    """What is there of it already."""
+    needed_bytes: int
+    """About how much disk it takes at most."""
+    notice: str | None
+    """What to tell of the steps, if they are others than the user may think."""
+    force: bool
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is left to do but to hand the result back."""
+        return self.found.is_complete and not self.force
+
+    def open(self) -> RunDir:
+        """Create the run, or go on with it, and lock it; raises as `RunDir.open`."""
+        return RunDir.open(
+            self.path, prompt=self.prompt, config=self.config, plan=self.planned, force=self.force
+        )
+
+
+def prepare_run(
+    prompt: str,
+    loaded: LoadedConfig,
+    *,
+    out: Path | None = None,
+    force: bool = False,
+    given: Collection[str] = (),
+) -> PreparedRun:
+    """Check what a run needs, without loading or writing anything.
+
+    `out` is its folder, or one named after the prompt; `given` names the roles that are played by objects.
+    Raises what the run itself would: ConfigError, ModelLoadError, RunDirError, FilesError.
+    """
+    # A complete run only has its result to hand back. Of a run with an image, or without a preset, the folder
+    # is not known yet, so that one is asked for its keys in any case.
+    is_done = is_complete(out or default_run_dir(prompt, loaded.config))
+    check_judges(loaded.config, will_ask=force or not is_done, given=given)
+    if "generator" not in given:
+        loaded = complete(loaded)
+    config = loaded.config
+    planned = plan(config.schedule, config.refinement.rounds)
+    path = out or default_run_dir(prompt, config)
+    needed = needed_bytes(config, len(planned) + config.refinement.control)
+    found = look_into(path, prompt, config)
+    found.check(force=force)
+    is_new = (force and found.must_make_way) or not (path / "run.json").exists()
+    # A run whose videos are all there needs no model any more.
+    is_to_render = is_new or any(not (path / entry.id.video_name).exists() for entry in planned)
+    if is_to_render and "generator" not in given:
+        check_model(config)
+    if is_new:
+        check_disk(path, needed)
+    return PreparedRun(prompt, path, config, planned, found, needed, steps_notice(loaded), force)
+
+
+@dataclass(frozen=True)
+class PreparedVideo:
+    """A single video that may be rendered."""
+
+    prompt: str
+    out: Path
+    config: Config
+    steps: int
+    needed_bytes: int
+
+
+def prepare_video(
+    prompt: str,
+    loaded: LoadedConfig,
+    *,
+    out: Path,
+    steps: int | None = None,
+    force: bool = False,
+    given: Collection[str] = (),
+) -> PreparedVideo:
+    """Check what a single video needs, as `prepare_run` does; without `steps` it gets the schedule's most."""
+    check_video_path(out, force=force)
+    if "generator" not in given:
+        loaded = complete(loaded)
+        check_model(loaded.config)
+    config = loaded.config
+    needed = needed_bytes(config, 1)
+    check_disk(out.parent, needed)
+    steps = steps or max(config.schedule.min_steps, config.schedule.max_steps)
+    return PreparedVideo(prompt, out, config, steps, needed)
+
+
 def needed_bytes(config: Config, num_videos: int) -> int:
     """Return about how much disk the videos of a run take at most."""
     wanted = (config.generator.num_frames, config.generator.height, config.generator.width)
@@ -177,18 +280,23 @@ def check_video_path(out: Path, *, force: bool) -> None:
     A file that is there already counts unless `force` says that it is to be replaced.
     """
     if out.suffix.lower() != ".mp4":
-        raise UsageError(f"--out {out}: the video is an mp4, so give a name that ends in .mp4")
+        raise UsageError(f"{out}: the video is an mp4", "Give a name that ends in .mp4 with `out`.")
     if len(os.fsencode(out.name)) > _MAX_NAME_BYTES:
-        raise FilesError(f"--out: the name of the file is longer than {_MAX_NAME_BYTES} bytes; shorten it")
-    with refusals_as(FilesError, out, prefix="--out "):
+        raise FilesError(
+            f"the name of the video file is longer than {_MAX_NAME_BYTES} bytes",
+            "Give a shorter one with `out`.",
+        )
+    with refusals_as(FilesError, out):
         if out.is_dir():
-            raise FilesError(f"{out} is a folder; give the name of a file")
+            raise FilesError(f"{out} is a folder", "Give the name of a file with `out`.")
         if out.exists() and not force:
             raise FilesError(
-                f"{out} is there already; choose another name with --out, or replace it with --force"
+                f"{out} is there already", "Choose another name with `out`, or replace it with `force`."
             )
         if not out.parent.is_dir():
-            raise FilesError(f"there is no folder {out.parent}; create it, or choose another one with --out")
+            raise FilesError(
+                f"there is no folder {out.parent}", "Create it, or choose another one with `out`."
+            )
 
 
 def check_disk(folder: Path, needed: int) -> None:
@@ -199,12 +307,12 @@ def check_disk(folder: Path, needed: int) -> None:
         while not existing.exists():
             existing = existing.parent
         if not existing.is_dir():
-            raise FilesError(f"{existing} is a file, not a folder; choose another one with --out")
+            raise FilesError(f"{existing} is a file, not a folder", "Choose another folder with `out`.")
         free = shutil.disk_usage(existing).free
         if free < needed:
             raise FilesError(
-                f"{folder}: about {_megabytes(needed)} are needed and {_megabytes(free)} are free; "
-                "free some space or choose another disk with --out"
+                f"{folder}: about {_megabytes(needed)} are needed and {_megabytes(free)} are free",
+                "Free some space, or choose another disk with `out`.",
             )
         with tempfile.TemporaryFile(dir=existing):
             pass

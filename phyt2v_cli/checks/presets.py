@@ -78,7 +78,7 @@ def preset_check(report: PresetReport, gpu: Gpu | None) -> Check:
         f"preset {report.name}",
         "ok" if report.is_present else "missing",
         f"{weights}; {fits}; a refine ({report.total_steps} steps): {time}",
-        "" if report.is_present else f"phyt2v doctor --fetch {report.name}",
+        "" if report.is_present else "fetch its weights",
     )
 
 

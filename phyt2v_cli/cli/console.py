@@ -107,17 +107,22 @@ def say(renderable: RenderableType, style: str = "") -> None:
         stderr().print(renderable)
 
 
-def warn(text: str) -> None:
-    """Tell the user what they should know even with --quiet."""
+def warn(text: str, hint: str = "") -> None:
+    """Tell the user what they should know even with --quiet, and below it what to do about it."""
     _print_text(stderr(), Text.assemble(("note: ", "bold yellow"), safe(text)))
+    _print_hint(hint)
 
 
-def error(text: str) -> None:
-    """Print `error: message`; with --verbose the traceback of the exception being handled comes first."""
+def error(text: str, hint: str = "") -> None:
+    """Print `error: message`, and below it `hint: what to do about it`.
+
+    With --verbose the traceback of the exception being handled comes first.
+    """
     console = stderr()
     if _settings.verbose and sys.exc_info()[0] is not None:
         console.print(safe(traceback.format_exc().rstrip()), soft_wrap=True)
     _print_text(console, Text.assemble(("error: ", "bold red"), safe(text)))
+    _print_hint(hint)
 
 
 def say_from_signal_handler(text: str) -> None:
@@ -146,6 +151,11 @@ def one_line(text: str, style: str = "") -> RenderableType:
 def hush_stdout() -> None:
     """Point stdout at nothing, so that the flush at exit does not complain about a closed pipe."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _print_hint(hint: str) -> None:
+    if hint:
+        _print_text(stderr(), Text.assemble(("hint: ", "bold cyan"), safe(hint)))
 
 
 def _print_text(console: Console, text: Text) -> None:

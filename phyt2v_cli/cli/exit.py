@@ -40,6 +40,7 @@ def _exit_code() -> int:
     from phyt2v_cli.cli import console
     from phyt2v_cli.cli.app import app
     from phyt2v_cli.cli.signals import exit_on_termination
+    from phyt2v_cli.cli.wording import worded
 
     exit_on_termination()
     stdout = sys.stdout
@@ -58,11 +59,11 @@ def _exit_code() -> int:
                 raise error from complaint
         sys.stdout.flush()
     except RunInterruptedError as interruption:
-        console.error(str(interruption))
+        console.error(*worded(interruption))
         # Threads that load weights, and libraries that are half imported, would hold up the way out.
         os._exit(interruption.exit_code)
     except Phyt2vError as error:
-        console.error(str(error))
+        console.error(*worded(error))
         code = error.exit_code
     except BrokenPipeError:
         console.hush_stdout()
@@ -72,8 +73,7 @@ def _exit_code() -> int:
             console.hush_stdout()
             console.error("standard output could not be written: the disk is full")
             return FilesError.exit_code
-        hint = "" if console.is_verbose() else "; --verbose shows where"
-        console.error(message_of(error) + hint)
+        console.error(message_of(error), "" if console.is_verbose() else "--verbose shows where.")
         code = 1
     return code
 

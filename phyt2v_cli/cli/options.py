@@ -3,12 +3,14 @@
 Knows how options are spelt; what their values mean is the config's business.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from phyt2v_cli.errors import UsageError
+from phyt2v_cli.cli import console
 
 if TYPE_CHECKING:  # pydantic is a third of the start-up time, and `--help` needs none of it
     from phyt2v_cli.config.layers import LoadedConfig
@@ -234,45 +236,43 @@ PromptText = Annotated[
     typer.Option("--prompt", metavar="TEXT", help="The prompt, in place of a file.", show_default=False),
 ]
 
-_KEYS = {
-    "rounds": ("refinement.rounds", "--rounds"),
-    "min_steps": ("schedule.min_steps", "--min-steps"),
-    "max_steps": ("schedule.max_steps", "--max-steps"),
-    "schedule": ("schedule.kind", "--schedule"),
-    "steps": ("schedule.steps", "--steps"),
-    "video_steps": ("schedule.max_steps", "--steps"),
-    "model": ("generator.model", "--model"),
-    "solver": ("generator.solver", "--solver"),
-    "image": ("generator.image", "--image"),
-    "video": ("generator.video", "--video"),
-    "seed": ("run.seed", "--seed"),
-    "allow_truncation": ("generator.allow_truncation", "--allow-truncation"),
-    "select": ("refinement.select", "--select"),
-    "control": ("refinement.control", "--control"),
-    "early_stop": ("refinement.early_stop", "--early-stop"),
-}
-
 
 def load(
-    preset: str | None, config_path: Path | None, assignments: list[str] | None, **flags: object
+    preset: str | None,
+    config_path: Path | None,
+    assignments: list[str] | None,
+    flags: Mapping[str, object] = MappingProxyType({}),
+    *,
+    spelt: Mapping[str, str] = MappingProxyType({}),
 ) -> "LoadedConfig":
-    """Layer the config under the shared flags, named as in `_KEYS`; None means that a flag was not given."""
-    from phyt2v_cli.config.layers import Setting, load_config
+    """Layer the config under the shared flags, named as in `KEYWORDS`; None means that a flag was not given.
 
-    given = {name: value for name, value in flags.items() if value is not None}
-    if "steps" in given and (others := given.keys() & {"schedule", "min_steps", "max_steps"}):
-        spelt = " and ".join(sorted(_KEYS[name][1] for name in others))
-        raise UsageError(f"--steps gives the steps of every video, so leave out {spelt}")
-    if isinstance(given.get("steps"), str):
-        given["steps"] = [part.strip() for part in str(given["steps"]).split(",")]
-    if isinstance(given.get("rounds"), int):
-        given["rounds"] = max(int(str(given["rounds"])), 0)  # none or fewer: a single video
+    `spelt` has the flags of this command that are not spelt like their keyword.
+    """
+    from phyt2v_cli.config.layers import layer_of_keywords, load_config
+
     return load_config(
         preset=preset,
-        config_path=config_path,
+        config=config_path,
         assignments=assignments or (),
-        flags={_KEYS[name][0]: Setting(value, _KEYS[name][1]) for name, value in given.items()},
+        assigned_by="--set",
+        flags=layer_of_keywords(flags, lambda keyword: spelt.get(keyword) or flag_of(keyword)),
     )
+
+
+def flag_of(keyword: str) -> str:
+    """Return the flag that a keyword argument of the API is on the command line."""
+    return f"--{keyword.replace('_', '-')}"
+
+
+def read_prompt(prompt_file: str | None, prompt: str | None) -> str:
+    """The prompt that PROMPT_FILE or --prompt gives, with a note if it may be a list of prompts."""
+    from phyt2v_cli.sets import prompt_file as prompts
+
+    text = prompts.read_prompt(prompt_file, prompt)
+    if note := prompts.several_lines_note(text):
+        console.warn(note, "`phyt2v batch` takes each line as a prompt of its own.")
+    return text
 
 
 def first(*values: int | None) -> int | None:

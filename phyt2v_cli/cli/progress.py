@@ -14,11 +14,13 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.text import Text
 
 from phyt2v_cli.cli import console
+from phyt2v_cli.cli.wording import in_flags
 from phyt2v_cli.events import (
     AnalysisDone,
     ControlStarted,
     Event,
     GeneratorReady,
+    LatentsFound,
     LoadStarted,
     Notice,
     RoundDone,
@@ -100,7 +102,7 @@ class RunProgress:
     def __call__(self, event: Event) -> None:
         """Draw one event."""
         if isinstance(event, Notice):
-            console.warn(event.text)
+            console.warn(event.text, in_flags(event.hint))
         if console.is_quiet():
             return
         match event:
@@ -126,6 +128,8 @@ class RunProgress:
                 self._start_stage(_DOING[event.stage])
             case StepDone():
                 self._draw_step(event)
+            case LatentsFound():
+                console.say(f"Going on from the latents in {event.path}")
             case StageDone():
                 self._end_stage()
                 if console.is_verbose():

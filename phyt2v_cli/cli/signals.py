@@ -28,10 +28,12 @@ class StopRequest:
     an exception out of the middle of anything can arrive as any other.
     """
 
-    def __init__(self, message: str, *, on_first: Callable[[], None], on_second: Callable[[], None]) -> None:
-        """Take the error's message, which says how to go on, and what the handler calls."""
+    def __init__(
+        self, message: str, hint: str, *, on_first: Callable[[], None], on_second: Callable[[], None]
+    ) -> None:
+        """Take the error's message and hint, which says how to go on, and what the handler calls."""
         self.signal: int | None = None
-        self._message = message
+        self._message, self._hint = message, hint
         self._on_first = on_first
         self._on_second = on_second
         self._previous: dict[int, object] = {}
@@ -59,7 +61,7 @@ class StopRequest:
         for number, handler in self._previous.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal returned
         if self.signal is not None and error is not None:
-            interruption = RunInterruptedError(self._message)
+            interruption = RunInterruptedError(self._message, self._hint)
             interruption.exit_code = 128 + self.signal
             raise interruption from error
 
@@ -86,10 +88,11 @@ def exit_on_termination() -> None:
             signal.signal(number, leave)
 
 
-def stop_request(message: str) -> StopRequest:
-    """Return what turns a signal into a stop; `message` says how to go on."""
+def stop_request(message: str, hint: str) -> StopRequest:
+    """Return what turns a signal into a stop; `hint` says how to go on."""
     return StopRequest(
         message,
+        hint,
         on_first=lambda: console.say_from_signal_handler("stopping soon; once more to stop at once"),
         on_second=console.show_cursor,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phyt2v_cli.cli import console
+from phyt2v_cli.cli.wording import worded
 
 if TYPE_CHECKING:
     from phyt2v_cli.config.layers import LoadedConfig
@@ -76,7 +77,7 @@ def profiling(path: Path | None) -> "Iterator[Timeline | None]":
             if not timeline.is_empty:  # nothing was left to do, and an earlier profile may be there
                 timeline.write(path)
         except FilesError as error:
-            console.warn(str(error))
+            console.warn(*worded(error))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ no terminal; a preset is data in `configs/`.
 
 import os
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Union, get_args, get_origin
 
@@ -31,13 +31,32 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
 }
 MOVED = ("lowered to ", "raised to ")
 """How the origin of a bound begins that `clamp_steps` has moved."""
-_GIVEN = ("--", "environment ", "config file ")
+_GIVEN = ("--", "argument ", "assignment ", "environment ", "config")
 """How the origin of a value begins that somebody gave for this very command."""
 KEYS = tuple(f"{section}.{key}" for section, model in SECTIONS.items() for key in model.model_fields)
 
 
 _SECRET_PRONE = ("api_key_env", "base_url")
 _MAX_SHOWN_CHARS = 100
+
+
+KEYWORDS: Mapping[str, str] = {
+    "rounds": "refinement.rounds",
+    "min_steps": "schedule.min_steps",
+    "max_steps": "schedule.max_steps",
+    "schedule": "schedule.kind",
+    "steps": "schedule.steps",
+    "model": "generator.model",
+    "solver": "generator.solver",
+    "image": "generator.image",
+    "video": "generator.video",
+    "seed": "run.seed",
+    "allow_truncation": "generator.allow_truncation",
+    "select": "refinement.select",
+    "control": "refinement.control",
+    "early_stop": "refinement.early_stop",
+}
+"""The settings that have a short name: a keyword argument of the API, and an option of the commands."""
 
 
 class Setting(NamedTuple):
@@ -72,37 +91,63 @@ class LoadedConfig(NamedTuple):
 def load_config(
     *,
     preset: str | None = None,
-    config_path: Path | None = None,
+    config: Path | Mapping[str, object] | Config | None = None,
     environment: Mapping[str, str] | None = None,
     assignments: Sequence[str] = (),
+    assigned_by: str = "assignment",
     flags: Layer | None = None,
 ) -> LoadedConfig:
     """Layer and validate every setting.
 
-    `environment` is the process's own unless given; `assignments` are `section.key=value` texts, which count
-    as flags. Without a named preset the tiny one is used, unless some layer names another model: nothing of
-    tiny, neither sizes nor judges, fits that. A role that nobody has been chosen for is then played by the
+    `config` is a TOML file, the same as a tree, or a `Config`, which stands in place of preset, environment
+    and judges by key: only assignments and flags are laid over it. `environment` is the process's own unless
+    given; `assignments` are `section.key=value` texts, which count as flags, and whose origin begins with
+    `assigned_by`. Without a named preset the tiny one is used, unless some layer names another model: nothing
+    of tiny, neither sizes nor judges, fits that. A role that nobody has been chosen for is then played by the
     `openai` backend, if its key is in the environment. The bounds of the steps are clamped. Raises
     ConfigError with one ``field: message`` line for each value that is wrong.
     """
     environment = os.environ if environment is None else environment
     layers: list[Layer] = []
-    if config_path is not None:
-        layers.append(_read_toml(config_path, f"config file {config_path}"))
-    layers.append(_from_environment(environment))
-    layers.append(_from_assignments(assignments) | dict(flags or {}))
-    if preset is None:
+    if isinstance(config, Config):
+        layers.append(_from_tree(config.model_dump(exclude_defaults=True), "config"))
+    elif config is not None:
+        layers.append(_read_config(config))
+    if not isinstance(config, Config):
+        layers.append(_from_environment(environment))
+    layers.append(_from_assignments(assignments, assigned_by) | dict(flags or {}))
+    if preset is None and not isinstance(config, Config):
         models = [layer["generator.model"].value for layer in layers if "generator.model" in layer]
         preset = DEFAULT_PRESET if not models or models[-1] == DEFAULT_PRESET else None
     if preset is not None:
         layers.insert(0, _read_toml(find_preset(preset), f"preset {preset}"))
 
     settings = _merge(layers)
-    settings |= _judges_by_key(settings, environment)
+    if not isinstance(config, Config):
+        settings |= _judges_by_key(settings, environment)
     _reject_unknown(settings)
     config = _validate(settings)
     origins = {key: settings[key].origin if key in settings else "default" for key in KEYS}
     return clamp_steps(LoadedConfig(config, preset, origins))
+
+
+def layer_of_keywords(values: Mapping[str, object], origin: Callable[[str], str]) -> Layer:
+    """Return the layer of settings given by their short names, as in `KEYWORDS`; None means not given.
+
+    `origin` words a name for whoever gave it. Raises UsageError if one is unknown, or if they contradict each
+    other.
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    if unknown := [name for name in given if name not in KEYWORDS]:
+        raise UsageError(f"there is no setting {unknown[0]!r}.{did_you_mean(unknown[0], KEYWORDS)}")
+    if "steps" in given and (others := given.keys() & {"schedule", "min_steps", "max_steps"}):
+        spelt = " and ".join(sorted(origin(name) for name in others))
+        raise UsageError(f"{origin('steps')} gives the steps of every video, so leave out {spelt}")
+    if isinstance(steps := given.get("steps"), str):
+        given["steps"] = [part.strip() for part in steps.split(",")]
+    if isinstance(rounds := given.get("rounds"), int):
+        given["rounds"] = max(rounds, 0)  # none or fewer: a single video
+    return {KEYWORDS[name]: Setting(value, origin(name)) for name, value in given.items()}
 
 
 def clamp_steps(loaded: LoadedConfig) -> LoadedConfig:
@@ -135,9 +180,19 @@ def _read_toml(path: Path, origin: str) -> Layer:
         sections = tomllib.loads(content.decode())
     except (ValueError, RecursionError) as error:  # deep nesting, and numbers of thousands of digits
         raise UsageError(f"{origin} is not TOML: {error}") from error
+    return _from_tree(sections, origin)
+
+
+def _read_config(config: Path | Mapping[str, object]) -> Layer:
+    if isinstance(config, Mapping):
+        return _from_tree(config, "config")
+    return _read_toml(config, f"config file {config}")
+
+
+def _from_tree(sections: Mapping[str, object], origin: str) -> Layer:
     layer: dict[str, Setting] = {}
     for section, values in sections.items():
-        if isinstance(values, dict):
+        if isinstance(values, Mapping):
             layer |= {f"{section}.{key}": Setting(value, origin) for key, value in values.items()}
         else:
             layer[section] = Setting(values, origin)
@@ -153,14 +208,16 @@ def _from_environment(environment: Mapping[str, str]) -> Layer:
     return layer
 
 
-def _from_assignments(assignments: Sequence[str]) -> dict[str, Setting]:
+def _from_assignments(assignments: Sequence[str], assigned_by: str) -> dict[str, Setting]:
     layer = {}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
-            raise UsageError(f"--set {assignment}: expected section.key=value, as in --set run.seed=7")
+            raise UsageError(
+                f"{assigned_by} {assignment}: expected section.key=value", "For example: `run.seed=7`"
+            )
         key = key.strip()
-        layer[key] = Setting(_parse(key, text), f"--set {key}")
+        layer[key] = Setting(_parse(key, text), f"{assigned_by} {key}")
     return layer
 
 

@@ -23,8 +23,8 @@ def find_preset(name: str) -> Path:
     if name in presets:
         return presets[name]
     raise UsageError(
-        f"there is no preset {name!r}.{did_you_mean(name, presets)} Presets: {', '.join(presets)}. "
-        "A file of your own is read with --config."
+        f"there is no preset {name!r}.{did_you_mean(name, presets)} Presets: {', '.join(presets)}.",
+        "Settings of your own can be read from a file with `config`.",
     )
 
 

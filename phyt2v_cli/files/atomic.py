@@ -46,13 +46,13 @@ def sync_folder(path: Path) -> None:
 
 def describe_os_error(error: OSError, what: str) -> FilesError:
     """Return the FilesError for `error`, with what to do about the usual causes."""
-    advice = {
-        errno.ENOSPC: "the disk is full; free some space and run the same command again",
-        errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
-        errno.EFBIG: "the file would be larger than this account may write",
-        errno.EACCES: "permission denied; choose another folder with --out",
-        errno.EPERM: "permission denied; choose another folder with --out",
-        errno.EROFS: "the file system is read-only; choose another folder with --out",
-    }
-    reason = advice.get(error.errno or 0) or error.strerror or str(error)
-    return FilesError(f"{what}: {reason}")
+    space, folder = "Free some space, and do the same again.", "Choose another folder with `out`."
+    reason, hint = {
+        errno.ENOSPC: ("the disk is full", space),
+        errno.EDQUOT: ("the disk quota is used up", space),
+        errno.EFBIG: ("the file would be larger than this account may write", ""),
+        errno.EACCES: ("permission denied", folder),
+        errno.EPERM: ("permission denied", folder),
+        errno.EROFS: ("the file system is read-only", folder),
+    }.get(error.errno or 0, (error.strerror or str(error), ""))
+    return FilesError(f"{what}: {reason}", hint)

@@ -23,9 +23,9 @@ _MAX_OWNER_BYTES = 4096
 def check_folder(path: Path) -> None:
     """Raise RunDirError where `path` is a link or a file, so that it cannot be a folder of results."""
     if path.is_symlink():
-        raise RunDirError(f"{path} is a symbolic link; name the folder itself")
+        raise RunDirError(f"{path} is a symbolic link", "Name the folder itself.")
     if path.exists() and not path.is_dir():
-        raise RunDirError(f"{path} is a file, not a folder; choose another one with --out")
+        raise RunDirError(f"{path} is a file, not a folder", "Choose another folder with `out`.")
 
 
 def check_lock(path: Path, lock_name: str = LOCK_NAME) -> None:
@@ -65,7 +65,8 @@ def _refusals(path: Path) -> Iterator[None]:
         yield
     except Timeout as error:  # an OSError too
         raise RunDirError(
-            f"{path} is in use by {_describe_owner(path)}; wait for it, or choose another folder with --out"
+            f"{path} is in use by {_describe_owner(path)}",
+            "Wait for it, or choose another folder with `out`.",
         ) from error
     except OSError as error:
         raise describe_os_error(error, f"the folder {path} cannot be used") from error

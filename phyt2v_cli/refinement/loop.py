@@ -7,9 +7,7 @@ complete one does nothing.
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from phyt2v_cli.errors import FilesError, RefusalError, ReplyError, RunInterruptedError
 from phyt2v_cli.events import AnalysisDone, ControlStarted, Emit, Notice, Purpose, RoundDone, RoundStarted
@@ -27,6 +25,7 @@ from phyt2v_cli.refinement.round import Session, complete_video
 from phyt2v_cli.refinement.selection import select_result
 from phyt2v_cli.roles import Roles
 from phyt2v_cli.runs.directory import RunDir
+from phyt2v_cli.runs.reader import read_run
 from phyt2v_cli.runs.records import (
     AnalysisRecord,
     MismatchRecord,
@@ -34,19 +33,8 @@ from phyt2v_cli.runs.records import (
     StopReason,
     VideoRecord,
 )
-from phyt2v_cli.video_id import CONTROL, RoundId, VideoId
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """The video that a run hands back."""
-
-    id: VideoId
-    video: Path
-    prompt: str
-    selected_by: str
-    """``last``; ``best``; or ``last_unscored`` where `best` was asked for and a scorer abstained."""
-    stop_reason: str | None
+from phyt2v_cli.runs.result import RunResult, result_of
+from phyt2v_cli.video_id import CONTROL, RoundId
 
 
 def refine(run: RunDir, roles: Roles, *, emit: Emit, cancelled: Callable[[], bool]) -> RunResult:
@@ -171,7 +159,7 @@ class _Loop:
                 reply = ask(self.llm, request, MismatchReply, on_reply=self.session.count_reply)
             except ReplyError as error:
                 record.flags += _flags("mismatch", error)
-                self.emit(Notice(f"{error}; the prompt is kept"))
+                self.emit(Notice(f"{error.message}; the prompt is kept", error.hint))
             else:
                 record.mismatch = MismatchRecord(found=reply.found, text=reply.text if reply.found else "")
 
@@ -219,7 +207,7 @@ class _Loop:
             except ReplyError as error:
                 record.flags += _flags("refinement", error)
                 record.refined_prompt = record.prompt
-                self.emit(Notice(f"{error}; the prompt is kept"))
+                self.emit(Notice(f"{error.message}; the prompt is kept", error.hint))
             else:
                 record.refined_prompt = reply.prompt
 
@@ -233,9 +221,7 @@ class _Loop:
         run.record.status = "complete"
         if run.record != before:
             run.save()
-        return RunResult(
-            chosen.id, run.video_path(chosen), chosen.prompt, selected_by, run.record.stop_reason
-        )
+        return result_of(read_run(run.path))
 
 
 def _flags(task: str, error: ReplyError) -> list[str]:

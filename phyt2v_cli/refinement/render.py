@@ -121,8 +121,8 @@ def check_prompt_length(generator: VideoGenerator, prompt: str, *, allow_truncat
         return None
     if not allow_truncation:
         raise PromptError(
-            f"The prompt is {excess} tokens longer than the video model reads; "
-            "shorten it, or let it be cut with --allow-truncation."
+            f"The prompt is {excess} tokens longer than the video model reads.",
+            "Shorten it, or let it be cut with `allow_truncation`.",
         )
     return f"the last {excess} tokens of the prompt are beyond what the video model reads"
 

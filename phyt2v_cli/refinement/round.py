@@ -72,7 +72,7 @@ class Session:
     def begin(self) -> None:
         """Stop here if told to; otherwise there is work, so the run is running."""
         if self.cancelled():
-            raise RunInterruptedError("The run was stopped; the same command goes on where it was.")
+            raise RunInterruptedError("The run was stopped.", "The same call goes on where it was.")
         if self.run.record.status != "running":
             self.run.record.status = "running"
             self.run.save()
@@ -151,7 +151,7 @@ def _render(session: Session, record: VideoRecord) -> None:
         record.seed = seed
         record.pixels_key = run.recipe(record).pixels_key
         run.save_video(record)
-        session.emit(Notice(f"{error}; trying once with another seed, {seed}"))
+        session.emit(Notice(f"{error.message}; trying once with another seed, {seed}"))
 
     target = Target(
         run.video_path(record),
@@ -172,7 +172,7 @@ def _render(session: Session, record: VideoRecord) -> None:
         )
     except FaultyFramesError as error:
         raise FaultyFramesError(
-            f"{record.video}: {error}, with another seed too. Change the prompt, the steps or the "
-            "size, or compute in float32 with --set generator.dtype=float32."
+            f"{record.video}: {error.message}, with another seed too.",
+            "Change the prompt, the steps or the size, or compute in float32 with `generator.dtype=float32`.",
         ) from error
     record.sha256 = rendered.sha256

@@ -102,15 +102,15 @@ class RunDir:
         with refusals_as(FilesError, path):
             if not path.is_dir() or not is_run_dir(path):
                 raise RunDirError(
-                    f"{path} is no run directory; --resume needs one that phyt2v refine has made"
+                    f"{path} is no run directory", "Give `resume` a folder that `refine` has made."
                 )
         run = cls._lock_folder(path)
         try:
             record = run._read_record("run.json", RunRecord)
             if record is None:
                 raise RunDirError(
-                    f"{path}: run.json is missing or broken, so the run cannot say what it was; "
-                    f"repeat its command with --out {path}, and what remains is used"
+                    f"{path}: run.json is missing or broken, so the run cannot say what it was",
+                    "Begin it again with this folder as `out`, and what remains is used.",
                 )
             run.record, stored = record, record.schema_id
             run._adopt_records(run.key)

@@ -37,7 +37,7 @@ class FoundRun:
 
     @property
     def must_make_way(self) -> bool:
-        """Whether --force moves it aside: a run that goes on is left where it is."""
+        """Whether `force` moves it aside: a run that goes on is left where it is."""
         return self.obstacle is not None or self.is_complete
 
     @property
@@ -48,12 +48,12 @@ class FoundRun:
     def check(self, *, force: bool = False) -> None:
         """Raise RunDirError where the wanted run cannot go on here, unless with `force` it makes room."""
         if self.obstacle is not None and not force:
-            raise RunDirError(f"{self.obstacle}\n{ways_out('run')}")
+            raise RunDirError(self.obstacle, ways_out("run"))
 
 
 def ways_out(what: str) -> str:
     """Return what to do about a folder that holds something else."""
-    return f"Choose another folder with --out, or move the old {what} aside with --force."
+    return f"Choose another folder with `out`, or move the old {what} aside with `force`."
 
 
 def check_run_folder(path: Path) -> None:
@@ -64,7 +64,7 @@ def check_run_folder(path: Path) -> None:
     with refusals_as(FilesError, path, prefix="the run directory "):
         check_folder(path)
         if path.exists() and not is_run_dir(path):
-            raise RunDirError(f"{path} is not empty and holds no run; choose another folder with --out")
+            raise RunDirError(f"{path} is not empty and holds no run", "Choose another folder with `out`.")
 
 
 def look_into(path: Path, prompt: str, config: Config) -> FoundRun:
@@ -84,7 +84,7 @@ def find_run(path: Path, prompt: str, config: Config) -> FoundRun:
     try:
         record = read_record(path / "run.json", RunRecord)
     except RunDirError as error:  # a newer schema
-        return FoundRun(obstacle=str(error))
+        return FoundRun(obstacle=error.message)
     except ValueError:
         return FoundRun(obstacle=_foreign_rounds(path, run_key(prompt, config)), is_broken=True)
     if record is None:

@@ -76,14 +76,14 @@ def read_run(path: Path) -> ShownRun:
         record = RunRecord.model_validate_json(content)
     except ValidationError as error:
         raise RunDirError(
-            f"{path}/run.json is broken, or not of the schema {SCHEMA}; repeat the run's command to mend it"
+            f"{path}/run.json is broken, or not of the schema {SCHEMA}", "Begin the run again to mend it."
         ) from error
     videos, broken = read_videos(path)
     return ShownRun(path, record, videos, broken)
 
 
 def _no_run(path: Path, reason: str) -> RunDirError:
-    return RunDirError(f"{path} is no run directory: run.json: {reason}. Name one; `phyt2v runs` lists them.")
+    return RunDirError(f"{path} is no run directory: run.json: {reason}", "Name one; `find_runs` lists them.")
 
 
 def read_record(path: Path, kind: type[AnyRecord]) -> AnyRecord | None:

@@ -16,6 +16,7 @@ from phyt2v_cli.errors import (
     ConfigError,
     FilesError,
     ModelLoadError,
+    Phyt2vError,
     RunDirError,
     RunInterruptedError,
     message_of,
@@ -23,12 +24,12 @@ from phyt2v_cli.errors import (
 from phyt2v_cli.events import Emit
 from phyt2v_cli.files.atomic import describe_os_error
 from phyt2v_cli.files.lock import check_folder, check_lock, lock_folder
-from phyt2v_cli.refinement.loop import RunResult, refine
 from phyt2v_cli.report import contact_sheet
-from phyt2v_cli.roles import Roles, Scores
+from phyt2v_cli.roles import Cancelled
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.identity import run_key, slugify
 from phyt2v_cli.runs.opening import FoundRun, look_into, ways_out
+from phyt2v_cli.runs.result import RunResult
 from phyt2v_cli.sets.prompt_set import PromptEntry
 
 LOCK_NAME = ".phyt2v-batch.lock"
@@ -51,9 +52,9 @@ class Outcome:
 
     job: Job
     result: RunResult | None = None
-    scores: Scores | None = None
-    """The result's."""
     error: str = ""
+    hint: str = ""
+    """The error's, if it is one of ours."""
     trace: str = ""
 
 
@@ -79,7 +80,7 @@ def check_batch_dir(path: Path) -> None:
     try:
         check_folder(path)
         if (path / "run.json").exists():
-            raise RunDirError(f"{path} holds the run of one prompt; choose another folder with --out")
+            raise RunDirError(f"{path} holds the run of one prompt", "Choose another folder with `out`.")
     except OSError as error:
         raise describe_os_error(error, f"the folder {path} cannot be used") from error
     check_lock(path, LOCK_NAME)
@@ -105,7 +106,7 @@ def look_into_all(
     if others and not force:
         title = f"{batch_dir} holds runs with other settings, of {len(others)} of the {len(jobs)} prompts:"
         lines = dict.fromkeys(line for differences in others for line in differences)
-        raise RunDirError("\n  ".join([title, *lines]) + f"\n{ways_out('runs')}")
+        raise RunDirError("\n  ".join([title, *lines]), ways_out("runs"))
     return found, refused
 
 
@@ -123,42 +124,48 @@ def hold(batch_dir: Path) -> Iterator[None]:
 def run_jobs(
     jobs: Sequence[Job],
     *,
-    cast: Callable[[Job], Roles],
+    refine: Callable[[RunDir, Emit, Cancelled], RunResult],
     open_run: Callable[[Job], RunDir],
     watch: Callable[[Job], AbstractContextManager[Emit]],
-    cancelled: Callable[[], bool],
+    cancelled: Cancelled,
 ) -> Iterator[Outcome]:
     """Do what is left of each job in turn, and yield what came of it.
 
-    `cast` hands every job the same models; who plays a role may also depend on the prompt. `watch` is entered
+    `refine` does what is left of a run. `watch` is entered
     when a job begins; its `emit` hears the loop. A failure ends its own run only: whoever asks for the next
     outcome gets it. Raises RunInterruptedError once `cancelled()` is true, and ModelLoadError or ConfigError
     where something is wrong that no other prompt can mend.
     """
     for job in jobs:
         if cancelled():
-            raise RunInterruptedError("The set was stopped; the same command goes on where it was.")
+            raise RunInterruptedError("The set was stopped.", "The same call goes on where it was.")
         try:
             with watch(job) as emit, open_run(job) as run:
-                outcome = _complete(job, run, cast(job), emit, cancelled)
+                outcome = _complete(job, run, refine, emit, cancelled)
         except (RunInterruptedError, ModelLoadError, ConfigError):
             raise
         except Exception as error:
             if cancelled():  # what is abandoned in the middle may fail with anything
                 raise
-            outcome = Outcome(job, error=message_of(error), trace=traceback.format_exc())
+            hint = error.hint if isinstance(error, Phyt2vError) else ""
+            outcome = Outcome(job, error=message_of(error), hint=hint, trace=traceback.format_exc())
         # A failed run's tensors hang in its traceback, and would wait there for a collection.
         gc.collect()
         yield outcome
 
 
-def _complete(job: Job, run: RunDir, roles: Roles, emit: Emit, cancelled: Callable[[], bool]) -> Outcome:
+def _complete(
+    job: Job,
+    run: RunDir,
+    refine: Callable[[RunDir, Emit, Cancelled], RunResult],
+    emit: Emit,
+    cancelled: Cancelled,
+) -> Outcome:
     was_complete = run.record.status == "complete"
-    result = refine(run, roles, emit=emit, cancelled=cancelled)
+    result = refine(run, emit, cancelled)
     if not (was_complete and (run.path / "contact.png").exists()):
         contact_sheet.contact_sheet(run.path)
-    record = run.read_video(result.id)
-    return Outcome(job, result, record.all_scores() if record is not None else None)
+    return Outcome(job, result)
 
 
 def _with_seed(config: Config, seed: int | None) -> Config:

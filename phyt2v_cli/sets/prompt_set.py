@@ -51,27 +51,27 @@ def read_prompt_set(source: str) -> tuple[PromptEntry, ...]:
     line for each entry that cannot be used.
     """
     if source != "-" and os.path.isdir(source):  # noqa: PTH112  a Path raises where a name is too long
-        raise PromptError(f"{source} is a directory; give the file with the prompts")
+        raise PromptError(f"{source} is a directory", "Give the file with the prompts.")
     name = "standard input" if source == "-" else source
     parse = None if source == "-" else _PARSERS.get(Path(source).suffix.lower())
     if source != "-" and parse is None:
         raise PromptError(
-            f"{source} has none of the endings that say how to read it: {', '.join(_PARSERS)}; - reads "
-            "standard input"
+            f"{source} has none of the endings that say how to read it: {', '.join(_PARSERS)}",
+            "- reads standard input.",
         )
     content = _read(source)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise PromptError(
-            f"{name}:{_line_of(content, error.start)}: not UTF-8 text; save the set as UTF-8"
+            f"{name}:{_line_of(content, error.start)}: not UTF-8 text", "Save the set as UTF-8."
         ) from error
     if parse is None:
         parse = _parse_jsonl if text.lstrip().startswith("{") else _parse_lines
     fields, faults = [], []
     for count, line in enumerate(parse(text), start=1):
         if count > MAX_PROMPTS:
-            raise PromptError(f"{name} holds more than {MAX_PROMPTS:,} prompts; split it")
+            raise PromptError(f"{name} holds more than {MAX_PROMPTS:,} prompts", "Split it.")
         try:
             fields.append(_validate(line))
         except ValueError as error:
@@ -79,7 +79,7 @@ def read_prompt_set(source: str) -> tuple[PromptEntry, ...]:
     if faults:
         raise PromptError("\n".join([f"{name} has entries that cannot be used:", *_at_most(faults)]))
     if not fields:
-        raise PromptError(f"{name} holds no prompts; write one in each line")
+        raise PromptError(f"{name} holds no prompts", "Write one in each line.")
     return tuple(_with_folders(fields))
 
 
@@ -104,16 +104,16 @@ def _read(source: str) -> bytes:
     if source == "-":
         content = sys.stdin.buffer.read(MAX_SET_BYTES + 1)
         if len(content) > MAX_SET_BYTES:
-            raise PromptError(f"standard input is larger than {MAX_SET_BYTES // 2**20} MiB; split the set")
+            raise PromptError(f"standard input is larger than {MAX_SET_BYTES // 2**20} MiB", "Split the set.")
         return content
     try:
         return read_plain_file(Path(source), MAX_SET_BYTES)
     except FileNotFoundError as error:
-        raise PromptError(f"there is no file {source}; give the file with the prompts") from error
+        raise PromptError(f"there is no file {source}", "Give the file with the prompts.") from error
     except OSError as error:
         raise PromptError(f"{source} cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise PromptError(f"{source} cannot be read: {error}; - reads standard input") from error
+        raise PromptError(f"{source} cannot be read: {error}", "- reads standard input.") from error
 
 
 def _split(text: str) -> Iterator[tuple[int, str]]:

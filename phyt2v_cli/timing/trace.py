@@ -37,13 +37,15 @@ def check_target(path: Path) -> None:
     """Raise FilesError where `path` cannot take a profile, or holds anything but an earlier one."""
     with refusals_as(FilesError, str(path)):
         if not path.parent.is_dir():
-            raise FilesError(f"there is no folder {path.parent}; create it, or choose another --profile")
+            raise FilesError(
+                f"there is no folder {path.parent}", "Create it, or choose another file with `profile`."
+            )
         if not path.exists():
             return
         with suppress(ValueError):
             if f'"{_SCHEMA}"'.encode() in read_plain_file(path, _MAX_BYTES)[:_HEAD_BYTES]:
                 return
-    raise FilesError(f"{path} is there already and is no profile; choose another --profile")
+    raise FilesError(f"{path} is there already and is no profile", "Choose another file with `profile`.")
 
 
 class Timeline:

@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from phyt2v_cli import backends
 from phyt2v_cli.backends import ahead
 from phyt2v_cli.backends.ahead import ControlAhead, GeneratorAhead, is_worth_it
+from phyt2v_cli.backends.guard import GeneratorWrapper
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import BackendError, RunInterruptedError
 from phyt2v_cli.events import Event, Notice, StepDone
@@ -22,6 +23,7 @@ from phyt2v_cli.roles import (
     Decoded,
     Denoised,
     DenoisingStep,
+    HowItRan,
     Latents,
     OnStep,
     Roles,
@@ -284,18 +286,40 @@ def test_it_is_for_an_accelerator_that_would_idle(
     assert is_worth_it(config, settings) == expected
 
 
-def test_a_generator_stays_as_it_is_where_nothing_is_ahead(tiny_cogvideox_dir: Path) -> None:
-    cast, config = FakeRoles(), make_config(control=True)
-    assert ahead.overlap(config, cast.roles(), PROMPT).load_generator() is cast.generator
-    config = config.model_copy(update={"generator": make_generator(tiny_cogvideox_dir)._config})
-    assert not isinstance(backends.load_generator(config), GeneratorAhead), "on a CPU"
+def test_a_generator_stays_as_it_is_if_nothing_is_worth_beginning() -> None:
+    fakes, config = FakeRoles(), make_config(control=True)
+    assert ahead.overlap(config, fakes.roles(), PROMPT).load_generator() is fakes.generator
+    idle = GeneratorAhead(fakes.generator)
+    roles = replace(fakes.roles(), load_generator=lambda: idle)
+    assert ahead.overlap(config, roles, PROMPT).load_generator() is idle, "on a CPU"
+
+
+class OnGpu(GeneratorWrapper):
+    """Says that it runs where it would idle."""
+
+    @property
+    def settings(self) -> HowItRan:
+        return {**super().settings, "device": "cuda"}
+
+    def denoise(self, *args: Any, **kwargs: Any) -> Denoised:
+        return self._wrapped.denoise(*args, **kwargs)
+
+    def decode(self, latents: Latents) -> Decoded:
+        return self._wrapped.decode(latents)
+
+
+ELSEWHERE = {
+    "captioner": {"backend": "tracker"},
+    "scorer": {"backend": "tracker"},
+}
 
 
 def run(path: Path, cast: FakeRoles, generator: VideoGenerator, emit: Callable[[Event], None]) -> None:
     config = make_config(rounds=1, control=True)
     roles = Roles(lambda: generator, cast.llm, cast.captioner, [cast.scorer])
     with open_run(path, config) as opened:
-        roles = ahead.overlap(config, roles, PROMPT)
+        elsewhere = Config.model_validate(config.model_dump(exclude_defaults=True) | ELSEWHERE)
+        roles = ahead.overlap(elsewhere, roles, PROMPT)
         refine(opened, roles, emit=emit, cancelled=lambda: any(e == "stop" for e in cast.events))
 
 
@@ -326,7 +350,7 @@ def test_a_run_leaves_the_same_files(
             return plain.captioner.caption(video_path, instruction)
 
     beside.captioner = SlowCaptioner()  # type: ignore[assignment]
-    generator = GeneratorAhead(make_generator(tiny_cogvideox_dir, **settings))
+    generator = GeneratorAhead(OnGpu(make_generator(tiny_cogvideox_dir, **settings)))
     run(tmp_path / "beside", beside, generator, beside.events.append)
     assert control_steps(plain.events) == [1, 2, 3, 4, 5, 6]
     assert control_steps(beside.events) == [6]
@@ -357,7 +381,7 @@ def test_a_run_that_was_stopped_in_the_control_goes_on(tmp_path: Path) -> None:
         if control_steps(events):
             cast.events.append("stop")  # type: ignore[arg-type]
 
-    generator = GeneratorAhead(pipeline)
+    generator = GeneratorAhead(OnGpu(pipeline))
     with pytest.raises(RunInterruptedError):
         run(tmp_path / "run", cast, generator, emit)
     assert control_steps(events) == [2]
@@ -373,7 +397,7 @@ def test_a_run_that_was_stopped_in_the_control_goes_on(tmp_path: Path) -> None:
 def test_a_run_that_failed_is_not_in_the_way_of_the_next_one(tmp_path: Path) -> None:
     run_through(tmp_path / "whole", make_config(rounds=1, control=True))
     pipeline = Pipeline()
-    generator = GeneratorAhead(pipeline)
+    generator = GeneratorAhead(OnGpu(pipeline))
     failing, passing = FakeRoles(), FakeRoles()
     failing.captioner = ImpatientCaptioner(failing, pipeline, fails=True)  # type: ignore[assignment]
     passing.captioner = ImpatientCaptioner(passing, pipeline)  # type: ignore[assignment]
@@ -403,7 +427,7 @@ def test_a_final_without_a_picture_is_rendered_again_before_the_control(tmp_path
     plain, beside, pipeline = FakeRoles(generator=Blind()), FakeRoles(), Blind()
     run(tmp_path / "plain", plain, plain.generator, plain.events.append)
     beside.captioner = ImpatientCaptioner(beside, pipeline)  # type: ignore[assignment]
-    generator = GeneratorAhead(pipeline)
+    generator = GeneratorAhead(OnGpu(pipeline))
 
     def emit(event: Event) -> None:
         beside.events.append(event)

@@ -15,7 +15,7 @@ from phyt2v_cli.config.schema import Config
 
 def config(text: str, tmp_path: Path) -> Config:
     (tmp_path / "mine.toml").write_text(text)
-    return load_config(config_path=tmp_path / "mine.toml", environment={}).config
+    return load_config(config=tmp_path / "mine.toml", environment={}).config
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def test_without_a_gpu_only_the_embedded_model_runs() -> None:
         "weights not here (about 21 GB); needs a GPU; a refine (174 steps): not measured here "
         "(4m 35s of rendering on one H200)"
     )
-    assert check.todo == "phyt2v doctor --fetch cogvideox-5b"
+    assert check.todo == "fetch its weights"
 
 
 def test_a_gpu_takes_what_fits_into_its_free_memory() -> None:

@@ -34,10 +34,10 @@ def test_data_goes_to_stdout_and_the_rest_to_stderr(capsys: pytest.CaptureFixtur
     console.data("runs/a [b]/output5.mp4")
     console.say("said")
     console.warn("warned")
-    console.error("wrong")
+    console.error("wrong", "mend it")
     out, err = capsys.readouterr()
     assert out == "runs/a [b]/output5.mp4\n"
-    assert err == "said\nnote: warned\nerror: wrong\n"
+    assert err == "said\nnote: warned\nerror: wrong\nhint: mend it\n"
 
 
 def test_quiet_keeps_data_warnings_and_errors(capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,7 +74,7 @@ def test_sentences_on_a_terminal_are_broken_at_spaces_only(columns: int, length:
     judges = ("llm.backend=rulebook", "captioner.backend=tracker", "scorer.backend=tracker")
     command += [word for judge in judges for word in ("--set", judge)]
     lines = shown_by([*command, "--model", path], columns=columns, code=4).splitlines()
-    said = f"error: {path} does not exist. Give `tiny`, a folder in diffusers layout, or a hub id."
+    said = f"error: {path} does not exist. hint: Give tiny, a folder in diffusers layout, or a hub id."
     assert " ".join(lines) == said
     assert all(len(line) <= columns for line in lines if path not in line)
     (whole,) = [line for line in lines if path in line]

@@ -176,8 +176,10 @@ def test_bad_prompts_exit_2_and_leave_nothing(
     for arguments, stdin in [(["prompt file.txt"], b""), (["-"], content)]:
         code, out, err = here([command, *arguments], stdin)
         assert (code, out) == (2, "")
-        assert message in err
-        assert len(err.splitlines()) == 1
+        error, hint = err.splitlines()
+        assert error.startswith("error: ")
+        assert message in error
+        assert hint.startswith("hint: ")
     assert [path.name for path in tmp_path.iterdir()] == ["prompt file.txt"]
 
 
@@ -263,4 +265,7 @@ def test_wrong_sizes_are_said_before_anything_is_loaded_or_written(
 def test_verbose_shows_the_traceback() -> None:
     result = run("refine", "missing.txt", "--verbose")
     assert b"Traceback" in result.stderr
-    assert result.stderr.splitlines()[-1].startswith(b"error: there is no file")
+    assert result.stderr.splitlines()[-2:] == [
+        b"error: there is no file missing.txt",
+        b"hint: Give the file with the prompt, or its text as --prompt.",
+    ]

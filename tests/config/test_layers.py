@@ -18,7 +18,7 @@ def load_from(layers: tuple[str, ...], tmp_path: Path) -> LoadedConfig:
     config_path.write_text(f"[schedule]\nmin_steps = {values['file']}\n" if "file" in values else "")
     return load_config(
         preset="tiny",
-        config_path=config_path,
+        config=config_path,
         environment={"PHYT2V_SCHEDULE__MIN_STEPS": values["environment"]} if "environment" in values else {},
         flags={"schedule.min_steps": Setting(values["flags"], "--min-steps")} if "flags" in values else {},
     )
@@ -137,7 +137,7 @@ def test_another_model_takes_nothing_from_tiny(layer: str, tmp_path: Path) -> No
     config_path = tmp_path / "mine.toml"
     config_path.write_text('[generator]\nmodel = "their/model"\n' if layer == "file" else "")
     loaded = load_config(
-        config_path=config_path,
+        config=config_path,
         environment={"PHYT2V_GENERATOR__MODEL": "their/model"} if layer == "environment" else {},
         assignments=["generator.model=their/model"] if layer == "assignment" else [],
         flags={"generator.model": Setting("their/model", "--model")} if layer == "flag" else {},
@@ -183,7 +183,7 @@ def test_a_list_of_steps_sets_the_rounds_that_nobody_named() -> None:
 def test_naming_min_steps_later_ends_an_older_list(tmp_path: Path) -> None:
     config_path = tmp_path / "mine.toml"
     config_path.write_text("[schedule]\nsteps = [10, 50]\n")
-    loaded = load_config(config_path=config_path, environment={}, assignments=["schedule.min_steps=5"])
+    loaded = load_config(config=config_path, environment={}, assignments=["schedule.min_steps=5"])
     assert loaded.config.schedule.steps is None
     assert loaded.config.refinement.rounds == 4
 
@@ -193,6 +193,7 @@ def test_each_wrong_value_is_one_line_with_its_origin() -> None:
         load_config(
             environment={"PHYT2V_RUN__SEED": "1.5"},
             assignments=["schedule.min_steps=-3", "schedule.steps=1,x", "refinement.rounds=-1"],
+            assigned_by="--set",
         )
     lines = str(caught.value).splitlines()
     assert [line.partition(": ")[0] for line in lines] == [
@@ -244,23 +245,22 @@ def test_a_config_file_that_cannot_be_read(content: bytes | None, message: str, 
     if content is not None:
         config_path.write_bytes(content)
     with pytest.raises(UsageError, match=message):
-        load_config(config_path=config_path, environment={})
+        load_config(config=config_path, environment={})
 
 
 def test_an_assignment_without_a_value() -> None:
-    with pytest.raises(UsageError, match=r"expected section\.key=value"):
+    with pytest.raises(UsageError, match=r"^assignment run\.seed: expected section\.key=value") as caught:
         load_config(environment={}, assignments=["run.seed"])
+    assert caught.value.hint == "For example: `run.seed=7`"
 
 
 def test_an_endpoint_wins_over_the_embedded_judge_of_a_preset(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text('[llm]\nbase_url = "http://localhost:8000/v1"\n')
-    loaded = load_config(config_path=tmp_path / "mine.toml", environment={})
+    loaded = load_config(config=tmp_path / "mine.toml", environment={})
     assert loaded.preset == "tiny"
     assert loaded.config.llm.backend == "openai"
     assert loaded.origins["llm.backend"] == "llm.base_url is set"
-    named = load_config(
-        config_path=tmp_path / "mine.toml", environment={}, assignments=["llm.backend=rulebook"]
-    )
+    named = load_config(config=tmp_path / "mine.toml", environment={}, assignments=["llm.backend=rulebook"])
     assert named.config.llm.backend == "rulebook"
 
 
@@ -281,7 +281,7 @@ keep_alive = true
 
 def load_toml(text: str, tmp_path: Path) -> LoadedConfig:
     (tmp_path / "mine.toml").write_text(text)
-    return load_config(config_path=tmp_path / "mine.toml", environment={})
+    return load_config(config=tmp_path / "mine.toml", environment={})
 
 
 def test_further_scorers_are_tables(tmp_path: Path) -> None:
@@ -321,7 +321,7 @@ def test_further_scorers_that_are_no_tables(text: str, tmp_path: Path) -> None:
     ):
         load_toml(text, tmp_path)
     with pytest.raises(ConfigError, match=r"\(--set scorer\.others\)$"):
-        load_config(environment={}, assignments=["scorer.others=tracker"])
+        load_config(environment={}, assignments=["scorer.others=tracker"], assigned_by="--set")
 
 
 @pytest.mark.parametrize(
@@ -352,7 +352,7 @@ def test_a_bound_that_nobody_gave_is_clamped_to_the_one_that_was_given(
     path.write_text("\n".join(["[generator]", "model = 'x/y'", "[schedule]", *lines]))
     loaded = load_config(
         preset=preset,
-        config_path=path,
+        config=path,
         environment={f"PHYT2V_SCHEDULE__{b.upper()}_STEPS": str(value) for b, value in environment.items()},
         flags={f"schedule.{b}_steps": Setting(value, f"--{b}-steps") for b, value in flags.items()},
     )

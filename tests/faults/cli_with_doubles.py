@@ -23,9 +23,8 @@ from typing import Any, cast
 import numpy as np
 
 from phyt2v_cli import backends
-from phyt2v_cli.backends.ahead import GeneratorAhead
 from phyt2v_cli.cli.exit import run
-from phyt2v_cli.config.schema import Config
+from phyt2v_cli.config.schema import GeneratorConfig
 from phyt2v_cli.roles import (
     Cancelled,
     ChatReply,
@@ -84,6 +83,15 @@ def fill_disk() -> None:
             return write(self, *args, **kwargs)
 
         setattr(Path, name, write_to_full_device)
+
+
+ON_GPU = {
+    "device": "cuda",
+    "offload": "none",
+    "offload_reason": "a test",
+    "compile": "off",
+    "tiled_decode": "off",
+}
 
 
 class Generator(FakeGenerator):
@@ -158,17 +166,15 @@ class Scorer:
         return Scores(0.5, 0.5, (str(SCRIPT.get("say", {}).get("reason", "half of it is missing")),))
 
 
-def load_generator(config: Config, *, num_planned_steps: int) -> VideoGenerator:
+def load_generator(config: GeneratorConfig, *, num_planned_steps: int) -> VideoGenerator:
     assert num_planned_steps
     enter("load")
-    if SCRIPT.get("ahead"):
-        return GeneratorAhead(Generator())
     if "out_of_memory" not in SCRIPT:
-        return Generator()
+        return Generator(settings=ON_GPU) if SCRIPT.get("ahead") else Generator()
     from phyt2v_cli.backends.diffusion.generator import load
     from tests.tiny_generators import give_all_rungs, run_out_of_memory
 
-    generator = load(config.generator, num_planned_steps=num_planned_steps)
+    generator = load(config, num_planned_steps=num_planned_steps)
     give_all_rungs(generator)
     run_out_of_memory(generator._pipeline.scheduler, "step", SCRIPT["out_of_memory"])
     return generator

@@ -46,7 +46,9 @@ def test_fault_25_then_it_is_an_error(tmp_path: Path, doubled: Doubled) -> None:
     for attempts in (2, 3):  # the same command tries the second seed again, and no third
         ended = doubled.run(*QUICK, "--out", path, script={"frames": {"any": "black"}})
         assert (ended.code, ended.out) == (4, "")
-        assert "with another seed too" in ended.err.splitlines()[-1]
+        error, hint = ended.err.splitlines()[-2:]
+        assert error.endswith("with another seed too.")
+        assert hint.endswith("or compute in float32 with --set generator.dtype=float32.")
         assert doubled.count("denoise") == attempts
     assert read_record(path, "run.json")["status"] == "failed"
     assert read_record(path, "round1.json")["sha256"] is None

@@ -127,7 +127,7 @@ def test_any_bytes_in_a_config_file(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_bytes(content)
     with only_ours():
-        load_config(config_path=path, environment={})
+        load_config(config=path, environment={})
 
 
 def as_toml(value: object) -> str:
@@ -147,7 +147,7 @@ def test_any_value_of_any_setting(key: str, value: object, tmp_path: Path) -> No
     text = f"[{section}]\n{name} = {as_toml(value)}\n"
     path.write_text(text, encoding="utf-8", errors="replace")
     with only_ours():
-        load_config(config_path=path, environment={})
+        load_config(config=path, environment={})
     for assignments, environment in (
         ([f"{key}={value}"], {}),
         ([], {f"PHYT2V_{section}__{name}": f"{value}"}),
@@ -172,7 +172,7 @@ def test_config_files_that_break_parsers(text: str, tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(text)
     with pytest.raises(Phyt2vError) as caught:
-        load_config(config_path=path, environment={})
+        load_config(config=path, environment={})
     assert caught.value.exit_code == 2
 
 

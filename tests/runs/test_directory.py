@@ -99,7 +99,7 @@ def test_resume_needs_no_command(tmp_path: Path) -> None:
     with RunDir.resume(path) as run:
         assert (run.record.prompt, run.config) == (PROMPT, make_config(rounds=1))
     (path / "run.json").write_text("{")
-    with pytest.raises(RunDirError, match="repeat its command"):
+    with pytest.raises(RunDirError, match="Begin it again with this folder as `out`"):
         RunDir.resume(path)
     with pytest.raises(RunDirError, match="no run directory"):
         RunDir.resume(tmp_path / "nowhere")

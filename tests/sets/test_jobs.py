@@ -8,8 +8,16 @@ from typing import Any
 
 import pytest
 
-from phyt2v_cli.errors import BackendError, FilesError, ModelLoadError, RunDirError, RunInterruptedError
+from phyt2v_cli.errors import (
+    BackendError,
+    FilesError,
+    ModelLoadError,
+    RunDirError,
+    RunInterruptedError,
+    message_of,
+)
 from phyt2v_cli.events import Emit, RoundStarted
+from phyt2v_cli.refinement.loop import refine
 from phyt2v_cli.roles import Scores
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.sets.jobs import Job, Outcome, check_batch_dir, default_batch_dir, hold, make_jobs, run_jobs
@@ -37,7 +45,11 @@ def begin(jobs: list[Job], cast: FakeRoles, **options: Any) -> Iterator[Outcome]
 
     defaults: dict[str, Any] = {"open_run": open_job, "watch": watch, "cancelled": lambda: False}
     roles = cast.roles()
-    return run_jobs(jobs, cast=lambda _: roles, **(defaults | options))
+    return run_jobs(
+        jobs,
+        refine=lambda run, emit, cancelled: refine(run, roles, emit=emit, cancelled=cancelled),
+        **(defaults | options),
+    )
 
 
 def test_each_prompt_gets_its_run(tmp_path: Path) -> None:
@@ -48,7 +60,8 @@ def test_each_prompt_gets_its_run(tmp_path: Path) -> None:
     for outcome in outcomes:
         assert outcome.result is not None
         assert outcome.result.video == outcome.job.path / "output2.mp4"
-        assert outcome.scores == Scores(0.9, 0.4)
+        assert outcome.result is not None
+        assert outcome.result.scores == Scores(0.9, 0.4)
         assert (outcome.job.path / "contact.png").is_file()
     seeds = [(prompt, seed) for prompt, seed, steps in cast.generator.denoised if steps == 3]
     assert seeds == [("a ball", 0), ("a cube", 7)]
@@ -57,13 +70,16 @@ def test_each_prompt_gets_its_run(tmp_path: Path) -> None:
     assert not again.worked()
 
 
-@pytest.mark.parametrize("error", [BackendError("it broke"), FilesError("no room"), ValueError("odd")])
+@pytest.mark.parametrize(
+    "error", [BackendError("it broke"), FilesError("no room", "Make some."), ValueError("odd")]
+)
 def test_a_failure_ends_its_own_run_only(error: Exception, tmp_path: Path) -> None:
     cast = FakeRoles(scorer=FakeScorer(error=error))
     outcomes = begin(jobs_of(tmp_path, "a ball", "a cube"), cast)
     first = next(outcomes)
     assert first.result is None
-    assert str(error) in first.error
+    assert first.error == message_of(error)
+    assert first.hint == getattr(error, "hint", "")
     assert f"{type(error).__name__}: {error}" in first.trace
     cast.scorer.error = None
     (second,) = outcomes

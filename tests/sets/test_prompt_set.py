@@ -79,7 +79,8 @@ def test_thousands_of_equal_prompts_are_told_apart_quickly(tmp_path: Path) -> No
     entries = read(tmp_path / "a.txt", "a ball\n" * MAX_PROMPTS)
     assert len({entry.folder for entry in entries}) == MAX_PROMPTS
     assert complaint(tmp_path / "a.txt", "a\n" * (MAX_PROMPTS + 1)) == [
-        "a.txt holds more than 10,000 prompts; split it"
+        "a.txt holds more than 10,000 prompts",
+        "Split it.",
     ]
 
 
@@ -135,13 +136,17 @@ def test_every_bad_line_is_told_up_to_twenty(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "\n \n", "\ufeff"])
 @pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.csv"])
 def test_an_empty_set(name: str, content: str, tmp_path: Path) -> None:
-    assert complaint(tmp_path / name, content) == [f"{name} holds no prompts; write one in each line"]
+    assert complaint(tmp_path / name, content) == [f"{name} holds no prompts", "Write one in each line."]
 
 
 def test_what_is_no_text(tmp_path: Path) -> None:
-    assert complaint(tmp_path / "a.txt", b"a\nb\xff\n") == ["a.txt:2: not UTF-8 text; save the set as UTF-8"]
+    assert complaint(tmp_path / "a.txt", b"a\nb\xff\n") == [
+        "a.txt:2: not UTF-8 text",
+        "Save the set as UTF-8.",
+    ]
     assert complaint(tmp_path / "a.txt", "a".encode("utf-16")) == [
-        "a.txt:1: not UTF-8 text; save the set as UTF-8"
+        "a.txt:1: not UTF-8 text",
+        "Save the set as UTF-8.",
     ]
 
 

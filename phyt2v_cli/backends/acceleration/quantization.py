@@ -27,21 +27,21 @@ def check(config: GeneratorConfig, device: torch.device, dtype: torch.dtype) -> 
     if config.quantize == "off":
         return
     if device.type != "cuda":
-        raise ConfigError("generator.quantize: fp8 needs a GPU; leave it off on a CPU")
+        raise ConfigError("generator.quantize: fp8 needs a GPU", "Leave it off on a CPU.")
     capability = torch.cuda.get_device_capability(device)
     if capability < _FP8_CAPABILITY:
         have = ".".join(map(str, capability))
         raise ConfigError(
-            f"generator.quantize: fp8 needs a GPU of compute capability 8.9 or newer, this one has {have}; "
-            "leave it off"
+            f"generator.quantize: fp8 needs a GPU of compute capability 8.9 or newer, this one has {have}",
+            "Leave it off.",
         )
     if dtype != torch.bfloat16:
         raise ConfigError(
-            f"generator.quantize: fp8 replaces bfloat16, and this model runs in {str(dtype)[6:]}; "
-            "leave it off, or set generator.dtype=bfloat16"
+            f"generator.quantize: fp8 replaces bfloat16, and this model runs in {str(dtype)[6:]}",
+            "Leave it off, or use `generator.dtype=bfloat16`.",
         )
     if config.gguf is not None:
-        raise ConfigError("generator.quantize: a GGUF file is quantised already; leave it off")
+        raise ConfigError("generator.quantize: a GGUF file is quantised already", "Leave it off.")
 
 
 def quantize_blocks(pipeline: Any, device: torch.device) -> None:

@@ -41,6 +41,8 @@ _PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 _FETCHED = (".safetensors", ".json", ".txt", ".model")
 """Of a component: weights, configs, word lists, and sentencepiece models of tokenizers."""
 
+_FETCH_AGAIN = "Fetch the model again."
+
 _TWINS = ("*.fp16*", "*.bf16*")
 """The same weights once more in half precision, which the generator makes by itself."""
 
@@ -78,15 +80,16 @@ def _find(model: str) -> ModelFolder:
         return folder
     if model == "tiny":
         raise ModelLoadError(
-            f"The embedded model is not in {path}. Install phyt2v again, or name another model."
+            f"The embedded model is not in {path}.", "Install phyt2v again, or name another model."
         )
     if path.exists():
         raise ModelLoadError(
-            f"{model} is a file. Give the folder of a diffusers pipeline, which has model_index.json in it."
+            f"{model} is a file.",
+            "Give the folder of a diffusers pipeline, which has model_index.json in it.",
         )
     if not is_hub_id(model):
         raise ModelLoadError(
-            f"{model} does not exist. Give `tiny`, a folder in diffusers layout, or a hub id."
+            f"{model} does not exist.", "Give tiny, a folder in diffusers layout, or a hub id."
         )
     if cached := find_cached(model):
         return _read(cached, source=str(cached), label=model)
@@ -142,8 +145,8 @@ def _index_path(path: Path, *, label: str) -> Path:
     index_path = path / "model_index.json"
     if not index_path.is_file():
         raise ModelLoadError(
-            f"{label} has no model_index.json, so it is no diffusers pipeline. "
-            "Give the folder that holds it; a single checkpoint must first be converted to diffusers layout."
+            f"{label} has no model_index.json, so it is no diffusers pipeline.",
+            "Give the folder that holds it; a single checkpoint must first be converted to diffusers layout.",
         )
     return index_path
 
@@ -165,13 +168,13 @@ def _check_components(path: Path) -> None:
 
 def _check_component(path: Path, class_name: str, *, label: str) -> None:
     if not path.is_dir():
-        raise ModelLoadError(f"{label} is missing, but model_index.json names it. Fetch the model again.")
+        raise ModelLoadError(f"{label} is missing, but model_index.json names it.", _FETCH_AGAIN)
     if class_name.endswith(_WEIGHTLESS):
         for file in (found for pattern in _READ_WHOLE for found in sorted(path.glob(pattern))):
             read_json(file, _MAX_TOKENIZER_BYTES)
         return
     if not (path / "config.json").is_file():
-        raise ModelLoadError(f"{label} has no config.json. Fetch the model again.")
+        raise ModelLoadError(f"{label} has no config.json.", _FETCH_AGAIN)
     suffixes = {file.suffix for file in path.iterdir()}
     if ".safetensors" in suffixes:
         for index_path in path.glob("*.safetensors.index.json"):
@@ -179,13 +182,14 @@ def _check_component(path: Path, class_name: str, *, label: str) -> None:
             shards = {str(shard) for shard in weight_map.values()} if isinstance(weight_map, dict) else set()
             if missing := [shard for shard in shards if not (path / shard).is_file()]:
                 raise ModelLoadError(
-                    f"{label} lacks {len(missing)} of {len(shards)} files of weights. Fetch the model again."
+                    f"{label} lacks {len(missing)} of {len(shards)} files of weights.", _FETCH_AGAIN
                 )
         files.check_all(path)
         return
     if pickles := suffixes.intersection(_PICKLES):
         raise ModelLoadError(
             f"{label} has its weights only as pickle ({', '.join(sorted(pickles))}), "
-            "which can run any code when loaded. Fetch them as safetensors, or convert them."
+            "which can run any code when loaded.",
+            "Fetch them as safetensors, or convert them.",
         )
-    raise ModelLoadError(f"{label} has no weights (*.safetensors). Fetch the model again.")
+    raise ModelLoadError(f"{label} has no weights (*.safetensors).", _FETCH_AGAIN)

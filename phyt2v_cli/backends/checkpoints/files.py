@@ -14,31 +14,34 @@ from phyt2v_cli.files.untrusted import read_plain_file
 _MAX_HEADER_BYTES = 100_000_000
 """As the library itself has it."""
 
+_FETCH_IT_AGAIN = "Fetch it again."
 _LFS_POINTER = b"version https://git-lfs"
 
 
 def check_all(folder: Path) -> None:
     """Raise ModelLoadError for the first safetensors file in a folder that is not whole."""
     for path in sorted(folder.glob("*.safetensors")):
-        if complaint := complaint_about(path):
-            raise ModelLoadError(complaint)
+        if fault := fault_of(path):
+            raise fault
 
 
-def complaint_about(path: Path) -> str | None:
-    """Return what is wrong with the file, and what to do; None where it is whole.
+def fault_of(path: Path) -> ModelLoadError | None:
+    """The error for a safetensors file that is not whole; None for one that is.
 
     Raises OSError where it cannot be read.
     """
     if not path.is_file():
-        return f"{path} is no plain file. Fetch it again."
+        return ModelLoadError(f"{path} is no plain file.", _FETCH_IT_AGAIN)
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(len(_LFS_POINTER))
         if start == _LFS_POINTER:
-            return f"{path} is only a pointer of git-lfs to the weights. Fetch them with `git lfs pull`."
+            return ModelLoadError(
+                f"{path} is only a pointer of git-lfs to the weights.", "Fetch them with `git lfs pull`."
+            )
         header_bytes = int.from_bytes(start[:8], "little")
         if len(start) < 8 or header_bytes > min(size - 8, _MAX_HEADER_BYTES):
-            return f"{path} is cut short, or no safetensors file. Fetch it again."
+            return ModelLoadError(f"{path} is cut short, or no safetensors file.", _FETCH_IT_AGAIN)
         file.seek(8)
         header = file.read(header_bytes)
     try:
@@ -46,9 +49,11 @@ def complaint_about(path: Path) -> str | None:
         ends = [entry["data_offsets"][1] for name, entry in tensors.items() if name != "__metadata__"]
         needed = 8 + header_bytes + max(ends, default=0)
     except (ValueError, RecursionError, AttributeError, LookupError, TypeError):
-        return f"{path} is no safetensors file. Fetch it again."
+        return ModelLoadError(f"{path} is no safetensors file.", _FETCH_IT_AGAIN)
     if size < needed:
-        return f"{path} is cut short: {size:,} of {needed:,} bytes are there. Fetch it again."
+        return ModelLoadError(
+            f"{path} is cut short: {size:,} of {needed:,} bytes are there.", _FETCH_IT_AGAIN
+        )
     return None
 
 
@@ -60,7 +65,7 @@ def read_json(path: Path, max_bytes: int = _MAX_BYTES) -> dict[str, Any]:
     try:
         content = json.loads(read_plain_file(path, max_bytes))
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelLoadError(f"{path} cannot be read as json: {error}. Fetch the model again.") from error
+        raise ModelLoadError(f"{path} cannot be read as json: {error}.", "Fetch the model again.") from error
     if not isinstance(content, dict):
-        raise ModelLoadError(f"{path} holds no json object. Fetch the model again.")
+        raise ModelLoadError(f"{path} holds no json object.", "Fetch the model again.")
     return content

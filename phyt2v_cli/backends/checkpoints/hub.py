@@ -33,12 +33,13 @@ def fetch_files(hub_id: str, allow: Sequence[str], ignore: Sequence[str] = ()) -
         return Path(snapshot_download(hub_id, allow_patterns=list(allow), ignore_patterns=list(ignore)))
     except GatedRepoError as error:
         raise ModelLoadError(
-            f"{hub_id} asks for your consent: accept its terms on the hub, log in with `hf auth login`, "
-            "and fetch it again."
+            f"{hub_id} asks for your consent.",
+            "Accept its terms on the hub, log in with `hf auth login`, and fetch it again.",
         ) from error
     except RepositoryNotFoundError as error:
         raise ModelLoadError(
-            f"{hub_id} is neither a folder here nor a model on the hub (or it needs a login). Check the name."
+            f"{hub_id} is neither a folder here nor a model on the hub (or it needs a login).",
+            "Check the name.",
         ) from error
     except HfHubHTTPError as error:
         raise ModelLoadError(f"The hub refuses {hub_id}: {str(error).strip().splitlines()[0]}") from error
@@ -46,8 +47,8 @@ def fetch_files(hub_id: str, allow: Sequence[str], ignore: Sequence[str] = ()) -
         if error.errno is None:  # huggingface_hub's own, which say that it is offline
             raise unreachable(hub_id) from error
         raise ModelLoadError(
-            f"{hub_id} cannot be written into the local cache: {error.strerror}. "
-            "Mend that, or choose another disk with HF_HOME, and fetch it again; it goes on."
+            f"{hub_id} cannot be written into the local cache: {error.strerror}.",
+            "Mend that, or choose another disk with HF_HOME, and fetch it again; it goes on.",
         ) from error
     except Exception as error:  # of whichever HTTP library this huggingface_hub uses
         raise unreachable(hub_id) from error
@@ -57,10 +58,10 @@ def unreachable(hub_id: str) -> ModelLoadError:
     """Return the error for a model that is neither whole in the cache nor to be fetched: how big, and how."""
     size, preset = size_of(hub_id), preset_of_model(hub_id)
     how_big = f"It is about {size.download_gb:.0f} GB; fetch" if size else "Fetch"
-    command = f"phyt2v doctor --fetch {preset}" if preset else f"hf download {hub_id}"
+    command = f'`fetch_model("{hub_id}")`' if preset else f"`hf download {hub_id}`"
     return ModelLoadError(
-        f"{hub_id} is not a folder here, not whole in the local cache, and the hub cannot be reached. "
-        f"{how_big} it where there is a network with `{command}`, or give a local folder."
+        f"{hub_id} is not a folder here, not whole in the local cache, and the hub cannot be reached.",
+        f"{how_big} it where there is a network with {command}, or give a local folder.",
     )
 
 
@@ -76,7 +77,8 @@ def fetch(hub_id: str, patterns: Sequence[str]) -> Path:
         return Path(snapshot_download(hub_id, allow_patterns=list(patterns)))
     except RepositoryNotFoundError as error:
         raise ModelLoadError(
-            f"{hub_id} is neither a folder here nor a model on the hub (or it needs a login). Check the name."
+            f"{hub_id} is neither a folder here nor a model on the hub (or it needs a login).",
+            "Check the name.",
         ) from error
     except LocalEntryNotFoundError as error:
         raise unreachable(hub_id) from error

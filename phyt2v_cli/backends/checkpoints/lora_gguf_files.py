@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from phyt2v_cli.backends.checkpoints.files import complaint_about
+from phyt2v_cli.backends.checkpoints.files import fault_of
 from phyt2v_cli.config.schema import GeneratorConfig
 from phyt2v_cli.errors import ConfigError
 from phyt2v_cli.files.untrusted import is_hub_id, refusals_as
@@ -40,7 +40,7 @@ def _complaints_about_lora(lora: str) -> Iterator[str]:
         yield f"generator.lora: {path} has no *.safetensors in it; name the folder or the file of a LoRA"
     elif path.suffix and path.is_file() and path.suffix != ".safetensors":
         yield f"generator.lora: {path} is no *.safetensors; other formats can run code when loaded"
-    elif path.is_file() and (complaint := complaint_about(path)):
-        yield f"generator.lora: {complaint}"
+    elif path.is_file() and (fault := fault_of(path)):
+        yield f"generator.lora: {fault.message} {fault.hint}"
     elif not path.exists() and not is_hub_id(lora):
         yield f"generator.lora: there is no {path}; give a file, a folder or a hub id"

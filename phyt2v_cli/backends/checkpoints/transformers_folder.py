@@ -44,11 +44,12 @@ def _find(model: str) -> LanguageFolder:
         return LanguageFolder(source=str(path), revision="main", model_type=model_type)
     if path.exists():
         raise ModelLoadError(
-            f"{model} is a file. Give the folder of a model of transformers, which has config.json in it."
+            f"{model} is a file.",
+            "Give the folder of a model of transformers, which has config.json in it.",
         )
     if not is_hub_id(model):
         raise ModelLoadError(
-            f"{model} does not exist. Give the folder of a model of transformers, or a hub id."
+            f"{model} does not exist.", "Give the folder of a model of transformers, or a hub id."
         )
     snapshot = hub.fetch(model, ["config.json", "model_index.json"])
     model_type = _read_model_type(snapshot, label=model)
@@ -58,15 +59,18 @@ def _find(model: str) -> LanguageFolder:
 def _read_model_type(path: Path, *, label: str) -> str:
     if not (path / "config.json").is_file():
         if (path / "model_index.json").is_file():
-            raise ModelLoadError(f"{label} is a pipeline of diffusers, not a language model. Name another.")
+            raise ModelLoadError(
+                f"{label} is a pipeline of diffusers, not a language model.", "Name another."
+            )
         raise ModelLoadError(
-            f"{label} has no config.json, so it is no model of transformers. Give the folder that holds it; "
-            "a gguf file is served by a program of its own, with the `openai` backend."
+            f"{label} has no config.json, so it is no model of transformers.",
+            "Give the folder that holds it; a gguf file is served by a program of its own, with the openai "
+            "backend.",
         )
     config = read_json(path / "config.json")
     model_type = config.get("model_type")
     if not isinstance(model_type, str):
-        raise ModelLoadError(f"{path / 'config.json'} names no model_type. Fetch the model again.")
+        raise ModelLoadError(f"{path / 'config.json'} names no model_type.", "Fetch the model again.")
     return model_type
 
 
@@ -78,6 +82,7 @@ def _check_weights(path: Path) -> None:
     if pickles := suffixes.intersection(_PICKLES):
         raise ModelLoadError(
             f"{path} has its weights only as pickle ({', '.join(sorted(pickles))}), "
-            "which can run any code when loaded. Fetch them as safetensors, or convert them."
+            "which can run any code when loaded.",
+            "Fetch them as safetensors, or convert them.",
         )
-    raise ModelLoadError(f"{path} has no weights (*.safetensors). Fetch the model again.")
+    raise ModelLoadError(f"{path} has no weights (*.safetensors).", "Fetch the model again.")

@@ -48,7 +48,7 @@ def complaints(family: Family, config: GeneratorConfig) -> Iterator[str]:
     if config.video is not None and family.video_pipeline is None and is_known:
         yield f"generator.video: this {family.name} cannot begin with a video; name another model"
     if config.image is None and family.needs_image:
-        yield f"generator.image: this {family.name} is made to begin with an image; name one with --image"
+        yield f"generator.image: this {family.name} is made to begin with an image; name one with `image`"
     if config.strength is not None and config.video is None:
         yield "generator.strength: it says how far to leave generator.video, which is not set"
     for name, source in (("image", config.image), ("video", config.video)):
@@ -69,7 +69,7 @@ def digest(config: GeneratorConfig) -> str | None:
     with refusals_as(ConfigError, path, prefix=f"generator.{field}: "):
         if not path.is_file():
             what = f"{path} is no file" if path.exists() else f"there is no file {path}"
-            raise ConfigError(f"generator.{field}: {what}; name {_KINDS[field]}")
+            raise ConfigError(f"generator.{field}: {what}", f"Name {_KINDS[field]}.")
         if field == "image":
             _open_image(path)
         else:
@@ -87,8 +87,8 @@ def call_arguments(config: GeneratorConfig, family: Family) -> Mapping[str, Any]
         return {}
     if config.source_sha256 not in (None, found):
         raise ConfigError(
-            f"{config.image or config.video} has changed since the run began; put the old file back, "
-            "or start another run"
+            f"{config.image or config.video} has changed since the run began",
+            "Put the old file back, or start another run.",
         )
     assert config.height is not None and config.width is not None
     size = config.width, config.height
@@ -115,12 +115,12 @@ def _open_image(path: Path) -> "Image":
         with Image.open(path) as image:
             if image.width * image.height > IMAGE_MEMORY_LIMIT:
                 raise ConfigError(
-                    f"generator.image: {path} has {image.width} x {image.height} pixels; shrink it"
+                    f"generator.image: {path} has {image.width} x {image.height} pixels", "Shrink it."
                 )
             return image.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ConfigError(
-            f"generator.image: {path} is no image that can be read; name {_KINDS['image']}"
+            f"generator.image: {path} is no image that can be read", f"Name {_KINDS['image']}."
         ) from error
 
 
@@ -130,7 +130,7 @@ def _read_frames(path: Path) -> "list[Image]":
     try:
         return [Image.fromarray(frame) for frame in read_frames(path)]
     except VideoError as error:
-        raise ConfigError(f"generator.video: {error}; name {_KINDS['video']}") from error
+        raise ConfigError(f"generator.video: {error.message}", f"Name {_KINDS['video']}.") from error
 
 
 def _fit(image: "Image", size: tuple[int, int]) -> "Image":

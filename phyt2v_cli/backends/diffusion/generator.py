@@ -140,8 +140,8 @@ class DiffusersGenerator:
             excess = self.count_excess_tokens(config.negative_prompt)
         if excess and not config.allow_truncation:
             raise ConfigError(
-                f"generator.negative_prompt: it is {excess} tokens longer than the model reads; "
-                "shorten it, or let it be cut with --allow-truncation"
+                f"generator.negative_prompt: it is {excess} tokens longer than the model reads",
+                "Shorten it, or let it be cut with `allow_truncation`.",
             )
         pipeline.encode_prompt = _remember(pipeline.encode_prompt)
 
@@ -219,6 +219,11 @@ class DiffusersGenerator:
     def _how(self, cache: str) -> HowItRan:
         return {**self.settings, "cache": cache}
 
+    def close(self) -> None:
+        """Take the weights off the device and let go of them."""
+        self._placed.close()
+        self._pipeline = None
+
     def _cache(self, name: str) -> AbstractContextManager[None]:
         if name == "off":
             return nullcontext()
@@ -244,7 +249,8 @@ class DiffusersGenerator:
         if wanted not in (None, len(frames)):
             raise BackendError(
                 f"{self._config.model} made {len(frames)} frames, and {wanted} were wanted; it makes some "
-                f"lengths only. Set generator.num_frames to {len(frames)}, or to another of those."
+                "lengths only.",
+                f"Use `generator.num_frames={len(frames)}`, or another of those.",
             )
         return Decoded(frames, self.settings)
 
@@ -361,6 +367,6 @@ def _memory_shortage_translated(doing: str) -> Iterator[None]:
 
 def _out_of_memory(doing: str, error: Exception) -> BackendError:
     return BackendError(
-        f"Out of memory while {doing}. Use fewer frames, a smaller size, or a smaller model: "
-        f"{failures.first_line(error)}."
+        f"Out of memory while {doing}: {failures.first_line(error)}.",
+        "Use fewer frames, a smaller size, or a smaller model.",
     )

@@ -62,7 +62,7 @@ def add_lora(pipeline: Any, config: GeneratorConfig) -> None:
     with _failures_translated(what, remedy):
         pipeline.load_lora_weights(config.lora, adapter_name=_ADAPTER, use_safetensors=True)
     if not pipeline.get_list_adapters():
-        raise ModelLoadError(f"{what}: it has no weights for it. {remedy}")
+        raise ModelLoadError(f"{what}: it has no weights for it.", remedy)
     pipeline.set_adapters(_ADAPTER, config.lora_scale)
 
 
@@ -73,7 +73,7 @@ def _failures_translated(what: str, remedy: str) -> Iterator[None]:
     except Exception as error:  # whatever is wrong inside a file comes as any of a dozen types
         if failures.is_out_of_memory(error):
             raise
-        raise ModelLoadError(f"{what}: {failures.first_line(error)}. {remedy}") from error
+        raise ModelLoadError(f"{what}: {failures.first_line(error)}.", remedy) from error
 
 
 def _reads_single_files(transformer_class: str | None) -> bool:

@@ -69,7 +69,8 @@ def _check_classes(model: str, components: Mapping[str, tuple[str, str]]) -> Non
         if library is not None and not class_name.endswith(_RENAMED) and not hasattr(library, class_name):
             raise ModelLoadError(
                 f"{model} needs the class {class_name} for its {component}, which {library_name} "
-                f"{library.__version__} does not have. Upgrade {library_name}, or name another model."
+                f"{library.__version__} does not have.",
+                f"Upgrade {library_name}, or name another model.",
             )
 
 
@@ -87,7 +88,8 @@ def _check_whole(model: str, component: str, lacking: Collection[str]) -> None:
     if lacking:
         raise ModelLoadError(
             f"{model} cannot be loaded: {component}: it lacks {len(lacking)} of the weights that its "
-            f"config.json asks for, {next(iter(lacking))} for one. Fetch the model again, or name another."
+            f"config.json asks for, {next(iter(lacking))} for one.",
+            "Fetch the model again, or name another.",
         )
 
 
@@ -104,7 +106,7 @@ def _failures_named(model: str, component: str | None = None) -> Iterator[None]:
         does_not_fit = "ignore_mismatched_sizes" in str(error)
         why = "its weights do not fit its config.json" if does_not_fit else failures.first_line(error)
         raise ModelLoadError(
-            f"{model} cannot be loaded: {what}{why}. Fetch the model again, or name another."
+            f"{model} cannot be loaded: {what}{why}.", "Fetch the model again, or name another."
         ) from error
 
 

@@ -43,14 +43,15 @@ def choose_pipeline_class(config: GeneratorConfig, folder: ModelFolder, family: 
     if pipeline_class is None:
         raise ModelLoadError(
             f"{config.model} needs the pipeline class {folder.pipeline_class}, which diffusers "
-            f"{diffusers.__version__} does not have. Upgrade diffusers, or name another model."
+            f"{diffusers.__version__} does not have.",
+            "Upgrade diffusers, or name another model.",
         )
     parameters = inspect.signature(pipeline_class.__call__).parameters
     makes_videos = config.video is not None or not parameters.keys().isdisjoint(NUM_FRAMES_NAMES)
     if not (makes_videos and {"prompt", "num_inference_steps"} <= parameters.keys()):
         raise ModelLoadError(
-            f"{config.model} is a {folder.pipeline_class}, which makes no video from a text. "
-            "Name another model."
+            f"{config.model} is a {folder.pipeline_class}, which makes no video from a text.",
+            "Name another model.",
         )
     # What the family's table knows is known already; the signature speaks where that is silent.
     lines = [*family_rules.complaints(family, config), *conditioning.complaints(family, config)] or [
@@ -75,4 +76,4 @@ def _complaints(
     for field in ("image", "video"):
         needed = field in parameters and parameters[field].default is inspect.Parameter.empty
         if needed and getattr(config, field) is None:
-            yield f"generator.{field}: {pipeline_class.__name__} needs one; name it with --{field}"
+            yield f"generator.{field}: {pipeline_class.__name__} needs one; name it with `{field}`"

@@ -33,8 +33,8 @@ class ChatInputs:
         self._control_tokens = re.compile("|".join(map(re.escape, sorted(special, key=len, reverse=True))))
         if reader.chat_template is None:
             raise ModelLoadError(
-                f"{label} has no chat template, so it cannot be talked to. Name a model tuned for chat "
-                "(often the one whose name ends in Instruct or Chat)."
+                f"{label} has no chat template, so it cannot be talked to.",
+                "Name a model tuned for chat (often the one whose name ends in Instruct or Chat).",
             )
 
     def encode(
@@ -60,7 +60,7 @@ class ChatInputs:
         except Exception as error:  # templates and processors raise whatever they like
             shown = f"{len(images)} pictures and a text" if images else "this conversation"
             raise BackendError(
-                f"{self._label} cannot read {shown}: {first_line(error)}. Name another model."
+                f"{self._label} cannot read {shown}: {first_line(error)}.", "Name another model."
             ) from error
         num_tokens = inputs["input_ids"].shape[-1]
         if self._max_context is None:
@@ -68,8 +68,8 @@ class ChatInputs:
         if num_tokens >= self._max_context:
             remedy = "Show it fewer or smaller frames" if images else "Shorten the prompt"
             raise BackendError(
-                f"{self._label} reads at most {self._max_context} tokens, and is asked to read {num_tokens}. "
-                f"{remedy}, or name a model with a longer context."
+                f"{self._label} reads at most {self._max_context} tokens, and is asked to read {num_tokens}.",
+                f"{remedy}, or name a model with a longer context.",
             )
         return dict(inputs), min(max_new_tokens, self._max_context - num_tokens)
 
@@ -119,7 +119,7 @@ def _load_processor(source: str, config: Any, tokenizer: Any, options: dict[str,
     if "processor_class" in processor_config:
         processor_class = processor_class_from_name(processor_config["processor_class"]) or processor_class
     if processor_class is None:
-        raise ModelLoadError(f"{source} has no processor that transformers knows. Name another model.")
+        raise ModelLoadError(f"{source} has no processor that transformers knows.", "Name another model.")
     parts: dict[str, Callable[[], Any]] = {
         "tokenizer": lambda: tokenizer,
         "image_processor": lambda: AutoImageProcessor.from_pretrained(source, backend="pil", **options),
@@ -128,7 +128,7 @@ def _load_processor(source: str, config: Any, tokenizer: Any, options: dict[str,
     attributes = processor_class.get_attributes()
     if unknown := set(attributes) - parts.keys():
         raise ModelLoadError(
-            f"{source} needs a {', '.join(sorted(unknown))} to be asked anything. Name another model."
+            f"{source} needs a {', '.join(sorted(unknown))} to be asked anything.", "Name another model."
         )
     # A processor insists on parts of its own classes, and those for videos do not exist without torchvision.
     lenient = {"check_argument_for_proper_class": lambda *_: None}

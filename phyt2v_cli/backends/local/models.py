@@ -31,11 +31,11 @@ Role = Literal["llm", "captioner", "scorer"]
 Result = TypeVar("Result")
 
 _REMEDIES: Mapping[Role, str] = {
-    "llm": "Name a smaller model, lower llm.max_tokens, or set llm.device to cpu",
-    "captioner": "Name a smaller model, lower captioner.num_frames or captioner.max_frame_size, "
-    "or set captioner.device to cpu",
-    "scorer": "Name a smaller model, lower scorer.num_frames or scorer.max_frame_size, "
-    "or set scorer.device to cpu",
+    "llm": "Name a smaller model, lower `llm.max_tokens`, or use `llm.device=cpu`.",
+    "captioner": "Name a smaller model, lower `captioner.num_frames` or `captioner.max_frame_size`, "
+    "or use `captioner.device=cpu`.",
+    "scorer": "Name a smaller model, lower `scorer.num_frames` or `scorer.max_frame_size`, "
+    "or use `scorer.device=cpu`.",
 }
 
 
@@ -58,6 +58,8 @@ class LocalModel:
         self._device = device
         self._turn = threading.Lock()
         self.inputs = inputs
+        self.num_users = 0
+        """Roles that hold it (`ModelHandle`)."""
         tensors = (*network.parameters(), *network.buffers())
         self._num_bytes: int = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
@@ -120,8 +122,8 @@ class LocalModel:
         logits: torch.Tensor = output.logits[0][0].float().cpu()
         if logits.isnan().any():
             raise BackendError(
-                f"{self._label} computes no numbers in {_name_of(self._network.dtype)}. "
-                f"Set {role}.dtype to bfloat16 or float32."
+                f"{self._label} computes no numbers in {_name_of(self._network.dtype)}.",
+                f"Use `{role}.dtype=bfloat16`, or float32.",
             )
         return logits
 
@@ -188,10 +190,46 @@ def load(config: ServiceConfig, *, role: Role) -> LocalModel:
     return model
 
 
+class ModelHandle:
+    """A role's share in a local model: loaded on first use, freed once the last role that uses it is
+    closed."""
+
+    def __init__(self, config: ServiceConfig, role: Role) -> None:
+        """Take the model's name; raise ConfigError if there is none. Nothing is loaded yet."""
+        model_name(config, role)
+        self._config = config
+        self._role: Role = role
+        self._model: LocalModel | None = None
+        self._turn = threading.Lock()
+
+    def get(self) -> LocalModel:
+        """Return the model, loaded if need be; raises as `load`."""
+        with self._turn:
+            if self._model is None:
+                self._model = load(self._config, role=self._role)
+                with _registry_turn:
+                    self._model.num_users += 1
+            return self._model
+
+    def close(self) -> None:
+        """Let go of the model; the last one to do so frees its memory."""
+        with self._turn:
+            model, self._model = self._model, None
+        if model is None:
+            return
+        with _registry_turn:
+            model.num_users -= 1
+            is_unused = model.num_users == 0
+            for key in [key for key, loaded in _loaded.items() if is_unused and loaded is model]:
+                del _loaded[key]
+        if is_unused:
+            residency.forget(model)
+
+
 def model_name(config: ServiceConfig, role: Role) -> str:
     """Return `config.model`; raise ConfigError where there is none."""
     if config.model is None:
-        raise ConfigError(f"{role}.model: none is set; give a local folder or a hub id of a model")
+        raise ConfigError(f"{role}.model: none is set", "Give a local folder or a hub id of a model.")
     return config.model
 
 
@@ -205,7 +243,7 @@ def _load(folder: LanguageFolder, role: Role, dtype: str, device: torch.device) 
             raise _no_images(folder)
         if not sees_images and type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
             raise ModelLoadError(
-                f"{folder.source} ({folder.model_type}) is no model that answers in text. Name another."
+                f"{folder.source} ({folder.model_type}) is no model that answers in text.", "Name another."
             )
         inputs = load_chat_inputs(folder.source, config=config, sees_images=sees_images, **options)
         auto_class = AutoModelForImageTextToText if sees_images else AutoModelForCausalLM
@@ -220,8 +258,8 @@ def _load(folder: LanguageFolder, role: Role, dtype: str, device: torch.device) 
     if lacking := sorted(report["missing_keys"]):
         # transformers fills them with noise and goes on.
         raise ModelLoadError(
-            f"{folder.source} lacks {len(lacking)} of its weights, {lacking[0]} for one. "
-            "Fetch the model again, or name another."
+            f"{folder.source} lacks {len(lacking)} of its weights, {lacking[0]} for one.",
+            "Fetch the model again, or name another.",
         )
     return LocalModel(network.eval().requires_grad_(False), inputs, folder.source, device)
 
@@ -236,20 +274,21 @@ def _failures_translated(label: str, role: Role, *, loading: bool = False) -> It
     except Exception as error:
         if is_out_of_memory(error):
             raise BackendError(
-                f"Out of memory with {label} as {role}. {_REMEDIES[role]}: {first_line(error)}."
+                f"Out of memory with {label} as {role}: {first_line(error)}.", _REMEDIES[role]
             ) from error
         if not loading:
             raise BackendError(f"{label} failed as {role}: {first_line(error)}.") from error
         remedy = "Install what is missing" if isinstance(error, ImportError) else "Fetch the model again"
         raise ModelLoadError(
-            f"{label} cannot be loaded: {first_line(error)}. {remedy}, or name another."
+            f"{label} cannot be loaded: {first_line(error)}.", f"{remedy}, or name another."
         ) from error
 
 
 def _no_images(folder: LanguageFolder) -> ModelLoadError:
     return ModelLoadError(
         f"{folder.source} ({folder.model_type}) cannot be shown pictures, so it can neither caption nor "
-        "score a video. Name a model that takes images and text."
+        "score a video.",
+        "Name a model that takes images and text.",
     )
 
 

@@ -33,8 +33,12 @@ class TransformersChat:
     """
 
     def __init__(self, config: LlmConfig) -> None:
-        models.model_name(config, "llm")
         self._config = config
+        self._model = models.ModelHandle(config, "llm")
+
+    def close(self) -> None:
+        """Let go of the model."""
+        self._model.close()
 
     def reply(self, request: ChatRequest) -> ChatReply:
         """Return the model's answer without its reasoning, cut where it is longer than allowed.
@@ -43,7 +47,7 @@ class TransformersChat:
         longer than its context, or where the time is up.
         """
         config = self._config
-        model = models.load(config, role="llm")
+        model = self._model.get()
         inputs, max_new_tokens = model.inputs.encode(request.messages, max_new_tokens=config.max_tokens)
         answer = model.write(
             inputs,
@@ -55,7 +59,8 @@ class TransformersChat:
         if answer.ended_by == "time":
             raise BackendError(
                 f"{config.model} did not finish its answer in {config.timeout_s:g} s "
-                f"({answer.completion_tokens} tokens). Raise llm.timeout_s, or name a smaller model."
+                f"({answer.completion_tokens} tokens).",
+                "Raise `llm.timeout_s`, or name a smaller model.",
             )
         return ChatReply(without_reasoning(answer.text), answer.prompt_tokens, answer.completion_tokens)
 
@@ -88,8 +93,12 @@ class TransformersCaptioner:
     """Describes a video from evenly spread frames; implements `roles.VideoCaptioner`."""
 
     def __init__(self, config: CaptionerConfig) -> None:
-        models.model_name(config, "captioner")
         self._config = config
+        self._model = models.ModelHandle(config, "captioner")
+
+    def close(self) -> None:
+        """Let go of the model."""
+        self._model.close()
 
     def caption(self, video_path: Path, instruction: str) -> str:
         """Return what the model says, one answer for the same frames.
@@ -99,7 +108,7 @@ class TransformersCaptioner:
         """
         config = self._config
         images = sampled_images(video_path, config)
-        model = models.load(config, role="captioner")
+        model = self._model.get()
         inputs, max_new_tokens = model.inputs.encode(
             [Message("user", caption_question(instruction))],
             images,
@@ -111,8 +120,8 @@ class TransformersCaptioner:
         caption = without_reasoning(answer.text).strip()
         if not caption:
             raise ReplyError(
-                f"{config.model} says nothing about {video_path.name} ({answer.completion_tokens} tokens). "
-                "Raise captioner.max_tokens or captioner.timeout_s, or name another model."
+                f"{config.model} says nothing about {video_path.name} ({answer.completion_tokens} tokens).",
+                "Raise `captioner.max_tokens` or `captioner.timeout_s`, or name another model.",
             )
         return caption
 
@@ -122,6 +131,7 @@ class TransformersScorer:
 
     def __init__(self, config: ScorerConfig) -> None:
         self._config = config
+        self._model = models.ModelHandle(config, "scorer")
         model = models.model_name(config, "scorer")
         self._name = config.name or f"transformers:{Path(model).name}"
 
@@ -130,6 +140,10 @@ class TransformersScorer:
         """The key of this scorer in the record."""
         return self._name
 
+    def close(self) -> None:
+        """Let go of the model."""
+        self._model.close()
+
     def score(self, video_path: Path, prompt: str) -> Scores:
         """Return SA against `prompt` and PC, which is asked without it; equal for equal frames and prompts.
 
@@ -137,12 +151,12 @@ class TransformersScorer:
         or no.
         """
         images = sampled_images(video_path, self._config)
-        model = models.load(self._config, role="scorer")
+        model = self._model.get()
         yes, no = _answer_tokens(model.inputs.tokenizer)
         if not yes or not no:
             raise BackendError(
-                f"{self._config.model} has no single token for yes or for no, so its answers give no score. "
-                "Name another model as scorer."
+                f"{self._config.model} has no single token for yes or for no, so its answers give no score.",
+                "Name another model as scorer.",
             )
 
         def probability_of_yes(question: str) -> float:

@@ -69,6 +69,12 @@ class PlacedPipeline:
         self._pipeline.to("cpu")
         self._is_on_device = False
 
+    def close(self) -> None:
+        """Take everything off the device for good, and let go of the pipeline."""
+        residency.forget(self)
+        self._pipeline = None
+        device.release()
+
     def run(self, work: Callable[[], _Result], *, decoding: bool = False) -> _Result:
         """Return what `work` returns; each time memory runs out, offload more and do it again.
 

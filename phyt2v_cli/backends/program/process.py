@@ -44,9 +44,9 @@ class ExternalProgram:
             )
         except OSError as error:
             raise BackendError(
-                f"{label} cannot be started: {error.strerror}. "
+                f"{label} cannot be started: {error.strerror}.",
                 "It must be a program that this machine can run; a script needs a first line like "
-                "`#!/usr/bin/env python3`."
+                "`#!/usr/bin/env python3`.",
             ) from error
         assert self._process.stdin and self._process.stdout and self._process.stderr
         self._stdin, self._stdout = self._process.stdin, self._process.stdout

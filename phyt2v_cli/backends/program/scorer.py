@@ -84,6 +84,13 @@ class CommandScorer:
                 self._kept = None
                 raise
 
+    def close(self) -> None:
+        """End the program that is kept, if there is one."""
+        with self._in_line:
+            if self._kept is not None:
+                self._kept.close()
+                self._kept = None
+
     def _start(self) -> ExternalProgram:
         program, *arguments = self._command
         command = [find_program(self._command), *map(os.path.expanduser, arguments)]
@@ -96,7 +103,7 @@ class CommandScorer:
         except BackendError as error:
             said = self._quote(program.last_words(), 200)
             quoted = f" It last said on stderr: {said}" if said else ""
-            raise BackendError(f"{error}{quoted}") from error
+            raise BackendError(f"{error.message}{quoted}", error.hint) from error
         reasons = tuple(flat for reason in reply.reasons if (flat := " ".join(reason.split())))
         return Scores(reply.semantic_adherence, reply.physical_commonsense, reasons)
 
@@ -125,7 +132,7 @@ def find_program(command: Sequence[str]) -> str:
     with refusals_as(BackendError, command[0]):
         is_file = Path(path).is_file()
     if is_file:
-        raise BackendError(f"{command[0]} may not be executed; make it executable with `chmod +x`.")
-    hint = " Write its arguments as separate entries." if len(command) == 1 and " " in path.strip() else ""
+        raise BackendError(f"{command[0]} may not be executed.", "Make it executable with `chmod +x`.")
+    hint = "Write its arguments as separate entries." if len(command) == 1 and " " in path.strip() else ""
     where = "" if os.sep in path else " on the PATH"
-    raise BackendError(f"there is no program {printable(command[0], 200)}{where}.{hint}")
+    raise BackendError(f"there is no program {printable(command[0], 200)}{where}.", hint)

@@ -60,9 +60,9 @@ class Endpoint:
         key = self._key
         if self.lacks_key:
             raise BackendError(
-                f"{self} needs a key, and the environment variable {self.api_key_env} is not set. Set it, or "
-                f"name another variable with {self.role}.api_key_env, or another endpoint with "
-                f"{self.role}.base_url."
+                f"{self} needs a key, and the environment variable {self.api_key_env} is not set.",
+                f"Set it, or name another variable with `{self.role}.api_key_env`, or another endpoint with "
+                f"`{self.role}.base_url`.",
             )
         if not (key.isascii() and key.isprintable()) or " " in key:
             raise BackendError(
@@ -77,36 +77,39 @@ class Endpoint:
         tried = f" after {attempts} attempts" if attempts > 1 else ""
         if failure.kind == "connection":
             return BackendError(
-                f"{self} gave no answer{tried}: {detail}. Is the server running, and is {role}.base_url "
-                "right?"
+                f"{self} gave no answer{tried}: {detail}.",
+                f"Is the server running, and is `{role}.base_url` right?",
             )
         if failure.kind == "foreign":
             return BackendError(
-                f"{self} is not OpenAI-compatible: it answered with {detail!r}. Check {role}.base_url; it "
-                "usually ends in /v1."
+                f"{self} is not OpenAI-compatible: it answered with {detail!r}.",
+                f"Check `{role}.base_url`; it usually ends in /v1.",
             )
         if 300 <= status < 400:
             return BackendError(
-                f"{self} redirects to another address ({status}: {detail}), and no key is taken along. Set "
-                f"{role}.base_url to where the server is."
+                f"{self} redirects to another address ({status}: {detail}), and no key is taken along.",
+                f"Set `{role}.base_url` to where the server is.",
             )
         if status in (401, 403):
             what = "refuses the key in" if has_key else "wants a key, and none is set in"
             return BackendError(
-                f"{self} {what} the environment variable {self.api_key_env} ({status}: {detail}). Set it to "
-                f"a key for this endpoint, or name another variable with {role}.api_key_env."
+                f"{self} {what} the environment variable {self.api_key_env} ({status}: {detail}).",
+                f"Set it to a key for this endpoint, or name another variable with `{role}.api_key_env`.",
             )
         if has_pictures and self.cannot_see(failure):
             return BackendError(
-                f"{self} does not take pictures ({status}: {detail}). Set {role}.model to a model that sees."
+                f"{self} does not take pictures ({status}: {detail}).",
+                f"Set `{role}.model` to a model that sees.",
             )
         if status == 404:
             return BackendError(
-                f"{self} is not there (404: {detail}). Check {role}.model, and {role}.base_url, which "
-                "usually ends in /v1."
+                f"{self} is not there (404: {detail}).",
+                f"Check `{role}.model`, and `{role}.base_url`, which usually ends in /v1.",
             )
         if failure.may_pass:
-            return BackendError(f"{self} gave no answer{tried}; it said {status}: {detail}. Try again later.")
+            return BackendError(
+                f"{self} gave no answer{tried}; it said {status}: {detail}.", "Try again later."
+            )
         return BackendError(f"{self} rejects the request ({status}: {detail}).")
 
     def explain_timeout(self, last: Failure | None) -> BackendError:
@@ -115,8 +118,8 @@ class Endpoint:
         wait = last.retry_after_s if last is not None else None
         asked = f" It asked to wait for {wait:.0f} s." if wait else ""
         return BackendError(
-            f"{self} gave no answer within {self.timeout_s:g} s, which {self.role}.timeout_s sets."
-            f"{before}{asked}"
+            f"{self} gave no answer within {self.timeout_s:g} s.{before}{asked}",
+            f"How long to wait is `{self.role}.timeout_s`.",
         )
 
     def check(self, answer: Answer) -> Answer:
@@ -132,7 +135,7 @@ class Endpoint:
 
     def explain_cut(self) -> ReplyError:
         """Return what to tell the user where an answer does not fit into twice the tokens it may have."""
-        return ReplyError(f"{self} was cut off in its answer, twice; raise {self.role}.max_tokens")
+        return ReplyError(f"{self} was cut off in its answer, twice", f"Raise `{self.role}.max_tokens`.")
 
     def cannot_see(self, failure: Failure) -> bool:
         """Tell whether an endpoint that was sent pictures complains of them."""

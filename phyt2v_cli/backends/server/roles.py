@@ -99,7 +99,7 @@ class OpenAIScorer:
                         return round(chance, 4), f"P(yes) {chance:.2f} from logprobs"
             return self._rate(pictures, rating)
         except ReplyError as error:
-            return None, str(error)
+            return None, error.message
 
     def _rate(self, pictures: Sequence[ChatMessage], question: str) -> tuple[float | None, str]:
         messages = [_message(pictures, question)]

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from phyt2v_cli.cli import console, options, signals, watch
+from phyt2v_cli.cli.wording import in_flags, worded
 from phyt2v_cli.errors import FilesError, RunInterruptedError, SomePromptsFailedError
 
 if TYPE_CHECKING:
     from phyt2v_cli.events import Emit, Event
-    from phyt2v_cli.roles import Roles
+    from phyt2v_cli.roles import Cancelled
     from phyt2v_cli.runs.directory import RunDir
+    from phyt2v_cli.runs.result import RunResult
     from phyt2v_cli.schedule import PlannedRound
     from phyt2v_cli.sets.jobs import Job, Outcome
 
@@ -97,20 +99,22 @@ def batch(
         preset,
         config,
         assignments,
-        rounds=rounds,
-        min_steps=min_steps,
-        max_steps=max_steps,
-        schedule=schedule,
-        steps=steps,
-        seed=seed,
-        select=select,
-        control=control,
-        early_stop=early_stop,
-        allow_truncation=allow_truncation,
-        model=model,
-        solver=solver,
-        image=image,
-        video=video,
+        {
+            "rounds": rounds,
+            "min_steps": min_steps,
+            "max_steps": max_steps,
+            "schedule": schedule,
+            "steps": steps,
+            "seed": seed,
+            "select": select,
+            "control": control,
+            "early_stop": early_stop,
+            "allow_truncation": allow_truncation,
+            "model": model,
+            "solver": solver,
+            "image": image,
+            "video": video,
+        },
     )
     settings, planned = watch.plan_loop(loaded)
     batch_dir = out or default_batch_dir(prompts, settings)
@@ -155,28 +159,30 @@ def _run(
     stream: bool,
 ) -> "list[Outcome]":
     """Run the jobs, tell of each as it ends, and return what came of those that were begun."""
-    from phyt2v_cli import api
-    from phyt2v_cli.backends import ahead
+    from phyt2v_cli.api import Studio
     from phyt2v_cli.sets.jobs import run_jobs
 
     outcomes: list[Outcome] = []
     settings = jobs[0].config  # the seeds may differ, and no role knows of those
     stop = signals.stop_request(
-        "The set was stopped. The same command goes on where it was and leaves complete runs alone."
+        "The set was stopped.", "The same command goes on where it was and leaves complete runs alone."
     )
     try:
         with stop:  # from here on, for the imports take a while too
             watch.show_plan(settings, planned)
             console.say(f"That is the plan of each prompt. {_count(jobs, complete)}")
             steps = sum(entry.steps for entry in planned) * (len(jobs) - len(complete))
-            roles = api.make_roles(settings, num_planned_steps=steps, load_now=bool(steps))
+            # Never closed: what it holds goes with the process, and to free it would hold up the way out.
+            studio = Studio(config=settings)
+            if steps:
+                studio.prefetch(steps)
 
-            def cast(job: "Job") -> "Roles":
-                return ahead.overlap(job.config, roles, job.entry.prompt)
+            def refine(run: "RunDir", emit: "Emit", cancelled: "Cancelled") -> "RunResult":
+                return studio.complete(run, emit=emit, cancelled=cancelled, num_planned_steps=steps)
 
             watch_job = partial(_watch, planned=planned, num_jobs=len(jobs), complete=complete)
             for outcome in run_jobs(
-                jobs, cast=cast, open_run=open_run, watch=watch_job, cancelled=stop.cancelled
+                jobs, refine=refine, open_run=open_run, watch=watch_job, cancelled=stop.cancelled
             ):
                 outcomes.append(outcome)
                 _tell(outcome, stream=stream)
@@ -221,8 +227,8 @@ def _sum_up(batch_dir: Path, jobs: "Sequence[Job]", outcomes: "Sequence[Outcome]
     if failed := sum(outcome.result is None for outcome in outcomes):
         not_begun = len(jobs) - len(outcomes)
         raise SomePromptsFailedError(
-            f"{failed} of {len(jobs)} prompts failed{f', {not_begun} were not begun' if not_begun else ''}; "
-            "the same command tries again what is not complete"
+            f"{failed} of {len(jobs)} prompts failed{f', {not_begun} were not begun' if not_begun else ''}",
+            "The same command tries again what is not complete.",
         )
 
 
@@ -230,13 +236,13 @@ def _tell(outcome: "Outcome", *, stream: bool) -> None:
     if outcome.result is None:
         if console.is_verbose():
             console.say(outcome.trace.rstrip())
-        _tell_error(outcome.job, outcome.error)
+        _tell_error(outcome.job, outcome.error, in_flags(outcome.hint))
     elif stream:
         console.data(str(outcome.result.video))
 
 
-def _tell_error(job: "Job", error: str) -> None:
-    console.error(f"prompt {job.number} (line {job.entry.line}): {error}")
+def _tell_error(job: "Job", error: str, hint: str) -> None:
+    console.error(f"prompt {job.number} (line {job.entry.line}): {error}", hint)
 
 
 def _show_what_would_be_done(
@@ -249,7 +255,7 @@ def _show_what_would_be_done(
     *,
     as_json: bool,
 ) -> None:
-    from phyt2v_cli.cli.views.set import job_as_json
+    from phyt2v_cli.cli.views.set import error_as_json, job_as_json
 
     watch.show_plan(jobs[0].config, planned)
     console.say(
@@ -263,7 +269,7 @@ def _show_what_would_be_done(
     for job, status in zip(jobs, statuses, strict=True):
         console.say(f"  {job.path.name}: {status}")
         if error := refused.get(job.number):
-            _tell_error(job, str(error))
+            _tell_error(job, *worded(error))
     if as_json:
         console.json_object(
             {
@@ -273,7 +279,7 @@ def _show_what_would_be_done(
                 "runs": [
                     job_as_json(job)
                     | {"status": status.replace(" ", "_")}
-                    | ({"error": str(refused[job.number])} if job.number in refused else {})
+                    | (error_as_json(*worded(refused[job.number])) if job.number in refused else {})
                     for job, status in zip(jobs, statuses, strict=True)
                 ],
                 "needed_bytes": needed,

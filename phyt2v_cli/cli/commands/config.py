@@ -31,7 +31,7 @@ def show(
     from phyt2v_cli.config.layers import KEYS
 
     console.configure(verbose=verbose, no_color=no_color)
-    loaded = options.load(preset, config, assignments, model=model)
+    loaded = options.load(preset, config, assignments, {"model": model})
     sections = loaded.config.model_dump(mode="json")
     if as_json:
         console.json_object(

@@ -63,7 +63,8 @@ def _diagnose(config: "Config", *, as_json: bool) -> None:
     gpu = find_gpu()
     checks = list(machine_checks(config, gpu))
     presets = list(survey(gpu))
-    rows = [*checks, *(preset_check(report, gpu) for report in presets), fit_check(presets, gpu)]
+    fetched = [_fetched_by_command(preset_check(report, gpu), report) for report in presets]
+    rows = [*checks, *fetched, fit_check(presets, gpu)]
     is_healthy = not any(check.essential and check.state == "problem" for check in rows)
     if as_json:
         console.json_object(_as_json(rows, presets, gpu, is_healthy=is_healthy))
@@ -71,6 +72,12 @@ def _diagnose(config: "Config", *, as_json: bool) -> None:
         console.data(_table(rows))
     if not is_healthy:
         raise typer.Exit(1)
+
+
+def _fetched_by_command(check: "Check", report: "PresetReport") -> "Check":
+    from dataclasses import replace
+
+    return check if report.is_present else replace(check, todo=f"phyt2v doctor --fetch {report.name}")
 
 
 def _table(checks: "list[Check]") -> Table:

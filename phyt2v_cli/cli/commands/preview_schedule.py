@@ -71,11 +71,13 @@ def preview_schedule(
         preset,
         config,
         assignments,
-        rounds=options.first(rounds, round_num),
-        min_steps=options.first(min_steps, min_steps_underscore),
-        max_steps=options.first(max_steps, max_steps_underscore),
-        schedule=schedule,
-        steps=steps,
+        {
+            "rounds": options.first(rounds, round_num),
+            "min_steps": options.first(min_steps, min_steps_underscore),
+            "max_steps": options.first(max_steps, max_steps_underscore),
+            "schedule": schedule,
+            "steps": steps,
+        },
     )
     planned = watch.plan_rounds(loaded)
     given = None if seconds_per_step is None else speeds.Speed(seconds_per_step, seconds_per_step)

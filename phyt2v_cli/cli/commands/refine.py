@@ -11,10 +11,11 @@ from phyt2v_cli.cli import console, options, signals, watch
 from phyt2v_cli.errors import RunDirError, UsageError
 
 if TYPE_CHECKING:
+    from phyt2v_cli.checks.preflight import PreparedRun
     from phyt2v_cli.cli.signals import StopRequest
     from phyt2v_cli.config.layers import LoadedConfig
-    from phyt2v_cli.refinement.loop import RunResult
     from phyt2v_cli.runs.directory import RunDir
+    from phyt2v_cli.runs.result import RunResult
     from phyt2v_cli.schedule import PlannedRound
     from phyt2v_cli.timing.trace import Timeline
 
@@ -89,7 +90,7 @@ def refine(
     one alone.
     """
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
-    flags = {
+    flags: dict[str, object] = {
         "rounds": options.first(rounds, round_num),
         "min_steps": options.first(min_steps, min_steps_underscore),
         "max_steps": options.first(max_steps, max_steps_underscore),
@@ -119,18 +120,9 @@ def refine(
         return
     if trust:
         raise UsageError("--trust is about the config that --resume finds in a run; leave it out")
-    text = _read_prompt(prompt_file, prompt)
-    loaded = options.load(preset, config, assignments, **flags)
+    text = options.read_prompt(prompt_file, prompt)
+    loaded = options.load(preset, config, assignments, flags)
     _start(text, loaded, out, force=force, dry_run=dry_run, profile=profile, as_json=as_json)
-
-
-def _read_prompt(prompt_file: str | None, prompt: str | None) -> str:
-    from phyt2v_cli.sets.prompt_file import read_prompt, several_lines_hint
-
-    text = read_prompt(prompt_file, prompt)
-    if hint := several_lines_hint(text):
-        console.warn(hint)
-    return text
 
 
 def _start(
@@ -143,49 +135,42 @@ def _start(
     profile: Path | None,
     as_json: bool,
 ) -> None:
-    from phyt2v_cli.checks.preflight import check_disk, check_model, needed_bytes
-    from phyt2v_cli.runs.directory import RunDir
-    from phyt2v_cli.runs.opening import default_run_dir, look_into
-    from phyt2v_cli.runs.reader import is_complete
+    from phyt2v_cli.checks.preflight import prepare_run
+
+    prepared = prepare_run(prompt, loaded, out=out, force=force)
+    if prepared.notice is not None:
+        console.warn(prepared.notice)
+    if dry_run:
+        _show_what_would_be_done(prepared, as_json=as_json)
+        return
+    with prepared.open() as run:
+        _run(run, prepared.planned, profile=profile, as_json=as_json)
+
+
+def _show_what_would_be_done(prepared: "PreparedRun", *, as_json: bool) -> None:
     from phyt2v_cli.schedule import control_steps
     from phyt2v_cli.timing import speeds
 
-    # A complete run only has its result to print. Of a run with an image, or without a preset, the folder is
-    # not known yet, so that one is asked for its keys in any case.
-    is_done = is_complete(out or default_run_dir(prompt, loaded.config))
-    config, planned = watch.plan_loop(loaded, will_ask=force or not is_done)
-    path = out or default_run_dir(prompt, config)
-    needed = needed_bytes(config, len(planned) + config.refinement.control)
-    found = look_into(path, prompt, config)
-    found.check(force=force)
-    is_new = (force and found.must_make_way) or not (path / "run.json").exists()
-    # A run whose videos are all there needs no model any more.
-    if is_new or any(not (path / entry.id.video_name).exists() for entry in planned):
-        check_model(config)
-    if is_new:
-        check_disk(path, needed)
-    if dry_run:
-        watch.show_plan(config, planned)
-        if found.is_complete and not force:
-            console.say(f"{path} is complete: nothing would be rendered, and --force would run it again.")
-        else:
-            console.say(f"Would be rendered into {path}, taking at most about {needed / 2**20:,.0f} MiB.")
-        if as_json:
-            speed = speeds.find(config.generator)
-            steps = control_steps(config, planned)
-            console.json_object(
-                {
-                    "schema": "phyt2v.dry-run/1",
-                    "run_dir": str(path),
-                    "videos": [{"round": p.round, "steps": p.steps, "purpose": p.purpose} for p in planned],
-                    "control": {"steps": steps} if steps else None,
-                    "needed_bytes": needed,
-                    "expected_seconds": None if speed is None else round(speed.total_s(planned, steps), 1),
-                }
-            )
-        return
-    with RunDir.open(path, prompt=prompt, config=config, plan=planned, force=force) as run:
-        _run(run, planned, profile=profile, as_json=as_json)
+    config, planned, path = prepared.config, prepared.planned, prepared.path
+    watch.show_plan(config, planned)
+    if prepared.is_complete:
+        console.say(f"{path} is complete: nothing would be rendered, and --force would run it again.")
+    else:
+        needed = f"{prepared.needed_bytes / 2**20:,.0f} MiB"
+        console.say(f"Would be rendered into {path}, taking at most about {needed}.")
+    if as_json:
+        speed = speeds.find(config.generator)
+        steps = control_steps(config, planned)
+        console.json_object(
+            {
+                "schema": "phyt2v.dry-run/1",
+                "run_dir": str(path),
+                "videos": [{"round": p.round, "steps": p.steps, "purpose": p.purpose} for p in planned],
+                "control": {"steps": steps} if steps else None,
+                "needed_bytes": prepared.needed_bytes,
+                "expected_seconds": None if speed is None else round(speed.total_s(planned, steps), 1),
+            }
+        )
 
 
 def _resume(path: Path, *, trust: bool, profile: Path | None, as_json: bool) -> None:
@@ -198,8 +183,8 @@ def _resume(path: Path, *, trust: bool, profile: Path | None, as_json: bool) -> 
         reaches = [] if trust else list_reaches(run.config)
         if reaches:
             raise RunDirError(
-                "\n  ".join([f"the config in {path} reaches out of this machine's files:", *reaches])
-                + "\nIf that is yours, say so with --trust, or repeat the run's own command."
+                "\n  ".join([f"the config in {path} reaches out of this machine's files:", *reaches]),
+                "If that is yours, say so with --trust, or repeat the run's own command.",
             )
         check_judges(run.config, will_ask=run.record.status != "complete")
         planned = [PlannedRound(entry.round, entry.steps, entry.purpose) for entry in run.record.plan]
@@ -208,8 +193,8 @@ def _resume(path: Path, *, trust: bool, profile: Path | None, as_json: bool) -> 
 
 def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, profile: Path | None, as_json: bool) -> None:
     stop = signals.stop_request(
-        "The run was stopped. The same command goes on where it was, or:\n  phyt2v refine --resume "
-        + shlex.quote(str(run.path))
+        "The run was stopped.",
+        "The same command goes on where it was, or:\n  phyt2v refine --resume " + shlex.quote(str(run.path)),
     )
     with stop, watch.profiling(profile) as timeline:  # from here on, for the imports take a while too
         result = _refine(run, planned, stop, timeline)
@@ -235,30 +220,18 @@ def _refine(
     stop: "StopRequest",
     timeline: "Timeline | None",
 ) -> "RunResult":
-    from phyt2v_cli import api
-    from phyt2v_cli.backends import ahead
-    from phyt2v_cli.refinement import loop
+    from phyt2v_cli.api import Studio
 
     if run.record.status == "complete":
         console.say(f"{run.path} is complete; --force runs it again.")
     else:
         watch.show_plan(run.config, planned)
     console.say(f"Run directory: {run.path}")
-    # A run whose videos are all there may only have to be judged.
-    is_to_render = any(not (run.path / entry.id.video_name).exists() for entry in planned)
-    roles = api.make_roles(
-        run.config,
-        num_planned_steps=sum(entry.steps for entry in planned),
-        timeline=timeline,
-        load_now=run.record.status != "complete" and is_to_render,
-    )
-    roles = ahead.overlap(
-        run.config, roles, run.record.prompt, bar=timeline.bar if timeline is not None else None
-    )
-    with watch.watching(
-        run.config, planned, control=run.config.refinement.control, timeline=timeline
-    ) as emit:
-        return loop.refine(run, roles, emit=emit, cancelled=stop.cancelled)
+    # Never closed: what it holds goes with the process, and to free it would hold up the way out.
+    studio = Studio(config=run.config, on_span=None if timeline is None else timeline.bar)
+    control = run.config.refinement.control
+    with watch.watching(run.config, planned, control=control, timeline=timeline) as emit:
+        return studio.complete(run, emit=emit, cancelled=stop.cancelled)
 
 
 def _as_json(run: "RunDir", result: "RunResult", rounds: list[dict[str, object]]) -> dict[str, object]:

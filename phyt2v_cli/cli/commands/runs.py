@@ -13,6 +13,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from phyt2v_cli.cli import console, options
+from phyt2v_cli.cli.wording import in_flags
 from phyt2v_cli.errors import RunDirError
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def _read(path: Path) -> "tuple[Path, ShownRun | RunDirError]":
 def _row(path: Path, run: "ShownRun | RunDirError") -> tuple[str, str, str, str]:
     """Return status, rounds, where the result or the run is, and the prompt."""
     if isinstance(run, RunDirError):
-        return "unreadable", "-", str(path), str(run)
+        return "unreadable", "-", str(path), run.message
     rounds = f"{run.rounds_done()} of {len(run.record.plan)}"
     return run.record.status, rounds, str(run.result_video() or path), run.record.prompt[:_MAX_PROMPT_CHARS]
 
@@ -161,7 +162,7 @@ def _styled(status: str) -> Text:
 def _listed_as_json(path: Path, run: "ShownRun | RunDirError") -> dict[str, object]:
     named: dict[str, object] = {"name": path.name, "run_dir": str(path)}
     if isinstance(run, RunDirError):
-        return named | {"status": "unreadable", "error": str(run)}
+        return named | {"status": "unreadable", "error": run.message, "hint": in_flags(run.hint) or None}
     video = run.result_video()
     return named | {
         "status": run.record.status,

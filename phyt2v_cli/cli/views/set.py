@@ -11,6 +11,7 @@ from rich.text import Text
 from phyt2v_cli.cli import console
 from phyt2v_cli.cli.progress import score
 from phyt2v_cli.cli.views.rounds import round_number
+from phyt2v_cli.cli.wording import in_flags
 from phyt2v_cli.roles import Scores
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def summary_table(jobs: "Sequence[Job]", outcomes: "Sequence[Outcome]") -> Table
     by_number = {outcome.job.number: outcome for outcome in outcomes}
     for job in jobs:
         outcome = by_number.get(job.number)
-        scores = (outcome.scores if outcome else None) or Scores(None, None)
+        result = outcome.result if outcome else None
+        scores = result.scores if result else Scores(None, None)
         status = _status(outcome)
         table.add_row(
             str(job.number),
@@ -67,12 +69,17 @@ def job_as_json(job: "Job") -> dict[str, object]:
     }
 
 
+def error_as_json(message: str, hint: str) -> dict[str, object]:
+    """Message and hint of an error, null if there is none."""
+    return {"error": message or None, "hint": hint or None}
+
+
 def _outcome_as_json(outcome: "Outcome | None") -> dict[str, object]:
     result = outcome.result if outcome else None
-    scores = outcome.scores if outcome else None
+    scores = result.scores if result else None
     return {
         "status": _status(outcome),
-        "error": outcome.error or None if outcome else None,
+        **error_as_json(outcome.error if outcome else "", in_flags(outcome.hint) if outcome else ""),
         "result": result
         and {
             "video": str(result.video),

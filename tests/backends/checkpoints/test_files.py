@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from phyt2v_cli.backends.checkpoints.files import complaint_about
+from phyt2v_cli.backends.checkpoints.files import fault_of
 from phyt2v_cli.backends.checkpoints.transformers_folder import find_language_model
 from phyt2v_cli.errors import ModelLoadError
 from tests.command_line import CommandLine
@@ -25,17 +25,17 @@ def whole(tmp_path: Path) -> Path:
 
 
 def test_a_whole_file_is_fine(whole: Path) -> None:
-    assert complaint_about(whole) is None
+    assert fault_of(whole) is None
     save_file({}, whole)
-    assert complaint_about(whole) is None
+    assert fault_of(whole) is None
 
 
 def test_a_file_cut_anywhere_is_not(whole: Path) -> None:
     content = whole.read_bytes()
     for length in range(len(content)):
         whole.write_bytes(content[:length])
-        assert "cut short" in str(complaint_about(whole))
-    assert f"cut short: {len(content) - 1} of {len(content)} bytes are there" in str(complaint_about(whole))
+        assert "cut short" in str(fault_of(whole))
+    assert f"cut short: {len(content) - 1} of {len(content)} bytes are there" in str(fault_of(whole))
 
 
 @given(content=st.binary(max_size=200) | st.binary(max_size=60).map(lambda b: bytes([len(b), *[0] * 7]) + b))
@@ -43,18 +43,18 @@ def test_a_file_cut_anywhere_is_not(whole: Path) -> None:
 def test_of_any_bytes_nothing_is_fine_that_the_library_could_not_open(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(content)
-    if complaint_about(path) is not None:
+    if fault_of(path) is not None:
         with pytest.raises(SafetensorError):
             load_file(path)
 
 
 def test_a_pointer_of_git_lfs(whole: Path) -> None:
     whole.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n")
-    assert str(complaint_about(whole)).endswith("Fetch them with `git lfs pull`.")
+    assert str(fault_of(whole)).endswith("Fetch them with `git lfs pull`.")
 
 
 def test_a_folder(tmp_path: Path) -> None:
-    assert "no plain file" in str(complaint_about(tmp_path))
+    assert "no plain file" in str(fault_of(tmp_path))
 
 
 @pytest.mark.parametrize("command", [("generate",), ("refine", "--dry-run")])

@@ -101,8 +101,9 @@ def test_half_a_model_without_a_hub(phyt2v: Phyt2v, tiny_cogvideox_dir: Path, tm
     for command in (["doctor", "--fetch", HUB_ID], ["generate", "--prompt", "x", "--model", HUB_ID]):
         failed = phyt2v(*command)
         assert (failed.returncode, failed.stdout) == (4, "")
-        assert "not whole in the local cache" in failed.stderr
-        assert len(failed.stderr.splitlines()) == 1
+        error, hint = failed.stderr.splitlines()
+        assert "not whole in the local cache" in error
+        assert hint.startswith("hint: Fetch it")
 
 
 @pytest.mark.parametrize("command", ["doctor", "generate"])
@@ -113,10 +114,10 @@ def test_offline_the_error_says_which_how_big_and_how(command: str, phyt2v: Phyt
     }[command]
     failed = phyt2v(command, *arguments)
     assert (failed.returncode, failed.stdout) == (4, "")
-    error = failed.stderr.splitlines()[-1]
+    error, hint = failed.stderr.splitlines()[-2:]
     assert error.startswith("error: zai-org/CogVideoX-5b is not a folder here")
-    assert "about 21 GB" in error
-    assert "`phyt2v doctor --fetch cogvideox-5b`" in error
+    assert hint.startswith("hint: It is about 21 GB; fetch it where there is a network with ")
+    assert "`phyt2v doctor --fetch zai-org/CogVideoX-5b`" in hint
     assert "Traceback" not in failed.stderr
 
 

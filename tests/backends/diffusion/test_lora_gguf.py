@@ -69,7 +69,7 @@ def test_from_the_command_line(kind: str, tmp_path: Path, phyt2v: CommandLine) -
 
 def test_a_lora_of_another_family_is_refused(tmp_path: Path) -> None:
     lora = save_lora(save_wan(tmp_path / "wan"), tmp_path / "lora")
-    with pytest.raises(ModelLoadError, match=r"lora does not fit this model: .*Name a LoRA of this"):
+    with pytest.raises(ModelLoadError, match=r"lora does not fit this model: .*\nName a LoRA of this"):
         render(save_cogvideox(tmp_path / "model"), lora=str(lora))
 
 
@@ -135,7 +135,7 @@ def test_a_gguf_file_that_cannot_be_loaded_is_said_before_the_model_is(
 def test_a_broken_gguf_file_is_a_load_error(tmp_path: Path) -> None:
     (tmp_path / "wan.gguf").write_bytes(b"GGUF broken")
     with pytest.raises(
-        ModelLoadError, match=r"generator\.gguf: .*wan\.gguf cannot be loaded: .*Fetch it again"
+        ModelLoadError, match=r"generator\.gguf: .*wan\.gguf cannot be loaded: .*\nFetch it again"
     ):
         render(save_wan(tmp_path / "model"), gguf=str(tmp_path / "wan.gguf"))
     assert "gguf" in sys.modules

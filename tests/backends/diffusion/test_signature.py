@@ -37,7 +37,7 @@ def test_a_family_that_is_not_listed_works_from_its_signature(save, frames, tmp_
 def test_an_image_that_an_unlisted_class_needs_is_asked_for(tmp_path, monkeypatch):
     monkeypatch.setattr(families, "_FAMILY_OF_PIPELINE", {})
     path = str(save_cogvideox(tmp_path / "model", takes_images=True))
-    with pytest.raises(ConfigError, match=r"generator\.image: .* needs one; name it with --image"):
+    with pytest.raises(ConfigError, match=r"generator\.image: .* needs one; name it with `image`"):
         load(GeneratorConfig(model=path))
     Image.new("RGB", (16, 16)).save(tmp_path / "a.png")
     generator = load(
@@ -81,5 +81,7 @@ def test_another_number_of_frames_than_was_wanted_is_no_video(tmp_path, monkeypa
     config = GeneratorConfig(model=str(save_cogvideox(tmp_path)), num_frames=5, height=16, width=16)
     generator = load(config)
     latents = denoise(generator)
-    with pytest.raises(BackendError, match=r"made 8 frames, and 5 were wanted.*num_frames to 8"):
+    with pytest.raises(
+        BackendError, match=r"made 8 frames, and 5 were wanted.*\nUse `generator\.num_frames=8`"
+    ):
         generator.decode(latents)

@@ -97,7 +97,7 @@ def test_a_template_that_drops_a_system_message(tmp_path: Path) -> None:
 
 def test_a_template_that_refuses_everything(tmp_path: Path) -> None:
     model = save_llama(tmp_path / "model", template="{{ raise_exception('Not\ntoday') }}")
-    with pytest.raises(BackendError, match=r"cannot read this conversation: Not\. Name another"):
+    with pytest.raises(BackendError, match=r"cannot read this conversation: Not\.\nName another"):
         chat(model).reply(request())
 
 
@@ -115,7 +115,7 @@ def test_a_re_ask_is_read_in_order(tiny_llama_dir: Path) -> None:
 
 def test_a_prompt_longer_than_the_context(tmp_path: Path) -> None:
     model = save_llama(tmp_path / "model", context=64)
-    with pytest.raises(BackendError, match=r"reads at most 64 tokens, and is asked to read \d+\. Shorten"):
+    with pytest.raises(BackendError, match=r"reads at most 64 tokens, and is asked to read \d+\.\nShorten"):
         chat(model).reply(request(Message("user", "a red ball " * 64)))
 
 
@@ -126,7 +126,7 @@ def test_a_reply_ends_where_the_context_does(tmp_path: Path) -> None:
 
 
 def test_a_reply_that_takes_too_long(tiny_llama_dir: Path) -> None:
-    with pytest.raises(BackendError, match=r"did not finish its answer in 1e-05 s \(1 tokens\)\. Raise"):
+    with pytest.raises(BackendError, match=r"did not finish its answer in 1e-05 s \(1 tokens\)\.\nRaise"):
         chat(tiny_llama_dir, timeout_s=1e-5).reply(request())
 
 

@@ -165,7 +165,8 @@ def test_a_model_that_sees_nothing(tiny_llama_dir: Path, video: Path) -> None:
     for ask in (scorer(tiny_llama_dir).score, captioner(tiny_llama_dir).caption):
         with pytest.raises(ModelLoadError, match="cannot be shown pictures") as caught:
             ask(video, "p")
-        assert len(str(caught.value).splitlines()) == 1
+        assert len(caught.value.message.splitlines()) == 1
+        assert caught.value.hint == "Name a model that takes images and text."
 
 
 def test_a_video_that_is_none(tiny_vlm_dir: Path, tmp_path: Path) -> None:
@@ -176,7 +177,7 @@ def test_a_video_that_is_none(tiny_vlm_dir: Path, tmp_path: Path) -> None:
 def test_more_frames_than_the_context_holds(tmp_path: Path, video: Path) -> None:
     model = tiny_language_models.save_qwen2_5_vl(tmp_path / "model", context=256)
     with pytest.raises(
-        BackendError, match=r"at most 256 tokens, and is asked to read \d+\. Show it fewer or"
+        BackendError, match=r"at most 256 tokens, and is asked to read \d+\.\nShow it fewer or"
     ):
         captioner(model, num_frames=64).caption(video, "What is seen?")
 

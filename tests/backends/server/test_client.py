@@ -73,8 +73,10 @@ def test_an_empty_account_is_not_asked_again() -> None:
 def test_a_server_that_is_down_is_one_clear_line() -> None:
     with ScriptedServer(answer("hi")) as server:
         url = server.url
-    with pytest.raises(BackendError, match=r"Is the server running, and is llm\.base_url right\?"):
+    with pytest.raises(BackendError, match="gave no answer after 2 attempts") as caught:
         client_of(url, max_retries=1).complete(MESSAGES)
+    assert len(caught.value.message.splitlines()) == 1
+    assert caught.value.hint == "Is the server running, and is `llm.base_url` right?"
 
 
 # Answers that are none

@@ -43,7 +43,7 @@ def test_a_caption_is_asked_with_pictures(video_path: Path) -> None:
 )
 def test_a_model_without_eyes_is_one_clear_line(code: int, message: str, video_path: Path) -> None:
     with ScriptedServer(status(code, {"error": {"message": message}})) as server:
-        with pytest.raises(BackendError, match=r"does not take pictures .*captioner\.model"):
+        with pytest.raises(BackendError, match=r"does not take pictures .*\nSet `captioner\.model`"):
             captioner_at(server).caption(video_path, "Say what you see.")
         assert len(server.requests) == 1
 
@@ -60,7 +60,7 @@ def test_a_model_that_is_called_vision_may_still_be_missing(video_path: Path) ->
     config = CaptionerConfig(model="x/vision-1", max_retries=0)
     with ScriptedServer(status(404, "no model x/vision-1")) as server:
         captioner = OpenAICaptioner(config.model_copy(update={"base_url": server.url}))
-        with pytest.raises(BackendError, match=r"is not there .*captioner\.model"):
+        with pytest.raises(BackendError, match=r"is not there .*\nCheck `captioner\.model`"):
             captioner.caption(video_path, "Say what you see.")
 
 

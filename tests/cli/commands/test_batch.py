@@ -75,10 +75,11 @@ def test_a_prompt_that_fails_leaves_the_others_alone(three: Path, tmp_path: Path
     assert failed.code == 5
     assert len(failed.out.splitlines()) == 2
     assert "error: prompt 2 (line 3): output1.mp4:" in failed.err
-    assert failed.err.splitlines()[-1] == (
-        "error: 1 of 3 prompts failed; the same command tries again what is not complete"
-    )
-    assert [line.split()[-1] for line in failed.err.splitlines()[-4:-1]] == ["complete", "failed", "complete"]
+    assert failed.err.splitlines()[-2:] == [
+        "error: 1 of 3 prompts failed",
+        "hint: The same command tries again what is not complete.",
+    ]
+    assert [line.split()[-1] for line in failed.err.splitlines()[-5:-2]] == ["complete", "failed", "complete"]
     mended = doubled.run(*QUICK, three, "--out", tmp_path / "set")
     assert (mended.code, len(mended.out.splitlines())) == (0, 3)
     assert "3 prompts, 2 complete already" in mended.err
@@ -153,7 +154,7 @@ def test_another_config_needs_another_folder_or_force(three: Path, tmp_path: Pat
             # the cube has its own seed
             f"error: {tmp_path / 'set'} holds runs with other settings, of 2 of the 3 prompts:",
             "  run.seed: 0 -> 3",
-            "Choose another folder with --out, or move the old runs aside with --force.",
+            "hint: Choose another folder with --out, or move the old runs aside with --force.",
         ]
     assert doubled.calls() == calls
     forced = doubled.run(*other, "--force")
@@ -187,7 +188,9 @@ def test_a_set_in_a_folder_that_may_not_be_written_to(three: Path, tmp_path: Pat
     for more in ([], ["--dry-run"]):
         refused = doubled.run(*command, *more, preexec_fn=without_privilege)
         assert (refused.code, refused.out) == (3, "")
-        assert "set cannot be used: permission denied; choose another folder with --out" in refused.err
+        error, hint = refused.err.splitlines()
+        assert "set cannot be used: permission denied" in error
+        assert hint == "hint: Choose another folder with --out."
     (tmp_path / "set").chmod(0o755)
 
 
@@ -256,7 +259,9 @@ def test_a_model_that_is_not_there_is_said_before_anything_is_written(
 def test_refine_says_that_batch_takes_several_lines(tmp_path: Path, doubled: Doubled) -> None:
     (tmp_path / "prompts.txt").write_text("a ball\na cube\n")
     ended = doubled.run("refine", *QUICK[1:], "prompts.txt", "--dry-run", cwd=tmp_path)
-    assert "the 2 lines are one prompt; `phyt2v batch` takes each line as a prompt of its own" in ended.err
+    assert ended.err.startswith(
+        "note: the 2 lines are one prompt\nhint: `phyt2v batch` takes each line as a prompt of its own.\n"
+    )
     assert (
         len(json.loads(doubled.run(*QUICK, "prompts.txt", "--dry-run", "--json", cwd=tmp_path).out)["runs"])
         == 2

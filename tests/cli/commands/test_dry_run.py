@@ -28,7 +28,7 @@ def another_run_without_its_record(path: Path) -> None:
 def a_newer_run(path: Path) -> None:
     another_run(path)
     record = path / "run.json"
-    record.write_text(record.read_text().replace("phyt2v.run/1", "phyt2v.run/2"))
+    record.write_text(record.read_text().replace("phyt2v.run/2", "phyt2v.run/3"))
 
 
 def no_run(path: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_folder_that_holds_something_else(
     before = tree(tmp_path)
     real, dry = phyt2v(*QUICK), phyt2v(*QUICK, "--dry-run")
     assert said in dry.err
-    assert "--out" in dry.err or "upgrade" in dry.err or "name the folder itself" in dry.err
+    assert "--out" in dry.err or "upgrade" in dry.err or "Name the folder itself" in dry.err
     assert dry == real
     assert (dry.code, dry.out) == (3, "")
     assert tree(tmp_path) == before
@@ -91,7 +91,9 @@ def test_a_run_in_a_folder_that_may_not_be_written_to(tmp_path: Path) -> None:
     real, dry = (unprivileged(*QUICK, *more, cwd=tmp_path) for more in ((), ("--dry-run",)))
     (tmp_path / "run").chmod(0o755)
     assert dry.stderr == real.stderr
-    assert "run cannot be used: permission denied; choose another folder with --out" in dry.stderr
+    error, hint = dry.stderr.splitlines()
+    assert "run cannot be used: permission denied" in error
+    assert hint == "hint: Choose another folder with --out."
     assert (dry.returncode, real.returncode) == (3, 3)
 
 

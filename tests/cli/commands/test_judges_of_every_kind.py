@@ -90,7 +90,7 @@ def test_bad_judges_cost_one_line_and_no_video(
     failed = refine(situation.wrong, situation.wrong_key, situation.program_prints)
     assert (failed.code, failed.out) == (4, ""), failed.err
     (error,) = failed.errors()
-    assert situation.told in error
+    assert situation.told in "\n".join([error, *failed.hints()])
     assert "Traceback" not in failed.err
     assert not {"sk-wrong", GOOD_KEY} & set(failed.err.split())
     (run,) = (phyt2v.folder / "runs").iterdir()

@@ -191,4 +191,8 @@ def test_bad_values_exit_2_with_one_clear_line(arguments: list[str], message: st
     assert result.returncode == 2
     assert result.stdout == ""
     assert message in result.stderr
-    assert len(result.stderr.splitlines()) == 1
+    error, *hint = result.stderr.splitlines()
+    assert error.startswith("error: ")
+    assert hint == (
+        ["hint: Settings of your own can be read from a file with --config."] if "tiyn" in message else []
+    )

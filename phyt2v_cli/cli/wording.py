@@ -1,0 +1,63 @@
+"""Errors and notices of the library in the words of the command line.
+
+A hint of the library names in backticks what can be done about an error: a keyword argument (`out`), a config
+key (`llm.timeout_s`), an assignment (`generator.dtype=float32`) or a function (`find_runs`). Here they become
+flags and commands. Whatever else is in backticks, such as a shell's own command, stays as it is.
+"""
+
+import re
+
+from phyt2v_cli.cli.options import flag_of
+from phyt2v_cli.errors import ConfigError, Phyt2vError
+
+OPTIONS = ("out", "force", "resume", "trust", "config", "preset", "profile", "prompt")
+"""Keyword arguments that are options of the commands, besides those of `KEYWORDS`, which are settings."""
+
+COMMANDS = {
+    "refine": "phyt2v refine",
+    "generate": "phyt2v generate",
+    "find_runs": "phyt2v runs",
+    "fetch_model": "phyt2v doctor --fetch",
+}
+"""Commands by function; an argument of the function is the command's."""
+
+
+def in_flags(text: str) -> str:
+    """`text` with flags and commands in place of what the library names in backticks."""
+    return re.sub("`([^`\n]+)`", _reword, text)
+
+
+def worded(error: Phyt2vError) -> tuple[str, str]:
+    """Message and hint of an error, for `console.error` and `console.warn`.
+
+    A message may quote a server or a model and is left alone. In a ConfigError each line has its own hint.
+    """
+    message = in_flags(error.message) if isinstance(error, ConfigError) else error.message
+    return message, in_flags(error.hint)
+
+
+def _reword(quoted: re.Match[str]) -> str:
+    text = quoted[1]
+    if _is_option(text):
+        return flag_of(text)
+    call = re.fullmatch(r'(\w+)(?:\("(.*)"\))?', text)
+    if call and (command := COMMANDS.get(call[1])):
+        return f"`{command} {call[2]}`" if call[2] else f"`{command}`"
+    key, equals, _ = text.partition("=")
+    if _is_setting(key):
+        return f"--set {text}" if equals else key
+    return quoted[0]
+
+
+def _is_option(name: str) -> bool:
+    from phyt2v_cli.config import layers  # imports pydantic, which few errors need
+
+    return name in OPTIONS or name in layers.KEYWORDS
+
+
+def _is_setting(key: str) -> bool:
+    if not re.fullmatch(r"[a-z]+\.\w+", key):
+        return False
+    from phyt2v_cli.config import layers
+
+    return key in layers.KEYS

@@ -1,0 +1,186 @@
+"""What a run or a rendering hands back, as plain values for scripts and notebooks.
+
+Made from records alone; knows no loop, no model and no terminal.
+"""
+
+import base64
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from phyt2v_cli.errors import RunDirError
+from phyt2v_cli.events import Purpose
+from phyt2v_cli.roles import HowItRan, Scores
+from phyt2v_cli.runs.reader import ShownRun, read_run
+from phyt2v_cli.runs.records import VideoRecord
+from phyt2v_cli.video_id import CONTROL, RoundId, VideoId
+
+if TYPE_CHECKING:
+    from phyt2v_cli.files.video import Frames
+
+
+@dataclass(frozen=True)
+class RoundResult:
+    """One video of a run, a round's or the control, and what was learned from it."""
+
+    id: VideoId
+    video: Path
+    prompt: str
+    steps: int
+    purpose: Purpose
+    seed: int
+    caption: str | None = None
+    scores: Scores = field(default_factory=lambda: Scores(None, None))
+    """The deciding scorer's, with its reasons."""
+    scorers: Mapping[str, Scores] = field(default_factory=dict)
+    """What each scorer said, by its name."""
+    mismatch: str | None = None
+    """What departs from the prompt or from physics; None if nothing was found, or nobody asked."""
+    refined_prompt: str | None = None
+    """The next round's prompt."""
+    flags: tuple[str, ...] = ()
+    how: HowItRan = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """By stage."""
+
+    def frames(self) -> "Frames":
+        """Decode the video: uint8 RGB of shape (num_frames, height, width, 3); raise VideoError if it is
+        broken."""
+        return _frames(self.video)
+
+    def _repr_html_(self) -> str:
+        return _player(self.video, f"{self.id.label}, {self.steps} steps, {self.purpose}: {self.prompt}")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run."""
+
+    run_dir: Path
+    original_prompt: str
+    id: VideoId
+    """Of the video that the run hands back."""
+    video: Path
+    prompt: str
+    """What the video was made from."""
+    scores: Scores
+    """The video's, by the deciding scorer."""
+    rounds: tuple[RoundResult, ...]
+    control: RoundResult | None
+    selected_by: str
+    """``last``; ``best``; or ``last_unscored`` if `best` was asked for and a scorer abstained."""
+    stop_reason: str | None
+    """Why the run ended before its last planned round; None if it did not."""
+
+    def frames(self) -> "Frames":
+        """Decode the video: uint8 RGB of shape (num_frames, height, width, 3); raise VideoError if it is
+        broken."""
+        return _frames(self.video)
+
+    def _repr_html_(self) -> str:
+        videos = [*self.rounds, *([self.control] if self.control is not None else [])]
+        return _player(self.video, self.prompt) + _table(videos, self.id)
+
+
+@dataclass(frozen=True)
+class VideoResult:
+    """One video that was rendered by itself, without judges."""
+
+    video: Path
+    prompt: str
+    steps: int
+    seed: int
+    sha256: str
+    seconds: Mapping[str, float]
+    """By stage."""
+
+    def frames(self) -> "Frames":
+        """Decode the video: uint8 RGB of shape (num_frames, height, width, 3); raise VideoError if it is
+        broken."""
+        return _frames(self.video)
+
+    def _repr_html_(self) -> str:
+        return _player(self.video, self.prompt)
+
+
+def load_run(run_dir: str | Path) -> RunResult:
+    """Read a finished run; raise RunDirError if there is none, or if it is not complete."""
+    return result_of(read_run(Path(run_dir)))
+
+
+def result_of(run: ShownRun) -> RunResult:
+    """Return what a run hands back; raise RunDirError if it is not complete."""
+    videos = {video.id: _round_result(run.path, video) for video in run.videos}
+    chosen = videos.get(run.record.result.id) if run.record.result is not None else None
+    if run.record.result is None or chosen is None or run.record.status != "complete":
+        raise RunDirError(f"{run.path} is not complete: its status is {run.record.status}")
+    return RunResult(
+        run_dir=run.path,
+        original_prompt=run.record.prompt,
+        id=chosen.id,
+        video=chosen.video,
+        prompt=chosen.prompt,
+        scores=chosen.scores,
+        rounds=tuple(video for id, video in videos.items() if isinstance(id, RoundId)),
+        control=videos.get(CONTROL),
+        selected_by=run.record.result.selected_by,
+        stop_reason=run.record.stop_reason,
+    )
+
+
+def _round_result(run_dir: Path, record: VideoRecord) -> RoundResult:
+    found = record.mismatch is not None and record.mismatch.found
+    return RoundResult(
+        id=record.id,
+        video=run_dir / record.video,
+        prompt=record.prompt,
+        steps=record.steps,
+        purpose=record.purpose,
+        seed=record.seed,
+        caption=record.caption,
+        scores=record.all_scores(),
+        scorers=record.scores_by_scorer(),
+        mismatch=record.mismatch.text if record.mismatch is not None and found else None,
+        refined_prompt=record.refined_prompt,
+        flags=tuple(record.flags),
+        how=record.generator,
+        seconds=record.seconds,
+    )
+
+
+def _frames(path: Path) -> "Frames":
+    from phyt2v_cli.files.video import read_frames
+
+    return read_frames(path)
+
+
+def _player(video: Path, caption: str) -> str:
+    """Return a player with the video inside, so that a notebook that is sent to somebody still shows it."""
+    content = base64.b64encode(video.read_bytes()).decode("ascii")
+    return (
+        '<figure style="margin:0"><video controls loop muted playsinline style="max-width:100%" '
+        f'src="data:video/mp4;base64,{content}"></video>'
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+    )
+
+
+def _table(videos: Sequence[RoundResult], chosen: VideoId) -> str:
+    rows = []
+    for video in videos:
+        cells = [
+            video.id.label,
+            f"{video.steps} ({video.purpose})",
+            _shown(video.scores.semantic_adherence),
+            _shown(video.scores.physical_commonsense),
+            video.prompt,
+        ]
+        style = ' style="font-weight:bold"' if video.id == chosen else ""
+        rows.append(f"<tr{style}>{''.join(f'<td>{html.escape(cell)}</td>' for cell in cells)}</tr>")
+    head = "".join(f"<th>{name}</th>" for name in ("video", "steps", "SA", "PC", "prompt"))
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _shown(score: float | None) -> str:
+    return "-" if score is None else f"{score:.2f}"

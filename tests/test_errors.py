@@ -1,0 +1,114 @@
+"""The tree of errors, and that the library words none of them for the command line."""
+
+import ast
+import copy
+import pickle
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import phyt2v_cli
+from phyt2v_cli.cli.app import app
+from phyt2v_cli.cli.wording import in_flags
+from phyt2v_cli.errors import ConfigError, Phyt2vError, RunInterruptedError, message_of
+
+PACKAGE = Path(phyt2v_cli.__file__).parent
+COMMANDS = [command.name for command in app.registered_commands] + [
+    group.name for group in app.registered_groups
+]
+OF_THE_COMMAND_LINE = re.compile(rf"(?<![\w-])--[a-z]|\bphyt2v ({'|'.join(map(str, COMMANDS))})\b")
+TITLE = '<p class="eyebrow">phyt2v refine</p>'
+"""What the report's page is called, and nobody is told to type."""
+TO_MODELS = "refinement/prompts.py"
+"""Asks LLMs, and names in backticks what it shows to them."""
+QUOTED = re.compile("`([^`\n]+)`")
+SHELL = {"git lfs pull", "hf auth login", "hf download …", "chmod +x", "#!/usr/bin/env python3"}
+OTHERS = {"vae", "…"}
+"""A part of a pipeline; and what `signature.py` puts in, which is `image` or `video`."""
+
+
+def tree(base: type[Phyt2vError] = Phyt2vError) -> Iterator[type[Phyt2vError]]:
+    yield base
+    for derived in base.__subclasses__():
+        yield from tree(derived)
+
+
+CLASSES = list(tree())
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+@pytest.mark.parametrize("hint", ["", "Choose another folder with `out`."])
+def test_every_error_pickles_and_copies(kind: type[Phyt2vError], hint: str) -> None:
+    error = kind("runs/x is a file", hint=hint)
+    error.exit_code = 143
+    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+        assert type(twin) is kind
+        assert (twin.message, twin.hint, twin.exit_code) == ("runs/x is a file", hint, 143)
+        assert str(twin) == str(error)
+
+
+def test_as_text_the_hint_is_the_line_below_the_message() -> None:
+    assert str(ConfigError("it is wrong")) == "it is wrong"
+    assert str(ConfigError("it is wrong", "Mend it.")) == "it is wrong\nMend it."
+    assert (str(RunInterruptedError()), RunInterruptedError().hint) == ("", "")
+
+
+def test_the_message_of_any_exception() -> None:
+    assert message_of(ConfigError("it is wrong", "Mend it.")) == "it is wrong"
+    assert message_of(KeyError("frames")) == "unexpected KeyError: 'frames'"
+    assert message_of(RuntimeError()) == "unexpected RuntimeError: "
+
+
+def strings_of(source: str) -> Iterator[str]:
+    """Yield the strings of a module but those that nobody but a reader of the code sees.
+
+    Of an f-string what is put in is shown as `…`.
+    """
+    parsed = ast.parse(source)
+    hidden = {id(node.value) for node in ast.walk(parsed) if isinstance(node, ast.Expr)}
+    for node in ast.walk(parsed):
+        if isinstance(node, ast.JoinedStr):
+            hidden |= {id(part) for part in node.values}
+            yield "".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in hidden:
+            yield node.value
+
+
+STRINGS = [
+    (str(path.relative_to(PACKAGE)), text)
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if path.relative_to(PACKAGE).parts[0] != "cli"
+    for text in strings_of(path.read_text(encoding="utf-8"))
+]
+
+
+def test_no_string_of_the_library_names_a_flag_or_a_command() -> None:
+    found = [(path, text) for path, text in STRINGS if OF_THE_COMMAND_LINE.search(text.replace(TITLE, ""))]
+    assert found == []
+    assert any(TITLE in text for _, text in STRINGS)
+
+
+def test_the_search_finds_what_it_looks_for() -> None:
+    source = '''
+"""Of --out."""
+x = "with --out"
+"""Of --force."""
+y = f"{x} in --force"
+z = ("a" f"{x} with `phyt2v runs`", "{a--b}", "phyt2v reads")
+'''
+    assert [text for text in strings_of(source) if OF_THE_COMMAND_LINE.search(text)] == [
+        "with --out",
+        "… in --force",
+        "a… with `phyt2v runs`",
+    ]
+
+
+def test_the_command_line_knows_whatever_the_library_names_in_backticks() -> None:
+    quoted = {name for path, text in STRINGS if path != TO_MODELS for name in QUOTED.findall(text)}
+    # Of `{role}.model` the key is what counts; each role has it, or the hint would be of no use.
+    named = {f"`{re.sub(r'^…[.]', 'scorer.', name)}`" for name in quoted - SHELL - OTHERS}
+    assert {name for name in named if in_flags(name) == name} == set()
+    assert {"`out`", "`force`", "`resume`", "`find_runs`", "`scorer.base_url`"} <= named
+    assert quoted >= SHELL | OTHERS
