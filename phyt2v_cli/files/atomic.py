@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from secrets import token_hex
 
 from phyt2v_cli.errors import FilesError
 
@@ -14,25 +15,28 @@ TEMPORARY = ".*.phyt2v-tmp"
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` to write to; afterwards it becomes `path`, on disk for good.
+    """Yield a new, empty file beside `path` to write to; afterwards it becomes `path`, on disk for good.
 
-    Where the block raises, `path` stays as it was and the temporary file is gone. Raises FilesError for what
-    the operating system refuses, inside the block too.
+    Any number of threads and processes may replace one `path`: the last to end wins. If the block raises,
+    `path` stays as it was and the temporary file is gone. Raises FilesError for what the operating system
+    refuses, inside the block too.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.phyt2v-tmp")
+    temporary = path.with_name(f".{path.name}.{token_hex(4)}.phyt2v-tmp")
     try:
-        # In a folder from elsewhere the name may be taken by a link, and writing would follow it.
-        temporary.unlink(missing_ok=True)
-        yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
+        # Made here, since in a folder from elsewhere the name may be taken by a link, and writing would
+        # follow it. Not by `tempfile`, whose files only their owner may read.
+        temporary.touch(exist_ok=False)
+        try:
+            yield temporary
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            sync_folder(path.parent)
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
     except OSError as error:
         raise describe_os_error(error, f"{path} could not be written") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def sync_folder(path: Path) -> None:

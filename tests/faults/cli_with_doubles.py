@@ -79,6 +79,7 @@ def fill_disk() -> None:
             self: Path, *args: Any, write: Callable[..., int] = write, **kwargs: Any
         ) -> int:
             if SCRIPT["only"] in self.name:
+                self.unlink()
                 self.symlink_to("/dev/full")
             return write(self, *args, **kwargs)
 

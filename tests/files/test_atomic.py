@@ -1,0 +1,100 @@
+"""Files that are there whole or not at all, whoever writes the same one meanwhile."""
+
+import os
+import stat
+import subprocess
+import sys
+import threading
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+from phyt2v_cli.errors import FilesError
+from phyt2v_cli.files import atomic
+from phyt2v_cli.files.atomic import TEMPORARY, replace_file
+
+
+def test_the_file_is_there_once_the_block_has_ended(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("old")
+    with replace_file(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+        assert temporary.parent == tmp_path
+        assert fnmatch(temporary.name, TEMPORARY)
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_block_that_raises_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), replace_file(path) as temporary:
+        temporary.write_text("half")
+        raise ZeroDivisionError
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_threads_of_one_process_may_write_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    num_threads = 8
+    all_have_begun = threading.Barrier(num_threads)
+    errors: list[BaseException] = []
+
+    def write(text: str) -> None:
+        try:
+            for _ in range(20):
+                with replace_file(path) as temporary:
+                    with temporary.open("w") as file:
+                        file.write(text[:1000])
+                        file.flush()
+                        all_have_begun.wait(30)  # each has half a file
+                        file.write(text[1000:])
+                    assert temporary.read_text() == text
+                assert len(set(path.read_text())) == 1, "of one thread"
+        except BaseException as error:
+            errors.append(error)
+            all_have_begun.abort()
+
+    threads = [threading.Thread(target=write, args=(str(n) * 2000,)) for n in range(num_threads)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert len(path.read_text()) == 2000
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o002, 0o077, 0o027])
+def test_the_umask_says_who_may_read_it(umask: int, tmp_path: Path) -> None:
+    # In a process of its own, because the umask is the whole process's.
+    script = (
+        "import os, sys; from pathlib import Path; from phyt2v_cli.files.atomic import replace_file\n"
+        "os.umask(int(sys.argv[2]))\n"
+        "with replace_file(Path(sys.argv[1])) as temporary: temporary.write_bytes(b'x')\n"
+    )
+    path = tmp_path / "a.mp4"
+    subprocess.run([sys.executable, "-c", script, str(path), str(umask)], check=True)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
+
+
+@pytest.mark.parametrize("taken_by", ["link", "file"])
+def test_a_temporary_name_that_is_taken_is_left_alone(
+    taken_by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(atomic, "token_hex", lambda _: "GUESSED")
+    mine = tmp_path / "mine"
+    mine.write_text("precious")
+    taken = tmp_path / ".a.txt.GUESSED.phyt2v-tmp"
+    if taken_by == "link":
+        taken.symlink_to(mine)
+    else:
+        os.link(mine, taken)
+    refused = pytest.raises(FilesError, match=r"a\.txt could not be written: File exists")
+    with refused, replace_file(tmp_path / "a.txt") as temporary:
+        temporary.write_text("theirs")
+    assert mine.read_text() == taken.read_text() == "precious"
+    assert not (tmp_path / "a.txt").exists()
