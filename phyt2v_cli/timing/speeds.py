@@ -10,7 +10,6 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ _WHAT_SETS_THE_SPEED = (
     "gguf",
     "quantize",
 )
+_FILE_NAME = "speeds.json"
 _SCHEMA = "phyt2v.speeds/1"
 _MAX_MEASUREMENTS = 200
 _MAX_BYTES = 2**20
@@ -87,13 +87,17 @@ def find(generator: "GeneratorConfig") -> Speed | None:
 
 
 def keep(generator: "GeneratorConfig", cache: str, step_s: float, video_s: float, device: str) -> None:
-    """Remember a measurement, in the place of an earlier one like it; where that fails, do without.
+    """Remember a measurement, in the place of an earlier one like it; if that fails, do without.
 
     `cache` is the feature cache that was on, `video_s` the seconds of decoding and encoding a video.
     """
     from phyt2v_cli.errors import FilesError
     from phyt2v_cli.files.atomic import replace_file
+    from phyt2v_cli.files.cache_dir import make_cache_dir
 
+    folder = make_cache_dir()
+    if folder is None:
+        return
     new = Measurement(
         host=os.uname().nodename,
         generator=_settings(generator, cache),
@@ -104,18 +108,20 @@ def keep(generator: "GeneratorConfig", cache: str, step_s: float, video_s: float
     )
     others = [m for m in _read() if (m.host, m.generator, m.cache) != (new.host, new.generator, new.cache)]
     newest_first = [asdict(m) for m in [new, *others][:_MAX_MEASUREMENTS]]
-    with suppress(FilesError, OSError):
-        _path().parent.mkdir(parents=True, exist_ok=True)
-        with replace_file(_path()) as temporary:
-            content = {"schema": _SCHEMA, "measurements": newest_first}
-            temporary.write_text(json.dumps(content, indent=1) + "\n")
+    with suppress(FilesError), replace_file(folder / _FILE_NAME) as temporary:
+        content = {"schema": _SCHEMA, "measurements": newest_first}
+        temporary.write_text(json.dumps(content, indent=1) + "\n")
 
 
 def _read() -> list[Measurement]:
+    from phyt2v_cli.files.cache_dir import find_cache_dir
     from phyt2v_cli.files.untrusted import read_plain_file
 
+    folder = find_cache_dir()
+    if folder is None:
+        return []
     try:
-        content = json.loads(read_plain_file(_path(), _MAX_BYTES))
+        content = json.loads(read_plain_file(folder / _FILE_NAME, _MAX_BYTES))
         if content["schema"] != _SCHEMA:
             return []
         found = [Measurement(**entry) for entry in content["measurements"]]
@@ -144,9 +150,6 @@ def _settings(generator: "GeneratorConfig", cache: str) -> dict[str, object]:
     return generator.model_dump(mode="json", include={*_WHAT_SETS_THE_SPEED, *strength})
 
 
-def _path() -> Path:
-    root = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return root / "phyt2v" / "speeds.json"
 
 
 def duration(seconds: float) -> str:

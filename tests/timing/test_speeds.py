@@ -80,9 +80,12 @@ def test_the_file_does_not_grow_for_ever() -> None:
 
 
 @pytest.mark.parametrize("wrong", [0, -1.0, math.inf, "1", None])
-def test_a_speed_that_cannot_be_is_not_believed(wrong: object) -> None:
+def test_a_speed_that_cannot_be_is_not_believed(
+    wrong: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     speeds.keep(HERE, "off", 1.0, 0.0, "cpu")
-    path = speeds._path()
+    path = tmp_path / "phyt2v" / "speeds.json"
     content = json.loads(path.read_text())
     content["measurements"][0]["step_s"] = wrong
     path.write_text(json.dumps(content))
