@@ -1,4 +1,4 @@
-"""The folder of this user's cache: the one place that says where it is. Knows nothing of what is kept there."""
+"""The folder of this user's cache: the one place that says where it is. Knows nothing that is kept there."""
 
 import os
 from pathlib import Path

@@ -88,7 +88,7 @@ def test_fault_27_what_may_pass_is_tried_again(code: int) -> None:
 
 def test_fault_27_the_waits_grow_and_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     spreads = []
-    monkeypatch.setattr("random.uniform", lambda low, high: spreads.append((low, high)) or 0.0)
+    monkeypatch.setattr("random.Random.uniform", lambda _, low, high: spreads.append((low, high)) or 0.0)
     fail(status(503), max_retries=3, backoff_s=0.5)
     assert spreads == [(0, 0.5), (0, 1.0), (0, 2.0)]
 

@@ -57,10 +57,10 @@ def test_an_unknown_user_has_none(tmp_path: Path) -> None:
     assert find_and_make(become_nobody, HOME="/")[1] == "None"
 
 
-@pytest.fixture(params=["an unknown user", "an older platformdirs", "a home that is a file", "another's home"])
-def without_a_cache(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(
+    params=["an unknown user", "an older platformdirs", "a home that is a file", "another's home"]
+)
+def without_a_cache(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nowhere to keep anything."""
     for name in ("HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)

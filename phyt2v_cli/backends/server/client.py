@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
 
+from phyt2v_cli.backends.server import event_loop
 from phyt2v_cli.backends.server.answers import Answer, Failure, read_answer, read_rejection
 from phyt2v_cli.backends.server.endpoint import Endpoint, Role
 from phyt2v_cli.config.schema import ServiceConfig
@@ -107,15 +108,14 @@ class OpenAIClient:
         """Return an answer, whatever it says; its tokens include those of one cut off before it.
 
         `schema` is what the text is to fit; the messages must say so too, for endpoints that cannot be bound.
-        With `wants_logprobs` an answer that goes on after its first token need not be whole. Not to be called
-        from a running event loop. Raises BackendError where no answer is to be had within `timeout_s`, all
-        retries included.
+        With `wants_logprobs` an answer that goes on after its first token need not be whole. Raises
+        BackendError if no answer is to be had within `timeout_s`, all retries included.
         """
         question = _Question(messages, schema, wants_logprobs, self._config.max_tokens)
         attempts = _Attempts(self._config, self._endpoint, self._backoff_s, self._traits)
-        # An event loop of its own, because the timeouts of blocking sockets begin anew with every byte that
-        # a slow server lets drip; only a cancelled task ends in time.
-        answer = asyncio.run(attempts.answer(question))
+        # In an event loop, because the timeouts of blocking sockets begin anew with every byte that a slow
+        # server lets drip; only a cancelled task ends in time.
+        answer = event_loop.wait_for(attempts.answer(question))
         _known_traits[self._endpoint.url, self._endpoint.model] = attempts.traits
         return answer
 
@@ -188,9 +188,10 @@ class _Attempts:
                     has_key=bool(self._key),
                     has_pictures=question.has_pictures,
                 )
-            # Full jitter, so that runs that failed together do not come back together.
+            # Full jitter, so that runs that failed together do not come back together; not out of the
+            # sequence that the host may have seeded, here and in its other processes.
             spread_s = min(self._backoff_s * 2 ** (num_failed - 1), _MAX_BACKOFF_S)
-            delay_s = (outcome.retry_after_s or 0.0) + random.uniform(0, spread_s)
+            delay_s = (outcome.retry_after_s or 0.0) + random.SystemRandom().uniform(0, spread_s)
             if asyncio.get_running_loop().time() + delay_s >= deadline:
                 raise self._endpoint.explain_timeout(outcome)
             await asyncio.sleep(delay_s)
