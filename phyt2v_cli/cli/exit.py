@@ -10,16 +10,13 @@ from pathlib import Path
 
 import typer
 
+from phyt2v_cli.cli import host
 from phyt2v_cli.errors import FilesError, Phyt2vError, RunInterruptedError, UsageError, message_of
 
 
 def run() -> None:
     """Run the command line and end the process with the exit code that the outcome means."""
-    # pydantic would read the metadata of every installed package, in search of plugins for models like ours.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    # OpenMP's threads spin while they wait, as if nobody else needed the cores. With threads that sleep a
-    # step of the embedded model beside a busy process took 0.25 to 0.5 s, not 0.8 to 1.3; alone it is equal.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    host.prepare()
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever started this process
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - for as long as the process lives

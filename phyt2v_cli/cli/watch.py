@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from phyt2v_cli.cli import console
+from phyt2v_cli.cli import console, host
 from phyt2v_cli.cli.wording import worded
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def watching(
 ) -> "Iterator[Emit]":
     """Yield what a run's events are told to: the console, the clock of what is left, the timeline."""
     from phyt2v_cli.cli.progress import RunProgress
+    from phyt2v_cli.events import GeneratorReady
     from phyt2v_cli.schedule import control_steps
     from phyt2v_cli.timing import speeds
     from phyt2v_cli.timing.meter import Meter
@@ -100,6 +101,8 @@ def watching(
         listeners: list[Emit] = [meter, progress] if timeline is None else [meter, timeline, progress]
 
         def emit(event: "Event") -> None:
+            if isinstance(event, GeneratorReady):
+                host.pass_over_what_is_loaded()
             for listener in listeners:
                 listener(event)
 

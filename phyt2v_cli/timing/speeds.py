@@ -150,8 +150,6 @@ def _settings(generator: "GeneratorConfig", cache: str) -> dict[str, object]:
     return generator.model_dump(mode="json", include={*_WHAT_SETS_THE_SPEED, *strength})
 
 
-
-
 def duration(seconds: float) -> str:
     """Return a time for people: `12.5 s`, `3m 05s`, `2h 07m`."""
     if seconds < 60:

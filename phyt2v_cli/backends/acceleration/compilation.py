@@ -4,12 +4,10 @@ Only the blocks: they are nearly all of the work, and one graph serves every blo
 takes seconds instead of minutes. This file knows modules; it must not know prompts, rounds or memory.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
-from pathlib import Path
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -27,7 +25,6 @@ _are_interrupted: ContextVar[bool] = ContextVar("_are_interrupted", default=Fals
 
 def compile_blocks(pipeline: Any) -> None:
     """Let the blocks of the denoisers be compiled when they first run."""
-    _keep_cache_between_processes()
     copies: dict[FunctionType, FunctionType] = {}
     for block in repeated_blocks(pipeline):
         function: Any = type(block).forward
@@ -71,12 +68,6 @@ def _with_code_of_its_own(function: FunctionType) -> FunctionType:
     copy = FunctionType(code, function.__globals__, code.co_name, function.__defaults__, function.__closure__)
     copy.__kwdefaults__ = function.__kwdefaults__
     return copy
-
-
-def _keep_cache_between_processes() -> None:
-    """Torch keeps compiled kernels in the temporary folder, which a restart empties."""
-    root = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(root / "phyt2v" / "inductor"))
 
 
 def repeated_blocks(pipeline: Any) -> list[torch.nn.Module]:

@@ -12,7 +12,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import TracebackType
 from typing import Any
 
+import diffusers
 import torch
+import transformers
 
 from phyt2v_cli.backends import failures
 from phyt2v_cli.backends.acceleration import compilation, draft_caches, kernels, quantization
@@ -64,21 +66,23 @@ def load(config: GeneratorConfig, *, num_planned_steps: int = 0) -> "DiffusersGe
     family = family_of(folder.pipeline_class, folder.component_configs)
     pipeline_class = choose_pipeline_class(config, folder, family)
     device = choose_device(config.device, "generator")
-    failures.silence_libraries()
     dtypes = _choose_dtypes(config, family, device.type)
     quantization.check(config, device, dtypes.get("transformer", dtypes["default"]))
     transformer_class = folder.component_configs.get("transformer", {}).get("_class_name")
     lora_gguf.check(config, pipeline_class, transformer_class)
     source = call_arguments(config, family)
-    with _memory_shortage_translated("loading the model"):
-        pipeline = load_pipeline(config, folder, pipeline_class, dtypes)
-    if not hasattr(pipeline, "vae"):
-        raise ModelLoadError(f"{config.model} ({folder.pipeline_class}) has no `vae` to decode latents with.")
-    if family.tiled_vae:
-        pipeline.vae.enable_tiling()
-    pipeline.scheduler = choose_solver(pipeline.scheduler, config.solver, config.flow_shift)
-    with _memory_shortage_translated("placing the model"):
-        return DiffusersGenerator(pipeline, config, family, source, device, num_planned_steps)
+    with failures.silenced(diffusers, transformers):
+        with _memory_shortage_translated("loading the model"):
+            pipeline = load_pipeline(config, folder, pipeline_class, dtypes)
+        if not hasattr(pipeline, "vae"):
+            raise ModelLoadError(
+                f"{config.model} ({folder.pipeline_class}) has no `vae` to decode latents with."
+            )
+        if family.tiled_vae:
+            pipeline.vae.enable_tiling()
+        pipeline.scheduler = choose_solver(pipeline.scheduler, config.solver, config.flow_shift)
+        with _memory_shortage_translated("placing the model"):
+            return DiffusersGenerator(pipeline, config, family, source, device, num_planned_steps)
 
 
 class DiffusersGenerator:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 import torch
+import transformers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
@@ -20,7 +21,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from phyt2v_cli.backends.checkpoints.transformers_folder import LanguageFolder, find_language_model
-from phyt2v_cli.backends.failures import first_line, is_out_of_memory, silence_libraries
+from phyt2v_cli.backends.failures import first_line, is_out_of_memory, silenced
 from phyt2v_cli.backends.local.inputs import ChatInputs, load_chat_inputs
 from phyt2v_cli.backends.memory import residency
 from phyt2v_cli.backends.memory.device import choose_device
@@ -235,8 +236,7 @@ def model_name(config: ServiceConfig, role: Role) -> str:
 
 def _load(folder: LanguageFolder, role: Role, dtype: str, device: torch.device) -> LocalModel:
     options: dict[str, Any] = {"revision": folder.revision, "trust_remote_code": False}
-    silence_libraries()
-    with _failures_translated(folder.source, role, loading=True):
+    with silenced(transformers), _failures_translated(folder.source, role, loading=True):
         config = AutoConfig.from_pretrained(folder.source, **options)
         sees_images = type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
         if not sees_images and role != "llm":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phyt2v_cli.cli import console, options, signals, watch
+from phyt2v_cli.cli import console, host, options, signals, watch
 from phyt2v_cli.cli.wording import in_flags, worded
 from phyt2v_cli.errors import FilesError, RunInterruptedError, SomePromptsFailedError
 
@@ -169,6 +169,7 @@ def _run(
     )
     try:
         with stop:  # from here on, for the imports take a while too
+            host.prepare_for_models()
             watch.show_plan(settings, planned)
             console.say(f"That is the plan of each prompt. {_count(jobs, complete)}")
             steps = sum(entry.steps for entry in planned) * (len(jobs) - len(complete))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phyt2v_cli.cli import console, options, signals, watch
+from phyt2v_cli.cli import console, host, options, signals, watch
 
 if TYPE_CHECKING:
     from phyt2v_cli.checks.preflight import PreparedVideo
@@ -122,6 +122,7 @@ def _render(prepared: "PreparedVideo", timeline: "Timeline | None") -> "VideoRes
     console.say(f"{steps} denoising steps of {config.generator.model}")
     planned = [PlannedRound(1, steps, "final")]
     with stop, watch.watching(config, planned, control=False, timeline=timeline) as emit:
+        host.prepare_for_models()
         # Never closed: what it holds goes with the process, and to free it would hold up the way out.
         studio = Studio(config=config, on_span=None if timeline is None else timeline.bar)
         return studio.render(prepared, emit=emit, cancelled=stop.cancelled)

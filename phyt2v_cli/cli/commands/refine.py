@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phyt2v_cli.cli import console, options, signals, watch
+from phyt2v_cli.cli import console, host, options, signals, watch
 from phyt2v_cli.errors import RunDirError, UsageError
 
 if TYPE_CHECKING:
@@ -197,6 +197,7 @@ def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, profile: Path | No
         "The same command goes on where it was, or:\n  phyt2v refine --resume " + shlex.quote(str(run.path)),
     )
     with stop, watch.profiling(profile) as timeline:  # from here on, for the imports take a while too
+        host.prepare_for_models()
         result = _refine(run, planned, stop, timeline)
 
     from phyt2v_cli.cli.views.rounds import rounds_as_json, rounds_table
