@@ -256,7 +256,13 @@ class Studio:
             raise RuntimeError("this studio is closed")
 
     def _layer(self, settings: Mapping[str, object], *, max_steps: int | None = None) -> LoadedConfig:
-        given = {**self._settings, **{name: value for name, value in settings.items() if value is not None}}
+        given = {name: value for name, value in settings.items() if value is not None}
+        # A schedule of one call takes the place of the studio's, in whichever of the two forms that is.
+        of_schedule = {"steps"} if given.keys() & {"schedule", "min_steps", "max_steps"} else set()
+        if "steps" in given:
+            of_schedule = {"schedule", "min_steps", "max_steps", "rounds"}
+        kept = {name: value for name, value in self._settings.items() if name not in of_schedule}
+        given = kept | given
         flags = dict(layer_of_keywords(given, lambda name: f"argument {name}"))
         if max_steps is not None:
             flags["schedule.max_steps"] = Setting(max_steps, "argument steps")

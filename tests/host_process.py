@@ -182,12 +182,8 @@ def import_all() -> None:
 
 
 def refine(path: Path, url: str) -> None:
-    from phyt2v_cli import api
-    from phyt2v_cli.backends import ahead
+    import phyt2v_cli
     from phyt2v_cli.config.schema import Config
-    from phyt2v_cli.refinement import loop
-    from phyt2v_cli.runs.directory import RunDir
-    from phyt2v_cli.schedule import plan
 
     config = Config.model_validate(
         {
@@ -198,11 +194,7 @@ def refine(path: Path, url: str) -> None:
             "refinement": {"rounds": 1},
         }
     )
-    planned = plan(config.schedule, config.refinement.rounds)
-    with RunDir.open(path, prompt="a red ball drops", config=config, plan=planned) as run:
-        roles = api.make_roles(config, num_planned_steps=5, load_now=True)
-        roles = ahead.overlap(config, roles, run.record.prompt)
-        result = loop.refine(run, roles, emit=lambda _: None, cancelled=lambda: False)
+    result = phyt2v_cli.refine("a red ball drops", config=config, out=path)
     assert result.video == path / "output2.mp4"
 
 

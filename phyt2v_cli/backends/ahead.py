@@ -321,11 +321,11 @@ def overlap(config: Config, roles: Roles, prompt: str, *, bar: Bar | None = None
 def _score_beside_captioning(config: Config, roles: Roles, prompt: str, bar: Bar) -> Roles:
     """Return `roles` with the scorers on servers asked while the captioner is at work, all at once."""
     sections = (config.scorer, *config.scorer.others)
+    if all(section.backend != "openai" for section in sections):  # of scorers given as objects there are none
+        return roles
     scorers = [
         ScorerAhead(scorer, prompt, bar) if section.backend == "openai" else scorer
         for section, scorer in zip(sections, roles.scorers, strict=True)
     ]
     ahead = [scorer for scorer in scorers if isinstance(scorer, ScorerAhead)]
-    if not ahead:
-        return roles
     return replace(roles, captioner=CaptionerBeside(roles.captioner, ahead), scorers=scorers)

@@ -191,6 +191,11 @@ def load(config: ServiceConfig, *, role: Role) -> LocalModel:
     return model
 
 
+def loaded_models() -> tuple[LocalModel, ...]:
+    """Return the models that this process holds."""
+    return tuple(_loaded.values())
+
+
 class ModelHandle:
     """A role's share in a local model: loaded on first use, freed once the last role that uses it is
     closed."""

@@ -1,0 +1,358 @@
+"""phyt2v from Python: results, objects as roles, threads, event loops, memory and errors."""
+
+import asyncio
+import copy
+import gc
+import pickle
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import phyt2v_cli
+from phyt2v_cli import Studio
+from phyt2v_cli.backends.local import models
+from phyt2v_cli.config.schema import Config
+from phyt2v_cli.errors import ConfigError, FilesError, RunDirError, RunInterruptedError, UsageError
+from phyt2v_cli.events import Event, RoundDone, RoundStarted, StepDone
+from phyt2v_cli.testing.fakes import FakeCaptioner, FakeChat, FakeGenerator, FakeRoles, FakeScorer
+from phyt2v_cli.video_id import CONTROL, RoundId
+from tests.scripted_server import ScriptedServer, answer_of_any_task, answer_with
+
+PROMPT = "a red ball drops"
+QUICK: dict[str, Any] = {"min_steps": 3, "max_steps": 6, "rounds": 1}
+
+
+def studio_of(fakes: FakeRoles, **settings: Any) -> Studio:
+    return Studio(
+        generator=fakes.generator,
+        llm=fakes.llm,
+        captioner=fakes.captioner,
+        scorer=[fakes.scorer, *fakes.other_scorers],
+        **{**QUICK, **settings},
+    )
+
+
+@pytest.fixture(autouse=True)
+def _works_in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_public_names_are_there_and_imported_when_asked_for() -> None:
+    assert all(getattr(phyt2v_cli, name) is not None for name in phyt2v_cli.__all__)
+    assert set(phyt2v_cli.__all__) <= set(dir(phyt2v_cli))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = phyt2v_cli.nothing
+    code = (
+        "import sys, phyt2v_cli, phyt2v_cli.refinement.loop; assert callable(phyt2v_cli.refine); "
+        "print([name for name in ('torch', 'numpy', 'diffusers', 'typer', 'rich') if name in sys.modules])"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (ended.stdout, ended.stderr) == ("[]\n", "")
+
+
+def test_refine_on_the_embedded_model() -> None:
+    events: list[Event] = []
+    result = phyt2v_cli.refine(
+        PROMPT, preset="tiny", rounds=1, min_steps=2, max_steps=3, control=True, on_event=events.append
+    )
+    (run_dir,) = Path("runs").iterdir()
+    assert (result.run_dir, result.video, result.id) == (run_dir, run_dir / "output2.mp4", RoundId(2))
+    assert [(one.id, one.steps, one.purpose) for one in result.rounds] == [
+        (RoundId(1), 2, "draft"),
+        (RoundId(2), 3, "final"),
+    ]
+    assert result.original_prompt == result.rounds[0].prompt == PROMPT
+    assert result.prompt == result.rounds[0].refined_prompt == result.rounds[1].prompt != PROMPT
+    assert result.control is not None
+    assert (result.control.id, result.control.prompt) == (CONTROL, PROMPT)
+    assert result.scores == result.rounds[1].scores
+    assert result.scores.physical_commonsense is not None
+    assert result.rounds[0].how["device"] == "cpu"
+    frames = result.frames()
+    assert (frames.dtype, frames.shape) == (np.uint8, (25, 64, 64, 3))
+    assert [event.video.number for event in events if isinstance(event, RoundDone)] == [1, 2]
+    assert phyt2v_cli.load_run(run_dir) == result
+    assert pickle.loads(pickle.dumps(result)) == copy.deepcopy(result) == result
+
+
+def test_a_result_shows_itself_in_a_notebook_and_escapes_what_models_said() -> None:
+    fakes = FakeRoles(llm=FakeChat({"refinement": ['{"prompt": "<script>alert(1)</script> & a ball"}']}))
+    with studio_of(fakes) as studio:
+        result = studio.refine(PROMPT)
+    page = result._repr_html_()
+    assert page.count('src="data:video/mp4;base64,') == 1
+    assert "<script>" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; a ball" in page
+    assert [page.count(f"<td>{round.id.label}</td>") for round in result.rounds] == [1, 1]
+    assert result.rounds[0]._repr_html_().count("<video") == 1
+
+
+def test_a_studio_loads_once_and_renders_single_videos_too() -> None:
+    with Studio(preset="tiny", min_steps=2, max_steps=3, rounds=0) as studio:
+        first = studio.refine(PROMPT, out="a")
+        generator = studio._generator
+        second = studio.refine(PROMPT, out="b", seed=5)
+        single = studio.generate(PROMPT, steps=3, seed=5)
+        assert studio._generator is generator is not None
+    assert second.video.read_bytes() != first.video.read_bytes()
+    np.testing.assert_array_equal(single.frames(), second.frames())
+    assert (single.video, single.steps, single.seed) == (Path("output.mp4"), 3, 5)
+    assert set(single.seconds) == {"denoise", "decode", "encode"}
+
+
+def test_any_role_may_be_an_object() -> None:
+    fakes = FakeRoles(other_scorers=[FakeScorer("second")])
+    with studio_of(fakes) as studio:
+        result = studio.refine(PROMPT, out="run")
+    assert len(fakes.generator.denoised) == 2
+    assert fakes.llm.tasks() == ["analysis", "mismatch", "refinement"]
+    assert fakes.captioner.calls == 2
+    assert list(result.rounds[0].scorers) == ["double", "second"]
+    assert result.scores.reasons == ("half of it is missing",)
+    with studio_of(FakeRoles(other_scorers=[FakeScorer()])) as again:  # the same classes mean the same run, which is complete
+        assert again.refine(PROMPT, out="run").video == result.video
+
+
+class AnotherChat(FakeChat):
+    """As good, and not the same."""
+
+
+def test_an_object_of_another_class_means_another_run() -> None:
+    with studio_of(FakeRoles()) as studio:
+        studio.refine(PROMPT, out="run")
+    with studio_of(FakeRoles(llm=AnotherChat())) as studio:
+        with pytest.raises(RunDirError, match=r"llm\.model: .*FakeChat.* -> .*AnotherChat"):
+            studio.refine(PROMPT, out="run")
+        assert studio.refine(PROMPT, out="run", force=True).run_dir == Path("run")
+    assert Path("run.old-1").is_dir()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"schedule": {"max_steps": 7}, "run": {"seed": 3}},
+        Config.model_validate({"schedule": {"max_steps": 7, "min_steps": 7}, "run": {"seed": 3}}),
+        "mine.toml",
+        Path("mine.toml"),
+    ],
+    ids=["tree", "Config", "text", "path"],
+)
+def test_a_config_in_any_form(config: Any) -> None:
+    Path("mine.toml").write_text("[schedule]\nmax_steps = 7\n[run]\nseed = 3\n")
+    fakes = FakeRoles()
+    studio = Studio(
+        generator=fakes.generator,
+        llm=fakes.llm,
+        captioner=fakes.captioner,
+        scorer=fakes.scorer,
+        config=config,
+        rounds=0,
+    )
+    with studio:
+        studio.refine(PROMPT)
+    assert fakes.generator.denoised == [(PROMPT, 3, 7)]
+
+
+def test_settings_of_one_run_do_not_stay() -> None:
+    fakes = FakeRoles()
+    with studio_of(fakes) as studio:
+        assert len(studio.refine(PROMPT, rounds=0, seed=1).rounds) == 1
+        assert len(studio.refine(PROMPT, steps=[2, 4, 5]).rounds) == 3
+        assert len(studio.refine(PROMPT).rounds) == 2
+        assert len(studio.refine(PROMPT, min_steps=5, rounds=1, out="other").rounds) == 2
+    assert [steps for _, _, steps in fakes.generator.denoised] == [6, 2, 4, 5, 3, 6, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "said"),
+    [
+        ({"roundz": 2}, UsageError, r"no setting 'roundz'\. Did you mean rounds\?"),
+        ({"steps": "3,6", "min_steps": 2}, UsageError, "argument steps gives the steps of every video"),
+        ({"seed": -1}, ConfigError, r"run\.seed: .*argument seed"),
+        ({"preset": "huge"}, UsageError, "there is no preset 'huge'"),
+        ({"config": "gone.toml"}, UsageError, r"gone\.toml cannot be read"),
+    ],
+)
+def test_wrong_settings_are_told_at_once(settings: dict[str, Any], kind: type[UsageError], said: str) -> None:
+    with pytest.raises(kind, match=said) as caught:
+        Studio(**settings)
+    assert "--" not in str(caught.value)
+
+
+def test_an_error_has_its_hint_apart() -> None:
+    Path("video.mp4").write_bytes(b"mine")
+    with studio_of(FakeRoles()) as studio, pytest.raises(FilesError) as caught:
+        studio.generate(PROMPT, out="video.mp4")
+    assert caught.value.message == "video.mp4 is there already"
+    assert "`force`" in caught.value.hint
+    assert Path("video.mp4").read_bytes() == b"mine"
+
+
+def test_a_run_that_is_cancelled_goes_on_later() -> None:
+    fakes, events = FakeRoles(), list[Event]()
+
+    def steps_seen() -> int:
+        return sum(isinstance(event, StepDone) for event in events)
+
+    with studio_of(fakes) as studio:
+        with pytest.raises(RunInterruptedError):
+            studio.refine(PROMPT, out="run", on_event=events.append, cancelled=lambda: steps_seen() >= 2)
+        assert steps_seen() == 2
+        with pytest.raises(RunDirError, match="interrupted"):
+            phyt2v_cli.load_run("run")
+        assert len(studio.refine(PROMPT, out="run").rounds) == 2
+
+
+@pytest.mark.parametrize("prompt", ["", "  \n", "a\0b", "x" * 10_001])
+def test_a_prompt_that_is_none(prompt: str) -> None:
+    with studio_of(FakeRoles()) as studio, pytest.raises(phyt2v_cli.errors.PromptError):
+        studio.refine(prompt)
+
+
+# Threads and event loops
+
+
+class CriticalGenerator(FakeGenerator):
+    """Fails if it is asked for two things at once, as a pipeline would in worse ways."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at_work = threading.Lock()
+
+    def _alone(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        assert self.at_work.acquire(blocking=False), "two at once"
+        try:
+            return call(*args, **kwargs)
+        finally:
+            self.at_work.release()
+
+    def denoise(self, *args: Any, **kwargs: Any) -> Any:
+        return self._alone(super().denoise, *args, **kwargs)
+
+    def decode(self, *args: Any, **kwargs: Any) -> Any:
+        return self._alone(super().decode, *args, **kwargs)
+
+
+def test_threads_share_a_studio() -> None:
+    fakes = FakeRoles(generator=CriticalGenerator())
+    prompts = [f"a ball drops, number {n}" for n in range(6)]
+    with studio_of(fakes) as studio, ThreadPoolExecutor(6) as threads:
+        results = list(threads.map(lambda prompt: studio.refine(prompt), prompts))
+    with studio_of(FakeRoles(generator=CriticalGenerator())) as alone:
+        for prompt, result in zip(prompts, results, strict=True):
+            assert result.original_prompt == prompt
+            again = alone.refine(prompt, out=f"alone-{prompts.index(prompt)}")
+            assert [one.prompt for one in again.rounds] == [one.prompt for one in result.rounds]
+            np.testing.assert_array_equal(again.frames(), result.frames())
+
+
+def test_two_threads_do_not_work_on_one_run() -> None:
+    is_rendering, may_go_on = threading.Event(), threading.Event()
+
+    def wait(event: Event) -> None:
+        if isinstance(event, RoundStarted):
+            is_rendering.set()
+            assert may_go_on.wait(60)
+
+    with studio_of(FakeRoles()) as studio, ThreadPoolExecutor(1) as thread:
+        first = thread.submit(studio.refine, PROMPT, out="run", on_event=wait)
+        assert is_rendering.wait(60)
+        with pytest.raises(RunDirError, match="is in use by process"):
+            studio.refine(PROMPT, out="run")
+        may_go_on.set()
+        assert first.result(60).video.is_file()
+
+
+def test_a_thread_that_waits_for_its_turn_can_be_cancelled() -> None:
+    is_denoising, may_go_on = threading.Event(), threading.Event()
+
+    class Slow(CriticalGenerator):
+        def denoise(self, *args: Any, **kwargs: Any) -> Any:
+            is_denoising.set()
+            assert may_go_on.wait(60)
+            return super().denoise(*args, **kwargs)
+
+    with studio_of(FakeRoles(generator=Slow())) as studio, ThreadPoolExecutor(1) as thread:
+        first = thread.submit(studio.refine, PROMPT, out="first")
+        assert is_denoising.wait(60)
+        with pytest.raises(RunInterruptedError, match="waited for the generator"):
+            studio.refine("another ball", out="second", cancelled=Later(3))
+        may_go_on.set()
+        assert first.result(60).video.is_file()
+
+
+class Later:
+    """False so many times, and then true."""
+
+    def __init__(self, num_times: int) -> None:
+        self.left = num_times
+
+    def __call__(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+@pytest.mark.usefixtures("loopback")
+def test_inside_a_running_event_loop_as_in_a_notebook() -> None:
+    fakes = FakeRoles()
+
+    async def cell(url: str) -> phyt2v_cli.RunResult:
+        config = {"llm": {"backend": "openai", "model": "m", "base_url": url, "api_key_env": "CANARY_KEY"}}
+        studio = Studio(
+            generator=fakes.generator, captioner=fakes.captioner, scorer=fakes.scorer, config=config, **QUICK
+        )
+        with studio:
+            return studio.refine(PROMPT)
+
+    with ScriptedServer(answer_with(answer_of_any_task)) as server:
+        result = asyncio.run(cell(server.url))
+    assert result.prompt == "a ball falls"
+    assert len(server.requests) == 3
+
+
+# Memory
+
+
+def test_closing_frees_the_models(tmp_path: Path, tiny_cogvideox_dir: Path, tiny_llama_dir: Path) -> None:
+    config = {
+        "generator": {"model": str(tiny_cogvideox_dir), "num_frames": 9, "height": 16, "width": 16},
+        "llm": {"backend": "transformers", "model": str(tiny_llama_dir), "max_tokens": 8, "device": "cpu"},
+    }
+    studio = Studio(captioner=FakeCaptioner(), scorer=FakeScorer(), config=config, **QUICK)
+    studio.generate("a ball", steps=2)
+    with pytest.raises(phyt2v_cli.errors.BackendError):  # a random model gives no analysis
+        studio.refine("a ball")
+    assert studio._generator is not None
+    pipelines = [one for one in gc.get_objects() if type(one).__name__ == "CogVideoXTransformer3DModel"]
+    networks = [one for one in gc.get_objects() if type(one).__name__ == "LlamaForCausalLM"]
+    held = [weakref.ref(pipelines.pop()), weakref.ref(networks.pop())]
+    del pipelines, networks
+    studio.close()
+    gc.collect()
+    assert [one() for one in held] == [None, None]
+    assert not models.loaded_models()
+    studio.close()
+    with pytest.raises(RuntimeError, match="this studio is closed"):
+        studio.generate("a ball", out=tmp_path / "again.mp4")
+
+
+def test_a_role_that_was_given_is_not_closed() -> None:
+    class Closing(FakeGenerator):
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    fakes = FakeRoles(generator=Closing())
+    with studio_of(fakes) as studio:
+        studio.refine(PROMPT)
+    assert isinstance(fakes.generator, Closing)
+    assert not fakes.generator.closed
