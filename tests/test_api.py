@@ -117,7 +117,9 @@ def test_any_role_may_be_an_object() -> None:
     assert fakes.captioner.calls == 2
     assert list(result.rounds[0].scorers) == ["double", "second"]
     assert result.scores.reasons == ("half of it is missing",)
-    with studio_of(FakeRoles(other_scorers=[FakeScorer()])) as again:  # the same classes mean the same run, which is complete
+    with studio_of(
+        FakeRoles(other_scorers=[FakeScorer()])
+    ) as again:  # the same classes mean the same run, which is complete
         assert again.refine(PROMPT, out="run").video == result.video
 
 

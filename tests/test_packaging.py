@@ -1,37 +1,53 @@
-"""The wheel carries what a user needs: presets, the embedded model and the console script."""
+"""The wheel carries what a user needs: presets, the embedded model, the report's page, the console script."""
 
 import os
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from tests.fake_runs import make_config, run_through
+
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel with the backend that is installed here; nothing is fetched."""
-    out = tmp_path_factory.mktemp("wheel")
-    code = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
+PAGE = {"phyt2v_cli/report/page.html.j2", "phyt2v_cli/report/style.css"}
+
+
+def build(kind: str, out: Path) -> Path:
+    """Build a `wheel` or an `sdist` with the backend that is installed here; nothing is fetched."""
+    code = f"import sys; from hatchling.build import build_{kind} as build; print(build(sys.argv[1]))"
     done = subprocess.run(
         [sys.executable, "-c", code, str(out)], cwd=ROOT, check=True, capture_output=True, text=True
     )
     return out / done.stdout.strip().splitlines()[-1]
 
 
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("wheel", tmp_path_factory.mktemp("wheel"))
+
+
 def test_the_wheel_carries_presets_data_and_weights(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {f"phyt2v_cli/configs/{p.name}" for p in (ROOT / "configs").glob("*.toml")} <= names
     assert {f"phyt2v_cli/tiny/{p.name}" for p in (ROOT / "phyt2v_cli/tiny").glob("*.toml")} <= names
-    assert "phyt2v_cli/py.typed" in names
+    assert PAGE | {"phyt2v_cli/py.typed"} <= names
     weights = {n for n in names if n.endswith(".safetensors")}
     assert {n.split("/")[3] for n in weights} == {"text_encoder", "transformer", "vae"}
     assert not any(n.startswith(("tests/", "training/", "benchmarks/")) for n in names)
+
+
+def test_the_sdist_carries_what_the_wheel_is_made_of(tmp_path: Path) -> None:
+    with tarfile.open(build("sdist", tmp_path)) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    presets = {f"configs/{preset.name}" for preset in (ROOT / "configs").glob("*.toml")}
+    assert PAGE | presets | {"phyt2v_cli/py.typed", "pyproject.toml", "README.md", "LICENSE"} <= names
 
 
 def test_the_installed_wheel_works_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
@@ -66,3 +82,6 @@ def test_the_installed_wheel_works_outside_the_checkout(wheel: Path, tmp_path: P
     presets = phyt2v("config", "presets")
     assert "tiny" in presets
     assert "cogvideox-5b" in presets
+    run_through(tmp_path / "run", make_config(rounds=0))
+    assert phyt2v("report", "run") == "run/report.html\n"
+    assert "a red ball drops</h1>" in (tmp_path / "run" / "report.html").read_text()

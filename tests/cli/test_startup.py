@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = ["torch", "diffusers", "transformers", "ray", "numpy", "scipy", "imageio", "av"]
+HEAVY = ["torch", "diffusers", "transformers", "ray", "numpy", "scipy", "imageio", "av", "jinja2"]
 SCRIPT = f"""
 import sys
 from phyt2v_cli.cli.exit import run
