@@ -1,10 +1,14 @@
 """Compiling: when it pays, and that nothing is compiled twice. Slow, because a compiler really runs."""
 
+import math
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch._dynamo
+from diffusers import CogVideoXTransformer3DModel
 
 from phyt2v_cli.backends.acceleration import compilation
 from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator, load
@@ -28,13 +32,34 @@ def config(tiny_cogvideox_dir: Path) -> GeneratorConfig:
 
 
 def test_on_a_cpu_nothing_is_compiled_unless_asked_for(config: GeneratorConfig) -> None:
-    assert load(config, num_planned_steps=10**9).settings["compile"] == "off"
+    assert load(config, num_planned_steps=10**18).settings["compile"] == "off"
 
 
-def test_compiling_pays_with_enough_steps(config: GeneratorConfig) -> None:
-    pipeline = load(config)._pipeline
-    assert not compilation.pays(pipeline, num_tokens=10_000, num_steps=50)
-    assert compilation.pays(pipeline, num_tokens=10_000, num_steps=10**12)
+@pytest.fixture(scope="module")
+def cogvideox_5b() -> Any:
+    """The real one, as far as a pipeline is asked whether compiling it pays: sizes without weights."""
+    with torch.device("meta"):
+        transformer = CogVideoXTransformer3DModel(
+            num_attention_heads=48, num_layers=42, text_embed_dim=4096, use_rotary_positional_embeddings=True
+        )
+    return SimpleNamespace(transformer=transformer)
+
+
+def test_compiling_pays_for_a_run_of_cogvideox_5b(cogvideox_5b: Any, tiny_cogvideox_dir: Path) -> None:
+    num_tokens = 49 * 480 * 720 // 512
+    assert compilation.pays(cogvideox_5b, num_tokens=num_tokens, num_steps=174)
+    assert not compilation.pays(cogvideox_5b, num_tokens=num_tokens, num_steps=50)
+    tiny = CogVideoXTransformer3DModel.from_pretrained(tiny_cogvideox_dir / "transformer")
+    assert not compilation.pays(SimpleNamespace(transformer=tiny), num_tokens=num_tokens, num_steps=174)
+
+
+@pytest.mark.parametrize("num_tokens", [1_000, 33_075])
+def test_compiling_pays_from_so_many_multiplications(num_tokens: int, cogvideox_5b: Any) -> None:
+    blocks = cogvideox_5b.transformer.transformer_blocks
+    assert sum(parameter.numel() for parameter in blocks.parameters()) == 5_552_300_544
+    enough = math.ceil(compilation.PAYS_FROM / (2 * 5_552_300_544 * num_tokens))
+    assert compilation.pays(cogvideox_5b, num_tokens=num_tokens, num_steps=enough)
+    assert not compilation.pays(cogvideox_5b, num_tokens=num_tokens, num_steps=enough - 1)
 
 
 @pytest.mark.slow
