@@ -23,6 +23,7 @@ from phyt2v_cli.files.untrusted import visible
 from phyt2v_cli.files.video import sample_frames
 from phyt2v_cli.runs.reader import ShownRun, read_run
 from phyt2v_cli.runs.records import ScorerRecord, VideoRecord
+from phyt2v_cli.video_id import RoundId
 
 if TYPE_CHECKING:
     from jinja2 import Template

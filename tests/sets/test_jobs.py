@@ -20,6 +20,7 @@ from phyt2v_cli.events import Emit, RoundStarted
 from phyt2v_cli.refinement.loop import refine
 from phyt2v_cli.roles import Scores
 from phyt2v_cli.runs.directory import RunDir
+from phyt2v_cli.runs.reader import read_run
 from phyt2v_cli.sets.jobs import Job, Outcome, check_batch_dir, default_batch_dir, hold, make_jobs, run_jobs
 from phyt2v_cli.sets.prompt_set import PromptEntry
 from phyt2v_cli.testing.fakes import FakeGenerator, FakeRoles, FakeScorer
@@ -81,6 +82,7 @@ def test_a_failure_ends_its_own_run_only(error: Exception, tmp_path: Path) -> No
     assert first.error == message_of(error)
     assert first.hint == getattr(error, "hint", "")
     assert f"{type(error).__name__}: {error}" in first.trace
+    assert read_run(first.job.path).record.status == "failed"
     cast.scorer.error = None
     (second,) = outcomes
     assert second.result is not None
@@ -105,9 +107,15 @@ def test_a_stop_comes_before_the_next_prompt(tmp_path: Path) -> None:
 
 def test_what_fails_after_a_stop_is_a_stop(tmp_path: Path) -> None:
     cast = FakeRoles(scorer=FakeScorer(error=ValueError("abandoned in the middle")))
-    outcomes = begin(jobs_of(tmp_path, "a ball"), cast, cancelled=lambda: bool(cast.scorer.calls))
-    with pytest.raises((RunInterruptedError, ValueError)):
+    jobs = jobs_of(tmp_path, "a ball", "a cube")
+    outcomes = begin(jobs, cast, cancelled=lambda: bool(cast.scorer.calls))
+    with pytest.raises(ValueError, match="abandoned in the middle"):
         next(outcomes)
+    assert list(outcomes) == []
+    assert read_run(jobs[0].path).record.status == "interrupted"
+    assert not jobs[1].path.exists()
+    again = list(begin(jobs, FakeRoles()))
+    assert [outcome.result is not None for outcome in again] == [True, True]
 
 
 def test_nothing_of_a_failed_run_is_kept_in_memory(tmp_path: Path) -> None:
