@@ -57,7 +57,7 @@ def test_fault_14_disk_full_while_writing_the_video(
     )
     assert (failed.code, failed.out) == (3, "")
     assert "output1.mp4 could not be written: the disk is full" in failed.err
-    assert "the same command" in failed.err
+    assert "hint: Free some space, and do the same again.\n" in failed.err
     assert (disk.run / "latents1.safetensors").exists()
     assert not (disk.run / "output1.mp4").exists()
     assert read_record(disk.run, "round1.json")["sha256"] is None

@@ -59,7 +59,8 @@ def test_fault_23_every_fall_is_recorded_and_the_fourth_ends_the_run(
     # In the second of the two steps of each round, which a fall begins anew.
     failed = doubled.run(*refine, script={"out_of_memory": [2, 6, 10, 14]})
     assert (failed.code, failed.out) == (4, "")
-    assert "error: Out of memory while denoising. Use fewer frames" in failed.err
+    assert "error: Out of memory while denoising: CUDA out of memory." in failed.err
+    assert "hint: Use fewer frames, a smaller size, or a smaller model.\n" in failed.err
     made_by = [read_record(path, f"round{number}.json")["generator"] for number in (1, 2, 3)]
     assert [generator["offload"] for generator in made_by] == ["model", "group", "sequential"]
     assert [generator["offload_reason"] for generator in made_by] == [
