@@ -6,7 +6,6 @@ Knows the machine, the config and the backends' own checks. It loads no model, s
 import os
 import shutil
 import tempfile
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,11 +64,10 @@ def find_gpu() -> Gpu | None:
     try:
         import torch
 
-        with warnings.catch_warnings(action="ignore"):  # an old driver is a warning, and here a None
-            if not torch.cuda.is_available():
-                return None
-            free, total = torch.cuda.mem_get_info(0)
-            return Gpu(torch.cuda.get_device_name(0), free / 1e9, total / 1e9)
+        if not torch.cuda.is_available():
+            return None
+        free, total = torch.cuda.mem_get_info(0)
+        return Gpu(torch.cuda.get_device_name(0), free / 1e9, total / 1e9)
     except (ImportError, OSError, RuntimeError):
         return None
 
