@@ -3,7 +3,7 @@
     python benchmarks/gpu_memory.py --limits 80 24 16 12 --json gpu_memory.json
 
 Random weights, nothing is downloaded. First what denoising and decoding take beside the weights, then for
-each limit what `offload = auto` chooses and how fast it is, then every other rung at --compare-at. The limit
+each limit what `offload = auto` chooses and how fast it is, then every other level at --compare-at. The limit
 is `torch.cuda.set_per_process_memory_fraction`, so a real card of that size may differ by its own overhead.
 """
 
@@ -95,8 +95,8 @@ def main() -> None:
     add(None, "none")
     for limit in options.limits:
         add(limit, "auto")
-    for rung in ("model", "group", "sequential"):
-        add(options.compare_at, rung)
+    for level in ("model", "group", "sequential"):
+        add(options.compare_at, level)
     table = Table(title=f"{torch.cuda.get_device_name()}, weights {weights_gb:.1f} GB")
     columns = ("limit_gb", "asked", "offload", "tiled_decode", "step_s", "decode_s")
     for column in (*columns, "denoise_peak_gb", "decode_peak_gb", "failed"):

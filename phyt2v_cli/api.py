@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypedDict, Unpack
 
 from phyt2v_cli import backends
-from phyt2v_cli.backends import ahead
+from phyt2v_cli.backends import prefetch
 from phyt2v_cli.backends.guard import GuardedGenerator
 from phyt2v_cli.checks.preflight import PreparedVideo, prepare_run, prepare_video
 from phyt2v_cli.config.layers import LoadedConfig, Setting, layer_of_keywords, load_config
@@ -76,7 +76,7 @@ class Studio:
         llm: ChatModel | None = None,
         captioner: VideoCaptioner | None = None,
         scorer: VideoScorer | Sequence[VideoScorer] | None = None,
-        on_span: ahead.Bar | None = None,
+        on_span: prefetch.Span | None = None,
         **settings: Any,
     ) -> None:
         """Take the settings; nothing is loaded or asked yet.
@@ -100,11 +100,11 @@ class Studio:
             )
             if role is not None
         }
-        self._on_span = on_span or ahead.no_bar
+        self._on_span = on_span or prefetch.no_span
         self._lock = threading.Lock()
         self._load_lock = threading.Lock()
         self._roles: Roles | None = None
-        self._generator: ahead.GeneratorAhead | None = None
+        self._generator: prefetch.PrefetchingGenerator | None = None
         self._prefetched: Callable[[], VideoGenerator] | None = None
         self._closed = False
         self._loaded = self._layer({})
@@ -185,7 +185,7 @@ class Studio:
             if self._roles is None:
                 self._roles = self._make_roles()
             roles = replace(self._roles, load_generator=lambda: self._load_generator(num_planned_steps))
-        roles = ahead.overlap(run.config, roles, record.prompt, bar=self._on_span)
+        roles = prefetch.overlap(run.config, roles, record.prompt, span=self._on_span)
         return loop.refine(run, roles, emit=emit, cancelled=cancelled)
 
     def render(self, prepared: PreparedVideo, *, emit: Emit, cancelled: Cancelled) -> VideoResult:
@@ -211,7 +211,7 @@ class Studio:
         with self._lock:
             self._check_open()
             if self._generator is None and self._prefetched is None and "generator" not in self._given:
-                self._prefetched = ahead.begin(lambda: self._load(num_planned_steps), name="load")
+                self._prefetched = prefetch.begin(lambda: self._load(num_planned_steps), name="load")
 
     # Life
 
@@ -285,7 +285,7 @@ class Studio:
             if self._generator is None:
                 prefetched, self._prefetched = self._prefetched, None
                 generator = prefetched() if prefetched is not None else self._load(num_planned_steps)
-                self._generator = ahead.GeneratorAhead(GuardedGenerator(generator))
+                self._generator = prefetch.PrefetchingGenerator(GuardedGenerator(generator))
             return self._generator
 
     def _load(self, num_planned_steps: int) -> VideoGenerator:

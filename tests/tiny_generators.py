@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator, load
-from phyt2v_cli.backends.memory.offloading import RUNGS
+from phyt2v_cli.backends.memory.offloading import OFFLOAD_LEVELS
 from phyt2v_cli.config.schema import GeneratorConfig
 from phyt2v_cli.roles import Latents, OnStep
 
@@ -21,13 +21,13 @@ def denoise(generator: DiffusersGenerator, on_step: OnStep = lambda *_: None) ->
     return generator.denoise("a ball drops", seed=0, num_inference_steps=4, on_step=on_step).latents
 
 
-def give_all_rungs(generator: DiffusersGenerator) -> None:
+def give_all_levels(generator: DiffusersGenerator) -> None:
     """Let a generator on a CPU fall as one on a GPU does.
 
     diffusers offloads to a CPU too, but accelerate cannot do it layer by layer: that one call, and nothing
-    else of the last rung, is shown only on a GPU, by benchmarks/gpu_memory.py.
+    else of the last level, is shown only on a GPU, by benchmarks/gpu_memory.py.
     """
-    generator._placed._rungs = RUNGS
+    generator._placed._levels = OFFLOAD_LEVELS
     generator._pipeline.enable_sequential_cpu_offload = lambda device: generator._pipeline.to(device)
 
 

@@ -77,8 +77,8 @@ def _exit_code() -> int:
 
 def _leave_what_was_begun(code: int) -> None:
     """End the process here if a thread loads, denoises or waits for a server: to end around it may crash."""
-    ahead = sys.modules.get("phyt2v_cli.backends.ahead")  # where nobody imported it, nothing was begun
-    if ahead is not None and ahead.is_at_work():
+    prefetch = sys.modules.get("phyt2v_cli.backends.prefetch")  # where nobody imported it, nothing was begun
+    if prefetch is not None and prefetch.is_at_work():
         sys.stdout.flush()
         os._exit(code)
 

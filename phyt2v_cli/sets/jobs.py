@@ -111,7 +111,7 @@ def look_into_all(
 
 
 @contextmanager
-def hold(batch_dir: Path) -> Iterator[None]:
+def lock_batch_dir(batch_dir: Path) -> Iterator[None]:
     """Create the folder of a set, and keep other processes from working on it meanwhile."""
     check_batch_dir(batch_dir)
     lock = lock_folder(batch_dir, LOCK_NAME)

@@ -1,6 +1,6 @@
 """Where the time of a run went, as a file for a trace viewer (Chrome's trace event format).
 
-Open it in Perfetto or chrome://tracing. Every stage, denoising step and wait is a bar; what runs beside the
+Open it in Perfetto or chrome://tracing. Every stage, denoising step and wait is a span; what runs beside the
 loop has a row of its own. Knows events and a clock, and nothing of what the stages do.
 """
 
@@ -26,7 +26,7 @@ from phyt2v_cli.events import (
 from phyt2v_cli.files.atomic import replace_file
 from phyt2v_cli.files.untrusted import read_plain_file, refusals_as
 
-_Bar = dict[str, object]
+_Span = dict[str, object]
 
 _SCHEMA = "phyt2v.profile/1"
 _HEAD_BYTES = 40
@@ -53,7 +53,7 @@ class Timeline:
 
     def __init__(self) -> None:
         self._begin = time.perf_counter()
-        self._bars: list[_Bar] = []
+        self._spans: list[_Span] = []
         self._rows: dict[str, int] = {}
         """By the names of threads, whose own numbers are given to others once they are gone."""
         self._row_numbers = count()
@@ -82,7 +82,7 @@ class Timeline:
                 self._end(event.stage)
 
     @contextmanager
-    def bar(self, name: str) -> Iterator[None]:
+    def span(self, name: str) -> Iterator[None]:
         """Draw what the block takes, in the row of its thread."""
         start = self._now()
         try:
@@ -93,7 +93,7 @@ class Timeline:
     @property
     def is_empty(self) -> bool:
         """Whether nothing has begun."""
-        return not self._bars and not self._started
+        return not self._spans and not self._started
 
     def write(self, path: Path) -> None:
         """Write the file; a stage that was not finished ends here. Raises FilesError."""
@@ -103,7 +103,7 @@ class Timeline:
             {"ph": "M", "name": "thread_name", "pid": 1, "tid": tid, "args": {"name": name}}
             for name, tid in self._rows.items()
         ]
-        content = {"schema": _SCHEMA, "displayTimeUnit": "ms", "traceEvents": [*rows, *self._bars]}
+        content = {"schema": _SCHEMA, "displayTimeUnit": "ms", "traceEvents": [*rows, *self._spans]}
         with replace_file(path) as temporary:
             temporary.write_text(json.dumps(content) + "\n")
 
@@ -122,7 +122,7 @@ class Timeline:
         if name_of_row not in self._rows:
             self._rows[name_of_row] = next(self._row_numbers)
         # Appending is atomic, so threads need no lock.
-        self._bars.append(
+        self._spans.append(
             {
                 "ph": "X",
                 "name": name,

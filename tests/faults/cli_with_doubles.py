@@ -173,10 +173,10 @@ def load_generator(config: GeneratorConfig, *, num_planned_steps: int) -> VideoG
     if "out_of_memory" not in SCRIPT:
         return Generator(settings=ON_GPU) if SCRIPT.get("ahead") else Generator()
     from phyt2v_cli.backends.diffusion.generator import load
-    from tests.tiny_generators import give_all_rungs, run_out_of_memory
+    from tests.tiny_generators import give_all_levels, run_out_of_memory
 
     generator = load(config, num_planned_steps=num_planned_steps)
-    give_all_rungs(generator)
+    give_all_levels(generator)
     run_out_of_memory(generator._pipeline.scheduler, "step", SCRIPT["out_of_memory"])
     return generator
 

@@ -1,4 +1,4 @@
-"""Out of memory on a real pipeline: the rungs it falls down, and what is left when there is none."""
+"""Out of memory on a real pipeline: the levels it falls down, and what is left when there is none."""
 
 from pathlib import Path
 
@@ -8,31 +8,31 @@ import torch
 
 from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator
 from phyt2v_cli.backends.memory import offloading
-from phyt2v_cli.backends.memory.offloading import RUNGS, Placement
+from phyt2v_cli.backends.memory.offloading import OFFLOAD_LEVELS, Placement
 from phyt2v_cli.backends.memory.residency import Accelerator
 from phyt2v_cli.errors import BackendError
 from phyt2v_cli.files.video import Frames
 from phyt2v_cli.roles import Latents
 from tests.faults.processes import Doubled, read_record
-from tests.tiny_generators import denoise, failing, give_all_rungs, run_out_of_memory
+from tests.tiny_generators import denoise, failing, give_all_levels, run_out_of_memory
 
 
 @pytest.mark.parametrize("num_falls", [1, 2, 3])
 def test_fault_23_out_of_memory_while_denoising_falls_rung_by_rung(
     num_falls: int, tiny_generator: DiffusersGenerator, tiny_result: tuple[Latents, Frames]
 ) -> None:
-    give_all_rungs(tiny_generator)
+    give_all_levels(tiny_generator)
     run_out_of_memory(tiny_generator._pipeline.scheduler, "step", range(1, num_falls + 1))
     np.testing.assert_array_equal(denoise(tiny_generator), tiny_result[0])
-    assert tiny_generator.settings["offload"] == RUNGS[num_falls]
-    assert tiny_generator.settings["offload_reason"] == f"out of memory with {RUNGS[num_falls - 1]}"
+    assert tiny_generator.settings["offload"] == OFFLOAD_LEVELS[num_falls]
+    assert tiny_generator.settings["offload_reason"] == f"out of memory with {OFFLOAD_LEVELS[num_falls - 1]}"
 
 
 def test_fault_23_on_the_last_rung_is_a_clear_error_and_the_generator_goes_on(
     tiny_generator: DiffusersGenerator, tiny_result: tuple[Latents, Frames]
 ) -> None:
-    give_all_rungs(tiny_generator)
-    run_out_of_memory(tiny_generator._pipeline.scheduler, "step", range(1, len(RUNGS) + 1))
+    give_all_levels(tiny_generator)
+    run_out_of_memory(tiny_generator._pipeline.scheduler, "step", range(1, len(OFFLOAD_LEVELS) + 1))
     with pytest.raises(BackendError, match=r"^Out of memory while denoising: .*\nUse fewer frames") as caught:
         denoise(tiny_generator)
     assert caught.value.exit_code == 4
@@ -64,7 +64,7 @@ def test_fault_23_every_fall_is_recorded_and_the_fourth_ends_the_run(
     made_by = [read_record(path, f"round{number}.json")["generator"] for number in (1, 2, 3)]
     assert [generator["offload"] for generator in made_by] == ["model", "group", "sequential"]
     assert [generator["offload_reason"] for generator in made_by] == [
-        f"out of memory with {rung}" for rung in ("none", "model", "group")
+        f"out of memory with {level}" for level in ("none", "model", "group")
     ]
     assert read_record(path, "run.json")["status"] == "failed"
     assert read_record(path, "round4.json")["sha256"] is None
@@ -79,20 +79,20 @@ def test_fault_23_every_fall_is_recorded_and_the_fourth_ends_the_run(
     assert doubled.count("caption") == 4  # none was judged again
 
 
-@pytest.mark.parametrize(("num_falls", "rung"), [(1, "model"), (2, "group")])
+@pytest.mark.parametrize(("num_falls", "level"), [(1, "model"), (2, "group")])
 def test_fault_23_out_of_memory_while_placing_falls_rung_by_rung(
     num_falls: int,
-    rung: str,
+    level: str,
     tiny_generator: DiffusersGenerator,
     tiny_result: tuple[Latents, Frames],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     placed = tiny_generator._placed
-    give_all_rungs(tiny_generator)
+    give_all_levels(tiny_generator)
     monkeypatch.setattr(offloading, "place", failing(offloading.place, range(1, num_falls + 1)))
     with Accelerator(lambda: 2**40, lambda: None).on_device(placed, spare_bytes=0):
         np.testing.assert_array_equal(denoise(tiny_generator), tiny_result[0])
-    assert tiny_generator.settings["offload"] == rung
+    assert tiny_generator.settings["offload"] == level
     assert "out of memory" in tiny_generator.settings["offload_reason"]
 
 
@@ -100,10 +100,10 @@ def test_fault_23_no_room_on_any_rung_is_raised_and_leaves_the_device(
     tiny_generator: DiffusersGenerator, tiny_result: tuple[Latents, Frames], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     placed = tiny_generator._placed
-    give_all_rungs(tiny_generator)
+    give_all_levels(tiny_generator)
     accelerator = Accelerator(lambda: 2**40, lambda: None)
     with monkeypatch.context() as patch:
-        patch.setattr(offloading, "place", failing(offloading.place, range(1, len(RUNGS) + 1)))
+        patch.setattr(offloading, "place", failing(offloading.place, range(1, len(OFFLOAD_LEVELS) + 1)))
         with pytest.raises(torch.OutOfMemoryError), accelerator.on_device(placed, spare_bytes=0):
             raise AssertionError("it cannot have been entered")
     placed._chosen = Placement("none", "a test")
@@ -113,7 +113,7 @@ def test_fault_23_no_room_on_any_rung_is_raised_and_leaves_the_device(
 def test_fault_23_out_of_memory_while_falling_falls_further(
     tiny_generator: DiffusersGenerator, tiny_result: tuple[Latents, Frames], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    give_all_rungs(tiny_generator)
+    give_all_levels(tiny_generator)
     run_out_of_memory(tiny_generator._pipeline.scheduler, "step", [1])
     monkeypatch.setattr(offloading, "place", failing(offloading.place, [1]))
     np.testing.assert_array_equal(denoise(tiny_generator), tiny_result[0])
@@ -130,7 +130,7 @@ def test_fault_23_out_of_memory_while_falling_falls_further(
 def test_fault_23_libraries_run_out_of_memory_in_words_of_their_own(
     error: Exception, tiny_generator: DiffusersGenerator, tiny_result: tuple[Latents, Frames]
 ) -> None:
-    give_all_rungs(tiny_generator)
+    give_all_levels(tiny_generator)
     scheduler = tiny_generator._pipeline.scheduler
     scheduler.step = failing(scheduler.step, [1], error)
     np.testing.assert_array_equal(denoise(tiny_generator), tiny_result[0])

@@ -201,7 +201,7 @@ def test_a_plot_has_as_many_dots_as_it_can_show(tmp_path: Path) -> None:
     run_through(path, make_config(rounds=0))
     record = json.loads((path / "round1.json").read_text())
     for number in range(1, MAX_DOTS + 3):
-        values = {"round": number, "video": f"output{number}.mp4", "sha256": None}
+        values = {"id": f"round{number}", "video": f"output{number}.mp4", "sha256": None}
         (path / f"round{number}.json").write_text(json.dumps(record | values))
     page = read_page(write_report(path).read_text(encoding="utf-8"))
     dots = [attributes["class"] for tag, attributes in page.tags if tag == "circle"]

@@ -21,7 +21,15 @@ from phyt2v_cli.refinement.loop import refine
 from phyt2v_cli.roles import Scores
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.reader import read_run
-from phyt2v_cli.sets.jobs import Job, Outcome, check_batch_dir, default_batch_dir, hold, make_jobs, run_jobs
+from phyt2v_cli.sets.jobs import (
+    Job,
+    Outcome,
+    check_batch_dir,
+    default_batch_dir,
+    lock_batch_dir,
+    make_jobs,
+    run_jobs,
+)
 from phyt2v_cli.sets.prompt_set import PromptEntry
 from phyt2v_cli.testing.fakes import FakeGenerator, FakeRoles, FakeScorer
 from tests.fake_runs import make_config, open_run
@@ -172,7 +180,11 @@ def test_what_cannot_be_the_folder_of_a_set(tmp_path: Path) -> None:
             check_batch_dir(tmp_path / name)
     with pytest.raises(FilesError, match="cannot be used"):
         check_batch_dir(tmp_path / ("a" * 300))
-    with hold(tmp_path / "set"), pytest.raises(RunDirError, match="in use"), hold(tmp_path / "set"):
+    with (
+        lock_batch_dir(tmp_path / "set"),
+        pytest.raises(RunDirError, match="in use"),
+        lock_batch_dir(tmp_path / "set"),
+    ):
         pass
     with pytest.raises(RunDirError, match="holds no run"):  # nor is it a run directory
         open_run(tmp_path / "set")

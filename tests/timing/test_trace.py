@@ -23,7 +23,7 @@ def test_stages_steps_and_what_runs_beside_them_are_bars(tmp_path: Path) -> None
     timeline = Timeline()
 
     def load() -> None:
-        with timeline.bar("load the generator"):
+        with timeline.span("load the generator"):
             pass
 
     beside = threading.Thread(target=load, name="load")

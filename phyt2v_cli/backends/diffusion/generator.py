@@ -159,7 +159,7 @@ class DiffusersGenerator:
         """How the model would run now."""
         placement = self._placed.placement
         return {
-            "offload": placement.rung,
+            "offload": placement.level,
             "offload_reason": placement.reason,
             "tiled_decode": "on" if placement.tiled_decode else "off",
             "compile": "on" if self._compiled else "off",

@@ -1,6 +1,6 @@
 """Where a pipeline's weights live while it works: on the device, or on the CPU and brought over when needed.
 
-Four rungs, each needing less device memory than the one before: `none` (resident), `model` (one component at
+Four levels, each needing less device memory than the one before: `none` (resident), `model` (one component at
 a time), `group` (block by block, the next one fetched while this one computes) and `sequential` (by layer).
 In speed `group` comes before `model`. This file knows memory and components; it must not know prompts, rounds
 or families.
@@ -14,17 +14,17 @@ from typing import Any, Literal
 import torch
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
-Rung = Literal["none", "model", "group", "sequential"]
-Offload = Rung | Literal["auto"]
+OffloadLevel = Literal["none", "model", "group", "sequential"]
+Offload = OffloadLevel | Literal["auto"]
 
-RUNGS: tuple[Rung, ...] = ("none", "model", "group", "sequential")
+OFFLOAD_LEVELS: tuple[OffloadLevel, ...] = ("none", "model", "group", "sequential")
 """By memory, the most first: each out-of-memory error goes one further."""
 
-_FASTEST_FIRST: tuple[Rung, ...] = ("none", "group", "model", "sequential")
+_FASTEST_FIRST: tuple[OffloadLevel, ...] = ("none", "group", "model", "sequential")
 
 # Bytes beside the weights, for each pixel of the video and each byte of a number: measured with CogVideoX-5B,
 # 49 frames of 480x720 in bfloat16, on one H200 (benchmarks/gpu_memory.py), and rounded up. Another
-# architecture may need more; then the first out-of-memory error moves it down a rung.
+# architecture may need more; then the first out-of-memory error moves it down a level.
 _DENOISE_BYTES = 100
 _DECODE_BYTES = 560
 _TILED_DECODE_BYTES = 125
@@ -48,21 +48,21 @@ class MemoryNeed:
     decode: int
     tiled_decode: int
 
-    def weights_at(self, rung: Rung) -> int:
+    def weights_at(self, level: OffloadLevel) -> int:
         """Return the bytes of weights that are on the device at one time, and of CUDA itself."""
         sizes = {"none": self.weights, "model": self.largest_component, "group": self.group, "sequential": 0}
-        return sizes[rung] + _CONTEXT_BYTES
+        return sizes[level] + _CONTEXT_BYTES
 
-    def at(self, rung: Rung) -> int:
-        """Return the bytes needed at a rung, with the cheaper way to decode."""
-        return self.weights_at(rung) + max(self.denoise, self.tiled_decode)
+    def at(self, level: OffloadLevel) -> int:
+        """Return the bytes needed at a level, with the cheaper way to decode."""
+        return self.weights_at(level) + max(self.denoise, self.tiled_decode)
 
 
 @dataclass(frozen=True)
 class Placement:
-    """The rung that a pipeline is on, and why."""
+    """The level that a pipeline is on, and why."""
 
-    rung: Rung
+    level: OffloadLevel
     reason: str
     tiled_decode: bool = False
 
@@ -86,35 +86,35 @@ def need_of(pipeline: Any, *, num_pixels: int) -> MemoryNeed:
 
 
 def choose(need: MemoryNeed, *, free: int, host_free: int, wanted: Offload) -> Placement:
-    """Return the fastest rung that fits into `free` bytes of the device and `host_free` of the CPU's memory.
+    """Return the fastest level that fits into `free` bytes of the device and `host_free` of the CPU's memory.
 
     Another `wanted` than auto is taken as it is.
     """
     if wanted != "auto":
         return Placement(wanted, "as configured", need.decode > free - need.weights_at(wanted))
     resident = f"resident it needs {_gb(need.at('none'))}, {_gb(free)} are free"
-    fits = [rung for rung in _FASTEST_FIRST if need.at(rung) <= free]
+    fits = [level for level in _FASTEST_FIRST if need.at(level) <= free]
     if need.weights > host_free:
         # prefetching copies from page-locked memory, which cannot be swapped out
-        fits = [rung for rung in fits if rung != "group"]
-    rung: Rung = fits[0] if fits else "sequential"
-    return Placement(rung, resident, need.decode > free - need.weights_at(rung))
+        fits = [level for level in fits if level != "group"]
+    level: OffloadLevel = fits[0] if fits else "sequential"
+    return Placement(level, resident, need.decode > free - need.weights_at(level))
 
 
-def lower(placement: Placement, rungs: Sequence[Rung], *, decoding: bool) -> Placement | None:
-    """Return what to try of `rungs` after an out-of-memory error; None when nothing is left."""
+def lower(placement: Placement, levels: Sequence[OffloadLevel], *, decoding: bool) -> Placement | None:
+    """Return what to try of `levels` after an out-of-memory error; None when nothing is left."""
     if decoding and not placement.tiled_decode:
         return replace(placement, tiled_decode=True, reason=f"{placement.reason}; out of memory in decoding")
-    left = rungs[rungs.index(placement.rung) + 1 :]
+    left = levels[levels.index(placement.level) + 1 :]
     if not left:
         return None
-    return Placement(left[0], f"out of memory with {placement.rung}", tiled_decode=True)
+    return Placement(left[0], f"out of memory with {placement.level}", tiled_decode=True)
 
 
 def place(pipeline: Any, placement: Placement, device: torch.device) -> None:
     """Move the pipeline's weights to where `placement` wants them, from wherever they are."""
     lift(pipeline)
-    match placement.rung:
+    match placement.level:
         case "none":
             pipeline.to(device)
         case "model":

@@ -23,7 +23,7 @@ class PlacedPipeline:
     def __init__(self, pipeline: Any, *, device: torch.device, wanted: Offload, num_pixels: int) -> None:
         """Put the pipeline, which is on the CPU, in its place for videos of `num_pixels` in all frames.
 
-        Raises what the library raises when out of memory where there is no room even on the last rung.
+        Raises what the library raises when out of memory where there is no room even on the last level.
         """
         self.device = device
         self.need = offloading.need_of(pipeline, num_pixels=num_pixels)
@@ -31,7 +31,7 @@ class PlacedPipeline:
         self._wanted = wanted
         self._is_on_device = False
         on_cpu = device.type == "cpu"
-        self._rungs = offloading.RUNGS[:1] if on_cpu else offloading.RUNGS
+        self._levels = offloading.OFFLOAD_LEVELS[:1] if on_cpu else offloading.OFFLOAD_LEVELS
         self._chosen = Placement("none", "no GPU to offload from") if on_cpu else None
         with residency.on_device(self, spare_bytes=self.need.denoise):
             pass
@@ -48,7 +48,7 @@ class PlacedPipeline:
     @property
     def num_bytes(self) -> int:
         """What the weights take on the device; all of them as long as nobody knows better."""
-        return self.need.weights if self._chosen is None else self.need.weights_at(self._chosen.rung)
+        return self.need.weights if self._chosen is None else self.need.weights_at(self._chosen.level)
 
     def to_device(self) -> None:
         """Bring the weights to where `placement` says, or further down where there is no room for that."""
@@ -96,7 +96,7 @@ class PlacedPipeline:
     def _lower_after(self, error: Exception, *, decoding: bool = False) -> Placement | None:
         if not failures.is_out_of_memory(error):
             return None
-        return offloading.lower(self.placement, self._rungs, decoding=decoding)
+        return offloading.lower(self.placement, self._levels, decoding=decoding)
 
     def _fall(self, lower: Placement) -> None:
         """Call it once the error is gone, and with it the frames that held on to what was on the device."""
@@ -106,4 +106,4 @@ class PlacedPipeline:
 
     def _without_gradients(self) -> AbstractContextManager[None]:
         # Offloading makes parameters anew, and what is made in inference mode can be none.
-        return torch.inference_mode() if self.placement.rung == "none" else torch.no_grad()
+        return torch.inference_mode() if self.placement.level == "none" else torch.no_grad()

@@ -90,7 +90,13 @@ def batch(
     """
     from phyt2v_cli.checks.preflight import check_disk, check_model, needed_bytes
     from phyt2v_cli.runs.opening import check_run_folder
-    from phyt2v_cli.sets.jobs import check_batch_dir, default_batch_dir, hold, look_into_all, make_jobs
+    from phyt2v_cli.sets.jobs import (
+        check_batch_dir,
+        default_batch_dir,
+        lock_batch_dir,
+        look_into_all,
+        make_jobs,
+    )
     from phyt2v_cli.sets.prompt_set import read_prompt_set
 
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
@@ -144,7 +150,7 @@ def batch(
             check_disk(job.path, needed)
         return RunDir.open(job.path, prompt=job.entry.prompt, config=job.config, plan=planned, force=force)
 
-    with hold(batch_dir):
+    with lock_batch_dir(batch_dir):
         outcomes = _run(jobs, complete, planned, open_run, fail_fast=not continue_on_fail, stream=not as_json)
     _sum_up(batch_dir, jobs, outcomes, as_json=as_json)
 

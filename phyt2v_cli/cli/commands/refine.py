@@ -229,7 +229,7 @@ def _refine(
         watch.show_plan(run.config, planned)
     console.say(f"Run directory: {run.path}")
     # Never closed: what it holds goes with the process, and to free it would hold up the way out.
-    studio = Studio(config=run.config, on_span=None if timeline is None else timeline.bar)
+    studio = Studio(config=run.config, on_span=None if timeline is None else timeline.span)
     control = run.config.refinement.control
     with watch.watching(run.config, planned, control=control, timeline=timeline) as emit:
         return studio.complete(run, emit=emit, cancelled=stop.cancelled)

@@ -1,4 +1,4 @@
-"""The rungs on a real pipeline; what happens when memory runs out is in tests/faults/test_memory.py.
+"""The levels on a real pipeline; what happens when memory runs out is in tests/faults/test_memory.py.
 
 On a CPU, to which diffusers offloads too; but accelerate cannot offload to it layer by layer, so `sequential`
 is shown on a GPU, by benchmarks/gpu_memory.py.
@@ -9,18 +9,18 @@ import pytest
 
 from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator
 from phyt2v_cli.backends.memory import offloading
-from phyt2v_cli.backends.memory.offloading import RUNGS, Placement
+from phyt2v_cli.backends.memory.offloading import OFFLOAD_LEVELS, Placement
 from phyt2v_cli.files.video import Frames
 from phyt2v_cli.roles import Latents
 from tests.tiny_generators import denoise
 
 
-@pytest.mark.parametrize("rung", RUNGS[:-1])
+@pytest.mark.parametrize("level", OFFLOAD_LEVELS[:-1])
 def test_every_rung_makes_the_same_video(
-    rung: offloading.Rung, tiny_generator: DiffusersGenerator, tiny_result: tuple[Latents, Frames]
+    level: offloading.OffloadLevel, tiny_generator: DiffusersGenerator, tiny_result: tuple[Latents, Frames]
 ) -> None:
     placed = tiny_generator._placed
-    placed._chosen = Placement(rung, "a test")
+    placed._chosen = Placement(level, "a test")
     offloading.place(tiny_generator._pipeline, placed.placement, placed.device)
     latents = denoise(tiny_generator)
     np.testing.assert_array_equal(latents, tiny_result[0])

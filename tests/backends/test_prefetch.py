@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from phyt2v_cli.backends import ahead
+from phyt2v_cli.backends import prefetch
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import BackendError
 from phyt2v_cli.roles import Roles, Scores
@@ -17,12 +17,12 @@ VIDEO = Path("output1.mp4")
 
 
 def test_the_result_or_the_error_is_handed_over() -> None:
-    assert ahead.begin(lambda: 7, name="seven")() == 7
+    assert prefetch.begin(lambda: 7, name="seven")() == 7
 
     def fail() -> int:
         raise BackendError("no")
 
-    wait = ahead.begin(fail, name="fails")
+    wait = prefetch.begin(fail, name="fails")
     for _ in range(2):
         with pytest.raises(BackendError, match="no"):
             wait()
@@ -75,7 +75,7 @@ def test_scorers_on_servers_are_asked_while_the_captioner_looks() -> None:
         drawn.append(f"{threading.current_thread().name}: {name}")
         yield
 
-    beside = ahead.overlap(config("openai", "openai"), plain, "a ball", bar=bar)
+    beside = prefetch.overlap(config("openai", "openai"), plain, "a ball", span=bar)
     assert beside.captioner.caption(VIDEO, "describe") == "output1.mp4: describe"
     for scorer in beside.scorers:
         assert scorer.score(VIDEO, "a ball") == Scores(0.25, 0.75)
@@ -86,13 +86,13 @@ def test_scorers_on_servers_are_asked_while_the_captioner_looks() -> None:
 def test_scorers_of_this_machine_wait_their_turn() -> None:
     plain = roles(FakeRoles().captioner, FakeScorer())
     for backend in ("tracker", "transformers", "command"):
-        beside = ahead.overlap(config(backend), plain, "a ball")
+        beside = prefetch.overlap(config(backend), plain, "a ball")
         assert (beside.captioner, beside.scorers) == (plain.captioner, plain.scorers)
 
 
 def test_a_score_that_was_not_begun_is_asked_for() -> None:
     scorer = FakeScorer()
-    beside = ahead.ScorerAhead(scorer, "a ball")
+    beside = prefetch.PrefetchedScorer(scorer, "a ball")
     assert beside.score(VIDEO, "a ball") == Scores(0.5, 0.5, ("half of it is missing",))
     beside.begin(VIDEO)
     beside.score(VIDEO, "another prompt")
@@ -102,7 +102,7 @@ def test_a_score_that_was_not_begun_is_asked_for() -> None:
 
 def test_what_is_still_at_work_is_known() -> None:
     go_on = threading.Event()
-    wait = ahead.begin(go_on.wait, name="waits")
-    assert ahead.is_at_work()
+    wait = prefetch.begin(go_on.wait, name="waits")
+    assert prefetch.is_at_work()
     go_on.set()
     assert wait()

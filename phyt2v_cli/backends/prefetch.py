@@ -37,27 +37,27 @@ from phyt2v_cli.roles import (
 
 _Result = TypeVar("_Result")
 
-Bar = Callable[[str], AbstractContextManager[None]]
+Span = Callable[[str], AbstractContextManager[None]]
 """Wraps work of a name, say to draw it in a timeline."""
 
 _begun: WeakSet[Thread] = WeakSet()
 
 
-def no_bar(_: str) -> AbstractContextManager[None]:
-    """Draw nothing."""
+def no_span(_: str) -> AbstractContextManager[None]:
+    """Span nothing."""
     return nullcontext()
 
 
-def begin(work: Callable[[], _Result], *, name: str, bar: Bar = no_bar) -> Callable[[], _Result]:
+def begin(work: Callable[[], _Result], *, name: str, span: Span = no_span) -> Callable[[], _Result]:
     """Start `work` in a thread called `name`; the function returned waits for what it returns or raises.
 
-    `bar` is entered in that thread, which ends with the process: whoever leaves early does not wait for it.
+    `span` is entered in that thread, which ends with the process: whoever leaves early does not wait for it.
     """
     future: Future[_Result] = Future()
 
     def run() -> None:
         try:
-            with bar(name):
+            with span(name):
                 result = work()
             future.set_result(result)
         except BaseException as error:
@@ -74,14 +74,14 @@ def is_at_work() -> bool:
     return any(thread.is_alive() for thread in _begun)
 
 
-class ScorerAhead:
+class PrefetchedScorer:
     """A scorer whose answer may have been begun; implements `roles.VideoScorer`."""
 
-    def __init__(self, scorer: VideoScorer, prompt: str, bar: Bar = no_bar) -> None:
+    def __init__(self, scorer: VideoScorer, prompt: str, span: Span = no_span) -> None:
         """`prompt` is the one that videos will be scored for."""
         self._scorer = scorer
         self._prompt = prompt
-        self._bar = bar
+        self._span = span
         self._begun: dict[Path, Callable[[], Scores]] = {}
 
     @property
@@ -94,7 +94,7 @@ class ScorerAhead:
         self._begun[video_path] = begin(
             lambda: self._scorer.score(video_path, self._prompt),
             name=f"score by {self.name}",
-            bar=self._bar,
+            span=self._span,
         )
 
     def score(self, video_path: Path, prompt: str) -> Scores:
@@ -105,10 +105,10 @@ class ScorerAhead:
         return begun()
 
 
-class CaptionerBeside:
+class PrefetchingCaptioner:
     """A captioner beside whose work scorers begin; implements `roles.VideoCaptioner`."""
 
-    def __init__(self, captioner: VideoCaptioner, scorers: Sequence[ScorerAhead]) -> None:
+    def __init__(self, captioner: VideoCaptioner, scorers: Sequence[PrefetchedScorer]) -> None:
         self._captioner = captioner
         self._scorers = scorers
 
@@ -133,7 +133,7 @@ def is_worth_it(config: Config, settings: Mapping[str, str]) -> bool:
     )
 
 
-class GeneratorAhead(GeneratorWrapper):
+class PrefetchingGenerator(GeneratorWrapper):
     """A generator that can begin a denoising, one for all runs; implements `roles.VideoGenerator`."""
 
     def __init__(self, generator: VideoGenerator) -> None:
@@ -142,11 +142,11 @@ class GeneratorAhead(GeneratorWrapper):
         self._begun: _Denoising | None = None
         self._begun_lock = Lock()
 
-    def begin(self, prompt: str, *, seed: int, num_inference_steps: int, bar: Bar = no_bar) -> None:
+    def begin(self, prompt: str, *, seed: int, num_inference_steps: int, span: Span = no_span) -> None:
         """Begin to denoise what a later `denoise` is expected to ask for; it waits for this one then."""
         with self._begun_lock:
             self._stop()
-            self._begun = _Denoising(self._wrapped, prompt, seed, num_inference_steps, bar)
+            self._begun = _Denoising(self._wrapped, prompt, seed, num_inference_steps, span)
 
     def denoise(
         self,
@@ -193,16 +193,16 @@ class GeneratorAhead(GeneratorWrapper):
         self._begun = None
 
 
-class ControlAhead(GeneratorWrapper):
+class ControlPrefetcher(GeneratorWrapper):
     """A generator for one run, which begins the run's control; implements `roles.VideoGenerator`."""
 
-    def __init__(self, generator: GeneratorAhead, prompt: str, seed: int, bar: Bar = no_bar) -> None:
+    def __init__(self, generator: PrefetchingGenerator, prompt: str, seed: int, span: Span = no_span) -> None:
         """`prompt` and `seed` are those of the control."""
         super().__init__(generator)
         self._generator = generator
         self._prompt = prompt
         self._seed = seed
-        self._bar = bar
+        self._span = span
         self._final_steps: int | None = None
         self._own_steps: int | None = None
 
@@ -237,7 +237,7 @@ class ControlAhead(GeneratorWrapper):
         decoded = self._generator.decode(latents)
         steps, self._final_steps = self._final_steps, None
         if steps is not None:
-            self._generator.begin(self._prompt, seed=self._seed, num_inference_steps=steps, bar=self._bar)
+            self._generator.begin(self._prompt, seed=self._seed, num_inference_steps=steps, span=self._span)
         return decoded
 
 
@@ -245,7 +245,7 @@ class _Denoising:
     """A denoising in a thread of its own."""
 
     def __init__(
-        self, generator: VideoGenerator, prompt: str, seed: int, num_inference_steps: int, bar: Bar
+        self, generator: VideoGenerator, prompt: str, seed: int, num_inference_steps: int, span: Span
     ) -> None:
         self._arguments = (prompt, seed, num_inference_steps)
         self._is_wanted = True
@@ -266,7 +266,7 @@ class _Denoising:
                 self._is_over = True
                 self._news.set()
 
-        self._result = begin(denoise, name="denoise the control", bar=bar)
+        self._result = begin(denoise, name="denoise the control", span=span)
 
     def _count(self, step: DenoisingStep) -> None:
         self._last_step = step
@@ -300,32 +300,32 @@ class _Denoising:
             self._result()
 
 
-def overlap(config: Config, roles: Roles, prompt: str, *, bar: Bar | None = None) -> Roles:
+def overlap(config: Config, roles: Roles, prompt: str, *, span: Span | None = None) -> Roles:
     """Return `roles` that do at the same time, in one run, what does not depend on each other.
 
     `prompt` is the user's own, which videos are scored for and the control is made from. What is done beside
-    the loop is drawn by `bar`.
+    the loop is drawn by `span`.
     """
 
-    bar = bar or no_bar
+    span = span or no_span
 
     def load_generator() -> VideoGenerator:
         generator = roles.load_generator()
-        if isinstance(generator, GeneratorAhead) and is_worth_it(config, generator.settings):
-            return ControlAhead(generator, prompt, config.run.seed, bar)
+        if isinstance(generator, PrefetchingGenerator) and is_worth_it(config, generator.settings):
+            return ControlPrefetcher(generator, prompt, config.run.seed, span)
         return generator
 
-    return replace(_score_beside_captioning(config, roles, prompt, bar), load_generator=load_generator)
+    return replace(_score_beside_captioning(config, roles, prompt, span), load_generator=load_generator)
 
 
-def _score_beside_captioning(config: Config, roles: Roles, prompt: str, bar: Bar) -> Roles:
+def _score_beside_captioning(config: Config, roles: Roles, prompt: str, span: Span) -> Roles:
     """Return `roles` with the scorers on servers asked while the captioner is at work, all at once."""
     sections = (config.scorer, *config.scorer.others)
     if all(section.backend != "openai" for section in sections):  # of scorers given as objects there are none
         return roles
     scorers = [
-        ScorerAhead(scorer, prompt, bar) if section.backend == "openai" else scorer
+        PrefetchedScorer(scorer, prompt, span) if section.backend == "openai" else scorer
         for section, scorer in zip(sections, roles.scorers, strict=True)
     ]
-    ahead = [scorer for scorer in scorers if isinstance(scorer, ScorerAhead)]
-    return replace(roles, captioner=CaptionerBeside(roles.captioner, ahead), scorers=scorers)
+    prefetched = [scorer for scorer in scorers if isinstance(scorer, PrefetchedScorer)]
+    return replace(roles, captioner=PrefetchingCaptioner(roles.captioner, prefetched), scorers=scorers)

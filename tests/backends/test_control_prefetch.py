@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from phyt2v_cli.backends import ahead
-from phyt2v_cli.backends.ahead import ControlAhead, GeneratorAhead, is_worth_it
+from phyt2v_cli.backends import prefetch
 from phyt2v_cli.backends.guard import GeneratorWrapper
+from phyt2v_cli.backends.prefetch import ControlPrefetcher, PrefetchingGenerator, is_worth_it
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import BackendError, RunInterruptedError
 from phyt2v_cli.events import Event, Notice, StepDone
@@ -110,7 +110,7 @@ class Pipeline(FakeGenerator):
         wait_until(lambda: len(self.beside) == reached)
 
 
-def end_once_unwanted(pipeline: Pipeline, generator: GeneratorAhead) -> None:
+def end_once_unwanted(pipeline: Pipeline, generator: PrefetchingGenerator) -> None:
     """Let what was begun do one more step, and end there, as soon as somebody has asked it to."""
     denoising = generator._begun
     assert denoising is not None
@@ -132,9 +132,9 @@ def control(generator: VideoGenerator, on_step: OnStep = nobody) -> Latents:
     return generator.denoise(PROMPT, seed=0, num_inference_steps=STEPS, on_step=on_step).latents
 
 
-def begun(pipeline: Pipeline) -> ControlAhead:
+def begun(pipeline: Pipeline) -> ControlPrefetcher:
     """Return a generator whose final is decoded, so that the control has begun."""
-    generator = ControlAhead(GeneratorAhead(pipeline), PROMPT, 0)
+    generator = ControlPrefetcher(PrefetchingGenerator(pipeline), PROMPT, 0)
     render(generator, REFINED)
     wait_until(pipeline.at_work.locked)
     return generator
@@ -220,7 +220,7 @@ def test_decoding_stops_it_first() -> None:
 @pytest.mark.parametrize(("prompt", "draft"), [(REFINED, True), (PROMPT, False)])
 def test_a_draft_and_the_control_itself_begin_nothing(prompt: str, draft: bool) -> None:
     pipeline = Pipeline()
-    generator = ControlAhead(GeneratorAhead(pipeline), PROMPT, 0)
+    generator = ControlPrefetcher(PrefetchingGenerator(pipeline), PROMPT, 0)
     render(generator, prompt, draft=draft)
     generator.decode(control(FakeGenerator()))
     assert len(pipeline.denoised) == 1
@@ -228,7 +228,7 @@ def test_a_draft_and_the_control_itself_begin_nothing(prompt: str, draft: bool) 
 
 def test_a_final_after_one_of_the_controls_own_begins_nothing() -> None:
     pipeline = Pipeline()
-    generator = ControlAhead(GeneratorAhead(pipeline), PROMPT, 0)
+    generator = ControlPrefetcher(PrefetchingGenerator(pipeline), PROMPT, 0)
     render(generator, PROMPT)
     render(generator, REFINED)
     generator.decode(control(FakeGenerator()))
@@ -245,7 +245,7 @@ def test_only_the_decoding_after_a_final_begins_it() -> None:
 
 def test_what_a_call_did_is_in_what_it_returns_whatever_happens_beside_it() -> None:
     pipeline = Pipeline()
-    generator = ControlAhead(GeneratorAhead(pipeline), PROMPT, 0)
+    generator = ControlPrefetcher(PrefetchingGenerator(pipeline), PROMPT, 0)
     final = generator.denoise(REFINED, seed=0, num_inference_steps=STEPS, on_step=nobody)
     decoded = generator.decode(final.latents)
     wait_until(pipeline.at_work.locked)
@@ -288,10 +288,10 @@ def test_it_is_for_an_accelerator_that_would_idle(
 
 def test_a_generator_stays_as_it_is_if_nothing_is_worth_beginning() -> None:
     fakes, config = FakeRoles(), make_config(control=True)
-    assert ahead.overlap(config, fakes.roles(), PROMPT).load_generator() is fakes.generator
-    idle = GeneratorAhead(fakes.generator)
+    assert prefetch.overlap(config, fakes.roles(), PROMPT).load_generator() is fakes.generator
+    idle = PrefetchingGenerator(fakes.generator)
     roles = replace(fakes.roles(), load_generator=lambda: idle)
-    assert ahead.overlap(config, roles, PROMPT).load_generator() is idle, "on a CPU"
+    assert prefetch.overlap(config, roles, PROMPT).load_generator() is idle, "on a CPU"
 
 
 class OnGpu(GeneratorWrapper):
@@ -319,7 +319,7 @@ def run(path: Path, cast: FakeRoles, generator: VideoGenerator, emit: Callable[[
     roles = Roles(lambda: generator, cast.llm, cast.captioner, [cast.scorer])
     with open_run(path, config) as opened:
         elsewhere = Config.model_validate(config.model_dump(exclude_defaults=True) | ELSEWHERE)
-        roles = ahead.overlap(elsewhere, roles, PROMPT)
+        roles = prefetch.overlap(elsewhere, roles, PROMPT)
         refine(opened, roles, emit=emit, cancelled=lambda: any(e == "stop" for e in cast.events))
 
 
@@ -350,7 +350,7 @@ def test_a_run_leaves_the_same_files(
             return plain.captioner.caption(video_path, instruction)
 
     beside.captioner = SlowCaptioner()  # type: ignore[assignment]
-    generator = GeneratorAhead(OnGpu(make_generator(tiny_cogvideox_dir, **settings)))
+    generator = PrefetchingGenerator(OnGpu(make_generator(tiny_cogvideox_dir, **settings)))
     run(tmp_path / "beside", beside, generator, beside.events.append)
     assert control_steps(plain.events) == [1, 2, 3, 4, 5, 6]
     assert control_steps(beside.events) == [6]
@@ -381,7 +381,7 @@ def test_a_run_that_was_stopped_in_the_control_goes_on(tmp_path: Path) -> None:
         if control_steps(events):
             cast.events.append("stop")  # type: ignore[arg-type]
 
-    generator = GeneratorAhead(OnGpu(pipeline))
+    generator = PrefetchingGenerator(OnGpu(pipeline))
     with pytest.raises(RunInterruptedError):
         run(tmp_path / "run", cast, generator, emit)
     assert control_steps(events) == [2]
@@ -397,7 +397,7 @@ def test_a_run_that_was_stopped_in_the_control_goes_on(tmp_path: Path) -> None:
 def test_a_run_that_failed_is_not_in_the_way_of_the_next_one(tmp_path: Path) -> None:
     run_through(tmp_path / "whole", make_config(rounds=1, control=True))
     pipeline = Pipeline()
-    generator = GeneratorAhead(OnGpu(pipeline))
+    generator = PrefetchingGenerator(OnGpu(pipeline))
     failing, passing = FakeRoles(), FakeRoles()
     failing.captioner = ImpatientCaptioner(failing, pipeline, fails=True)  # type: ignore[assignment]
     passing.captioner = ImpatientCaptioner(passing, pipeline)  # type: ignore[assignment]
@@ -427,7 +427,7 @@ def test_a_final_without_a_picture_is_rendered_again_before_the_control(tmp_path
     plain, beside, pipeline = FakeRoles(generator=Blind()), FakeRoles(), Blind()
     run(tmp_path / "plain", plain, plain.generator, plain.events.append)
     beside.captioner = ImpatientCaptioner(beside, pipeline)  # type: ignore[assignment]
-    generator = GeneratorAhead(OnGpu(pipeline))
+    generator = PrefetchingGenerator(OnGpu(pipeline))
 
     def emit(event: Event) -> None:
         beside.events.append(event)
