@@ -56,9 +56,10 @@ LOGGERS = (
 
 
 def umask() -> str:
-    """Read the umask, which `os.umask` would change."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(line for line in lines if line.startswith("Umask"))
+    """Return the umask where the system tells it; `os.umask` would change it."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((line for line in lines if line.startswith("Umask")), "")
 
 
 def log_settings(logger: logging.Logger) -> tuple[object, ...]:
