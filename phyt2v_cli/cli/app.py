@@ -1,31 +1,64 @@
-"""The commands under their names.
+"""The commands under their names. A command's module is imported when the command is asked for.
 
-Commands are imported to be listed, so each keeps its heavy imports inside its function.
+Help imports all of them, so each keeps its heavy imports inside its function.
 """
 
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from phyt2v_cli import __version__
 from phyt2v_cli.cli import console
-from phyt2v_cli.cli.commands import batch, config, doctor, generate, preview_schedule, refine, report, runs
+
+COMMANDS = ("refine", "batch", "generate", "preview-schedule", "report", "doctor", "runs", "config")
+"""In the order of the help. Each is a module in `commands/`, with a function of that name and its EXAMPLES,
+or with an `app` if it has commands of its own."""
+
+
+class _Commands(Mapping[str, Any]):
+    """Typer's commands by name, made on demand: the others would take 6 % of a preview's time."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in COMMANDS:
+            raise KeyError(name)
+        return _make(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+@cache
+def _make(name: str) -> Any:
+    identifier = name.replace("-", "_")
+    module = import_module(f"phyt2v_cli.cli.commands.{identifier}")
+    parent = typer.Typer()
+    if hasattr(module, "app"):
+        parent.add_typer(module.app, name=name)
+    else:
+        parent.command(name, epilog=module.EXAMPLES)(getattr(module, identifier))
+    return typer.main.get_group(parent).commands[name]
+
+
+class _Group(TyperGroup):
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes | {"commands": _Commands()})
+
 
 app = typer.Typer(
     name="phyt2v",
+    cls=_Group,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-app.command("refine", epilog=refine.EXAMPLES)(refine.refine)
-app.command("batch", epilog=batch.EXAMPLES)(batch.batch)
-app.command("generate", epilog=generate.EXAMPLES)(generate.generate)
-app.command("preview-schedule", epilog=preview_schedule.EXAMPLES)(preview_schedule.preview_schedule)
-app.command("report", epilog=report.EXAMPLES)(report.report)
-app.command("doctor", epilog=doctor.EXAMPLES)(doctor.doctor)
-app.add_typer(runs.app, name="runs")
-app.add_typer(config.app, name="config")
 
 
 def _show_version(wanted: bool) -> None:

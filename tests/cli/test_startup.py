@@ -2,8 +2,12 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from phyt2v_cli.cli import commands
+from phyt2v_cli.cli.app import COMMANDS
 
 HEAVY = ["torch", "diffusers", "transformers", "ray", "numpy", "scipy", "imageio", "av", "jinja2"]
 SCRIPT = f"""
@@ -13,27 +17,34 @@ try:
     run()
 finally:
     loaded = [name for name in {HEAVY!r} if name in sys.modules]
+    loaded += [name for name in sys.modules if name.startswith("phyt2v_cli.cli.commands.")]
     print("loaded", loaded, file=sys.stderr)
 """
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "modules"),
     [
-        ["--help"],
-        ["--version"],
-        ["preview-schedule"],
-        ["refine", "--help"],
-        ["batch", "--help"],
-        ["runs"],
-        ["config", "show"],
-        ["doctor", "--help"],
+        (["--help"], [name.replace("-", "_") for name in COMMANDS]),
+        (["--version"], []),
+        (["preview-schedule"], ["preview_schedule"]),
+        (["refine", "--help"], ["refine"]),
+        (["batch", "--help"], ["batch"]),
+        (["runs"], ["runs"]),
+        (["config", "show"], ["config"]),
+        (["doctor", "--help"], ["doctor"]),
     ],
-    ids=" ".join,
 )
-def test_light_commands_import_nothing_heavy(arguments: list[str]) -> None:
+def test_light_commands_import_themselves_and_nothing_heavy(arguments: list[str], modules: list[str]) -> None:
     result = subprocess.run(
         [sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True, timeout=60
     )
     assert result.returncode == 0
-    assert result.stderr.splitlines()[-1] == "loaded []"
+    loaded = [f"phyt2v_cli.cli.commands.{name}" for name in modules]
+    assert result.stderr.splitlines()[-1] == f"loaded {loaded}"
+
+
+def test_every_command_file_is_a_command() -> None:
+    (folder,) = commands.__path__
+    files = {path.stem for path in Path(folder).glob("*.py")} - {"__init__"}
+    assert {name.replace("-", "_") for name in COMMANDS} == files
