@@ -7,7 +7,8 @@ import pytest
 
 from phyt2v_cli.config.layers import LoadedConfig, load_config
 
-PAGE = (Path(__file__).parents[1] / "docs" / "models.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE = (DOCS / "models.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 
 
@@ -29,3 +30,21 @@ def test_the_config_for_no_network_asks_no_server(tmp_path: Path) -> None:
     judges = [config.llm, config.captioner, config.scorer, *config.scorer.others]
     assert {judge.backend for judge in judges} == {"transformers"}
     assert config.captioner.model == config.scorer.model  # one copy plays both
+
+
+PYTHON_PAGE = (DOCS / "python.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```python\n(.*?)```", PYTHON_PAGE, re.DOTALL)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.splitlines()[0])
+def test_every_python_example_runs(
+    example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "python.md", "exec"), {"__name__": "__main__"})
+    if "except Phyt2vError" in example:
+        assert "there is no preset 'huge'" in capsys.readouterr().out
+
+
+def test_there_are_examples() -> None:
+    assert len(EXAMPLES) == 6
