@@ -1,8 +1,8 @@
-"""The roles' backends: each made from its section of the config, and imported on use, so that nothing heavy
-loads early.
+"""Factories of the four roles: each backend is made from its config section and imported on first use.
 
-A section is a value that crosses a process, so any role can be made in another one. Backends know the roles,
-the config, files and errors; they must not know runs, rounds, the schedule or the terminal.
+Late imports keep heavy libraries out of quick commands. A config section pickles, so any role can also be
+made in another process. Backends know the roles, the config, files and errors; they must not know runs,
+rounds, the schedule or the terminal.
 """
 
 from typing import TYPE_CHECKING
@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 
 def load_generator(config: "GeneratorConfig", *, num_planned_steps: int = 0) -> "VideoGenerator":
-    """Load the video generator that a config's `generator` names; the slow part of every run.
+    """Load the video generator of the config section `generator`; the slow part of every run.
 
-    `num_planned_steps` is about how many denoising steps it will do, for preparations that must pay off.
-    Raises ConfigError or ModelLoadError.
+    `num_planned_steps` is the approximate number of denoising steps to come, which decides whether
+    preparations such as compiling pay off. Raises ConfigError if the model or the device cannot follow the
+    settings, ModelLoadError if the model is missing, broken or unsafe, and BackendError if memory runs out
+    or the model fails on a test prompt.
     """
     from phyt2v_cli.backends.diffusion.generator import load
 
@@ -26,7 +28,11 @@ def load_generator(config: "GeneratorConfig", *, num_planned_steps: int = 0) -> 
 
 
 def make_chat_model(config: "LlmConfig") -> "ChatModel":
-    """Make the LLM that a config's `llm` names; nothing is loaded or asked before its first use."""
+    """Make the LLM of the config section `llm`; nothing is loaded or asked before its first use.
+
+    Raises ConfigError if no backend is set, a local model is not named, or a base URL is not that of a
+    server.
+    """
     match config.backend:
         case "rulebook":
             from phyt2v_cli.backends.embedded.rulebook import Rulebook
@@ -45,7 +51,11 @@ def make_chat_model(config: "LlmConfig") -> "ChatModel":
 
 
 def make_captioner(config: "CaptionerConfig") -> "VideoCaptioner":
-    """Make the captioner that a config's `captioner` names; nothing is loaded before its first use."""
+    """Make the captioner of the config section `captioner`; nothing is loaded before its first use.
+
+    Raises ConfigError if no backend is set, a local model is not named, or a base URL is not that of a
+    server.
+    """
     match config.backend:
         case "tracker":
             from phyt2v_cli.backends.embedded.tracker import TrackerCaptioner
@@ -64,9 +74,9 @@ def make_captioner(config: "CaptionerConfig") -> "VideoCaptioner":
 
 
 def make_scorers(config: "ScorerConfig") -> "list[VideoScorer]":
-    """Make the scorers that a config's `scorer` names, the deciding one first; nothing is loaded yet.
+    """Make the scorer of the config section `scorer` and its `others`; the first decides. Nothing is loaded.
 
-    Raises ConfigError if two of them have one name.
+    Raises ConfigError if two of them have the same name, or as `make_scorer` does.
     """
     scorers = [make_scorer(one) for one in (config, *config.others)]
     names = [scorer.name for scorer in scorers]
@@ -77,7 +87,11 @@ def make_scorers(config: "ScorerConfig") -> "list[VideoScorer]":
 
 
 def make_scorer(config: "ScorerConfig") -> "VideoScorer":
-    """Make one scorer, without its `others`; nothing is loaded before its first use."""
+    """Make one scorer, without its `others`; nothing is loaded before its first use.
+
+    Raises ConfigError if no backend is set, a local model or a program is not named, or a base URL is not
+    that of a server.
+    """
     match config.backend:
         case "tracker":
             from phyt2v_cli.backends.embedded.tracker import TrackerScorer

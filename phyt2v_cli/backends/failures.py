@@ -1,6 +1,6 @@
-"""How torch, diffusers and transformers behave in a process that is not theirs: quiet, and with few words.
+"""Logging, progress bars and error messages of torch, diffusers and transformers, kept short.
 
-This file knows no model and no role. It imports neither diffusers nor transformers, which take seconds.
+This file must not know any model or role. It imports neither diffusers nor transformers, which take seconds.
 """
 
 import logging
@@ -14,11 +14,11 @@ from huggingface_hub.utils.tqdm import progress_bar_states
 
 _OUT_OF_MEMORY = (
     "can't allocate memory",  # torch's allocator on a CPU
-    "CUDA error: out of memory",  # what torch's allocator does not hand out, page-locked memory among it
+    "CUDA error: out of memory",  # memory outside of torch's allocator, such as page-locked memory
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
 )
-"""What bare RuntimeErrors say."""
+"""Out-of-memory messages that come as a bare RuntimeError."""
 
 
 _turn = Lock()
@@ -28,10 +28,10 @@ _undo = ExitStack()
 
 @contextmanager
 def silenced(*libraries: Any) -> Iterator[None]:
-    """Let diffusers or transformers draw no progress and say nothing below an error meanwhile.
+    """Silence the progress bars and the log messages below ERROR of diffusers or transformers.
 
-    What goes wrong comes as exceptions, progress through the roles. It is so for all threads; the last one to
-    leave gives the host back what the first one found.
+    Failures come as exceptions and progress through the roles instead. The switches are global, so all
+    threads are affected; the last thread to leave restores what the first one found.
     """
     global _num_inside
     with _turn:
@@ -50,7 +50,7 @@ def silenced(*libraries: Any) -> Iterator[None]:
 
 def _silence(library: Any) -> None:
     logger, switches = logging.getLogger(library.__name__), library.utils.logging
-    # Undone from the last to the first. transformers switches the bars of huggingface_hub along with its own.
+    # Undone from the last to the first. transformers also switches huggingface_hub's bars with its own.
     _undo.callback(progress_bar_states.update, dict(progress_bar_states))
     _undo.callback(progress_bar_states.clear)
     if switches.is_progress_bar_enabled():
@@ -61,13 +61,16 @@ def _silence(library: Any) -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether the host or the accelerator had no memory left."""
+    """Check if an error means that the host or the accelerator is out of memory."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _OUT_OF_MEMORY)
 
 
 def first_line(error: BaseException) -> str:
-    """Return what an error of a library says, cut to one line without its full stop or colon."""
+    """First line of a library's error message, without a full stop or colon at its end.
+
+    The name of the error's type if the message is empty.
+    """
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".:") if lines else type(error).__name__

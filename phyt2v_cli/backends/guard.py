@@ -1,6 +1,6 @@
-"""One render at a time: what a generator needs so that several threads may share it.
+"""Lock around a video generator, so that several threads can share it: one render at a time.
 
-A pipeline is one critical section, for schedulers, caches and hooks hold state while it works. This file
+A pipeline is one critical section, because schedulers, caches and hooks hold state while it works. This file
 knows the role and threads; it must not know pipelines, runs or prompts.
 """
 
@@ -22,11 +22,11 @@ from phyt2v_cli.roles import (
 )
 
 _POLL_S = 0.1
-"""How soon a thread that waits for its turn hears that it is no longer wanted."""
+"""Seconds between two checks for cancellation while a thread waits for the lock."""
 
 
 class GeneratorWrapper:
-    """What of a wrapped generator stays as it is."""
+    """Base class of generator wrappers: passes on everything but `denoise` and `decode`."""
 
     def __init__(self, generator: VideoGenerator) -> None:
         self._wrapped = generator
@@ -38,21 +38,21 @@ class GeneratorWrapper:
 
     @property
     def settings(self) -> HowItRan:
-        """How the model would run now."""
+        """Settings with which the model would run now."""
         return self._wrapped.settings
 
     def count_excess_tokens(self, prompt: str) -> int:
-        """Return how many tokens of `prompt` lie beyond what the text encoder reads."""
+        """Count the tokens of `prompt` beyond what the text encoder reads."""
         return self._wrapped.count_excess_tokens(prompt)
 
     def close(self) -> None:
-        """Free what the generator holds, if it can."""
+        """Close the wrapped generator, if it is `Closeable`."""
         if isinstance(self._wrapped, Closeable):
             self._wrapped.close()
 
 
 class GuardedGenerator(GeneratorWrapper):
-    """A generator whose calls wait for each other; implements `roles.VideoGenerator`."""
+    """Thread-safe generator that runs one `denoise` or `decode` at a time; implements `VideoGenerator`."""
 
     def __init__(self, generator: VideoGenerator) -> None:
         super().__init__(generator)
@@ -60,9 +60,8 @@ class GuardedGenerator(GeneratorWrapper):
         self._count_turn = threading.Lock()
 
     def count_excess_tokens(self, prompt: str) -> int:
-        """Return how many tokens of `prompt` lie beyond what the text encoder reads; nobody waits for a
-        render."""
-        with self._count_turn:  # a tokenizer changes while it works
+        """Count the tokens of `prompt` beyond what the text encoder reads, without waiting for a render."""
+        with self._count_turn:  # tokenizers are not thread-safe
             return super().count_excess_tokens(prompt)
 
     def denoise(
@@ -75,7 +74,11 @@ class GuardedGenerator(GeneratorWrapper):
         cancelled: Cancelled = never_cancelled,
         draft: bool = False,
     ) -> Denoised:
-        """Make the latents of `prompt`, when it is this call's turn."""
+        """Wait for the lock, then denoise `prompt`.
+
+        Raises RunInterruptedError if `cancelled()` becomes true while it waits, and what the wrapped
+        generator raises.
+        """
         with self._in_turn(cancelled):
             return self._wrapped.denoise(
                 prompt,
@@ -87,7 +90,7 @@ class GuardedGenerator(GeneratorWrapper):
             )
 
     def decode(self, latents: Latents) -> Decoded:
-        """Make the frames of latents, when it is this call's turn."""
+        """Wait for the lock, then decode latents to frames; this wait cannot be cancelled."""
         with self._turn:
             return self._wrapped.decode(latents)
 

@@ -1,11 +1,14 @@
-"""Work begun before the loop asks for it: the loop stays straight-line code, and waits less.
+"""Prefetch of work in background threads, so that the loop stays straight-line code and waits less.
 
-Nothing that is begun ahead makes the loop wait for this machine's one accelerator: the model's loading, while
-a server analyses the prompt; a server's scores, while the captioner is still looking; the control, which
-depends on nothing that came before, while the last video is written and judged. A pipeline is one critical
-section: one denoising at most is begun ahead, and whatever else is asked of the generator lets it end at its
-next step first. This file knows threads, roles and what the config says of judges; it must not know models,
-servers, pipelines, run directories or the order of the rounds.
+Three things are prefetched, and none makes the loop wait for the machine's one accelerator:
+
+- loading the model, while a server analyses the prompt;
+- scores from a server, while the captioner is at work;
+- denoising the control, which depends on no earlier round, while the last video is encoded and judged.
+
+A pipeline is one critical section. So at most one denoising is prefetched, and any other call of the
+generator first stops it at its next step. This file knows threads, roles and the judges' config; it must not
+know models, servers, pipelines, run directories or the order of the rounds.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,20 +41,21 @@ from phyt2v_cli.roles import (
 _Result = TypeVar("_Result")
 
 Span = Callable[[str], AbstractContextManager[None]]
-"""Wraps work of a name, say to draw it in a timeline."""
+"""Context manager around a named piece of work, for example to record it in a trace."""
 
 _begun: WeakSet[Thread] = WeakSet()
 
 
 def no_span(_: str) -> AbstractContextManager[None]:
-    """Span nothing."""
+    """Span that records nothing."""
     return nullcontext()
 
 
 def begin(work: Callable[[], _Result], *, name: str, span: Span = no_span) -> Callable[[], _Result]:
-    """Start `work` in a thread called `name`; the function returned waits for what it returns or raises.
+    """Start `work` in a background thread called `name`, inside `span`.
 
-    `span` is entered in that thread, which ends with the process: whoever leaves early does not wait for it.
+    The returned function waits for the result of `work` and returns or raises it. The thread is a daemon:
+    the process does not wait for it at exit.
     """
     future: Future[_Result] = Future()
 
@@ -70,15 +74,15 @@ def begin(work: Callable[[], _Result], *, name: str, span: Span = no_span) -> Ca
 
 
 def is_at_work() -> bool:
-    """Return whether something was begun and is not done."""
+    """Check if any prefetched work of this process is still running."""
     return any(thread.is_alive() for thread in _begun)
 
 
 class PrefetchedScorer:
-    """A scorer whose answer may have been begun; implements `roles.VideoScorer`."""
+    """Scorer whose scores can be prefetched; implements `roles.VideoScorer`."""
 
     def __init__(self, scorer: VideoScorer, prompt: str, span: Span = no_span) -> None:
-        """`prompt` is the one that videos will be scored for."""
+        """Prefetch for `prompt`, the one that videos will be scored against."""
         self._scorer = scorer
         self._prompt = prompt
         self._span = span
@@ -86,11 +90,11 @@ class PrefetchedScorer:
 
     @property
     def name(self) -> str:
-        """The key of this scorer in the record."""
+        """Key of this scorer in the record."""
         return self._scorer.name
 
     def begin(self, video_path: Path) -> None:
-        """Begin to score a video."""
+        """Start to score a video in the background."""
         self._begun[video_path] = begin(
             lambda: self._scorer.score(video_path, self._prompt),
             name=f"score by {self.name}",
@@ -98,7 +102,7 @@ class PrefetchedScorer:
         )
 
     def score(self, video_path: Path, prompt: str) -> Scores:
-        """Return the scores that were begun for this video and prompt, or else begin and wait."""
+        """Scores prefetched for this video and prompt, else scored now; raises what the scorer raises."""
         begun = self._begun.pop(video_path, None)
         if begun is None or prompt != self._prompt:
             return self._scorer.score(video_path, prompt)
@@ -106,25 +110,28 @@ class PrefetchedScorer:
 
 
 class PrefetchingCaptioner:
-    """A captioner beside whose work scorers begin; implements `roles.VideoCaptioner`."""
+    """Captioner that starts scorers before it captions; implements `roles.VideoCaptioner`."""
 
     def __init__(self, captioner: VideoCaptioner, scorers: Sequence[PrefetchedScorer]) -> None:
         self._captioner = captioner
         self._scorers = scorers
 
     def caption(self, video_path: Path, instruction: str) -> str:
-        """Return the caption; the scorers have begun by then."""
+        """Start the scorers on the video, then caption it."""
         for scorer in self._scorers:
             scorer.begin(video_path)
         return self._captioner.caption(video_path, instruction)
 
 
 _JUDGES_ELSEWHERE = ("openai", "tracker")
-"""A server, or a little work on the CPU. A local model or a program may need the accelerator's memory."""
+"""Judges on a server or with little work on the CPU. Others may need the accelerator's memory."""
 
 
 def is_worth_it(config: Config, settings: Mapping[str, str]) -> bool:
-    """Return whether a control is wanted, and a generator with these settings would idle before it."""
+    """Check if prefetching the control pays: one is wanted, and the generator's accelerator idles before it.
+
+    `settings` are those of `VideoGenerator.settings`.
+    """
     judges = [config.captioner.backend, *(one.backend for one in (config.scorer, *config.scorer.others))]
     return (
         config.refinement.control
@@ -134,16 +141,19 @@ def is_worth_it(config: Config, settings: Mapping[str, str]) -> bool:
 
 
 class PrefetchingGenerator(GeneratorWrapper):
-    """A generator that can begin a denoising, one for all runs; implements `roles.VideoGenerator`."""
+    """Generator that can prefetch one denoising, shared by all runs; implements `roles.VideoGenerator`."""
 
     def __init__(self, generator: VideoGenerator) -> None:
-        """`generator` is guarded if several threads share it."""
+        """Wrap `generator`, which must be a `GuardedGenerator` if several threads share it."""
         super().__init__(generator)
         self._begun: _Denoising | None = None
         self._begun_lock = Lock()
 
     def begin(self, prompt: str, *, seed: int, num_inference_steps: int, span: Span = no_span) -> None:
-        """Begin to denoise what a later `denoise` is expected to ask for; it waits for this one then."""
+        """Start to denoise in the background; a later `denoise` with these arguments waits for the result.
+
+        A prefetch that is still running is stopped first.
+        """
         with self._begun_lock:
             self._stop()
             self._begun = _Denoising(self._wrapped, prompt, seed, num_inference_steps, span)
@@ -158,7 +168,11 @@ class PrefetchingGenerator(GeneratorWrapper):
         cancelled: Cancelled = never_cancelled,
         draft: bool = False,
     ) -> Denoised:
-        """Return the latents that were begun with these arguments, or else denoise."""
+        """Latents prefetched with these arguments, or else denoised now.
+
+        Any other prefetch is stopped first. Raises RunInterruptedError once `cancelled()` is true, and what
+        the wrapped generator or `on_step` raises.
+        """
         with self._begun_lock:
             begun = self._begun
             if begun is None or draft or not begun.is_of(prompt, seed, num_inference_steps):
@@ -176,13 +190,13 @@ class PrefetchingGenerator(GeneratorWrapper):
         )
 
     def decode(self, latents: Latents) -> Decoded:
-        """Return the frames of latents."""
+        """Stop a running prefetch, then decode latents to frames."""
         with self._begun_lock:
             self._stop()
         return self._wrapped.decode(latents)
 
     def close(self) -> None:
-        """End what was begun, and free what the generator holds."""
+        """Stop a running prefetch, then close the wrapped generator."""
         with self._begun_lock:
             self._stop()
         super().close()
@@ -194,10 +208,10 @@ class PrefetchingGenerator(GeneratorWrapper):
 
 
 class ControlPrefetcher(GeneratorWrapper):
-    """A generator for one run, which begins the run's control; implements `roles.VideoGenerator`."""
+    """Generator of one run that prefetches the run's control; implements `roles.VideoGenerator`."""
 
     def __init__(self, generator: PrefetchingGenerator, prompt: str, seed: int, span: Span = no_span) -> None:
-        """`prompt` and `seed` are those of the control."""
+        """Wrap `generator`; `prompt` and `seed` are those of the control."""
         super().__init__(generator)
         self._generator = generator
         self._prompt = prompt
@@ -216,7 +230,7 @@ class ControlPrefetcher(GeneratorWrapper):
         cancelled: Cancelled = never_cancelled,
         draft: bool = False,
     ) -> Denoised:
-        """Return the latents of `prompt`."""
+        """Denoise `prompt`, and note whether the control is to be prefetched after the decode."""
         denoised = self._generator.denoise(
             prompt,
             seed=seed,
@@ -226,14 +240,14 @@ class ControlPrefetcher(GeneratorWrapper):
             draft=draft,
         )
         if not draft and prompt == self._prompt:
-            # It is the control itself, also with another seed, or the control will be made of these latents.
+            # This is the control itself (with whatever seed), or the control will reuse these latents.
             self._own_steps = num_inference_steps
         is_wanted = not draft and num_inference_steps != self._own_steps
         self._final_steps = num_inference_steps if is_wanted else None
         return denoised
 
     def decode(self, latents: Latents) -> Decoded:
-        """Return the frames of latents; if they were denoised here for a final, the control has begun."""
+        """Decode latents to frames; after those of a final, start to prefetch the control."""
         decoded = self._generator.decode(latents)
         steps, self._final_steps = self._final_steps, None
         if steps is not None:
@@ -242,7 +256,7 @@ class ControlPrefetcher(GeneratorWrapper):
 
 
 class _Denoising:
-    """A denoising in a thread of its own."""
+    """One denoising in a background thread."""
 
     def __init__(
         self, generator: VideoGenerator, prompt: str, seed: int, num_inference_steps: int, span: Span
@@ -273,17 +287,21 @@ class _Denoising:
         self._news.set()
 
     def is_of(self, *arguments: object) -> bool:
-        """Return whether `hand_over` will return the latents of these arguments."""
+        """Check if `hand_over` will return the latents of these arguments."""
         return self._is_wanted and arguments == self._arguments
 
     def hand_over(self, on_step: OnStep, cancelled: Cancelled) -> Denoised:
-        """Return what was denoised, once; steps that are done already are told as one."""
+        """Wait for the latents and return them; may be called once.
+
+        Steps that are done already are reported to `on_step` as one. Raises RunInterruptedError once
+        `cancelled()` is true, and what the denoising or `on_step` raises; the denoising is then stopped.
+        """
         told, is_over = None, False
         try:
             while not is_over:
                 self._news.wait()
                 self._news.clear()
-                is_over = self._is_over  # read before the last step is
+                is_over = self._is_over  # read first, so that no last step is missed
                 if self._last_step is not None and self._last_step != told:
                     told = self._last_step
                     on_step(told)
@@ -294,17 +312,17 @@ class _Denoising:
             self._is_wanted = False
 
     def stop(self) -> None:
-        """Let it end at its next step, and wait for that."""
+        """Stop the denoising at its next step, and wait until it has ended."""
         self._is_wanted = False
-        with suppress(Exception):  # whoever wants these latents will denoise them, and hear of it then
+        with suppress(Exception):  # a caller that still wants these latents denoises them and sees the error
             self._result()
 
 
 def overlap(config: Config, roles: Roles, prompt: str, *, span: Span | None = None) -> Roles:
-    """Return `roles` that do at the same time, in one run, what does not depend on each other.
+    """Wrap the `roles` of one run so that independent work runs at the same time.
 
-    `prompt` is the user's own, which videos are scored for and the control is made from. What is done beside
-    the loop is drawn by `span`.
+    `prompt` is the user's own, which videos are scored against and the control is made from. Each piece of
+    work in the background runs inside `span`.
     """
 
     span = span or no_span
@@ -319,9 +337,9 @@ def overlap(config: Config, roles: Roles, prompt: str, *, span: Span | None = No
 
 
 def _score_beside_captioning(config: Config, roles: Roles, prompt: str, span: Span) -> Roles:
-    """Return `roles` with the scorers on servers asked while the captioner is at work, all at once."""
+    """Wrap `roles` so that all scorers on servers are asked at once, while the captioner is at work."""
     sections = (config.scorer, *config.scorer.others)
-    if all(section.backend != "openai" for section in sections):  # of scorers given as objects there are none
+    if all(section.backend != "openai" for section in sections):  # also if scorers were given as objects
         return roles
     scorers = [
         PrefetchedScorer(scorer, prompt, span) if section.backend == "openai" else scorer

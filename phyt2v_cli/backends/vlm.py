@@ -1,9 +1,9 @@
-"""What every VLM is shown and asked about a video, and how its answers become numbers.
+"""Frames, questions and answer parsing of every VLM, whichever backend runs it.
 
-Evenly spread frames, and two questions, each with a yes or a no: semantic adherence (SA) quotes the user's
-prompt as data, physical commonsense (PC) does not show it. Where a VLM's token probabilities are at hand the
-score is P(yes) against P(no); elsewhere the VLM rates the same question itself. This file knows no server and
-no model.
+The VLM sees evenly spread frames and answers two yes-or-no questions: semantic adherence (SA) quotes the
+user's prompt as data, physical commonsense (PC) does not show it. If the VLM's token probabilities are known,
+the score is P(yes) / (P(yes) + P(no)); if not, the VLM rates the same question with a number. This file must
+not know any server or model.
 """
 
 import json
@@ -20,10 +20,10 @@ from phyt2v_cli.files.video import sample_frames
 
 
 def sampled_images(video_path: Path, config: VlmConfig) -> list[Image.Image]:
-    """Return `config.num_frames` RGB pictures, spread evenly over the video.
+    """Sample `config.num_frames` RGB images, spread evenly over the video; a short video repeats some.
 
-    Their longest side is at most `config.max_frame_size` pixels; the aspect stays and nothing is enlarged.
-    Raises VideoError where the video is missing or broken.
+    Their longest side is at most `config.max_frame_size` pixels. The aspect ratio is kept, and nothing is
+    enlarged. Raises VideoError if the video is missing or broken.
     """
     images = [Image.fromarray(frame) for frame in sample_frames(video_path, config.num_frames)]
     for image in images:
@@ -50,37 +50,37 @@ _RATE = (
 
 
 def semantic_question(prompt: str) -> str:
-    """Return the question whether a video shows what `prompt`, the user's own, asks for; yes or no."""
+    """Yes-or-no question for semantic adherence: does the video show what the user's `prompt` asks for?"""
     return f"{_semantic(prompt)} {_YES_OR_NO}"
 
 
 PHYSICAL_QUESTION = f"{_PHYSICAL} {_YES_OR_NO}"
-"""The question whether a video obeys physics; yes or no."""
+"""Yes-or-no question for physical commonsense: does the video obey physics?"""
 
 
 def caption_question(instruction: str) -> str:
-    """Return what a captioner is asked: `instruction`, after saying what the pictures are."""
+    """Captioning prompt: `instruction`, after a sentence that explains the frames."""
     return f"{_FRAMES} {instruction}"
 
 
 def semantic_rating_question(prompt: str) -> str:
-    """Return the same question as `semantic_question`, to be answered with a `Rating`."""
+    """Question of `semantic_question`, to be answered with a `Rating` as JSON."""
     return f"{_semantic(prompt)} {_RATE}"
 
 
 PHYSICAL_RATING_QUESTION = f"{_PHYSICAL} {_RATE}"
-"""The same question as `PHYSICAL_QUESTION`, to be answered with a `Rating`."""
+"""Question of `PHYSICAL_QUESTION`, to be answered with a `Rating` as JSON."""
 
 
 class Rating(BaseModel):
-    """A VLM's own number for a question."""
+    """Score from 0 to 1 that a VLM writes itself; the schema of its JSON reply."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     score: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 def parse_rating(text: str) -> float | str:
-    """Return the score of a reply that is one `Rating` as JSON, or in a string why it is none."""
+    """Parse the score of a reply that is one `Rating` as JSON; a string says why the reply is unusable."""
     if len(text) > MAX_RATING_CHARS:
         return f"it has {len(text)} characters, more than {MAX_RATING_CHARS}"
     try:
@@ -93,16 +93,19 @@ def parse_rating(text: str) -> float | str:
 
 
 def yes_or_no(text: str) -> bool | None:
-    """Return what a token or a one-word answer says, whatever its case and marks; None where neither."""
-    # Tokenizers mark a leading space in their own ways: as it is, as U+2581, or as U+0120.
+    """Parse a token or a one-word answer: True for yes, False for no, None for anything else.
+
+    Case, spaces and punctuation do not matter.
+    """
+    # Tokenizers write a leading space as a plain space, as U+2581 or as U+0120.
     word = text.strip(" \t\r\n\u2581\u0120.,:;!\"'`*").casefold()
     return {"yes": True, "no": False}.get(word)
 
 
 def probability_of_yes(logprobs: Mapping[str, float]) -> float | None:
-    """Return P(yes) / (P(yes) + P(no)) of the answer's first token, each summed over its variants.
+    """P(yes) / (P(yes) + P(no)) of the answer's first token, each summed over its spellings.
 
-    `logprobs` has natural logarithms by token text. None where neither word is among the tokens.
+    `logprobs` maps token text to natural logarithms. None if neither word is among the tokens.
     """
     mass = {True: 0.0, False: 0.0}
     for token, logprob in logprobs.items():

@@ -1,4 +1,4 @@
-"""What makes a denoising step faster: compilation, kernels, caches of drafts, quantisation.
+"""Faster denoising steps: compilation, kernels, draft caches and quantization.
 
 Knows modules; must not know prompts, rounds, families or memory.
 """

@@ -1,7 +1,8 @@
-"""Compile the repeated blocks of a denoiser once, for all rounds, prompts and step counts.
+"""Compilation (torch.compile) of a denoiser's repeated blocks, once for all rounds, prompts and step counts.
 
-Only the blocks: they are nearly all of the work, and one graph serves every block of a kind, so compiling
-takes seconds instead of minutes. This file knows modules; it must not know prompts, rounds or memory.
+Only the blocks are compiled: they are nearly all of the work, and one graph serves every block of a class.
+So compiling takes seconds instead of minutes. This file knows modules; it must not know prompts, rounds or
+memory.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,10 +15,10 @@ from typing import Any
 import torch
 
 PAYS_FROM = 5e16
-"""Planned multiplications and additions in linear layers from which compiling pays for itself.
+"""Break-even point of compiling, in planned multiplications and additions of linear layers.
 
 On one H200 with CogVideoX-5B compiling cost 19 s and saved 0.4 s of each step of 3.7e14, so it paid from
-about 50 steps. This asks for 137 of them, so that nobody waits for a compiler to win a few seconds; a
+about 50 steps. This value asks for 137 of them, so that nobody waits for a compiler to win a few seconds. A
 slower card compiles no slower and saves more."""
 
 
@@ -25,22 +26,23 @@ _are_interrupted: ContextVar[bool] = ContextVar("_are_interrupted", default=Fals
 
 
 def compile_blocks(pipeline: Any) -> None:
-    """Let the blocks of the denoisers be compiled when they first run."""
+    """Set up the blocks of the denoisers to be compiled on their first call."""
     copies: dict[FunctionType, FunctionType] = {}
     for block in repeated_blocks(pipeline):
         function: Any = type(block).forward
         copy = copies.setdefault(function, _with_code_of_its_own(function))
-        # Its `forward`, not the block, so that what hooks a block stays outside of the graph. No full graph,
-        # because the cache of a draft steps in at the attention.
+        # Its `forward` and not the block, so that hooks on the block stay outside of the graph. Not
+        # `fullgraph`, because a draft cache may interrupt the graph at the attention.
         block.forward = _choose_between(torch.compile(block.forward), torch.compile(MethodType(copy, block)))
 
 
 @contextmanager
 def interrupted_graphs() -> Iterator[None]:
-    """Let compiled blocks use graphs of their own while something inside of them runs as plain Python.
+    """Use separate compiled graphs inside this context, in which part of a block runs as plain Python.
 
-    At such a call a graph ends, and torch does not check before it takes the graph again whether the call is
-    still there; so blocks without it would be run in pieces too, and the missing piece be compiled.
+    A call to plain Python breaks a graph. torch does not check that the call is still there before it reuses
+    the graph. With shared graphs, blocks without the call would also run in pieces, and the missing piece
+    would be compiled.
     """
     token = _are_interrupted.set(True)
     try:
@@ -50,7 +52,7 @@ def interrupted_graphs() -> Iterator[None]:
 
 
 def pays(pipeline: Any, *, num_tokens: int, num_steps: int) -> bool:
-    """Return whether compiling is worth its time for `num_steps` steps over `num_tokens` latent tokens."""
+    """Check if compiling pays for `num_steps` denoising steps over `num_tokens` latent tokens."""
     parameters = sum(p.numel() for block in repeated_blocks(pipeline) for p in block.parameters())
     return 2 * parameters * num_tokens * num_steps >= PAYS_FROM
 
@@ -64,7 +66,7 @@ def _choose_between(whole: Callable[..., Any], interrupted: Callable[..., Any]) 
 
 
 def _with_code_of_its_own(function: FunctionType) -> FunctionType:
-    """Return a copy whose graphs are kept apart: torch keeps them with the code object."""
+    """Copy a function so that it has its own compiled graphs, which torch stores by code object."""
     code = function.__code__.replace(co_name=f"{function.__name__}_interrupted")
     copy = FunctionType(code, function.__globals__, code.co_name, function.__defaults__, function.__closure__)
     copy.__kwdefaults__ = function.__kwdefaults__
@@ -72,7 +74,7 @@ def _with_code_of_its_own(function: FunctionType) -> FunctionType:
 
 
 def repeated_blocks(pipeline: Any) -> list[torch.nn.Module]:
-    """Return the entries of each list of a denoiser in which a class repeats."""
+    """Transformer blocks of the denoisers: entries of each `ModuleList` of at least two attention blocks."""
     blocks: list[torch.nn.Module] = []
     for name in ("transformer", "transformer_2", "unet"):
         denoiser = getattr(pipeline, name, None)

@@ -1,7 +1,7 @@
-"""Feature caches for drafts: parts of a denoising step that are taken from the step before.
+"""Feature caches for drafts: parts of a denoising step are reused from the step before.
 
-A draft only has to show what the prompt does, so it may be approximate; a final never is. Each cache is one
-of diffusers', switched on for one video and off again, whatever happens in between, so that the next final
+A draft only has to show the effect of the prompt, so it may be approximate; a final never is. Each cache is
+one of diffusers'. It is enabled for one video and disabled again even after an error, so that the next final
 equals one made alone. This file knows caches; it must not know prompts, rounds or families.
 """
 
@@ -15,19 +15,25 @@ from diffusers import FirstBlockCacheConfig, PyramidAttentionBroadcastConfig, Ta
 from phyt2v_cli.backends.acceleration import compilation
 
 DEFAULT_STRENGTHS = {"first-block": 0.05, "pab": 2.0, "taylor": 3.0}
-"""`first-block`: largest relative change of the first block's residual for which the rest is taken from the
-step before. `pab`: attention is computed every so many steps. `taylor`: the whole step is computed every so
-many steps and extrapolated between. The last two save the same time whatever is drawn."""
+"""Default strength by cache.
+
+`first-block`: largest relative change of the first block's residual at which the other blocks are reused.
+`pab`: interval in steps at which attention is computed. `taylor`: interval in steps at which the whole step
+is computed, with extrapolation in between. The last two save the same time for every prompt."""
 
 _PAB_TIMESTEPS = (100, 850)
-"""Of 1000: the first steps place things and the last ones draw detail, so these are computed in full."""
+"""Timesteps, of 1000, with reuse. The first steps set the layout and the last ones the detail; they are
+computed in full."""
 
 _WARM_UP_STEPS = 3
 
 
 @contextmanager
 def cached(pipeline: Any, name: str, strength: float | None, *, compiled: bool) -> Iterator[None]:
-    """Let the denoisers, whose blocks are `compiled` or not, run with the cache `name` in this context."""
+    """Enable the cache `name` on the pipeline's denoisers inside this context.
+
+    `strength` is None for the default; `compiled` tells if the denoisers' blocks are compiled.
+    """
     config = _CONFIGS[name](pipeline, DEFAULT_STRENGTHS[name] if strength is None else strength)
     parts: list[Any] = [getattr(pipeline, part, None) for part in ("transformer", "transformer_2")]
     denoisers = [module for module in parts if hasattr(module, "enable_cache")]
@@ -74,10 +80,10 @@ _CONFIGS: dict[str, Callable[[Any, float], Any]] = {
 
 
 def _keep_hooks_out_of_graphs(denoiser: torch.nn.Module, stack: ExitStack) -> bool:
-    """Let a compiled block call a cached attention as plain Python, and return whether there is one.
+    """Run hooked attentions of compiled blocks as plain Python; True if there is one.
 
-    The hook counts steps, and a graph that had a count in it would be compiled again at each one. What the
-    hook calls is a graph of its own, until `stack` is left.
+    The hook counts steps, and a graph that includes the count would be compiled again at each step. The
+    attention inside the hook is compiled by itself until `stack` is closed.
     """
     found = False
     for module in denoiser.modules():
@@ -93,8 +99,10 @@ def _keep_hooks_out_of_graphs(denoiser: torch.nn.Module, stack: ExitStack) -> bo
 
 
 def _forget_overrides(denoiser: torch.nn.Module) -> None:
-    """Take back what a removed hook leaves on its module: a compiled graph was made without it, and would be
-    made once more."""
+    """Delete the attributes that a removed hook leaves on its module.
+
+    Compiled graphs were made without them, and would be compiled again.
+    """
     for module in denoiser.modules():
         registry = module.__dict__.get("_diffusers_hook")
         if module is not denoiser and registry is not None and not registry.hooks:

@@ -1,11 +1,11 @@
-"""The exact kernels that attention and 3D convolutions run on.
+"""Kernels for attention and 3D convolutions; none of them is an approximation.
 
-Attention: torch chooses by an order of its own among the kernels that the device, the dtype and the size
-allow; on one H200 its choice was the fastest (benchmarks/gpu_refine.py --parts attention). Convolutions on a
-CPU: torch's rule for "too small to be worth oneDNN" multiplies all sizes but the last, as if every input were
-a picture. So the narrow inputs of a video autoencoder go to a path that is 3 to 4 times as slow: 70 against
-16 ms for 64 channels, 5 frames of 64x64, on two cores. This file knows shapes; it must not know prompts,
-rounds or memory.
+Attention: torch chooses by a fixed order among the kernels that the device, the dtype and the size allow; on
+one H200 its choice was the fastest (benchmarks/gpu_refine.py --parts attention). Convolutions on a CPU:
+torch's rule for "too small to be worth oneDNN" multiplies all sizes but the last, as if every input were an
+image. So the narrow inputs of a video autoencoder take a path that is 3 to 4 times as slow: 70 against 16 ms
+for 64 channels, 5 frames of 64x64, on two cores. This file knows shapes; it must not know prompts, rounds or
+memory.
 """
 
 from functools import partial
@@ -16,15 +16,15 @@ from torch.nn.attention import SDPBackend
 
 
 def kernel_name(pipeline: Any, *, num_tokens: int, device: torch.device) -> str | None:
-    """Return the kernel for `num_tokens` that attend to each other, without a mask.
+    """Name of the attention kernel for self-attention over `num_tokens` tokens, without a mask.
 
-    None where the denoiser does not say how wide a head is.
+    None if the transformer's config has no `attention_head_dim`.
     """
     denoiser: Any = getattr(pipeline, "transformer", None)
     width = denoiser.config.get("attention_head_dim") if denoiser is not None else None
     if not isinstance(width, int):
         return None
-    # the choice depends on no value, and on the number of heads and samples only where that is enormous
+    # The choice does not depend on values, and on the number of heads and samples only if that is enormous.
     tensor = torch.empty(1, 1, num_tokens, width, dtype=denoiser.dtype, device=device)
     with torch.inference_mode():
         chosen = torch._fused_sdp_choice(tensor, tensor, tensor)
@@ -32,17 +32,17 @@ def kernel_name(pipeline: Any, *, num_tokens: int, device: torch.device) -> str 
 
 
 def prefer_onednn(module: torch.nn.Module) -> None:
-    """Let the float32 3D convolutions inside of `module` use oneDNN, where torch was built with it."""
+    """Make the float32 3D convolutions inside `module` use oneDNN; do nothing if torch has no oneDNN."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return
     for convolution in module.modules():
         if isinstance(convolution, torch.nn.Conv3d) and _is_plain(convolution):
-            # The instance's method, so that subclasses keep what they do around it.
+            # The instance's method, so that the `forward` of subclasses stays as it is.
             convolution._conv_forward = partial(_convolve, convolution)  # type: ignore[method-assign]
 
 
 def _is_plain(convolution: torch.nn.Conv3d) -> bool:
-    is_float32 = convolution.weight.dtype == torch.float32  # others take oneDNN by themselves
+    is_float32 = convolution.weight.dtype == torch.float32  # other dtypes use oneDNN already
     return is_float32 and convolution.padding_mode == "zeros" and not isinstance(convolution.padding, str)
 
 

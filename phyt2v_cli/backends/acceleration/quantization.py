@@ -1,7 +1,7 @@
-"""Matrix products of the denoiser's blocks in 8-bit floating point: faster where a GPU has them.
+"""FP8 quantization of the linear layers in the denoiser's blocks, for GPUs with 8-bit matrix products.
 
-Weights are quantised once, activations as they come, both by row (torchao); so it is not exact. This
-file knows modules; it must not know prompts, rounds, families or memory.
+Weights are quantized once and activations at each call, both by row (torchao). So the result is approximate.
+This file knows modules; it must not know prompts, rounds, families or memory.
 """
 
 from typing import Any
@@ -13,17 +13,21 @@ from phyt2v_cli.config.schema import GeneratorConfig
 from phyt2v_cli.errors import ConfigError
 
 _FP8_CAPABILITY = (8, 9)
-"""The first GPUs with products of 8-bit floating-point numbers: Ada and Hopper."""
+"""Smallest compute capability with 8-bit floating-point products: Ada, and later Hopper."""
 
 _MULTIPLE = 16
-"""Rows and columns that such a product takes."""
+"""Divisor that such a product demands of a layer's input and output features."""
 
 _NOT_OVER_TOKENS = ("norm", "modulation", "lora")
-"""What computes a scale for each channel from the time, a handful of rows, and the low ranks of a LoRA."""
+"""Parts of names of layers that are left out: those that map the timestep, a handful of rows, to a scale for
+each channel, and the low ranks of a LoRA."""
 
 
 def check(config: GeneratorConfig, device: torch.device, dtype: torch.dtype) -> None:
-    """Raise ConfigError where `config.quantize` needs another device or dtype, or cannot be with a GGUF."""
+    """Check that `config.quantize` fits the device, the dtype of the transformer and the GGUF file.
+
+    Raises ConfigError if not.
+    """
     if config.quantize == "off":
         return
     if device.type != "cuda":
@@ -45,10 +49,10 @@ def check(config: GeneratorConfig, device: torch.device, dtype: torch.dtype) -> 
 
 
 def quantize_blocks(pipeline: Any, device: torch.device) -> None:
-    """Quantise the linear layers of a pipeline that is on the CPU, block by block on `device`."""
+    """Quantize the linear layers in the blocks of a pipeline on the CPU, block by block on `device`."""
     from torchao.quantization import Float8DynamicActivationFloat8WeightConfig, PerRow, quantize_
 
-    # its recommended settings of the compiler would be set for the whole process
+    # torchao's recommended compiler settings would apply to the whole process.
     config = Float8DynamicActivationFloat8WeightConfig(granularity=PerRow(), set_inductor_config=False)
     for block in repeated_blocks(pipeline):
         quantize_(block, config, filter_fn=_is_over_tokens, device=device)

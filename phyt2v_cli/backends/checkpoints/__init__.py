@@ -1,4 +1,4 @@
-"""Model folders judged by their files before any weight is read, and models on the hub.
+"""Checkpoint folders, validated by their files before any weight is read, and models on the hub.
 
-Must not import torch, diffusers or transformers: a wrong folder is refused in a moment.
+Must not import torch, diffusers or transformers, so that a wrong folder is refused at once.
 """

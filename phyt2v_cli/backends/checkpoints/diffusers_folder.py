@@ -1,7 +1,7 @@
-"""Find the folder of a model and judge it by its json files, before any weight is read.
+"""Diffusers pipeline folders: found, fetched and validated by their JSON files before any weight is read.
 
-This file must not import torch or diffusers: a wrong folder is refused in a moment. It knows the diffusers
-layout (model_index.json and one folder for each component), and no family of models.
+This file must not import torch or diffusers, so that a wrong folder is refused at once. It knows the
+diffusers layout (model_index.json and one folder for each component); it must not know families of models.
 """
 
 from collections.abc import Mapping
@@ -26,47 +26,48 @@ _WEIGHTLESS = (
     "FeatureExtractor",
     "Guidance",
 )
-"""How the class names of components end that have no weights."""
+"""Suffixes of the class names of components without weights."""
 
 _CONFIG_NAMES = ("scheduler_config.json", "config.json")
 _CONFIG_PATTERNS = tuple(f"*/{name}" for name in _CONFIG_NAMES)
 
 _READ_WHOLE = ("tokenizer.json", "*_config.json")
-"""What components without weights are made of."""
+"""JSON files of components without weights, which are read in full as a check."""
 _MAX_TOKENIZER_BYTES = 100 * 2**20
-"""Gemma's tokenizer.json has 33 MB."""
+"""Size limit of those files; Gemma's tokenizer.json has 33 MB."""
 
 _PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 
 _FETCHED = (".safetensors", ".json", ".txt", ".model")
-"""Of a component: weights, configs, word lists, and sentencepiece models of tokenizers."""
+"""Fetched file types: weights, configs, word lists, and sentencepiece models of tokenizers."""
 
 _FETCH_AGAIN = "Fetch the model again."
 
 _TWINS = ("*.fp16*", "*.bf16*")
-"""The same weights once more in half precision, which the generator makes by itself."""
+"""Duplicates of the weights in half precision, not fetched because the generator converts by itself."""
 
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A pipeline in diffusers layout."""
+    """Pipeline in diffusers layout, local or on the hub."""
 
     source: str
-    """What `DiffusionPipeline.from_pretrained` is to be given: a path or a hub id."""
+    """Argument of `DiffusionPipeline.from_pretrained`: a path or a hub id."""
     revision: str | None
-    """The commit on the hub whose files were judged, so that its weights are the ones loaded."""
+    """Commit on the hub whose files were checked, so that its weights are loaded; None for a path."""
     pipeline_class: str
     components: Mapping[str, tuple[str, str]]
-    """The library and the class of each."""
+    """Library and class name by component."""
     component_configs: Mapping[str, Mapping[str, Any]]
+    """Config by component, for components that have one."""
 
 
 def find_model(model: str) -> ModelFolder:
-    """Return the model that `generator.model` names; of a hub id only the json files are fetched here.
+    """Find the model that `generator.model` names: `tiny`, a local folder or a hub id.
 
-    One that is whole in the local cache is taken from there, and the hub is not asked.
-
-    Raises ModelLoadError where it is missing, incomplete, not safe to load, or not a diffusers pipeline.
+    A model that is complete in the local cache is used from there, without asking the hub. Otherwise only the
+    JSON files of a hub id are fetched here. Raises ModelLoadError if the model is missing, incomplete, has
+    only pickle weights, or is not a diffusers pipeline.
     """
     with refusals_as(ModelLoadError, model):
         return _find(model)
@@ -98,7 +99,7 @@ def _find(model: str) -> ModelFolder:
 
 
 def find_cached(hub_id: str) -> Path | None:
-    """Return the folder of a model that is whole in the local cache, without asking the hub; else None."""
+    """Find the folder of a model that is complete in the local cache, without asking the hub; else None."""
     folder = find_snapshot(hub_id)
     if folder is None:
         return None
@@ -110,9 +111,10 @@ def find_cached(hub_id: str) -> Path | None:
 
 
 def fetch_model(hub_id: str) -> Path:
-    """Fetch a model from the hub into the local cache and return its folder: no pickles, nothing twice.
+    """Fetch a model from the hub into the local cache, and return its folder.
 
-    Raises ModelLoadError where the hub cannot be reached, or what it has is not whole or not safe to load.
+    Pickle files and half-precision duplicates are left out. Raises ModelLoadError if the hub cannot be
+    reached or refuses, the cache cannot be written, or the model is incomplete or has only pickle weights.
     """
     folder = fetch_files(hub_id, ["model_index.json"])
     components = _components(read_json(_index_path(folder, label=hub_id)))
@@ -152,7 +154,7 @@ def _index_path(path: Path, *, label: str) -> Path:
 
 
 def _components(index: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    """Return the library and the class of each component that model_index.json says is there."""
+    """Library and class name of each component that model_index.json lists."""
     return {
         name: (str(entry[0]), entry[1])
         for name, entry in index.items()

@@ -1,7 +1,8 @@
-"""Single files of a model from anywhere: whether safetensors are whole, and JSON of a sane size.
+"""Validation of single model files: complete safetensors files, and JSON files within a size limit.
 
-Told by headers and sizes, without reading weights. This file must not import torch or safetensors: it serves
-checks that run before anything is loaded. It knows no library's layout and no family.
+Safetensors are checked by header and file size, without reading weights. This file must not import torch or
+safetensors, because it serves checks that run before anything is loaded. It must not know any library's
+layout or any family.
 """
 
 import json
@@ -12,23 +13,23 @@ from phyt2v_cli.errors import ModelLoadError
 from phyt2v_cli.files.untrusted import read_plain_file
 
 _MAX_HEADER_BYTES = 100_000_000
-"""As the library itself has it."""
+"""Limit of the safetensors library."""
 
 _FETCH_IT_AGAIN = "Fetch it again."
 _LFS_POINTER = b"version https://git-lfs"
 
 
 def check_all(folder: Path) -> None:
-    """Raise ModelLoadError for the first safetensors file in a folder that is not whole."""
+    """Check all safetensors files in a folder; raise ModelLoadError for the first incomplete one."""
     for path in sorted(folder.glob("*.safetensors")):
         if fault := fault_of(path):
             raise fault
 
 
 def fault_of(path: Path) -> ModelLoadError | None:
-    """The error for a safetensors file that is not whole; None for one that is.
+    """Check one safetensors file; return the error if it is incomplete or broken, else None.
 
-    Raises OSError where it cannot be read.
+    Raises OSError if it cannot be read.
     """
     if not path.is_file():
         return ModelLoadError(f"{path} is no plain file.", _FETCH_IT_AGAIN)
@@ -61,7 +62,10 @@ _MAX_BYTES = 16 * 2**20
 
 
 def read_json(path: Path, max_bytes: int = _MAX_BYTES) -> dict[str, Any]:
-    """Return the object that a file holds; raise ModelLoadError where it is huge, broken or no plain file."""
+    """Read a JSON object from a file of at most `max_bytes`.
+
+    Raises ModelLoadError if the file is missing, larger, broken, not a plain file, or holds no object.
+    """
     try:
         content = json.loads(read_plain_file(path, max_bytes))
     except (OSError, ValueError, RecursionError) as error:

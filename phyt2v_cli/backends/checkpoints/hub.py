@@ -1,6 +1,6 @@
-"""Models on the hub and their copies in the local cache: found, fetched, and missed in words that help.
+"""Hub downloads and the local cache of models, with errors that say how to get a missing model.
 
-Knows huggingface_hub and how big models are. It must not import torch, and judges no model's files.
+Knows huggingface_hub and the sizes of models. It must not import torch or validate a model's files.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from phyt2v_cli.errors import ModelLoadError
 
 
 def find_snapshot(hub_id: str) -> Path | None:
-    """Return the folder of a model's files in the local cache, whole or not; None where there are none."""
+    """Find a pipeline's folder in the local cache, complete or not; None if it has no model_index.json."""
     from huggingface_hub import try_to_load_from_cache
 
     index_path = try_to_load_from_cache(hub_id, "model_index.json")
@@ -20,16 +20,17 @@ def find_snapshot(hub_id: str) -> Path | None:
 
 
 def fetch_files(hub_id: str, allow: Sequence[str], ignore: Sequence[str] = ()) -> Path:
-    """Fetch what is missing of the files that match, and return their folder; an interrupted fetch goes on.
+    """Fetch the missing files that match `allow` but not `ignore`, and return their folder.
 
-    The hub's own progress is drawn on stderr. Raises ModelLoadError where the hub cannot be reached or
-    refuses, also when older files are in the cache: those may be half a model.
+    An interrupted download is resumed. huggingface_hub shows its progress on stderr. Raises ModelLoadError if
+    the hub cannot be reached or refuses, even if older files are cached, since those may be half a model; and
+    if the cache cannot be written.
     """
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
     try:
-        HfApi().model_info(hub_id)  # without it, the next line is content with whatever is in the cache
+        HfApi().model_info(hub_id)  # without it, the next line would accept whatever is in the cache
         return Path(snapshot_download(hub_id, allow_patterns=list(allow), ignore_patterns=list(ignore)))
     except GatedRepoError as error:
         raise ModelLoadError(
@@ -44,7 +45,7 @@ def fetch_files(hub_id: str, allow: Sequence[str], ignore: Sequence[str] = ()) -
     except HfHubHTTPError as error:
         raise ModelLoadError(f"The hub refuses {hub_id}: {str(error).strip().splitlines()[0]}") from error
     except OSError as error:
-        if error.errno is None:  # huggingface_hub's own, which say that it is offline
+        if error.errno is None:  # huggingface_hub's own errors for being offline
             raise unreachable(hub_id) from error
         raise ModelLoadError(
             f"{hub_id} cannot be written into the local cache: {error.strerror}.",
@@ -55,7 +56,7 @@ def fetch_files(hub_id: str, allow: Sequence[str], ignore: Sequence[str] = ()) -
 
 
 def unreachable(hub_id: str) -> ModelLoadError:
-    """Return the error for a model that is neither whole in the cache nor to be fetched: how big, and how."""
+    """Error for a model that is not cached if the hub is unreachable; its hint tells how to fetch it."""
     size, preset = size_of(hub_id), preset_of_model(hub_id)
     how_big = f"It is about {size.download_gb:.0f} GB; fetch" if size else "Fetch"
     command = f'`fetch_model("{hub_id}")`' if preset else f"`hf download {hub_id}`"
@@ -66,9 +67,10 @@ def unreachable(hub_id: str) -> ModelLoadError:
 
 
 def fetch(hub_id: str, patterns: Sequence[str]) -> Path:
-    """Return the folder of a model's newest revision, named by its commit, with the matching files in it.
+    """Fetch the matching files of a model's newest revision; return their folder, named by the commit.
 
-    Raises ModelLoadError where there is no such model, or no way to it.
+    If the hub cannot be reached, cached files are used. Raises ModelLoadError if the model does not exist,
+    the hub refuses, or it is unreachable and nothing is cached.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError

@@ -1,7 +1,7 @@
-"""Whether what replaces or changes a pipeline's weights can be there: a GGUF file, a LoRA, packages for them.
+"""Checks of LoRA and GGUF files, and of the packages that load them and quantize.
 
-This file must not import torch or diffusers: it serves checks that run before anything is loaded. Which
-classes can load what is `weights.py`'s business.
+This file must not import torch or diffusers, because it serves checks that run before anything is loaded. It
+must not know which classes can load a file; `diffusion/lora_gguf.py` does.
 """
 
 from collections.abc import Iterator
@@ -15,9 +15,9 @@ from phyt2v_cli.files.untrusted import is_hub_id, refusals_as
 
 
 def complaints(config: GeneratorConfig) -> Iterator[str]:
-    """Yield a `field: message` line for each file that cannot be read, and each package missing for it.
+    """Check LoRA, GGUF and quantization; yield a `field: message` line for each bad file or missing package.
 
-    Raises ConfigError where the operating system does not even let us look.
+    Raises ConfigError if the operating system refuses access to a path.
     """
     if config.quantize != "off" and find_spec("torchao") is None:
         yield "generator.quantize: it needs the package torchao; pip install 'phyt2v[fp8]'"

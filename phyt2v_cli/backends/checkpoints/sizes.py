@@ -1,4 +1,7 @@
-"""How large published models are, whether that fits a GPU, and what one took. Data from sizes.toml."""
+"""Sizes of published models in GB, their fit into GPU memory, and measured times. Data from sizes.toml.
+
+This file must not import torch or any model library.
+"""
 
 import tomllib
 from functools import cache
@@ -9,7 +12,7 @@ Fit = Literal["resident", "offloading", "no"]
 
 
 class ModelSize(NamedTuple):
-    """Approximate published sizes in GB of 10^9 bytes; sizes.toml says what each means."""
+    """Approximate sizes of a published model in GB of 10^9 bytes; sizes.toml explains each."""
 
     download_gb: float
     half_gb: float
@@ -18,14 +21,14 @@ class ModelSize(NamedTuple):
     h200_refine_s: float | None = None
 
     def fit(self, free_gb: float) -> Fit:
-        """Return how this model fits into so much free GPU memory, in half precision."""
+        """Fit of this model into `free_gb` GB of free GPU memory, in half precision."""
         if free_gb >= self.half_gb + self.working_gb:
             return "resident"
         return "offloading" if free_gb >= self.group_gb + self.working_gb else "no"
 
 
 def size_of(hub_id: str) -> ModelSize | None:
-    """Return the size of a model on the hub, or None where nothing is known of it."""
+    """Size of a model on the hub; None if it is not listed."""
     return _sizes().get(hub_id)
 
 

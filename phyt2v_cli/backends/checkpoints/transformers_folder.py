@@ -1,7 +1,7 @@
-"""Find the folder of a language model or VLM and judge it by its files, before any weight is read.
+"""Folders of language models and VLMs: found and validated by their files before any weight is read.
 
-This file must not import torch or transformers: a wrong folder is refused in a moment. It knows the layout
-that transformers saves (config.json beside the weights), and no architecture.
+This file must not import torch or transformers, so that a wrong folder is refused at once. It knows the
+layout that transformers saves (config.json beside the weights); it must not know any architecture.
 """
 
 from dataclasses import dataclass
@@ -17,19 +17,20 @@ _PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 
 @dataclass(frozen=True)
 class LanguageFolder:
-    """A model in the layout of transformers."""
+    """Model in the layout of transformers, local or on the hub."""
 
     source: str
-    """What `from_pretrained` is to be given: an absolute path or a hub id."""
+    """Argument of `from_pretrained`: an absolute path or a hub id."""
     revision: str
-    """The commit on the hub whose config was judged, so that its weights are the ones loaded."""
+    """Commit on the hub whose config was checked, so that its weights are loaded; `main` for a path."""
     model_type: str
 
 
 def find_language_model(model: str) -> LanguageFolder:
-    """Return the model that a role's `model` names; of a hub id only its config is fetched here.
+    """Find the model that a role's `model` names; only the config of a hub id is fetched here.
 
-    Raises ModelLoadError where it is missing, incomplete, not safe to load, or of another kind.
+    Raises ModelLoadError if it is missing, incomplete, has only pickle weights, or is no model of
+    transformers.
     """
     with refusals_as(ModelLoadError, model):
         return _find(model)

@@ -1,4 +1,4 @@
-"""The video generator: any text-to-video pipeline of diffusers.
+"""Video generator on any text-to-video pipeline of diffusers.
 
 Uses `acceleration`, `memory` and `checkpoints`; must not know rounds, schedules, run directories or the
 terminal.

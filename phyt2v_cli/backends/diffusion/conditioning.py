@@ -1,7 +1,7 @@
-"""The image or video that every video of a run begins with: checked early, and made to fit late.
+"""Image-to-video and video-to-video input: checked before the model loads, scaled when it is used.
 
-This file must not import torch or diffusers: it serves checks that run before anything is loaded. It knows
-files and pictures, and no family but by its table.
+This file must not import torch or diffusers, because it serves checks that run before anything is loaded. It
+knows files and images; what it knows of a family comes from the family's table.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 IMAGE_MEMORY_LIMIT = 64 * 2**20
-"""Pixels of an image; beyond it is no first frame but a bomb."""
+"""Most pixels of an image; a larger one is a decompression bomb rather than a first frame."""
 
 _KINDS = {
     "image": "a picture, such as a PNG or JPEG",
@@ -26,11 +26,11 @@ _KINDS = {
 }
 
 _DEFAULT_STRENGTH = 0.8
-"""As most pipelines have it, where a family's own default would hand the video back."""
+"""Default of most pipelines, used for a family whose own default would return the video unchanged."""
 
 
 def pipeline_for(config: GeneratorConfig, family: Family, pipeline_class: str) -> str:
-    """Return the pipeline class that begins with what the config names; the folder's own for a text alone."""
+    """Pipeline class for the config's image or video; `pipeline_class`, the folder's own, for text alone."""
     if config.image is not None:
         return family.image_pipeline or pipeline_class
     if config.video is not None:
@@ -39,7 +39,7 @@ def pipeline_for(config: GeneratorConfig, family: Family, pipeline_class: str) -
 
 
 def complaints(family: Family, config: GeneratorConfig) -> Iterator[str]:
-    """Yield a `field: message` line for each way in which image, video and strength do not fit."""
+    """Check image, video and strength against the family; yield a `field: message` line for each problem."""
     if config.image is not None and config.video is not None:
         yield "generator.image: there is generator.video too; a video begins with one of them"
     is_known = family.options is not None  # otherwise its pipeline's signature decides
@@ -57,9 +57,9 @@ def complaints(family: Family, config: GeneratorConfig) -> Iterator[str]:
 
 
 def digest(config: GeneratorConfig) -> str | None:
-    """Return the sha256 of the image or video, after a look whether it is one; None where there is none.
+    """Check the config's image or video, and return the sha256 of its file in hex; None if none is set.
 
-    Raises ConfigError where the file is missing, or not what it is said to be.
+    Raises ConfigError if the file is missing or unreadable, or is no image or no whole video.
     """
     source = config.image or config.video
     if source is None:
@@ -78,9 +78,10 @@ def digest(config: GeneratorConfig) -> str | None:
 
 
 def call_arguments(config: GeneratorConfig, family: Family) -> Mapping[str, Any]:
-    """Return what the pipeline's call is to begin with, scaled and cropped to height and width.
+    """Arguments of the pipeline's call for the image or video, scaled and cropped to height and width.
 
-    Raises ConfigError where the file is not the one that the run began with.
+    Empty for text alone. Raises ConfigError if the file is unusable, has changed since the run began, or is a
+    video with too few frames.
     """
     found = digest(config)
     if found is None:
@@ -134,7 +135,7 @@ def _read_frames(path: Path) -> "list[Image]":
 
 
 def _fit(image: "Image", size: tuple[int, int]) -> "Image":
-    """Scale an image until it covers the size, and crop what sticks out on both sides alike."""
+    """Scale an image to cover `size` (width, height), and crop it around its center."""
     from PIL import ImageOps
 
     return ImageOps.fit(image, size)

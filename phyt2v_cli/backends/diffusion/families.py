@@ -1,7 +1,8 @@
-"""What differs between families of text-to-video pipelines, as data; sizes are read off component configs.
+"""Table of the families of text-to-video pipelines: frame rates, sizes, dtypes and options as data.
 
-This file must not import torch or diffusers: it serves checks that run before anything is loaded. A family
-that is not listed here works from its components' configs, its pipeline's signature and the user's config.
+Sizes are computed from the components' configs. This file must not import torch or diffusers, because it
+serves checks that run before anything is loaded. A family that is not listed here works from its components'
+configs, its pipeline's signature and the user's config.
 """
 
 import math
@@ -26,44 +27,45 @@ _CACHES = ("first-block", "pab", "taylor")
 
 @dataclass(frozen=True)
 class Family:
-    """What a family renders well, and how."""
+    """Defaults, valid sizes and options of one family of pipelines."""
 
     name: str
     fps: int = 16
-    """What it was trained at."""
+    """Frames per second of its training videos."""
     num_inference_steps: int = 50
-    """The published number of steps of a video at full quality."""
+    """Published number of denoising steps at full quality."""
     num_frames: Grid = ANY_NUMBER
-    """Any other number is rounded silently by the pipeline, or crashes it."""
+    """Valid numbers of frames; the pipeline silently rounds any other, or crashes."""
     height: Grid = ANY_NUMBER
+    """Valid heights in pixels."""
     width: Grid | None = None
-    """None: as the height."""
+    """Valid widths in pixels; None if they are the same as the heights."""
     half_dtypes: Mapping[str, DtypeName] = field(default_factory=lambda: {"default": "bfloat16"})
-    """The published precision on a GPU, by component."""
+    """Published dtype on a GPU, by component."""
     max_sequence_length: int | None = None
-    """Tokens that the transformer was made for, where it says so; else the pipeline's call knows."""
+    """Prompt tokens that the transformer's config names; None leaves the default of the pipeline's call."""
     tiled_vae: bool = False
-    """Whether the autoencoder works in tiles only."""
+    """Whether the autoencoder works only with tiling."""
     call_arguments: Mapping[str, object] = field(default_factory=dict)
-    """What the pipeline must be told besides what the user sets."""
+    """Fixed arguments of the pipeline's call, which no setting changes."""
     solvers: tuple[str, ...] = ()
-    """Those that walk its noise schedule, besides the pipeline's own."""
+    """Solvers that fit its noise schedule, besides the pipeline's own."""
     has_flow_shift: bool = False
-    """Whether that schedule has a shift that can be set."""
+    """Whether the noise schedule has a flow shift that can be set."""
     draft_caches: tuple[str, ...] = ()
-    """The feature caches that take effect on it."""
+    """Feature caches that take effect on it."""
     options: tuple[str, ...] | None = ()
-    """The settings besides the usual ones that it takes; None where only its pipeline's signature knows."""
+    """Extra settings that it takes; None if only its pipeline's signature can tell."""
     negative_prompt_needs: str | None = None
-    """The setting that must be above 1 for a negative prompt to have an effect."""
+    """Setting that must be above 1 for a negative prompt to have an effect."""
     image_pipeline: str | None = None
-    """The pipeline class that begins a video with an image, of the same components."""
+    """Image-to-video pipeline class with the same components."""
     video_pipeline: str | None = None
-    """The pipeline class that begins with a video, of the same components."""
+    """Video-to-video pipeline class with the same components."""
     video_strength_keeps: bool = False
-    """Whether that class takes a list of videos, and its strength says how much of them is kept."""
+    """Whether `video_pipeline` takes a list of videos, and its strength is the part of them that is kept."""
     needs_image: bool = False
-    """Whether it renders nothing without an image."""
+    """Whether it makes no video without an image."""
 
 
 def _cogvideox(configs: ComponentConfigs) -> Family:
@@ -71,17 +73,17 @@ def _cogvideox(configs: ComponentConfigs) -> Family:
     spatial = 2 ** (len(vae.get("block_out_channels", (128, 256, 256, 512))) - 1)
     is_1_5 = bool(transformer.get("patch_size_t"))
     trained_on = transformer.get("sample_frames") or (81 if is_1_5 else 49)
-    # Checkpoints made for an image take twice the channels, and the class for images then.
+    # Checkpoints made for image-to-video take twice the channels, and need that pipeline class.
     takes_images = transformer.get("in_channels", 16) == 2 * transformer.get("out_channels", 16)
     return Family(
         name="CogVideoX 1.5" if is_1_5 else "CogVideoX",
         fps=16 if is_1_5 else 8,
-        # Twice the compression, because the VAE decodes latent frames in pairs after a first odd one.
-        # The longest is what it was trained on; 1.5 is published for twice its 5 seconds too.
+        # Twice the compression, because the VAE decodes latent frames in pairs after a first single one.
+        # The maximum is the training length; 1.5 is also published for twice its 5 seconds.
         num_frames=Grid(
             2 * (temporal_compression(configs) or 4), 1, largest=2 * trained_on - 1 if is_1_5 else trained_on
         ),
-        # The pipeline itself checks for 8 only, and then crashes where patches do not fit.
+        # The pipeline checks only for multiples of 8, and crashes later if patches do not fit.
         height=Grid(math.lcm(8, spatial * transformer.get("patch_size", 2))),
         half_dtypes={
             "default": "bfloat16" if transformer.get("use_rotary_positional_embeddings") else "float16"
@@ -108,7 +110,7 @@ def _wan(configs: ComponentConfigs) -> Family:
         draft_caches=_CACHES,
         options=("guidance_scale_2",) if "transformer_2" in configs else (),
         image_pipeline="WanImageToVideoPipeline" if compresses_more or needs_image else None,
-        # That class knows one transformer, and one time for all latent frames.
+        # That class supports one transformer, and one timestep for all latent frames.
         video_pipeline=None
         if compresses_more or needs_image or "transformer_2" in configs
         else "WanVideoToVideoPipeline",
@@ -133,7 +135,7 @@ def _sana_video(configs: ComponentConfigs) -> Family:
         num_frames=Grid(temporal_compression(configs) or 4, 1),
         height=Grid(32),
         half_dtypes={"default": "bfloat16", "vae": "float32"},
-        # Otherwise it renders the nearest size of a list of its own, and scales and crops that.
+        # With binning it renders the nearest size of its own list, and scales and crops that.
         call_arguments={"use_resolution_binning": False},
         image_pipeline="SanaImageToVideoPipeline",
     )
@@ -163,7 +165,7 @@ def _hunyuan(configs: ComponentConfigs) -> Family:
         height=Grid(16),
         half_dtypes={"default": "float16", "transformer": "bfloat16"},
         draft_caches=_CACHES,
-        # Its guidance_scale is an input of the transformer, which knows no negative prompt.
+        # Its guidance_scale is an input of the transformer, which takes no negative prompt.
         options=("true_cfg_scale",),
         negative_prompt_needs="true_cfg_scale",
     )
@@ -196,7 +198,7 @@ def _allegro(configs: ComponentConfigs) -> Family:
         name="Allegro",
         fps=15,
         num_inference_steps=100,
-        # Its autoencoder puts tiles of 24 frames side by side, and what does not fill one is left out.
+        # Its autoencoder works in tiles of 24 frames with a stride of 16, and drops a tile that is not full.
         num_frames=Grid(16, 24),
         height=Grid(tile - 120, tile),
         width=Grid(tile - 80, tile),
@@ -210,7 +212,7 @@ def _latte(configs: ComponentConfigs) -> Family:
     return Family(
         name="Latte",
         fps=8,
-        num_frames=Grid(frames, frames, largest=frames),  # it has a place in time for each
+        num_frames=Grid(frames, frames, largest=frames),  # its temporal embedding has a fixed length
         height=Grid(16),
         half_dtypes={"default": "float16"},
     )
@@ -241,11 +243,11 @@ def _modelscope(_: ComponentConfigs) -> Family:
 
 
 def _unlisted(pipeline_class: str, configs: ComponentConfigs) -> Family:
-    """Return what can be told of any class: frames and sizes as its autoencoder and patches divide them."""
+    """Family of a class that is not listed, with frames and sizes that its autoencoder and patches divide."""
     temporal = temporal_compression(configs)
     return Family(
         name=pipeline_class,
-        num_frames=Grid(temporal, 1) if temporal else ANY_NUMBER,  # the first frame has a latent of its own
+        num_frames=Grid(temporal, 1) if temporal else ANY_NUMBER,  # the first frame has its own latent frame
         height=Grid(pixels_of_a_patch(configs)),
         options=None,
     )
@@ -271,13 +273,16 @@ _FAMILY_OF_PIPELINE: Mapping[str, Callable[[ComponentConfigs], Family]] = {
 
 
 def family_of(pipeline_class: str, configs: ComponentConfigs) -> Family:
-    """Return the family of a diffusers pipeline class; one with few rules for a class not listed."""
+    """Family of a diffusers pipeline class; one with few rules if the class is not listed.
+
+    `configs` maps component names to their configs, such as `transformer/config.json`.
+    """
     describe = _FAMILY_OF_PIPELINE.get(pipeline_class)
     family = describe(configs) if describe else _unlisted(pipeline_class, configs)
     scheduler = configs.get("scheduler", {})
     return replace(
         family,
-        # The call's default, made for another checkpoint of the class, would crash or mislead this one.
+        # The call's default may belong to another checkpoint of the class, and would crash or mislead here.
         max_sequence_length=configs.get("transformer", {}).get("max_text_seq_length"),
         solvers=allowed_solvers(scheduler),
         has_flow_shift=has_flow_shift(scheduler),

@@ -1,7 +1,7 @@
-"""Which settings a family cannot follow, as `field: message` lines.
+"""Validation of the generator's settings against a family, as `field: message` lines.
 
-This file must not import torch or diffusers: it serves checks that run before anything is loaded. It knows
-the config and what `families.py` says, and no family by name.
+This file must not import torch or diffusers, because it serves checks that run before anything is loaded. It
+knows the config and the table in `families.py`; it must not know a family by name.
 """
 
 from collections.abc import Iterator
@@ -10,17 +10,17 @@ from phyt2v_cli.backends.diffusion.families import Family
 from phyt2v_cli.config.schema import GeneratorConfig
 
 OPTIONS = ("guidance_scale_2", "true_cfg_scale")
-"""Settings that only some families take."""
+"""Extra settings that only some families take."""
 
 
 _COUNTING_CACHES = ("pab", "taylor")
-"""Those whose strength says every how many steps something is computed."""
+"""Caches whose strength is an interval in steps, a whole number."""
 
 
 def complaints(family: Family, config: GeneratorConfig) -> tuple[str, ...]:
-    """Return a `field: message` line for each setting that the family cannot follow.
+    """Check sizes and options against the family; one `field: message` line for each problem.
 
-    Sizes that it cannot make come with the nearest right values.
+    A wrong size comes with the nearest valid values.
     """
     return (*_size_complaints(family, config), *_option_complaints(family, config))
 

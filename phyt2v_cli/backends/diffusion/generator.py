@@ -1,7 +1,7 @@
-"""The video generator: any text-to-video pipeline of diffusers, loaded once and kept.
+"""Video generator on any text-to-video pipeline of diffusers, loaded once and kept.
 
 This file knows how to load and call a pipeline. It must not know rounds, schedules of steps, run directories
-or the terminal, nor any family or model by name: those differences are data in `families.py`.
+or the terminal. It must not know any family or model by name: those differences are data in `families.py`.
 """
 
 import inspect
@@ -49,18 +49,20 @@ from phyt2v_cli.roles import (
 )
 
 _NUM_CACHED_PROMPTS = 16
-"""Embeddings kept; 226 tokens of T5-XXL are 2 MB, so a whole run costs nothing worth counting."""
+"""Size of the cache of prompt embeddings; 226 tokens of T5-XXL take 2 MB, so a whole run costs little."""
 
 
 _UNKNOWN_SIZE = (49, 480, 720)
-"""Assumed of a model whose frames and sizes the config leaves to it, to judge memory and compilation."""
+"""Assumed frames, height and width if the config leaves them to the model; for memory and compilation."""
 
 
 def load(config: GeneratorConfig, *, num_planned_steps: int = 0) -> "DiffusersGenerator":
     """Load the pipeline that `config.model` names, for about `num_planned_steps` denoising steps.
 
-    Raises ConfigError before anything is loaded where the family cannot make the wanted frames or sizes or
-    the pipeline does not take a setting, and ModelLoadError where the model is missing, broken or unsafe.
+    Raises ConfigError before the weights are loaded if the family cannot make the wanted frames or sizes, the
+    device is missing, or the pipeline does not take a setting; and after that if the negative prompt is too
+    long. Raises ModelLoadError if the model is missing, broken or unsafe, and BackendError if memory runs out
+    or the model fails on a test prompt.
     """
     folder = find_model(config.model)
     family = family_of(folder.pipeline_class, folder.component_configs)
@@ -86,7 +88,7 @@ def load(config: GeneratorConfig, *, num_planned_steps: int = 0) -> "DiffusersGe
 
 
 class DiffusersGenerator:
-    """Renders prompts with one resident pipeline; implements `roles.VideoGenerator`."""
+    """Generator with one loaded pipeline; implements `roles.VideoGenerator`. Not thread-safe by itself."""
 
     def __init__(
         self,
@@ -104,14 +106,14 @@ class DiffusersGenerator:
         num_pixels = math.prod(given or assumed for given, assumed in zip(size, _UNKNOWN_SIZE, strict=True))
         if config.quantize != "off":
             quantization.quantize_blocks(pipeline, device)
-        # before the weights move: what is hooked then stays outside of the compiled blocks
+        # Before the weights are placed, so that offloading hooks stay outside of the compiled blocks.
         self._compiled = _wants_compilation(pipeline, config, device, num_pixels, num_planned_steps)
         if self._compiled:
             compilation.compile_blocks(pipeline)
         if device.type == "cpu":
             kernels.prefer_onednn(pipeline.vae)
         self._placed = PlacedPipeline(pipeline, device=device, wanted=config.offload, num_pixels=num_pixels)
-        # 4x8x8 pixels make a latent one, 2x2 of these a token
+        # 4x8x8 pixels make one latent pixel, and 2x2 of these one token.
         self._attention = kernels.kernel_name(pipeline, num_tokens=num_pixels // 1024 + 1, device=device)
         self._call_parameters = inspect.signature(type(pipeline).__call__).parameters
         self._fps = config.fps or family.fps
@@ -151,12 +153,12 @@ class DiffusersGenerator:
 
     @property
     def fps(self) -> int:
-        """Frames per second: the config's, else what the family was trained at."""
+        """Frames per second: the config's, else those of the family's training videos."""
         return self._fps
 
     @property
     def settings(self) -> HowItRan:
-        """How the model would run now."""
+        """Settings with which the model would run now: offload level, device, dtype, solver and others."""
         placement = self._placed.placement
         return {
             "offload": placement.level,
@@ -172,7 +174,7 @@ class DiffusersGenerator:
         }
 
     def count_excess_tokens(self, prompt: str) -> int:
-        """Return how many tokens of `prompt` lie beyond what the text encoder is given to read."""
+        """Count the tokens of `prompt` that the pipeline cuts off before the text encoder; 0 if it fits."""
         return self._prompt_length.count_excess(prompt) if self._prompt_length else 0
 
     def denoise(
@@ -185,10 +187,11 @@ class DiffusersGenerator:
         cancelled: Cancelled = never_cancelled,
         draft: bool = False,
     ) -> Denoised:
-        """Make what the autoencoder will decode; the same arguments give the same latents.
+        """Denoise `prompt` to latents, as `roles.Latents`; the same arguments give the same latents.
 
-        Raises BackendError if the model fails, RunInterruptedError once `cancelled()` is true, and whatever
-        `on_step` raises; the pipeline stays usable.
+        A `draft` uses the draft cache, if one is configured. Raises BackendError if the model fails,
+        RunInterruptedError once `cancelled()` is true (asked after each step), and what `on_step` raises. The
+        pipeline stays usable.
         """
         name = self._draft_cache if draft else "off"
 
@@ -212,7 +215,7 @@ class DiffusersGenerator:
                 try:
                     return latent_split.run_until_decode(self._pipeline, call)
                 finally:
-                    # The pipeline does this at its end, which is not reached: state would leak on.
+                    # The pipeline does this at its end, which is not reached; its state would leak.
                     self._pipeline.maybe_free_model_hooks()
 
         self._pipeline.progress_bar = reporter
@@ -224,7 +227,7 @@ class DiffusersGenerator:
         return {**self.settings, "cache": cache}
 
     def close(self) -> None:
-        """Take the weights off the device and let go of them."""
+        """Free the weights; the generator cannot be used afterwards."""
         self._placed.close()
         self._pipeline = None
 
@@ -235,9 +238,10 @@ class DiffusersGenerator:
         return draft_caches.cached(self._pipeline, name, strength, compiled=self._compiled)
 
     def decode(self, latents: Latents) -> Decoded:
-        """Make the frames of latents.
+        """Decode latents to uint8 frames of shape (num_frames, height, width, 3).
 
-        Raises BackendError when the model fails, and where it makes another number of frames than was wanted.
+        Raises FaultyFramesError if the frames are not finite, and BackendError if the model fails or makes
+        another number of frames than the config wants.
         """
 
         def work() -> Frames:
@@ -260,18 +264,18 @@ class DiffusersGenerator:
 
 
 class _StepReporter:
-    """Stands in for `pipeline.progress_bar`: the one progress hook that every pipeline class has."""
+    """Replacement for `pipeline.progress_bar`, the only progress hook that every pipeline class has."""
 
     def __init__(self, on_step: Callable[[int, int], None], num_steps: int) -> None:
         self._on_step = on_step
         self._num_steps = num_steps
         self._num_done = 0
         self.stopped_by: Exception | None = None
-        """What `on_step` raised, to tell it from a failure of the model."""
+        """Exception of `on_step`, kept to tell it from a failure of the model."""
 
     def __call__(self, iterable: Iterable[Any] | None = None, total: int | None = None) -> "_StepReporter":
         self._iterable = iterable
-        self._num_steps = total or self._num_steps  # fewer where a video is only changed
+        self._num_steps = total or self._num_steps  # video-to-video takes fewer
         self._num_done = 0
         return self
 
@@ -301,9 +305,9 @@ class _StepReporter:
 
 
 def _remember(encode_prompt: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `encode_prompt` with the last results kept: rounds, controls and retries ask for the same texts.
+    """Cache the last results of `encode_prompt`: rounds, controls and retries encode the same texts.
 
-    The arguments are texts, numbers, a device and sometimes a template, all of which `repr` tells apart.
+    The arguments are texts, numbers, a device and sometimes a template, and `repr` tells all of them apart.
     """
     results: OrderedDict[str, Any] = OrderedDict()
 
@@ -326,16 +330,16 @@ def _wants_compilation(
         return config.compile == "on"
     if device.type != "cuda" or config.offload == "sequential":
         return False
-    # 4x8x8 pixels make a latent one, 2x2 of these a token; twice for guidance
+    # 4x8x8 pixels make one latent pixel, and 2x2 of these one token; guidance doubles the tokens.
     return compilation.pays(pipeline, num_tokens=num_pixels // 512, num_steps=num_planned_steps)
 
 
 def _choose_dtypes(config: GeneratorConfig, family: Family, device: str) -> dict[str, torch.dtype]:
-    """Return the dtype of each component. On a CPU float32: half precision is slower there, not faster."""
+    """Dtype by component, with a `default`; float32 on a CPU, where half precision is slower."""
     if config.dtype == "auto":
         names = {"default": "float32"} if device == "cpu" else dict(family.half_dtypes)
     else:
-        # What the family keeps whole stays whole, whatever is chosen for the rest.
+        # Components that the family keeps in float32 stay so, whatever is chosen for the rest.
         whole = {part: name for part, name in family.half_dtypes.items() if name == "float32"}
         names = {"default": config.dtype, **whole}
     return {part: getattr(torch, name) for part, name in names.items()}

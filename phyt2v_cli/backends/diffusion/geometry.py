@@ -1,7 +1,6 @@
-"""Numbers of frames and pixels that a pipeline makes: what its components' configs say, and the nearest right
-ones.
+"""Compression ratios of a pipeline's components, and the valid numbers of frames and pixels.
 
-Knows autoencoders and transformers by the keys of their configs, and no family.
+Knows autoencoders and transformers by the keys of their configs; must not know any family.
 """
 
 import math
@@ -13,7 +12,7 @@ ComponentConfigs = Mapping[str, Mapping[str, Any]]
 
 
 def temporal_compression(configs: ComponentConfigs) -> int | None:
-    """Return how many frames the autoencoder makes one latent of; None where it does not say."""
+    """Frames for each latent frame of the autoencoder; None if its config does not say."""
     vae = configs.get("vae", {})
     for name in ("temporal_compression_ratio", "scale_factor_temporal"):
         if vae.get(name):
@@ -25,7 +24,7 @@ def temporal_compression(configs: ComponentConfigs) -> int | None:
 
 
 def pixels_of_a_patch(configs: ComponentConfigs) -> int:
-    """Return how many pixels, along one side, a patch of the transformer stands for; 1 if nothing says so."""
+    """Pixels along one side of a transformer's patch; 1 if no config says so."""
     return _spatial_compression(configs.get("vae", {})) * _patch_size(configs)
 
 
@@ -47,24 +46,24 @@ def _patch_size(configs: ComponentConfigs) -> int:
 
 @dataclass(frozen=True)
 class Grid:
-    """The values that a family makes: `start`, `start + step`, … up to `largest`."""
+    """Valid values of a size: `start`, `start + step`, … up to `largest`; no upper limit if that is None."""
 
     step: int = 1
     start: int = 0
     largest: int | None = None
 
     def has(self, value: int) -> bool:
-        """Tell whether a family makes this value."""
+        """Check if a value is valid."""
         too_large = self.largest is not None and value > self.largest
         return value >= self.start and (value - self.start) % self.step == 0 and not too_large
 
     def floor(self, value: int) -> int:
-        """Return the largest right value that is not above; 0 or less where there is none."""
+        """Largest valid value that is not above `value`; below `start` if there is none."""
         below = self.start + (value - self.start) // self.step * self.step
         return below if self.largest is None else min(below, self.largest)
 
     def nearest(self, value: int) -> list[int]:
-        """Return the right values on both sides of a wrong one, or the one at that end."""
+        """Nearest valid values below and above an invalid one; only one at an end of the grid."""
         smallest = self.start or self.step
         largest = self.largest or value + self.step
         below = self.floor(value)
@@ -72,7 +71,7 @@ class Grid:
         return sorted(ends)
 
     def in_words(self) -> str:
-        """Return the rule, as in `8k+1 up to 49` or `a multiple of 16`."""
+        """Rule in words, such as `8k+1 up to 49` or `a multiple of 16`."""
         if self.largest == self.start:
             return f"exactly {self.start}"
         if self.largest is not None and self.step == 1:

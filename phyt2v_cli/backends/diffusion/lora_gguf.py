@@ -1,6 +1,7 @@
-"""What replaces or changes a pipeline's weights: a GGUF file for its transformer, and a LoRA.
+"""LoRA and GGUF loading: a LoRA changes a pipeline's weights, a GGUF file replaces its transformer's.
 
-This file knows diffusers' loaders and no family. Only GGUF and safetensors are read, which hold no code.
+This file knows diffusers' loaders; it must not know any family. Only GGUF and safetensors are read, which
+hold no code.
 """
 
 from collections.abc import Iterator
@@ -21,7 +22,10 @@ _ADAPTER = "phyt2v"
 
 
 def check(config: GeneratorConfig, pipeline_class: Any, transformer_class: str | None) -> None:
-    """Raise ConfigError where LoRA or GGUF cannot be loaded: package, file or loader missing."""
+    """Check that the config's LoRA and GGUF can be loaded; raise ConfigError if not.
+
+    The package, the file or a loader in diffusers may be missing.
+    """
     lines = []
     if config.lora is not None and not hasattr(pipeline_class, "load_lora_weights"):
         lines.append(f"generator.lora: {pipeline_class.__name__} takes no LoRA; leave it out")
@@ -37,7 +41,11 @@ def check(config: GeneratorConfig, pipeline_class: Any, transformer_class: str |
 def load_transformer(
     config: GeneratorConfig, folder: ModelFolder, transformer_class: str | None, dtype: torch.dtype
 ) -> dict[str, Any]:
-    """Return the transformer of the GGUF file as an argument of `from_pretrained`; nothing without a file."""
+    """Load the transformer from the config's GGUF file, as an argument of `from_pretrained`.
+
+    Empty if no file is set. Raises ModelLoadError if the file is broken or does not fit the model; an
+    out-of-memory error is passed on.
+    """
     if config.gguf is None:
         return {}
     quantization = diffusers.GGUFQuantizationConfig(compute_dtype=dtype)
@@ -55,7 +63,11 @@ def load_transformer(
 
 
 def add_lora(pipeline: Any, config: GeneratorConfig) -> None:
-    """Load the LoRA into the pipeline at its scale; raise ModelLoadError where none of it fits."""
+    """Load the config's LoRA into the pipeline at its scale; do nothing if none is set.
+
+    Raises ModelLoadError if it cannot be loaded or has no weights for this model; an out-of-memory error is
+    passed on.
+    """
     if config.lora is None:
         return
     what, remedy = f"generator.lora: {config.lora} does not fit this model", "Name a LoRA of this family."
@@ -70,7 +82,7 @@ def add_lora(pipeline: Any, config: GeneratorConfig) -> None:
 def _failures_translated(what: str, remedy: str) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # whatever is wrong inside a file comes as any of a dozen types
+    except Exception as error:  # a broken file raises any of a dozen types
         if failures.is_out_of_memory(error):
             raise
         raise ModelLoadError(f"{what}: {failures.first_line(error)}.", remedy) from error

@@ -1,4 +1,4 @@
-"""Load the pipeline of a model folder, and say which component is wrong where one is.
+"""Pipeline loading from a model folder, with errors that name the faulty component.
 
 This file knows how the loaders of diffusers and transformers fail. It must not know families, devices or how
 a pipeline is called.
@@ -23,17 +23,17 @@ from phyt2v_cli.errors import ModelLoadError
 
 _LIBRARIES = {"diffusers": diffusers, "transformers": transformers}
 _RENAMED = "FeatureExtractor"
-"""How the names of classes end that diffusers loads under the newer name that transformers has for them."""
+"""Suffix of class names that diffusers maps to their newer names in transformers."""
 
 
 def load_pipeline(
     config: GeneratorConfig, folder: ModelFolder, pipeline_class: Any, dtypes: Mapping[str, torch.dtype]
 ) -> Any:
-    """Return the folder's pipeline, with the GGUF file and the LoRA of the config in it.
+    """Load the folder's pipeline, with the GGUF file and the LoRA of the config in it.
 
-    `dtypes` is by component, with a `default`. Raises ModelLoadError before anything is loaded where a
-    library does not have a component's class, and where a component cannot be loaded or lacks weights; what
-    is raised where memory runs out comes as it is.
+    `dtypes` maps components to dtypes, with a `default`. Raises ModelLoadError if the installed libraries
+    lack a component's class (checked before anything is loaded), if a component cannot be loaded, or if it
+    lacks weights. An out-of-memory error is passed on.
     """
     taken = inspect.signature(pipeline_class.__init__).parameters
     components = {name: entry for name, entry in folder.components.items() if name in taken}
@@ -56,7 +56,7 @@ def load_pipeline(
         )
     for name, component in pipeline.components.items():
         if isinstance(component, torch.nn.Module):
-            # diffusers leaves what no file holds without a value, until something computes with it.
+            # diffusers leaves a weight that is in no file on the meta device, without a value.
             lacking = [weight for weight, tensor in component.named_parameters() if tensor.is_meta]
             _check_whole(config.model, name, lacking)
     lora_gguf.add_lora(pipeline, config)
@@ -75,12 +75,12 @@ def _check_classes(model: str, components: Mapping[str, tuple[str, str]]) -> Non
 
 
 def _load_text_model(model: str, path: Path, model_class: Any, dtype: torch.dtype) -> Any:
-    """Return a component of transformers, which as part of a pipeline would hide that it lacks weights."""
+    """Load a component of transformers by itself, because in a pipeline it hides that it lacks weights."""
     with _failures_named(model, path.name):
         network, report = model_class.from_pretrained(
             path, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True
         )
-    _check_whole(model, path.name, sorted(report["missing_keys"]))  # it has filled them with noise
+    _check_whole(model, path.name, sorted(report["missing_keys"]))  # these are random numbers now
     return network
 
 
@@ -97,12 +97,12 @@ def _check_whole(model: str, component: str, lacking: Collection[str]) -> None:
 def _failures_named(model: str, component: str | None = None) -> Iterator[None]:
     try:
         yield
-    except Exception as error:  # whatever is wrong inside a folder comes as any of a dozen types
+    except Exception as error:  # a broken folder raises any of a dozen types
         if failures.is_out_of_memory(error):
             raise
         component = component or _component_at(error)
         what = f"{component}: " if component else ""
-        # What both libraries advise where the sizes of weights differ from the config's.
+        # Both libraries advise this option if the shapes of weights differ from the config's.
         does_not_fit = "ignore_mismatched_sizes" in str(error)
         why = "its weights do not fit its config.json" if does_not_fit else failures.first_line(error)
         raise ModelLoadError(
@@ -111,7 +111,7 @@ def _failures_named(model: str, component: str | None = None) -> Iterator[None]:
 
 
 def _component_at(error: Exception) -> str | None:
-    """Return the component whose loading failed: diffusers says it in no message, but its stack knows."""
+    """Component whose loading failed, read from the stack because no message names it; None if unknown."""
     for frame, _ in traceback.walk_tb(error.__traceback__):
         if frame.f_code.co_name == "load_sub_model":
             name: str | None = frame.f_locals.get("name")

@@ -1,14 +1,13 @@
-"""How long a prompt may be, learnt once from the pipeline's own code.
+"""Prompt length limit in tokens, learnt once from the pipeline's own code.
 
-Pipelines put prompts into templates, clean them, and cut them at limits that no signature tells. So a made-up
-prompt is sent on its way, and the first call of a tokenizer that would cut it says which tokenizer reads
-prompts, in what words it is wrapped and how many tokens may come of that. A family that nobody has heard of
-works too.
+Pipelines put prompts into templates, clean them, and truncate them at limits that no signature shows. So the
+pipeline is called with a probe prompt. The first tokenizer call that would truncate it shows which tokenizer
+reads prompts, the template around the prompt, and the largest number of tokens. An unknown family works too.
 
-That first tokenizer alone counts. Where there are more, the model reads every token of the first encoder's
-output, while a second gives one pooled vector for the mood of the whole (CLIP beside Llama or Qwen) or
-spells words in quotes (ByT5); its far lower limit is meant to be passed, and its cut loses no part of the
-prompt that the model would follow.
+Only that first tokenizer counts. If there are more, the model reads every token of the first encoder's
+output. A second encoder gives one pooled vector for the mood of the whole (CLIP beside Llama or Qwen) or
+spells words in quotes (ByT5). Its far lower limit is meant to be exceeded: its truncation loses no part of
+the prompt that the model would follow.
 """
 
 import copy
@@ -18,28 +17,28 @@ from dataclasses import dataclass
 from typing import Any
 
 _PROBE = "qxphyprobexq"
-"""Small letters only, which survive every cleaning."""
+"""Lower-case letters only, which no cleaning changes."""
 
 
 @dataclass(frozen=True)
 class PromptLength:
-    """What the pipeline makes of a prompt before it cuts it."""
+    """Tokenizer, template and token limit of a pipeline's prompts."""
 
     tokenizer: Any
-    """A copy: tokenizers change while they work, and the pipeline may be at work in another thread."""
+    """A copy, because tokenizers are not thread-safe and the pipeline may run in another thread."""
     template: str
-    """With `_PROBE` in the place of the prompt."""
+    """Text given to the tokenizer, with `_PROBE` in place of the prompt."""
     add_special_tokens: bool
     max_tokens: int
 
     def count_excess(self, prompt: str) -> int:
-        """Return how many tokens of `prompt` would be cut off."""
+        """Count the tokens of `prompt` that the pipeline would cut off; 0 if it fits."""
         text = self.template.replace(_PROBE, prompt)
         tokens = self.tokenizer(text, add_special_tokens=self.add_special_tokens, truncation=False).input_ids
         return max(0, len(tokens) - self.max_tokens)
 
 
-class _Tokenizing(Exception):  # noqa: N818 - no error: the way out of the pipeline's call
+class _Tokenizing(Exception):  # noqa: N818 - no error: leaves the pipeline's call early
     def __init__(self, tokenizer: Any, text: str, options: dict[str, Any]) -> None:
         self.tokenizer = tokenizer
         self.text = text
@@ -51,7 +50,10 @@ class _Denoising(Exception):  # noqa: N818 - no error either
 
 
 def find_prompt_length(pipeline: Any, call: Callable[[str], object]) -> PromptLength | None:
-    """Return what `call`, which calls the pipeline with a prompt, does to it; None where nothing is cut."""
+    """Find the prompt length limit with `call`, which calls the pipeline with a prompt.
+
+    None if the pipeline truncates no prompt. Nothing is denoised. Raises what `call` raises.
+    """
 
     def denoising(*_: object, **__: object) -> None:
         raise _Denoising
@@ -68,18 +70,18 @@ def find_prompt_length(pipeline: Any, call: Callable[[str], object]) -> PromptLe
             max_tokens=seen.options["max_length"],
         )
     finally:
-        del pipeline.progress_bar  # the class's own method shows again
+        del pipeline.progress_bar  # uncovers the class's own method
         pipeline.maybe_free_model_hooks()
     return None
 
 
 @contextmanager
 def _watched(pipeline: Any) -> Iterator[None]:
-    """Make every tokenizer of the pipeline raise where it is about to cut a text that has the probe in it."""
+    """Make every tokenizer of the pipeline raise `_Tokenizing` before it truncates a text with the probe."""
     parts = [part for name, part in pipeline.components.items() if name.startswith("tokenizer") and part]
     classes = [type(part) for part in parts]
     for part, original in zip(parts, classes, strict=True):
-        # On the class, because chat templates reach it by way of the tokenizer's own methods.
+        # On the class, because the tokenizer's own methods for chat templates call it there.
         part.__class__ = type(original.__name__, (original,), {"__call__": _stop_or_tokenize(original)})
     try:
         yield

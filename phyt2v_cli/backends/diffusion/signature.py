@@ -1,6 +1,7 @@
-"""Which pipeline class renders a model, and what the signature of its call says about the wanted settings.
+"""Choice of the pipeline class, and validation of the settings against the signature of its call.
 
-This file imports diffusers to look at a class, and loads nothing. It knows no family but by its table.
+This file imports diffusers to inspect a class, and loads no weights. What it knows of a family comes from the
+family's table.
 """
 
 import inspect
@@ -17,7 +18,7 @@ from phyt2v_cli.errors import ConfigError, ModelLoadError
 
 NUM_FRAMES_NAMES = ("num_frames", "video_length", "frames")
 FPS_NAMES = ("frame_rate", "fps")
-"""What pipelines call these two."""
+"""Names of these two arguments in the calls of pipelines."""
 
 _SETTINGS = (
     "height",
@@ -32,10 +33,10 @@ _SETTINGS = (
 
 
 def choose_pipeline_class(config: GeneratorConfig, folder: ModelFolder, family: Family) -> Any:
-    """Return the class to load the folder with.
+    """Choose the pipeline class to load the folder with.
 
-    Raises ModelLoadError where there is none that makes videos from text, and ConfigError with a line for
-    each setting that the family or the class does not take.
+    Raises ModelLoadError if diffusers lacks the class or it does not make videos from text, and ConfigError
+    with a line for each setting that the family or the class does not take.
     """
     pipeline_class = getattr(
         diffusers, conditioning.pipeline_for(config, family, folder.pipeline_class), None
@@ -53,7 +54,7 @@ def choose_pipeline_class(config: GeneratorConfig, folder: ModelFolder, family: 
             f"{config.model} is a {folder.pipeline_class}, which makes no video from a text.",
             "Name another model.",
         )
-    # What the family's table knows is known already; the signature speaks where that is silent.
+    # The family's table comes first; the signature is checked only if the table finds no fault.
     lines = [*family_rules.complaints(family, config), *conditioning.complaints(family, config)] or [
         *_complaints(config, pipeline_class, parameters)
     ]
@@ -67,7 +68,7 @@ def _complaints(
 ) -> Iterator[str]:
     taken = set(parameters)
     if "guider" in inspect.signature(pipeline_class.__init__).parameters:
-        taken.add("guidance_scale")  # a component guides, and has it
+        taken.add("guidance_scale")  # it is set on the guider component
     if config.video is not None:
         taken |= {"height", "width"}  # its frames come in that size
     for field in _SETTINGS:

@@ -1,7 +1,7 @@
-"""Which solvers fit a model, judged by the config of the scheduler that it was saved with.
+"""Compatibility of solvers with a model, judged by the config of the scheduler it was saved with.
 
-This file must not import torch or diffusers: it serves checks that run before anything is loaded. It knows
-noise schedules, and no family.
+This file must not import torch or diffusers, because it serves checks that run before anything is loaded. It
+knows noise schedules; it must not know any family.
 """
 
 from collections.abc import Mapping
@@ -16,18 +16,18 @@ _DIFFUSION_CLASSES = (
     "DPMSolverMultistepScheduler",
     "UniPCMultistepScheduler",
 )
-"""They describe one kind of noise schedule, by betas, in one and the same way."""
+"""Schedulers whose configs describe a noise schedule by betas in the same way."""
 
 
 def allowed_solvers(scheduler_config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the solvers that walk the noise schedule of this config; none where it is of an unknown kind."""
+    """Solvers that fit the noise schedule of a scheduler's config; empty for an unknown kind of schedule."""
     class_name = scheduler_config.get("_class_name", "")
     if class_name in ("CogVideoXDDIMScheduler", "CogVideoXDPMScheduler"):
-        # The others know no such shift and would ignore it without a word.
+        # The other solvers do not support an SNR shift and would silently ignore it.
         is_shifted = scheduler_config.get("snr_shift_scale", 3.0) != 1.0
         return ("ddim",) if is_shifted else ("ddim", "unipc", "dpm++")
     if class_name == "FlowMatchEulerDiscreteScheduler":
-        # Its pipelines set the noise levels themselves, in a way that the others do not take.
+        # Its pipelines pass their own sigmas, which the other solvers do not take.
         return ("flow-euler",)
     if scheduler_config.get("use_flow_sigmas"):
         return ("unipc", "dpm++", "flow-euler")
@@ -35,7 +35,7 @@ def allowed_solvers(scheduler_config: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def has_flow_shift(scheduler_config: Mapping[str, Any]) -> bool:
-    """Tell whether the noise schedule has a shift that can be set: not where it follows from the size."""
+    """Check if the noise schedule has a flow shift that can be set; False if the video's size decides it."""
     is_flow = (
         scheduler_config.get("use_flow_sigmas")
         or scheduler_config.get("_class_name") == "FlowMatchEulerDiscreteScheduler"

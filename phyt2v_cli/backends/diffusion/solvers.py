@@ -1,4 +1,4 @@
-"""The solvers we put in place of a pipeline's own, so that any step count ends on a clean video.
+"""Solvers that replace a pipeline's own scheduler, so that any step count ends on a clean video.
 
 This file knows noise schedules. It must not know prompts, sizes, configs or how a pipeline is loaded.
 """
@@ -24,12 +24,12 @@ from diffusers import (
 
 
 class ExactCogVideoXDDIMScheduler(CogVideoXDDIMScheduler):  # type: ignore[misc]
-    """CogVideoX's DDIM whose steps follow its own list of timesteps, down to x0.
+    """DDIM of CogVideoX whose steps follow its own list of timesteps, down to x0.
 
-    The stock class steps to `t - 1000 // n`. Where 1000/n is no integer that drifts off the list, and where
-    its fraction is 0.5 or more the last step stops short of x0: 0.033 rms of noise stays at 28 and 35 steps.
-    At 61 steps it also returns 62 timesteps, the last of them -1. Upstream's fix (diffusers PR 13125) was
-    closed unmerged. Where n divides 1000 the results are equal to stock, bit for bit.
+    The stock class steps to `t - 1000 // n`. If 1000 / n is not an integer, that drifts off the list. If its
+    fraction is 0.5 or more, the last step stops short of x0: 0.033 rms of noise remains at 28 and 35 steps.
+    At 61 steps the stock class also makes 62 timesteps, the last of them -1. Upstream's fix (diffusers PR
+    13125) was closed unmerged. If n divides 1000, the results equal the stock class bit for bit.
     """
 
     def set_timesteps(self, num_inference_steps: int, device: str | torch.device | None = None) -> None:
@@ -46,9 +46,10 @@ class ExactCogVideoXDDIMScheduler(CogVideoXDDIMScheduler):  # type: ignore[misc]
         sample: torch.Tensor,
         return_dict: bool = False,  # noqa: ARG002
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the sample at the next timestep of the list, and the x0 that the model predicts now.
+        """Step to the next timestep of the list; return the sample there and the predicted x0.
 
-        DDIM, arXiv 2010.02502, formula 12 with eta 0. Always a tuple: pipelines ask for one.
+        DDIM, arXiv 2010.02502, formula 12 with eta 0. All tensors have the shape of the latents. Always
+        returns a tuple, since pipelines ask for one. Raises ValueError for an unknown prediction type.
         """
         previous_timestep = self._previous_timestep[int(timestep)]
         alpha_prod = self.alphas_cumprod[timestep]
@@ -76,10 +77,10 @@ class ExactCogVideoXDDIMScheduler(CogVideoXDDIMScheduler):  # type: ignore[misc]
 
 
 class _StepsByList:
-    """Makes a stock step go to the next timestep of the list, where it would go to `t - 1000 // n`.
+    """Mixin that makes a stock step go to the next timestep of the list instead of `t - 1000 // n`.
 
-    The stock step computes that quotient from the number of steps; it is told the number that gives it the
-    distance to the next timestep, or to just below 0, which stands for x0.
+    The stock step computes that quotient from the number of steps. It is given the number whose quotient is
+    the distance to the next timestep, or to -1, which stands for x0.
     """
 
     config: Any
@@ -93,7 +94,7 @@ class _StepsByList:
         self._distance = {t: t - following for t, following in pairwise([*timesteps, -1])}
 
     def step(self, *args: Any, **kwargs: Any) -> Any:
-        """Take the stock step, over the right distance."""
+        """Take the stock step over the distance to the next timestep of the list."""
         parameters = inspect.signature(super().step)  # type: ignore[misc]
         timestep = int(parameters.bind(*args, **kwargs).arguments["timestep"])
         num_inference_steps = self.num_inference_steps
@@ -105,25 +106,25 @@ class _StepsByList:
 
 
 class ExactDDIMScheduler(_StepsByList, DDIMScheduler):  # type: ignore[misc]
-    """DDIM that ends on x0 at any number of steps, and not on the noise of the first training timestep."""
+    """DDIM that ends on x0 at any number of steps, instead of at the noise of the first training timestep."""
 
     def __init__(self, **config: Any) -> None:
         super().__init__(**{**config, "set_alpha_to_one": True})
 
 
 class ExactCogVideoXDPMScheduler(_StepsByList, CogVideoXDPMScheduler):  # type: ignore[misc]
-    """CogVideoX's own DPM, noise and all, that ends on x0 at any number of steps."""
+    """DPM solver of CogVideoX, with its noise, that ends on x0 at any number of steps."""
 
 
 class _StepsAsAsked:
-    """Drops the timestep below 0 that stock `trailing` spacing adds at some step counts, 61 for one."""
+    """Mixin that drops the timestep below 0 of stock `trailing` spacing at some step counts, such as 61."""
 
     timesteps: torch.Tensor
     sigmas: torch.Tensor
     num_inference_steps: int
 
     def set_timesteps(self, num_inference_steps: int | None = None, *args: Any, **kwargs: Any) -> None:
-        """Set exactly `num_inference_steps` timesteps, or as many as there are in other arguments."""
+        """Set exactly `num_inference_steps` timesteps; if it is None, those of the other arguments."""
         super().set_timesteps(num_inference_steps, *args, **kwargs)  # type: ignore[misc]
         if num_inference_steps is not None and len(self.timesteps) > num_inference_steps:
             self.timesteps = self.timesteps[:num_inference_steps]
@@ -132,11 +133,11 @@ class _StepsAsAsked:
 
 
 class ExactUniPCMultistepScheduler(_StepsAsAsked, UniPCMultistepScheduler):  # type: ignore[misc]
-    """UniPC of exactly as many steps as asked for."""
+    """UniPC with exactly `num_inference_steps` steps."""
 
 
 class ExactDPMSolverMultistepScheduler(_StepsAsAsked, DPMSolverMultistepScheduler):  # type: ignore[misc]
-    """DPM-Solver++ of exactly as many steps as asked for."""
+    """DPM-Solver++ with exactly `num_inference_steps` steps."""
 
 
 _EXACT: Mapping[type, Any] = {
@@ -146,7 +147,7 @@ _EXACT: Mapping[type, Any] = {
     UniPCMultistepScheduler: ExactUniPCMultistepScheduler,
     DPMSolverMultistepScheduler: ExactDPMSolverMultistepScheduler,
 }
-"""Solvers that miss x0 or the number of steps at some counts, and the same ones mended."""
+"""Fixed versions of solvers that miss x0 or the number of steps at some step counts."""
 
 _DETERMINISTIC: Mapping[type, Any] = {
     **_EXACT,
@@ -154,7 +155,7 @@ _DETERMINISTIC: Mapping[type, Any] = {
     DDPMScheduler: ExactDDIMScheduler,
     EulerAncestralDiscreteScheduler: EulerDiscreteScheduler,
 }
-"""Beside those, solvers that draw noise at every step, and who walks the same noise schedule without."""
+"""As `_EXACT`; and for each solver that draws noise, a deterministic one on the same noise schedule."""
 
 _NAMED: Mapping[str, Any] = {
     "ddim": ExactDDIMScheduler,
@@ -165,10 +166,11 @@ _NAMED: Mapping[str, Any] = {
 
 
 def choose_solver(scheduler: Any, solver: str, flow_shift: float | None) -> Any:
-    """Return the solver of that name on the noise schedule of a pipeline's own; `solver_rules` allows it.
+    """Make the solver called `solver` on the noise schedule of the pipeline's own `scheduler`.
 
-    `own` is the pipeline's, mended where it stops short of x0; `auto` is that too, or one like it that draws
-    no noise: otherwise a draft would not resemble the final of its seed.
+    `own` is the pipeline's solver, fixed if it misses x0 or the number of steps at some step counts. `auto`
+    is the same, or a deterministic solver in place of one that draws noise; with noise a draft would not
+    resemble the final of its seed. Other names and `flow_shift` must be allowed by `solver_rules`.
     """
     if flow_shift is not None:
         name = "shift" if isinstance(scheduler, FlowMatchEulerDiscreteScheduler) else "flow_shift"

@@ -1,1 +1,4 @@
-"""Roles played by the embedded world's own judges: the rulebook and the tracker."""
+"""LLM, captioner and scorer of the embedded world: the rulebook and the tracker.
+
+Uses `tiny`; must not know other backends, runs or the terminal.
+"""

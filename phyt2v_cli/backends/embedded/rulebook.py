@@ -1,7 +1,7 @@
-"""Plays the LLM offline: answers the three tasks from tables of physics instead of a language model.
+"""Rule-based LLM that works offline: answers the three tasks from tables of physics.
 
-It reads a request's `task` and `data`, never its messages, and answers with JSON like an LLM. It knows no
-video and no loop; what it knows of physics is in `tiny/physics.toml` and `tiny/everyday.toml`.
+It reads a request's `task` and `data`, never its messages, and answers with JSON like an LLM. Its physics is
+in `tiny/physics.toml` and `tiny/everyday.toml`. It must not know videos or the loop.
 """
 
 import json
@@ -21,15 +21,15 @@ _OUTSIDE = (
     "(llm.backend = openai or transformers)"
 )
 _LOW_SCORE = 0.7
-"""Below it a score is a departure even where no rule recognises the reason."""
+"""A score below it counts as a mismatch even if no rule recognizes the reason."""
 _MAX_CHARS = 3000
 
 
 class Rulebook:
-    """The `ChatModel` that needs no model."""
+    """LLM of fixed rules, without a model; implements `roles.ChatModel`."""
 
     def reply(self, request: ChatRequest) -> ChatReply:
-        """Return JSON for the task; the same data always give the same answer."""
+        """Answer the task with JSON; the same data always give the same answer."""
         data = {key: value if key == "reasons" else clean(value) for key, value in request.data.items()}
         subject = subject_of(data["original_prompt"], parse_prompt(data["original_prompt"]))
         answer = {"analysis": _analysis, "mismatch": _mismatch, "refinement": _refinement}[request.task]
@@ -92,7 +92,7 @@ def _refinement(data: Mapping[str, str], subject: Subject) -> dict[str, object]:
                 original, subject, data["caption"], f"{data['mismatch']} {data.get('feedback', '')}"
             )
             if not findings and subject.kind:
-                # the departure has no rule of its own: begin with what should be seen at all
+                # No rule fits the mismatch, so the prompt begins with what should be seen.
                 findings = [Finding(data["mismatch"], (physics().kinds[subject.kind].lead,))]
 
         def rewrite(words: int, skip: int = 0) -> str:
@@ -100,7 +100,7 @@ def _refinement(data: Mapping[str, str], subject: Subject) -> dict[str, object]:
 
         text = rewrite(max_words, skip=int("unchanged" in error))
         if excess := re.search(r"is (\d+) tokens longer", error):
-            # A word is at least one token; one that the model does not know may be as many as its letters.
+            # A word is at least one token; an unknown word may be as many tokens as it has letters.
             words = len(text.split()) - int(excess[1])
             text = shorten(text, words, original_prompt=original, previous=previous) or brief_prompt(
                 original, previous=previous, max_words=max_words

@@ -1,6 +1,7 @@
-"""The tracker as captioner and as scorer: says what it measured in a video of the embedded world.
+"""Captioner and scorer by object tracking in videos of the embedded world.
 
-It knows only that world: of any other picture it says so and abstains. No caption sees the prompt.
+They know only that world: for any other video the captioner says so and the scorer abstains. The captioner
+never sees the prompt.
 """
 
 from pathlib import Path
@@ -14,10 +15,13 @@ from phyt2v_cli.tiny.tracking import Track, Tracks, track
 
 
 class TrackerCaptioner:
-    """Describes a video in a few plain sentences."""
+    """Captioner by tracking; implements `roles.VideoCaptioner`."""
 
     def caption(self, video_path: Path, instruction: str) -> str:  # noqa: ARG002  a measurement takes no advice
-        """Return what is seen; `instruction` is for captioners that can read."""
+        """Describe the tracked objects in a few sentences; `instruction` is ignored.
+
+        Raises VideoError if the video is missing or broken.
+        """
         tracks = track(read_frames(video_path))
         if tracks.foreign:
             return f"The tracker knows only the embedded world and cannot describe this: {tracks.foreign}."
@@ -25,20 +29,23 @@ class TrackerCaptioner:
 
 
 class TrackerScorer:
-    """Scores a video by measurement."""
+    """Scorer by measurement of tracked motion; implements `roles.VideoScorer`."""
 
     @property
     def name(self) -> str:
-        """The key of this scorer in the record."""
+        """Key of this scorer in the record."""
         return "tracker"
 
     def score(self, video_path: Path, prompt: str) -> Scores:
-        """Return SA against `prompt` and PC, which never sees it; None where the tracker cannot know."""
+        """Semantic adherence to `prompt`, and physical commonsense without it; None for an abstention.
+
+        Raises VideoError if the video is missing or broken.
+        """
         return score_tracks(track(read_frames(video_path)), prompt)
 
 
 def score_tracks(tracks: Tracks, prompt: str) -> Scores:
-    """Return the scores of what was tracked."""
+    """Semantic adherence and physical commonsense of tracked objects; None outside of the embedded world."""
     if tracks.foreign:
         return Scores(None, None, (f"The tracker abstains: {tracks.foreign}.",))
     motion = analyse(tracks)
@@ -52,7 +59,7 @@ def score_tracks(tracks: Tracks, prompt: str) -> Scores:
 
 
 def describe(motion: Motion) -> str:
-    """Return a caption of a few sentences."""
+    """Caption of a few sentences for measured motion."""
     if not motion.objects:
         return "Nothing is seen but the empty floor and the sky."
     names = [f"{'an' if o.color == 'orange' else 'a'} {o.color} {o.shape}" for o in motion.objects]

@@ -1,4 +1,4 @@
-"""What a language model reads: its chat template, its tokenizer and, where it sees, its image processor.
+"""Tokenizer, chat template and image processor of a language model or VLM.
 
 This file knows transformers' processors. It must not know weights, devices, roles or what is asked.
 """
@@ -19,17 +19,21 @@ from phyt2v_cli.roles import Message
 
 
 class ChatInputs:
-    """Turns messages, and pictures shown with the last of them, into the tensors of one model."""
+    """Encoder of chat messages, and of images beside the last of them, for one model."""
 
     def __init__(self, reader: Any, label: str, max_context: int | None) -> None:
-        """`reader` is a processor of transformers where the model sees, else a tokenizer."""
+        """Wrap `reader`: a processor of transformers if the model takes images, else a tokenizer.
+
+        `label` names the model in errors; `max_context` is its context length in tokens. Raises
+        ModelLoadError if there is no chat template.
+        """
         self._reader = reader
         self._label = label
         self._max_context = max_context
         self.sees_images = isinstance(reader, ProcessorMixin)
         self.tokenizer: Any = reader.tokenizer if self.sees_images else reader
         special = {token.content for token in self.tokenizer.added_tokens_decoder.values() if token.special}
-        # transformers' own `sanitize_control_tokens` takes from some processors what they need.
+        # transformers' own `sanitize_control_tokens` removes tokens that some processors need.
         self._control_tokens = re.compile("|".join(map(re.escape, sorted(special, key=len, reverse=True))))
         if reader.chat_template is None:
             raise ModelLoadError(
@@ -40,11 +44,13 @@ class ChatInputs:
     def encode(
         self, messages: Sequence[Message], images: Sequence[Image.Image] = (), *, max_new_tokens: int = 1
     ) -> tuple[dict[str, Any], int]:
-        """Return the model's inputs, and how many of `max_new_tokens` its context has left for the answer.
+        """Encode a conversation; return the model's inputs and its limit for new tokens.
 
-        What looks like one of the model's control tokens is spelt so that it is text. A system message that
-        the template refuses or drops becomes the beginning of the first user message. Raises BackendError
-        where the model cannot read this, or not all of it.
+        The inputs are tensors of batch size 1, with `input_ids` of shape (1, num_tokens). The limit is
+        `max_new_tokens`, or less if the context has less room. Control tokens in the text are escaped with a
+        space, so that they are read as text. A system message that the template refuses or drops is put
+        before the first user message. Raises BackendError if the template or the processor fails, or the
+        conversation does not fit into the context.
         """
         messages = [Message(message.role, self._defuse(message.content)) for message in messages]
         try:
@@ -76,7 +82,7 @@ class ChatInputs:
     def _conversation(self, messages: Sequence[Message], images: Sequence[Image.Image] = ()) -> list[Any]:
         if not self.sees_images:
             return [{"role": message.role, "content": message.content} for message in messages]
-        # Templates of processors walk through a list; of a plain text some render nothing at all.
+        # Templates of processors expect a list of parts; some render nothing for a plain text.
         conversation: list[Any] = [
             {"role": message.role, "content": [{"type": "text", "text": message.content}]}
             for message in messages
@@ -102,7 +108,11 @@ class ChatInputs:
 
 
 def load_chat_inputs(source: str, *, config: Any, sees_images: bool, **options: Any) -> ChatInputs:
-    """Load what a model reads with; `options` go to every `from_pretrained`."""
+    """Load a model's tokenizer, and its processor if it `sees_images`; `options` go to `from_pretrained`.
+
+    Raises ModelLoadError if there is no chat template or no processor that can be used, and what transformers
+    raises.
+    """
     tokenizer = AutoTokenizer.from_pretrained(source, **options)
     reader = _load_processor(source, config, tokenizer, options) if sees_images else tokenizer
     max_context = getattr(config.get_text_config(), "max_position_embeddings", None)
@@ -110,9 +120,9 @@ def load_chat_inputs(source: str, *, config: Any, sees_images: bool, **options: 
 
 
 def _load_processor(source: str, config: Any, tokenizer: Any, options: dict[str, Any]) -> Any:
-    """Load a processor part by part: `AutoProcessor` insists on torchvision for the videos of most models.
+    """Load a processor part by part, because `AutoProcessor` needs torchvision for the videos of most models.
 
-    Pictures are prepared with Pillow wherever it is run, so that a score does not hang on what is installed.
+    Images are always prepared with Pillow, so that a score does not depend on the installed packages.
     """
     processor_class = PROCESSOR_MAPPING.get(type(config), None)
     processor_config, _ = (processor_class or ProcessorMixin).get_processor_dict(source, **options)
@@ -130,14 +140,14 @@ def _load_processor(source: str, config: Any, tokenizer: Any, options: dict[str,
         raise ModelLoadError(
             f"{source} needs a {', '.join(sorted(unknown))} to be asked anything.", "Name another model."
         )
-    # A processor insists on parts of its own classes, and those for videos do not exist without torchvision.
+    # A processor checks the classes of its parts, and those for videos do not exist without torchvision.
     lenient = {"check_argument_for_proper_class": lambda *_: None}
     lenient_class: Any = type(processor_class.__name__, (processor_class,), lenient)
     return lenient_class.from_args_and_dict([parts[name]() for name in attributes], processor_config)
 
 
 class _NoVideoProcessor(dict[str, Any]):
-    """Fills the place of a video processor where only pictures are shown; a processor prints it as json."""
+    """Placeholder for a video processor, since only images are used; a dict, so that it prints as JSON."""
 
     num_frames = None
     fps = None

@@ -1,7 +1,7 @@
-"""Language models and VLMs of transformers in this process: loaded on first use, once, and kept.
+"""Language models and VLMs of transformers in this process, loaded on first use and shared.
 
-Roles that name the same model in the same dtype on the same device share one copy. This file knows weights,
-devices and memory; it must not know what is asked, nor how an answer is read.
+Roles that name the same model with the same dtype and device share one copy. This file knows weights, devices
+and memory; it must not know what is asked or how an answer is parsed.
 """
 
 import inspect
@@ -42,7 +42,7 @@ _REMEDIES: Mapping[Role, str] = {
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model wrote, and how it came to an end."""
+    """Text that a model generated, its tokens, and the reason why it ended."""
 
     text: str
     prompt_tokens: int
@@ -51,7 +51,7 @@ class Answer:
 
 
 class LocalModel:
-    """A network with what it reads; implements `residency.Holder`. One call computes at a time."""
+    """Loaded model with inputs; implements `residency.Holder`. Thread-safe; one call computes at a time."""
 
     def __init__(self, network: Any, inputs: ChatInputs, label: str, device: torch.device) -> None:
         self._network = network
@@ -60,26 +60,26 @@ class LocalModel:
         self._turn = threading.Lock()
         self.inputs = inputs
         self.num_users = 0
-        """Roles that hold it (`ModelHandle`)."""
+        """Number of roles that hold it by a `ModelHandle`."""
         tensors = (*network.parameters(), *network.buffers())
         self._num_bytes: int = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """Device on which it computes."""
         return self._device
 
     @property
     def num_bytes(self) -> int:
-        """What its weights take."""
+        """Size of its weights in bytes."""
         return self._num_bytes
 
     def to_device(self) -> None:
-        """Bring the weights to `device`."""
+        """Move the weights to `device`."""
         self._network.to(self._device)
 
     def to_cpu(self) -> None:
-        """Take the weights off `device`."""
+        """Move the weights to the CPU."""
         self._network.to("cpu")
 
     def write(
@@ -91,9 +91,10 @@ class LocalModel:
         max_time: float,
         logits_processor: Sequence[Any] = (),
     ) -> Answer:
-        """Return the likeliest answer, after `logits_processor`, of at most so many tokens and seconds.
+        """Generate an answer by greedy decoding, after `logits_processor`.
 
-        Raises BackendError where the model fails or the memory does not suffice.
+        It ends after `max_new_tokens` tokens or `max_time` seconds. Raises BackendError if the model fails or
+        memory runs out.
         """
         output = self._generate(
             inputs,
@@ -115,9 +116,9 @@ class LocalModel:
         return Answer(text, num_read, len(written), ended_by)
 
     def first_token_logits(self, inputs: Mapping[str, Any], *, role: Role) -> torch.Tensor:
-        """Return the raw logits of the answer's first token, float32 of shape (vocabulary,), on the CPU.
+        """Raw logits of the answer's first token: float32, shape (vocabulary,), on the CPU.
 
-        Raises BackendError as `write` does, and where they are no numbers.
+        Raises BackendError as `write` does, and if a logit is NaN.
         """
         output = self._generate(inputs, role, max_new_tokens=1, output_logits=True)
         logits: torch.Tensor = output.logits[0][0].float().cpu()
@@ -144,14 +145,14 @@ class LocalModel:
             for name, value in inputs.items()
             if isinstance(value, torch.Tensor)
         }
-        # Tokenizers return it on principle, and networks that do not know it refuse it.
+        # Many tokenizers always return it, and networks without that parameter raise.
         if "token_type_ids" not in inspect.signature(self._network.forward).parameters:
             placed.pop("token_type_ids", None)
         return placed
 
     def _with_room(self, compute: Callable[[], Result]) -> Result:
-        """Compute on the device; where the room was estimated wrongly, once more with all of it."""
-        # A guess at attention, activations and the cache of keys and values.
+        """Compute on the device; after an out-of-memory error, retry once with the whole device."""
+        # An estimate for attention, activations and the KV cache.
         spare_bytes = 2 * 1024**3 + self._num_bytes // 5
         try:
             with residency.on_device(self, spare_bytes=spare_bytes):
@@ -170,14 +171,15 @@ _registry_turn = threading.Lock()
 
 
 def load(config: ServiceConfig, *, role: Role) -> LocalModel:
-    """Return the model that `config` names, loaded if this process has not done so yet.
+    """Load the model that `config` names, or take it from this process's cache of loaded models.
 
-    Captioners and scorers are given only models that can see. Raises ConfigError where no model is named or
-    the device is not there, ModelLoadError where it is missing, broken, unsafe or of the wrong kind.
+    Captioners and scorers need a model that takes images. Raises ConfigError if no model is named or the
+    device is missing; ModelLoadError if the model is missing, broken, unsafe or of the wrong kind; and
+    BackendError if memory runs out.
     """
     folder = find_language_model(model_name(config, role))
     device = choose_device(config.device, role)
-    # On a CPU half precision is slower, not faster; on a GPU a model runs best as it was published.
+    # float32 on a CPU, where half precision is slower; on a GPU the published dtype.
     dtype = config.dtype if config.dtype != "auto" else "float32" if device.type == "cpu" else "auto"
     key = (folder.source, folder.revision, dtype, device.type)
     with _registry_turn:
@@ -192,16 +194,18 @@ def load(config: ServiceConfig, *, role: Role) -> LocalModel:
 
 
 def loaded_models() -> tuple[LocalModel, ...]:
-    """Return the models that this process holds."""
+    """Models in this process's cache."""
     return tuple(_loaded.values())
 
 
 class ModelHandle:
-    """A role's share in a local model: loaded on first use, freed once the last role that uses it is
-    closed."""
+    """Counted reference of a role to a shared local model.
+
+    The model is loaded on first use. It is freed when the last role that uses it is closed.
+    """
 
     def __init__(self, config: ServiceConfig, role: Role) -> None:
-        """Take the model's name; raise ConfigError if there is none. Nothing is loaded yet."""
+        """Set the config and the role; nothing is loaded yet. Raises ConfigError if no model is named."""
         model_name(config, role)
         self._config = config
         self._role: Role = role
@@ -209,7 +213,7 @@ class ModelHandle:
         self._turn = threading.Lock()
 
     def get(self) -> LocalModel:
-        """Return the model, loaded if need be; raises as `load`."""
+        """Get the model, loaded on the first call; raises what `load` raises."""
         with self._turn:
             if self._model is None:
                 self._model = load(self._config, role=self._role)
@@ -218,7 +222,7 @@ class ModelHandle:
             return self._model
 
     def close(self) -> None:
-        """Let go of the model; the last one to do so frees its memory."""
+        """Release the model; the last role to do so frees its memory. Closing twice does nothing."""
         with self._turn:
             model, self._model = self._model, None
         if model is None:
@@ -233,7 +237,7 @@ class ModelHandle:
 
 
 def model_name(config: ServiceConfig, role: Role) -> str:
-    """Return `config.model`; raise ConfigError where there is none."""
+    """Model that `config` names; raise ConfigError if none is set."""
     if config.model is None:
         raise ConfigError(f"{role}.model: none is set", "Give a local folder or a hub id of a model.")
     return config.model
@@ -261,7 +265,7 @@ def _load(folder: LanguageFolder, role: Role, dtype: str, device: torch.device) 
             **options,
         )
     if lacking := sorted(report["missing_keys"]):
-        # transformers fills them with noise and goes on.
+        # transformers fills them with random numbers and goes on.
         raise ModelLoadError(
             f"{folder.source} lacks {len(lacking)} of its weights, {lacking[0]} for one.",
             "Fetch the model again, or name another.",
@@ -271,7 +275,7 @@ def _load(folder: LanguageFolder, role: Role, dtype: str, device: torch.device) 
 
 @contextmanager
 def _failures_translated(label: str, role: Role, *, loading: bool = False) -> Iterator[None]:
-    """Translate what transformers and torch raise, which is any of a dozen types for whatever is wrong."""
+    """Translate errors of transformers and torch, of a dozen types, to BackendError or ModelLoadError."""
     try:
         yield
     except BackendError:

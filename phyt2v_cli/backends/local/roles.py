@@ -1,6 +1,7 @@
-"""LLM, captioner and scorer played by a local model of transformers.
+"""LLM, captioner and scorer on a local model of transformers.
 
-Knows how to ask it and how to read its reply; the questions, the frames and the schemas are not its own.
+Knows how to call the model and how to parse its reply; it must not know the wording of questions, the
+sampling of frames or the schemas of replies.
 """
 
 import re
@@ -23,11 +24,12 @@ from phyt2v_cli.errors import BackendError, ReplyError
 from phyt2v_cli.roles import ChatReply, ChatRequest, Message, Scores
 
 _REASONING = re.compile(r"\s*(?:<think>.*?(?:</think>|\Z)|[^{].*?</think>)", re.DOTALL)
-"""At the start of a reply. Some templates write the first `<think>` themselves, so that it is not in it."""
+"""Reasoning at the start of a reply. Some templates write the first `<think>` into the prompt, so that the
+reply has only the closing tag."""
 
 
 class TransformersChat:
-    """Answers requests; implements `roles.ChatModel`. Nothing is loaded before the first one.
+    """LLM on a local model, loaded at the first request; implements `roles.ChatModel`.
 
     Equal requests get equal replies, whatever the temperature.
     """
@@ -37,14 +39,14 @@ class TransformersChat:
         self._model = models.ModelHandle(config, "llm")
 
     def close(self) -> None:
-        """Let go of the model."""
+        """Release the model; the last role to do so frees its memory."""
         self._model.close()
 
     def reply(self, request: ChatRequest) -> ChatReply:
-        """Return the model's answer without its reasoning, cut where it is longer than allowed.
+        """Generate an answer of at most `max_tokens` tokens; its reasoning is removed.
 
-        Raises ModelLoadError where the model cannot be had, BackendError where it fails, where the request is
-        longer than its context, or where the time is up.
+        Raises ModelLoadError if the model cannot be loaded, ConfigError if the device is missing, and
+        BackendError if the model fails, the request is longer than its context, or `timeout_s` is over.
         """
         config = self._config
         model = self._model.get()
@@ -66,14 +68,14 @@ class TransformersChat:
 
 
 def without_reasoning(text: str) -> str:
-    """Return a reply without the block of reasoning that it may begin with; nothing where it is all that."""
+    """Remove a block of reasoning from the start of a reply; empty if the reply is nothing else."""
     return _REASONING.sub("", text, count=1) if _REASONING.match(text) else text
 
 
 class _Sampling(LogitsProcessor):  # type: ignore[misc]  # transformers is untyped
-    """Adds Gumbel noise, so that the largest logit is a sample of the softmax.
+    """Sampling at a temperature by Gumbel noise: the largest logit is then a sample of the softmax.
 
-    `generate(do_sample=True)` would draw from the one random state that all threads of the process share.
+    `generate(do_sample=True)` would draw from the global random state, which all threads share.
     """
 
     def __init__(self, temperature: float) -> None:
@@ -86,25 +88,26 @@ class _Sampling(LogitsProcessor):  # type: ignore[misc]  # transformers is untyp
 
 
 _MAX_CAPTION_TOKENS = 1024
-"""Of a few sentences, reasoning included; a model that has not ended by then goes in circles."""
+"""Limit for a few sentences with reasoning; a model that has not ended by then repeats itself."""
 
 
 class TransformersCaptioner:
-    """Describes a video from evenly spread frames; implements `roles.VideoCaptioner`."""
+    """Captioner on a local VLM, from evenly spread frames; implements `roles.VideoCaptioner`."""
 
     def __init__(self, config: CaptionerConfig) -> None:
         self._config = config
         self._model = models.ModelHandle(config, "captioner")
 
     def close(self) -> None:
-        """Let go of the model."""
+        """Release the model; the last role to do so frees its memory."""
         self._model.close()
 
     def caption(self, video_path: Path, instruction: str) -> str:
-        """Return what the model says, one answer for the same frames.
+        """Caption sampled frames of a video as `instruction` asks, by greedy decoding.
 
-        Raises ModelLoadError where the model cannot be had or cannot see, BackendError where it fails,
-        ReplyError where it says nothing, VideoError where the video is broken.
+        Raises ModelLoadError if the model cannot be loaded or takes no images, ConfigError if the device is
+        missing, BackendError if the model fails or the frames do not fit into its context, ReplyError if the
+        caption is empty, and VideoError if the video is missing or broken.
         """
         config = self._config
         images = sampled_images(video_path, config)
@@ -127,7 +130,7 @@ class TransformersCaptioner:
 
 
 class TransformersScorer:
-    """Scores a video with P(yes) against P(no) of a first word; implements `roles.VideoScorer`."""
+    """Scorer on a local VLM, by P(yes) / (P(yes) + P(no)) of the first token; implements `VideoScorer`."""
 
     def __init__(self, config: ScorerConfig) -> None:
         self._config = config
@@ -137,18 +140,18 @@ class TransformersScorer:
 
     @property
     def name(self) -> str:
-        """The key of this scorer in the record."""
+        """Key of this scorer in the record."""
         return self._name
 
     def close(self) -> None:
-        """Let go of the model."""
+        """Release the model; the last role to do so frees its memory."""
         self._model.close()
 
     def score(self, video_path: Path, prompt: str) -> Scores:
-        """Return SA against `prompt` and PC, which is asked without it; equal for equal frames and prompts.
+        """Semantic adherence to `prompt`, and physical commonsense, asked without the prompt.
 
-        Raises as `TransformersCaptioner.caption` does, and BackendError where the model has no word for yes
-        or no.
+        Raises as `TransformersCaptioner.caption` does (but no ReplyError), and BackendError if the model has
+        no single token for yes or for no.
         """
         images = sampled_images(video_path, self._config)
         model = self._model.get()
@@ -172,7 +175,7 @@ class TransformersScorer:
 
 
 def _answer_tokens(tokenizer: Any) -> tuple[list[int], list[int]]:
-    """Return the tokens that say yes and those that say no, with any spaces, capitals and marks."""
+    """Token ids for yes and for no, in all spellings with spaces, capitals and punctuation."""
     vocabulary: dict[str, int] = tokenizer.get_vocab()
     said = {token_id: yes_or_no(token) for token, token_id in vocabulary.items()}
     return [i for i, is_yes in said.items() if is_yes is True], [

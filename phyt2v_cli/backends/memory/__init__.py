@@ -1,4 +1,4 @@
-"""Where weights lie: devices, offloading, and the models that share one accelerator.
+"""Device memory: choice of the device, offloading of weights, and models that share one accelerator.
 
 Must not know prompts, rounds, families or roles.
 """

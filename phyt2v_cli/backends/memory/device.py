@@ -1,6 +1,6 @@
-"""The device that a section of the config names, how much memory it has for us, and how to give some back.
+"""Device of a config section, its free memory, and release of torch's cache.
 
-Knows no model.
+This file must not know any model.
 """
 
 import gc
@@ -12,7 +12,10 @@ from phyt2v_cli.errors import ConfigError
 
 
 def choose_device(wanted: Literal["auto", "cpu", "cuda"], section: str) -> torch.device:
-    """Return the device that `section`.device names; raise ConfigError where it is not there."""
+    """Choose the torch device for `wanted`; `auto` prefers CUDA.
+
+    `section` is the config section to name in errors. Raises ConfigError if `cuda` is wanted and missing.
+    """
     is_there = torch.cuda.is_available()
     if wanted == "cuda" and not is_there:
         raise ConfigError(f"{section}.device: torch sees no CUDA device here", "Use auto or cpu.")
@@ -22,10 +25,10 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"], section: str) -> torch
 
 
 def free_bytes() -> int:
-    """Return what torch can still allocate on the current CUDA device.
+    """Bytes that torch can still allocate on the current CUDA device.
 
-    `mem_get_info` knows nothing of torch's cache, which can be used again, nor of
-    `set_per_process_memory_fraction`, which torch keeps to.
+    Unlike `mem_get_info` it counts torch's cache as free, since torch can reuse it, and respects
+    `set_per_process_memory_fraction`.
     """
     allocated = torch.cuda.memory_allocated()
     cached = torch.cuda.memory_reserved() - allocated
@@ -35,7 +38,7 @@ def free_bytes() -> int:
 
 
 def release() -> None:
-    """Give back what an abandoned call has left on the device."""
+    """Free unreachable tensors, such as those of a failed call, and release torch's cached device memory."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -1,9 +1,9 @@
-"""Where a pipeline's weights live while it works: on the device, or on the CPU and brought over when needed.
+"""Offload levels of a pipeline's weights: resident on the device, or on the CPU and copied when needed.
 
-Four levels, each needing less device memory than the one before: `none` (resident), `model` (one component at
-a time), `group` (block by block, the next one fetched while this one computes) and `sequential` (by layer).
-In speed `group` comes before `model`. This file knows memory and components; it must not know prompts, rounds
-or families.
+There are four levels, and each needs less device memory than the one before: `none` (resident), `model` (one
+component at a time), `group` (block by block, with prefetch of the next block) and `sequential` (layer by
+layer). `group` is faster than `model`. This file knows memory and components; it must not know prompts,
+rounds or families.
 """
 
 import os
@@ -18,49 +18,49 @@ OffloadLevel = Literal["none", "model", "group", "sequential"]
 Offload = OffloadLevel | Literal["auto"]
 
 OFFLOAD_LEVELS: tuple[OffloadLevel, ...] = ("none", "model", "group", "sequential")
-"""By memory, the most first: each out-of-memory error goes one further."""
+"""Ordered from most to least device memory; each out-of-memory error moves one level on."""
 
 _FASTEST_FIRST: tuple[OffloadLevel, ...] = ("none", "group", "model", "sequential")
 
-# Bytes beside the weights, for each pixel of the video and each byte of a number: measured with CogVideoX-5B,
-# 49 frames of 480x720 in bfloat16, on one H200 (benchmarks/gpu_memory.py), and rounded up. Another
-# architecture may need more; then the first out-of-memory error moves it down a level.
+# Bytes beside the weights, for each pixel of the video and each byte of the dtype. Measured with
+# CogVideoX-5B, 49 frames of 480x720 in bfloat16, on one H200 (benchmarks/gpu_memory.py), and rounded up.
+# Another architecture may need more; its first out-of-memory error then moves it to the next offload level.
 _DENOISE_BYTES = 100
 _DECODE_BYTES = 560
 _TILED_DECODE_BYTES = 125
 
 _CONTEXT_BYTES = 2**29
-"""What CUDA's libraries take for themselves as they are first used."""
+"""Bytes that CUDA's libraries allocate on their first use."""
 
 _HOOKS = ("group_offloading", "layer_execution_tracker", "lazy_prefetch_group_offloading")
 
 
 @dataclass(frozen=True)
 class MemoryNeed:
-    """Bytes that a pipeline needs on the device, by purpose."""
+    """Device memory that a pipeline needs, in bytes, by purpose."""
 
     weights: int
     largest_component: int
     group: int
-    """Weights that are on the device at one time under `group`."""
+    """Weights that are on the device at one time at level `group`."""
     denoise: int
-    """Beside the weights; so are the next two."""
+    """Activations, without the weights; so are the next two."""
     decode: int
     tiled_decode: int
 
     def weights_at(self, level: OffloadLevel) -> int:
-        """Return the bytes of weights that are on the device at one time, and of CUDA itself."""
+        """Bytes of weights on the device at one time at a level, and of CUDA's own context."""
         sizes = {"none": self.weights, "model": self.largest_component, "group": self.group, "sequential": 0}
         return sizes[level] + _CONTEXT_BYTES
 
     def at(self, level: OffloadLevel) -> int:
-        """Return the bytes needed at a level, with the cheaper way to decode."""
+        """Bytes needed in total at a level, with tiled decoding."""
         return self.weights_at(level) + max(self.denoise, self.tiled_decode)
 
 
 @dataclass(frozen=True)
 class Placement:
-    """The level that a pipeline is on, and why."""
+    """Offload level of a pipeline, the reason for it, and whether decoding is tiled."""
 
     level: OffloadLevel
     reason: str
@@ -68,7 +68,7 @@ class Placement:
 
 
 def need_of(pipeline: Any, *, num_pixels: int) -> MemoryNeed:
-    """Return what `pipeline` needs for a video of `num_pixels` in all its frames."""
+    """Estimate the device memory of `pipeline` for a video of `num_pixels` pixels over all frames."""
     sizes = {name: _num_bytes(module) for name, module in _modules(pipeline).items()}
     denoiser_bytes = max((m.dtype.itemsize for m in _denoisers(pipeline)), default=2)
     vae_bytes = pipeline.vae.dtype.itemsize
@@ -77,7 +77,7 @@ def need_of(pipeline: Any, *, num_pixels: int) -> MemoryNeed:
     return MemoryNeed(
         weights=sum(sizes.values()),
         largest_component=max(sizes.values()),
-        # this block, the one being fetched, and what lies between blocks
+        # The current block, the prefetched one, and what lies between blocks.
         group=outside_blocks + 3 * max(blocks, default=0),
         denoise=num_pixels * _DENOISE_BYTES * denoiser_bytes,
         decode=num_pixels * _DECODE_BYTES * vae_bytes,
@@ -86,23 +86,26 @@ def need_of(pipeline: Any, *, num_pixels: int) -> MemoryNeed:
 
 
 def choose(need: MemoryNeed, *, free: int, host_free: int, wanted: Offload) -> Placement:
-    """Return the fastest level that fits into `free` bytes of the device and `host_free` of the CPU's memory.
+    """Fastest offload level that fits into `free` bytes of device memory and `host_free` bytes of RAM.
 
-    Another `wanted` than auto is taken as it is.
+    If nothing fits it is `sequential`. A level in `wanted` is used as it is; only `auto` chooses.
     """
     if wanted != "auto":
         return Placement(wanted, "as configured", need.decode > free - need.weights_at(wanted))
     resident = f"resident it needs {_gb(need.at('none'))}, {_gb(free)} are free"
     fits = [level for level in _FASTEST_FIRST if need.at(level) <= free]
     if need.weights > host_free:
-        # prefetching copies from page-locked memory, which cannot be swapped out
+        # Prefetch copies from page-locked memory, which cannot be swapped out.
         fits = [level for level in fits if level != "group"]
     level: OffloadLevel = fits[0] if fits else "sequential"
     return Placement(level, resident, need.decode > free - need.weights_at(level))
 
 
 def lower(placement: Placement, levels: Sequence[OffloadLevel], *, decoding: bool) -> Placement | None:
-    """Return what to try of `levels` after an out-of-memory error; None when nothing is left."""
+    """Next placement to try after an out-of-memory error; None if no level of `levels` is left.
+
+    An error in decoding first turns on tiling.
+    """
     if decoding and not placement.tiled_decode:
         return replace(placement, tiled_decode=True, reason=f"{placement.reason}; out of memory in decoding")
     left = levels[levels.index(placement.level) + 1 :]
@@ -112,7 +115,10 @@ def lower(placement: Placement, levels: Sequence[OffloadLevel], *, decoding: boo
 
 
 def place(pipeline: Any, placement: Placement, device: torch.device) -> None:
-    """Move the pipeline's weights to where `placement` wants them, from wherever they are."""
+    """Apply a placement: remove earlier offloading, move the weights, and set up the offload level.
+
+    Raises what torch and diffusers raise, out-of-memory errors included.
+    """
     lift(pipeline)
     match placement.level:
         case "none":
@@ -129,7 +135,7 @@ def place(pipeline: Any, placement: Placement, device: torch.device) -> None:
 
 
 def lift(pipeline: Any) -> None:
-    """Undo every offloading, and leave the weights wherever they are."""
+    """Remove all offloading hooks; the weights stay on the devices they are on."""
     pipeline.remove_all_hooks()
     for component in _modules(pipeline).values():
         for module in component.modules():
@@ -139,7 +145,7 @@ def lift(pipeline: Any) -> None:
 
 
 def host_free_bytes() -> int:
-    """Return the CPU's available memory; where the system does not say, as much as anybody could want."""
+    """Available RAM in bytes; 2**62 if the system does not report it."""
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") + _page_cache_bytes()
     except (ValueError, OSError):
@@ -178,7 +184,10 @@ def _offload_groups(pipeline: Any, device: torch.device) -> None:
 
 
 def _kept_on_device(pipeline: Any) -> tuple[str, ...]:
-    """Autoencoders are small, and their layers are called too often to be worth moving."""
+    """Components that level `group` leaves on the device.
+
+    These are autoencoders: they are small, and their layers are called too often to be worth moving.
+    """
     return tuple(name for name in _modules(pipeline) if "vae" in name)
 
 
@@ -196,7 +205,7 @@ def _num_bytes(module: torch.nn.Module) -> int:
 
 
 def _tensor_bytes(tensor: Any) -> int:
-    if is_traceable_wrapper_subclass(tensor):  # quantised: it says the size that it stands for
+    if is_traceable_wrapper_subclass(tensor):  # quantized: its own size is that of the original dtype
         parts = tensor.__tensor_flatten__()[0]
         return sum(_tensor_bytes(getattr(tensor, name)) for name in parts)
     return int(tensor.numel() * tensor.element_size())

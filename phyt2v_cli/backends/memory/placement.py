@@ -1,7 +1,7 @@
-"""A pipeline that shares an accelerator: it comes and goes, and offloads more when memory runs out.
+"""Pipeline on a shared accelerator, with a retry at a lower offload level after out-of-memory errors.
 
-This file joins `offloading` (where one pipeline's weights wait) and `residency` (who is on the device). It
-must not know prompts, rounds or families.
+This file joins `offloading` (the offload level of one pipeline) and `residency` (the models on the device).
+It must not know prompts, rounds or families.
 """
 
 from collections.abc import Callable
@@ -18,12 +18,12 @@ _Result = TypeVar("_Result")
 
 
 class PlacedPipeline:
-    """Does a pipeline's work where its weights can be; implements `residency.Holder`."""
+    """Pipeline that runs at the offload level that fits; implements `residency.Holder`."""
 
     def __init__(self, pipeline: Any, *, device: torch.device, wanted: Offload, num_pixels: int) -> None:
-        """Put the pipeline, which is on the CPU, in its place for videos of `num_pixels` in all frames.
+        """Place the pipeline, which is on the CPU, for videos of `num_pixels` pixels over all frames.
 
-        Raises what the library raises when out of memory where there is no room even on the last level.
+        Raises the library's out-of-memory error if it does not fit even at the last level.
         """
         self.device = device
         self.need = offloading.need_of(pipeline, num_pixels=num_pixels)
@@ -38,7 +38,7 @@ class PlacedPipeline:
 
     @property
     def placement(self) -> Placement:
-        """Where the weights are now, and why; chosen when the pipeline first comes to its device."""
+        """Current offload level and its reason; chosen on first use."""
         if self._chosen is None:
             host_free = offloading.host_free_bytes()
             free = device.free_bytes()
@@ -47,11 +47,14 @@ class PlacedPipeline:
 
     @property
     def num_bytes(self) -> int:
-        """What the weights take on the device; all of them as long as nobody knows better."""
+        """Bytes of the weights on the device at the offload level; of all weights until one is chosen."""
         return self.need.weights if self._chosen is None else self.need.weights_at(self._chosen.level)
 
     def to_device(self) -> None:
-        """Bring the weights to where `placement` says, or further down where there is no room for that."""
+        """Apply `placement`, at a lower offload level if memory runs out; do nothing if it is applied.
+
+        Raises the library's out-of-memory error if no level is left, and any other error as it comes.
+        """
         while not self._is_on_device:
             try:
                 offloading.place(self._pipeline, self.placement, self.device)
@@ -64,21 +67,22 @@ class PlacedPipeline:
             self._fall(lower)
 
     def to_cpu(self) -> None:
-        """Take everything off the device."""
+        """Remove the offloading, and move all weights to the CPU."""
         offloading.lift(self._pipeline)
         self._pipeline.to("cpu")
         self._is_on_device = False
 
     def close(self) -> None:
-        """Take everything off the device for good, and let go of the pipeline."""
+        """Free the pipeline and its device memory; it cannot be used afterwards."""
         residency.forget(self)
         self._pipeline = None
         device.release()
 
     def run(self, work: Callable[[], _Result], *, decoding: bool = False) -> _Result:
-        """Return what `work` returns; each time memory runs out, offload more and do it again.
+        """Run `work` with the weights placed, and return its result.
 
-        Raises what `work` raises; out of memory only where nothing is left to offload.
+        After an out-of-memory error it is run again with tiled decoding or at a lower offload level. Raises
+        what `work` raises, an out-of-memory error only if no level is left.
         """
         spare = self.need.tiled_decode if decoding else self.need.denoise
         with residency.on_device(self, spare_bytes=spare):
@@ -99,11 +103,11 @@ class PlacedPipeline:
         return offloading.lower(self.placement, self._levels, decoding=decoding)
 
     def _fall(self, lower: Placement) -> None:
-        """Call it once the error is gone, and with it the frames that held on to what was on the device."""
+        """Move to a lower level; call it after the error is gone, because its frames hold device tensors."""
         device.release()
         self._chosen = lower
         self._is_on_device = False
 
     def _without_gradients(self) -> AbstractContextManager[None]:
-        # Offloading makes parameters anew, and what is made in inference mode can be none.
+        # Offloading creates parameters, and a tensor created in inference mode cannot become one.
         return torch.inference_mode() if self.placement.level == "none" else torch.no_grad()

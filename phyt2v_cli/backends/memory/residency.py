@@ -1,17 +1,17 @@
-"""Models that share one accelerator: who is on it, and who makes way when there is no room.
+"""Residency of models on a shared accelerator: an LRU cache of weights on the device.
 
-A model that works on an accelerator is a *holder*. It does all its work inside
+A model that uses device memory is a *holder*. It does all its work inside
 
     with residency.on_device(holder, spare_bytes=...):
         ...
 
-which brings its weights to the device and keeps them there until the block is left; afterwards they stay
-until somebody needs the room. Who makes way is the least recently used holder that nobody uses. Where all
-that could make way are in use, the block waits until they are not; so many runs side by side fall into
-phases, one model after the other. Threads that wait their turn for one holder wait *inside* the block (a
-lock of the holder's own), so that it stays for them.
+The block moves the holder's weights to the device and keeps them there until it is left. Afterwards they stay
+until another holder needs the memory: then the least recently used idle holder is evicted. If all other
+holders are in use, the block waits until one is idle. So many runs side by side fall into phases, one model
+after the other. Threads that wait for a holder's own lock wait *inside* the block, so that it is not evicted
+in between.
 
-This file knows memory and holders, and neither pipelines nor language models.
+This file knows memory and holders; it must not know pipelines or language models.
 """
 
 import sys
@@ -26,7 +26,7 @@ import torch
 from phyt2v_cli.backends.memory import device
 
 WHOLE_DEVICE = sys.maxsize
-"""As `spare_bytes`: every other holder makes way, whatever the memory reading says."""
+"""Value of `spare_bytes` that evicts every other holder, whatever the free memory."""
 
 
 class Holder(Protocol):
@@ -34,31 +34,31 @@ class Holder(Protocol):
 
     @property
     def device(self) -> torch.device:
-        """Where it works. A holder that works on the CPU shares nothing, and is never moved."""
+        """Device on which it computes. A holder on the CPU shares nothing, and is never moved."""
         ...
 
     @property
     def num_bytes(self) -> int:
-        """What its weights take."""
+        """Device memory of its weights, in bytes."""
         ...
 
     def to_device(self) -> None:
-        """Bring the weights to `device`; nothing to do where they are there."""
+        """Move the weights to `device`; do nothing if they are there."""
         ...
 
     def to_cpu(self) -> None:
-        """Take everything off `device`; nothing to do where nothing is there."""
+        """Move all weights off `device`; do nothing if none are there."""
         ...
 
 
 class Accelerator:
-    """The holders on one accelerator. Thread-safe; one holder may be used by several threads at once.
+    """Residency of holders on one accelerator. Thread-safe; several threads may use one holder at once.
 
-    A thread inside one block must not enter another: it would hold what somebody else may wait for.
+    A thread inside one block must not enter another: two such threads could deadlock.
     """
 
     def __init__(self, free_bytes: Callable[[], int], release_cached: Callable[[], None]) -> None:
-        """`free_bytes` reads what can still be allocated, `release_cached` hands freed blocks back."""
+        """`free_bytes` reads the allocatable bytes; `release_cached` returns cached memory to the device."""
         self._free_bytes = free_bytes
         self._release_cached = release_cached
         self._changed = threading.Condition()
@@ -69,10 +69,11 @@ class Accelerator:
 
     @contextmanager
     def on_device(self, holder: Holder, *, spare_bytes: int) -> Iterator[None]:
-        """Keep `holder` on its device, with `spare_bytes` free for its activations as the block begins.
+        """Keep `holder` on its device, with `spare_bytes` free for its activations when the block begins.
 
-        Where the room cannot be made it is entered all the same: the estimate may be wrong, and the library
-        says best what it lacks. Raises what `holder.to_device` raises; the holder is then off the device.
+        Waits while other holders are in use and memory is short. If memory is short with no other holder on
+        the device, the block is entered anyway: the estimate may be wrong, and the library reports a real
+        shortage best. Raises what `holder.to_device` raises; the holder is then moved to the CPU.
         """
         key = id(holder)
         with self._changed:
@@ -90,7 +91,7 @@ class Accelerator:
                 self._changed.notify_all()
 
     def forget(self, holder: Holder) -> None:
-        """Take a holder off the device for good, once nobody uses it; unknown holders are ignored."""
+        """Wait until a holder is idle, then evict it; a holder that is not on the device is ignored."""
         with self._changed:
             while self._num_users[id(holder)]:
                 self._changed.wait()
@@ -113,7 +114,7 @@ class Accelerator:
             return True
         if spare_bytes == WHOLE_DEVICE:
             return False
-        # Who works now may not have allocated its activations yet.
+        # Holders in use may not have allocated their activations yet.
         promised = sum(self._spare_bytes.get(other, 0) for other in others)
         missing = 0 if key in self._resident else holder.num_bytes
         return self._free_bytes() >= missing + spare_bytes + promised
@@ -136,12 +137,12 @@ class Accelerator:
 
 
 def on_device(holder: Holder, *, spare_bytes: int) -> AbstractContextManager[None]:
-    """Keep `holder` on the process's accelerator, as `Accelerator.on_device` does; on a CPU do nothing."""
+    """Keep `holder` on this process's accelerator, as `Accelerator.on_device` does; do nothing on a CPU."""
     return _nothing() if holder.device.type == "cpu" else _cuda.on_device(holder, spare_bytes=spare_bytes)
 
 
 def forget(holder: Holder) -> None:
-    """Take a holder off the process's accelerator for good, as `Accelerator.forget` does."""
+    """Evict a holder from this process's accelerator, as `Accelerator.forget` does."""
     _cuda.forget(holder)
 
 

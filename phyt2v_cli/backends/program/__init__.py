@@ -1,1 +1,4 @@
-"""Roles played by external programs."""
+"""Scorer in an external program.
+
+Must not know models, servers, pipelines, runs or the terminal.
+"""

@@ -1,6 +1,6 @@
-"""One started program: a request into its stdin, the answer out of its stdout, within a time and a size.
+"""External process that answers requests: stdin in, stdout out, with a timeout and a size limit.
 
-Knows pipes, process groups and exit codes; no scorer, no JSON and no config. There is never a shell.
+Knows pipes, process groups and exit codes; must not know scorers, JSON or the config. No shell is used.
 """
 
 import os
@@ -14,23 +14,26 @@ from contextlib import suppress
 from phyt2v_cli.errors import BackendError
 
 MAX_ANSWER_BYTES = 64 * 1024
-"""Of stdout, for one answer. Scores and reasons take a few hundred."""
+"""Limit of stdout for one answer. Scores and reasons take a few hundred bytes."""
 
 _STDERR_BYTES = 4096
-"""Kept of the end of stderr, for the one line that an error quotes."""
+"""Bytes kept from the end of stderr, for the one line that an error quotes."""
 
 _POLL_S = 0.05
-"""How soon an exit is seen of a program whose children hold its pipes open."""
+"""Interval of the check for an exit, which the pipes do not show if the program's children keep them open."""
 
 _GRACE_S = 10.0
-"""For a kept program to leave by itself once its stdin is closed; torch takes seconds to shut down."""
+"""Time for a program to exit after its stdin is closed; torch takes seconds to shut down."""
 
 
 class ExternalProgram:
-    """A program that runs in a session of its own, so that it can be killed with all its children."""
+    """Running program in its own session, so that it can be killed with its children."""
 
     def __init__(self, command: Sequence[str], *, label: str) -> None:
-        """Start `command`, which is found already; `label` names it in errors. Raises BackendError."""
+        """Start `command`, whose program is a path; `label` names it in errors.
+
+        Raises BackendError if it cannot be started.
+        """
         self.label = label
         self._stderr = b""
         try:
@@ -56,14 +59,15 @@ class ExternalProgram:
 
     @property
     def is_running(self) -> bool:
-        """Return whether it has not ended yet."""
+        """Whether the program has not exited yet."""
         return self._process.poll() is None
 
     def ask(self, request: bytes, *, timeout_s: float, stays: bool) -> bytes:
-        """Return its answer: the next line where it `stays` for more requests, else all it prints.
+        """Send a request and wait for the answer on stdout.
 
-        Raises BackendError where there is none in time, where it is too long, and where the program fails.
-        The program must be killed after every error.
+        If the program `stays` for more requests, the answer is the next line; else it is all of stdout.
+        Raises BackendError if there is no answer within `timeout_s` seconds, it is longer than
+        `MAX_ANSWER_BYTES`, or the program fails. The program must be killed after every error.
         """
         if stays and self._has_unread():
             raise BackendError(f"{self.label} printed more than one line for one request.")
@@ -75,7 +79,7 @@ class ExternalProgram:
                     pipe, selectors.EVENT_WRITE if pipe is self._stdin else selectors.EVENT_READ
                 )
             while not (stays and b"\n" in answer):
-                # Asked first, so that whatever it wrote before it ended is read below.
+                # Checked first, so that all output before an exit is read below.
                 has_ended = not self.is_running
                 left_s = deadline - time.monotonic()
                 if left_s <= 0:
@@ -106,8 +110,8 @@ class ExternalProgram:
         return answer
 
     def kill(self) -> None:
-        """End it and its children at once."""
-        if self.is_running:  # later its number may belong to somebody else
+        """Kill the program and its children at once."""
+        if self.is_running:  # after its exit the pid may belong to another process
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -115,14 +119,14 @@ class ExternalProgram:
             pipe.close()
 
     def close(self) -> None:
-        """Let it end by itself, which a closed stdin tells it to, and kill it where it does not."""
+        """Close stdin, which asks the program to exit, and kill it if it does not exit in time."""
         self._stdin.close()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_GRACE_S)
         self.kill()
 
     def last_words(self) -> str:
-        """Return the last line of its stderr so far that is not empty."""
+        """Last line of its stderr so far that is not blank; empty if there is none."""
         lines = [line.strip() for line in self._stderr.decode(errors="replace").splitlines()]
         return next((line for line in reversed(lines) if line), "")
 
@@ -148,7 +152,7 @@ class ExternalProgram:
 
 
 def printable(text: str, limit: int) -> str:
-    """Return foreign text for the middle of a message: one line, no controls, at most `limit` characters."""
+    """Clean untrusted text for a message: one line, no control characters, at most `limit` characters."""
     flat = "".join(char if char.isprintable() else " " for char in text[: limit + 1])
     flat = " ".join(flat.split())
     return flat if len(flat) <= limit else f"{flat[: limit - 1]}…"

@@ -1,6 +1,7 @@
-"""The scorer that is a program of its own: one JSON object in, one out. For scorers with their own packages.
+"""Scorer in an external program, one JSON object in and one out; for scorers with their own packages.
 
-docs/videocon-physics.md is the contract for people who write such a program. This file knows no model.
+docs/videocon-physics.md is the contract for people who write such a program. This file must not know any
+model.
 """
 
 import json
@@ -26,7 +27,7 @@ _Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None
 
 
 class _Reply(BaseModel):
-    """What the program prints. Both scores must be there: a misspelt one is no abstention."""
+    """JSON reply of the program. Both scores are required, so that a misspelt one is not an abstention."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
@@ -36,31 +37,32 @@ class _Reply(BaseModel):
 
 
 class CommandScorer:
-    """Asks a program; one process for each video, or one for all with `keep_alive`.
+    """Scorer in a program; implements `roles.VideoScorer`. Thread-safe.
 
-    The program inherits the environment, keys included, and the working folder.
+    It starts one process for each video, or one for all with `keep_alive`. The program inherits the
+    environment, keys included, and the working directory.
     """
 
     def __init__(self, config: ScorerConfig) -> None:
-        """Start nothing yet."""
+        """Set the command; nothing is started yet. Raises ConfigError if none is set."""
         if config.command is None:
             raise ConfigError("scorer.command: the command backend needs a program")
         self._config = config
         self._command = config.command
         self._kept: ExternalProgram | None = None
-        # A kept program answers in order, so whoever shares this scorer waits in line.
+        # A kept program answers in order, so threads that share this scorer wait for each other.
         self._in_line = threading.Lock()
 
     @property
     def name(self) -> str:
-        """The key of this scorer in the record."""
+        """Key of this scorer in the record."""
         return self._config.name or f"command:{Path(self._command[0]).name}"
 
     def score(self, video_path: Path, prompt: str) -> Scores:
-        """Return the program's scores.
+        """Ask the program to score a video for `prompt`.
 
-        Raises BackendError where it cannot be started, fails, says nothing within `timeout_s`, or prints
-        anything but scores; it is killed then, with its children.
+        Raises BackendError if the program cannot be started, fails, gives no answer within `timeout_s`
+        seconds, or prints no usable scores. If it still runs then, it is killed with its children.
         """
         request = {"schema": REQUEST_SCHEMA, "video": str(video_path.absolute()), "prompt": prompt}
         line = json.dumps(request).encode("ascii") + b"\n"
@@ -79,13 +81,13 @@ class CommandScorer:
             try:
                 return self._ask(self._kept, line)
             except BaseException:
-                # Killed, because an answer that comes too late would be taken for the next video's.
+                # Killed, because a late answer would be read as the answer for the next video.
                 self._kept.kill()
                 self._kept = None
                 raise
 
     def close(self) -> None:
-        """End the program that is kept, if there is one."""
+        """End the kept program, if there is one."""
         with self._in_line:
             if self._kept is not None:
                 self._kept.close()
@@ -125,7 +127,10 @@ class CommandScorer:
 
 
 def find_program(command: Sequence[str]) -> str:
-    """Return the path of a command's program; raise BackendError where there is none that may be run."""
+    """Find the program of a command, as an absolute path.
+
+    Raises BackendError if it is missing or not executable.
+    """
     path = os.path.expanduser(command[0])  # noqa: PTH111  a Path would drop the ./ that means "not on the PATH"
     if found := shutil.which(path):
         return str(Path(found).absolute())

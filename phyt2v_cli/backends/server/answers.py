@@ -1,7 +1,8 @@
-"""What an endpoint sends back, read without trust: an answer, or why there is none.
+"""Parsing of an endpoint's responses, without trust, into an `Answer` or a `Failure`.
 
-Endpoints that call themselves compatible differ most in what they leave out and in how they fail, so only
-what is used is read, and an error may have any shape. This file knows no client, no role and no retry.
+Endpoints that claim to be compatible differ most in the fields that they leave out and in their errors. So
+only the fields in use are read, and an error may have any shape. This file must not know clients, roles or
+retries.
 """
 
 import math
@@ -20,7 +21,7 @@ _RETRIED = {408, 409, 429}
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole reply of the right shape, whatever it says."""
+    """Chat completion of the right shape; it may be empty, a refusal or cut off."""
 
     text: str
     refusal: str
@@ -28,34 +29,35 @@ class Answer:
     prompt_tokens: int
     completion_tokens: int
     first_token: str = ""
-    """The first token that is not white space; empty where the endpoint gave no logprobs."""
+    """First token that is not white space; empty if the endpoint gave no logprobs."""
     logprobs: Mapping[str, float] = field(default_factory=dict)
-    """Natural logarithms of the likeliest tokens in its place."""
+    """Natural logarithms of the likeliest tokens at that position, by token text."""
 
     @property
     def is_cut_off(self) -> bool:
-        """Whether it stops short of what it was to say; with logprobs the first token says it all."""
+        """Whether the token limit cut the answer; False with logprobs, since the first token is enough."""
         return self.finish_reason == "length" and not self.logprobs
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why one attempt brought no answer."""
+    """Reason why one attempt brought no answer."""
 
     kind: Literal["connection", "status", "foreign"]
-    """No whole response; an error that the endpoint reports; or nothing that OpenAI's protocol knows."""
+    """`connection`: no complete response. `status`: an error reported by the endpoint. `foreign`: a response
+    outside of OpenAI's protocol."""
     detail: str
-    """One short line for people."""
+    """One short line for the user."""
     status: int = 0
     said: str = ""
-    """All of the body, in lower case, to look for the names of parameters in."""
+    """The whole body in lower case, searched for names of parameters."""
     retry_after_s: float | None = None
 
     @property
     def may_pass(self) -> bool:
-        """Tell whether another attempt may bring an answer."""
+        """Whether a retry may bring an answer."""
         if self.kind == "status":
-            # Waiting does not fill an account; the code is OpenAI's own.
+            # OpenAI's code for an account without credit, which no retry fixes.
             return (self.status in _RETRIED or self.status >= 500) and "insufficient_quota" not in self.said
         return self.kind == "connection"
 
@@ -96,7 +98,7 @@ class _Completion(BaseModel):
 
 
 def read_answer(body: str, content_type: str) -> Answer | Failure:
-    """Read a response whose status says that all is well."""
+    """Parse a response whose status is success; a Failure if it is no chat completion."""
     try:
         completion = _Completion.model_validate_json(body)
     except ValidationError:
@@ -115,7 +117,7 @@ def read_answer(body: str, content_type: str) -> Answer | Failure:
 
 
 def read_rejection(status: int, headers: Mapping[str, str], body: str) -> Failure:
-    """Read a response whose status says that something is wrong, or elsewhere."""
+    """Parse a response whose status is an error or a redirect."""
     detail = headers.get("location", "") if 300 <= status < 400 else _detail_in(body)
     return Failure("status", _one_line(detail), status, body.casefold(), _retry_after_s(headers))
 
@@ -127,7 +129,7 @@ def _explain_no_answer(body: str, content_type: str) -> Failure:
         if "json" in content_type and body.lstrip().startswith("{"):
             return Failure("connection", "its answer breaks off")
         return Failure("foreign", _one_line(_detail_in(body)))
-    if isinstance(tree, dict) and tree.get("error"):  # a gateway's way to pass an error on
+    if isinstance(tree, dict) and tree.get("error"):  # gateways pass errors on like this
         code = tree["error"].get("code") if isinstance(tree["error"], dict) else None
         status = code if isinstance(code, int) and 400 <= code < 600 else 400
         return Failure("status", _one_line(_detail_in(body)), status, body.casefold())

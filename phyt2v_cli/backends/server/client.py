@@ -1,8 +1,8 @@
-"""Asks one endpoint that speaks OpenAI's chat completions, and asks again where that may help.
+"""Client of one endpoint that speaks OpenAI's chat completions, with retries and a deadline.
 
-The one retry layer and the one deadline of these backends are here; the SDK's own are off. What an endpoint
-turned out not to understand is remembered for as long as the process lives. This file knows no task, no video
-and no wording.
+This is the only retry layer and the only deadline of these backends; the SDK's own are off. Parameters that
+an endpoint turned out not to support are remembered until the process ends. This file must not know tasks,
+videos or the wording of questions.
 """
 
 import asyncio
@@ -22,36 +22,36 @@ from phyt2v_cli.config.schema import ServiceConfig
 _CONNECT_TIMEOUT_S = 10.0
 _MAX_BACKOFF_S = 30.0
 _NUM_LOGPROBS = 20
-"""The most that the protocol allows."""
+"""Largest `top_logprobs` that the protocol allows."""
 
 _MIN_SECRET_CHARS = 8
-"""Shorter keys are placeholders such as "none", which may well be part of an answer."""
+"""Shortest key that is redacted: shorter ones are placeholders such as "none", which answers may contain."""
 
 _NAMES_A_FORMAT = re.compile("response_format|json_schema|json_object|structured|grammar|schema")
 _NOT_STRICT = {"title", "default", "minLength", "maxLength"}
-"""Keywords that strict mode refuses or that blow up grammars; what they demand is validated anyway."""
+"""JSON Schema keywords that strict mode rejects or that blow up grammars; replies are validated anyway."""
 
 ChatMessage = Mapping[str, Any]
-"""A message as the protocol has it: `role`, and `content` as a text or as parts."""
+"""Message of the protocol: `role`, and `content` as a text or as a list of parts."""
 
 
 @dataclass(frozen=True)
 class _Traits:
-    """What an endpoint and its model understand."""
+    """Optional parameters that an endpoint and its model support."""
 
     format: Literal["json_schema", "json_object", "prompt"] = "json_schema"
-    """How it is made to answer in JSON, most binding first; the last leaves it to the prompt."""
+    """Way to get JSON, the most binding first; `prompt` leaves it to the wording of the prompt."""
     limit_name: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     gives_logprobs: bool = True
 
 
 _known_traits: dict[tuple[str, str], _Traits] = {}
-"""By base URL and model. Only what has brought an answer is kept."""
+"""Cache by base URL and model. Traits are stored only after they brought an answer."""
 
 
 @dataclass(frozen=True)
 class _Question:
-    """What is asked, before it is put in a way that the endpoint understands."""
+    """Request before it is adapted to the endpoint's traits."""
 
     messages: Sequence[ChatMessage]
     schema: Mapping[str, object] | None
@@ -64,13 +64,13 @@ class _Question:
 
 
 class OpenAIClient:
-    """Asks one model at one endpoint. It holds no connection, so any number of threads may share it."""
+    """Client of one model at one endpoint. Thread-safe: it keeps no connection between requests."""
 
     def __init__(self, config: ServiceConfig, role: Role, *, backoff_s: float = 0.5) -> None:
-        """Take the endpoint of `role`; nothing is sent yet.
+        """Set the endpoint of `role`; nothing is sent yet.
 
-        `backoff_s` is the longest wait before the first retry; it doubles with each further one. Raises
-        ConfigError where the base URL is none.
+        `backoff_s` is the longest wait before the first retry, in seconds; it doubles with each retry.
+        Raises ConfigError if the base URL is not the URL of a server.
         """
         self._config = config
         self._endpoint = Endpoint.of(config, role)
@@ -78,7 +78,7 @@ class OpenAIClient:
 
     @property
     def gives_logprobs(self) -> bool:
-        """Whether the endpoint may give logprobs; False once it has ignored or rejected the wish."""
+        """Whether the endpoint may give logprobs; False once it has ignored or rejected the parameter."""
         return self._traits.gives_logprobs
 
     def complete(
@@ -88,14 +88,18 @@ class OpenAIClient:
         schema: Mapping[str, object] | None = None,
         wants_logprobs: bool = False,
     ) -> Answer:
-        """Return an answer that is whole and no refusal, as `ask` does.
+        """Ask as `ask` does, and accept only a complete answer.
 
-        Raises ReplyError for a refusal, an empty answer and one that is cut off twice; and what `ask` raises.
+        Raises RefusalError for a refusal, ReplyError for an empty answer or one that is cut off twice, and
+        what `ask` raises.
         """
         return self.check(self.ask(messages, schema=schema, wants_logprobs=wants_logprobs))
 
     def check(self, answer: Answer) -> Answer:
-        """Return an answer that says something; raise ReplyError for a refusal, and for half or no answer."""
+        """Check that an answer is complete, and return it.
+
+        Raises RefusalError for a refusal, and ReplyError for an empty answer or one that is cut off.
+        """
         return self._endpoint.check(answer)
 
     def ask(
@@ -105,16 +109,18 @@ class OpenAIClient:
         schema: Mapping[str, object] | None = None,
         wants_logprobs: bool = False,
     ) -> Answer:
-        """Return an answer, whatever it says; its tokens include those of one cut off before it.
+        """Ask the model, with retries; the answer may be a refusal, empty or cut off.
 
-        `schema` is what the text is to fit; the messages must say so too, for endpoints that cannot be bound.
-        With `wants_logprobs` an answer that goes on after its first token need not be whole. Raises
-        BackendError if no answer is to be had within `timeout_s`, all retries included.
+        An answer that is cut off is asked for once more with twice the tokens; the tokens of both are
+        counted. `schema` is the JSON Schema of the reply. The messages must describe it too, for endpoints
+        that cannot enforce it. With `wants_logprobs` only the answer's first token matters, so a cut is no
+        fault. Raises BackendError if the endpoint rejects the request, lacks a key, or gives no answer within
+        the config's `timeout_s` (retries included), and ReplyError if it cannot give twice the tokens.
         """
         question = _Question(messages, schema, wants_logprobs, self._config.max_tokens)
         attempts = _Attempts(self._config, self._endpoint, self._backoff_s, self._traits)
-        # In an event loop, because the timeouts of blocking sockets begin anew with every byte that a slow
-        # server lets drip; only a cancelled task ends in time.
+        # In an event loop, because the timeout of a blocking socket starts anew with every byte of a slow
+        # server; only a cancelled task ends in time.
         answer = event_loop.wait_for(attempts.answer(question))
         _known_traits[self._endpoint.url, self._endpoint.model] = attempts.traits
         return answer
@@ -125,7 +131,7 @@ class OpenAIClient:
 
 
 class _Attempts:
-    """All attempts at one answer."""
+    """Attempts at one answer, all under one deadline."""
 
     def __init__(self, config: ServiceConfig, endpoint: Endpoint, backoff_s: float, traits: _Traits) -> None:
         self.traits = traits
@@ -158,9 +164,9 @@ class _Attempts:
             base_url=self._endpoint.url,
             max_retries=0,
             timeout=Timeout(None, connect=_CONNECT_TIMEOUT_S),
-            http_client=DefaultAsyncHttpxClient(follow_redirects=False),  # one would take the key along
+            http_client=DefaultAsyncHttpxClient(follow_redirects=False),  # a redirect would send the key on
         )
-        if not self._endpoint.is_vendors:  # the SDK reads both from the environment, for the vendor alone
+        if not self._endpoint.is_vendors:  # the SDK reads both from the environment; only OpenAI may see them
             sdk.organization = sdk.project = None
         return sdk
 
@@ -188,8 +194,8 @@ class _Attempts:
                     has_key=bool(self._key),
                     has_pictures=question.has_pictures,
                 )
-            # Full jitter, so that runs that failed together do not come back together; not out of the
-            # sequence that the host may have seeded, here and in its other processes.
+            # Full jitter, so that runs that failed together do not retry together. SystemRandom, because the
+            # host may have seeded `random` alike in several processes.
             spread_s = min(self._backoff_s * 2 ** (num_failed - 1), _MAX_BACKOFF_S)
             delay_s = (outcome.retry_after_s or 0.0) + random.SystemRandom().uniform(0, spread_s)
             if asyncio.get_running_loop().time() + delay_s >= deadline:
@@ -227,13 +233,13 @@ def _body(config: ServiceConfig, question: _Question, traits: _Traits) -> dict[s
         if traits.format == "json_schema":
             wanted: dict[str, Any] = {"json_schema": {"name": "reply", "strict": True, "schema": schema}}
         else:
-            wanted = {"schema": schema}  # llama.cpp's own, and harmless where it is not known
+            wanted = {"schema": schema}  # an extension of llama.cpp, harmless elsewhere
         body["response_format"] = {"type": traits.format, **wanted}
     return body
 
 
 def _ask_for_less(question: _Question, traits: _Traits, failure: Failure) -> _Traits | None:
-    """Return what to believe of an endpoint after a failure that one of the optional wishes explains."""
+    """Traits without the optional parameter that explains a failure; None if none explains it."""
     if failure.status not in (400, 422, 500, 501):
         return None
     if traits.limit_name == "max_tokens" and "max_completion_tokens" in failure.said:
@@ -246,7 +252,7 @@ def _ask_for_less(question: _Question, traits: _Traits, failure: Failure) -> _Tr
 
 
 def _strict(schema: Mapping[str, object]) -> dict[str, object]:
-    """Return a schema as strict mode wants it: every property required, and no others."""
+    """Convert a JSON Schema for strict mode: every property required, and no others allowed."""
     kept = {key: value for key, value in schema.items() if key not in _NOT_STRICT}
     properties = schema.get("properties")
     if isinstance(properties, Mapping):

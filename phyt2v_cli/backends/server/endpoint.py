@@ -1,6 +1,7 @@
-"""Which endpoint a role was given, its key, and what went wrong there in sentences for the user.
+"""Endpoint of a role: its URL, its key, and error messages for its failures.
 
-A key is read when it is needed, and only its variable is ever named. This file knows no request and no retry.
+A key is read from the environment when it is needed; messages name only the variable. This file must not know
+requests or retries.
 """
 
 import os
@@ -18,12 +19,12 @@ VENDOR_URL = "https://api.openai.com/v1"
 Role = Literal["llm", "captioner", "scorer"]
 
 _NAMES_PICTURES = re.compile(r"image|vision|multi-?modal|mmproj|content type|\bstring\b|\bstr\b")
-"""A server of a model that only reads complains of the picture, or that the message is no string."""
+"""Words in the errors of a text-only model's server: it names the image, or wants a string as message."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a role is played, and by which model."""
+    """Server and model of one role."""
 
     role: Role
     url: str
@@ -33,7 +34,10 @@ class Endpoint:
 
     @classmethod
     def of(cls, config: ServiceConfig, role: Role) -> "Endpoint":
-        """Return the endpoint that `config` names; raise ConfigError where its URL is none."""
+        """Make the endpoint of a config section.
+
+        Raises ConfigError if its base URL is not the URL of a server.
+        """
         endpoint = cls(
             role, config.base_url or VENDOR_URL, config.model or "", config.api_key_env, config.timeout_s
         )
@@ -47,16 +51,19 @@ class Endpoint:
 
     @property
     def is_vendors(self) -> bool:
-        """Whether this is OpenAI's own, where nothing goes without a key."""
+        """Whether this is OpenAI's own API, which always needs a key."""
         return self._parts.hostname == urlsplit(VENDOR_URL).hostname
 
     @property
     def lacks_key(self) -> bool:
-        """Whether no key is set although nothing goes without one."""
+        """Whether the endpoint needs a key and none is set."""
         return self.is_vendors and not self._key
 
     def read_key(self) -> str:
-        """Return the key, or an empty text where none is set and none may be needed."""
+        """Read the key from the environment; empty if none is set and the endpoint may not need one.
+
+        Raises BackendError if a needed key is missing, or the variable cannot be a key.
+        """
         key = self._key
         if self.lacks_key:
             raise BackendError(
@@ -72,7 +79,7 @@ class Endpoint:
         return key
 
     def explain(self, failure: Failure, *, attempts: int, has_key: bool, has_pictures: bool) -> BackendError:
-        """Return what to tell the user who has got no answer."""
+        """Error for a failed request, with a hint that fits the failure."""
         detail, status, role = failure.detail, failure.status, self.role
         tried = f" after {attempts} attempts" if attempts > 1 else ""
         if failure.kind == "connection":
@@ -113,7 +120,7 @@ class Endpoint:
         return BackendError(f"{self} rejects the request ({status}: {detail}).")
 
     def explain_timeout(self, last: Failure | None) -> BackendError:
-        """Return what to tell the user where time has run out; `last` is the latest failure before it."""
+        """Error for a request that ran into `timeout_s`; `last` is the latest failure before it."""
         before = f" The last attempt failed: {last.detail}." if last is not None else ""
         wait = last.retry_after_s if last is not None else None
         asked = f" It asked to wait for {wait:.0f} s." if wait else ""
@@ -123,7 +130,10 @@ class Endpoint:
         )
 
     def check(self, answer: Answer) -> Answer:
-        """Return an answer that says something; raise ReplyError for a refusal, and for half or no answer."""
+        """Check that an answer is complete, and return it.
+
+        Raises RefusalError for a refusal, and ReplyError for an empty answer or one that is cut off.
+        """
         if answer.refusal or answer.finish_reason == "content_filter":
             why = f": {' '.join(answer.refusal.split())[:300]}" if answer.refusal else " (content filter)"
             raise RefusalError(f"{self} refused to answer{why}")
@@ -134,19 +144,20 @@ class Endpoint:
         return answer
 
     def explain_cut(self) -> ReplyError:
-        """Return what to tell the user where an answer does not fit into twice the tokens it may have."""
+        """Error for an answer that does not fit into twice its `max_tokens`."""
         return ReplyError(f"{self} was cut off in its answer, twice", f"Raise `{self.role}.max_tokens`.")
 
     def cannot_see(self, failure: Failure) -> bool:
-        """Tell whether an endpoint that was sent pictures complains of them."""
-        # "vision" may be part of the model's name, and a short name part of another word.
+        """Check if a failure complains of images, so that the model cannot see."""
+        # The model's name is removed first, because it may contain "vision"; as a whole word, because a short
+        # name may be part of another word.
         said = re.sub(rf"(?<!\w){re.escape(self.model.casefold())}(?!\w)", "", failure.said)
         return failure.status in (400, 404, 415, 422, 500, 501) and bool(_NAMES_PICTURES.search(said))
 
     def __str__(self) -> str:
         parts = self._parts
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        # Without what may stand before the host or after the path: either can hold a secret.
+        # Without user info and query, since either can hold a secret.
         place = f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}"
         return f"The {'LLM' if self.role == 'llm' else self.role} {self.model} at {place}"
 

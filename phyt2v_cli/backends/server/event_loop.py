@@ -1,10 +1,10 @@
-"""One private event loop for all requests of this process, in a thread of its own.
+"""Private event loop for all requests of this process, in a background thread.
 
-So a role can be asked from a notebook, whose thread runs an event loop already, and from many threads at
-once; no thread of the host is given a loop, or loses its own. Knows no request.
+With it a role can be called from many threads at once, and from a notebook, whose thread already runs an
+event loop. No thread of the host gets a loop or loses its own. This file must not know requests.
 
-Not a portal of anyio: one that stays open keeps the interpreter from ending, since what closes it at the very
-end waits for a thread that may not run any more.
+It is not a portal of anyio: an open portal keeps the interpreter from ending, since closing it at exit waits
+for a thread that may not run any more.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ _turn = threading.Lock()
 
 
 def wait_for(work: Coroutine[Any, Any, _Result]) -> _Result:
-    """Run `work` in the private loop, and wait for what it returns or raises.
+    """Run `work` in the private loop and wait; return its result or raise its exception.
 
-    If this thread is interrupted meanwhile, as by Ctrl-C, `work` is cancelled and not waited for.
+    If this thread is interrupted, for example by Ctrl-C, `work` is cancelled and not waited for.
     """
     with _turn:
         loop = _loop_of(os.getpid())
@@ -29,12 +29,12 @@ def wait_for(work: Coroutine[Any, Any, _Result]) -> _Result:
     try:
         return future.result()
     finally:
-        future.cancel()  # without effect on what is done
+        future.cancel()  # without effect if it is done
 
 
 @cache
 def _loop_of(_process: int) -> asyncio.AbstractEventLoop:
-    """The loop of a process, made on first use: a forked one has no thread that runs its parent's."""
+    """Event loop of a process, made on first use. A fork does not inherit the thread of its parent's loop."""
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="phyt2v requests", daemon=True).start()
     return loop

@@ -1,8 +1,7 @@
-"""LLM, captioner and scorer played by any endpoint that speaks OpenAI's chat completions; the latter two need
-pictures.
+"""LLM, captioner and scorer on any endpoint that speaks OpenAI's chat completions.
 
-A score is P(yes) where the endpoint gives logprobs, else the number that the VLM answers. This file knows no
-HTTP and no wording of a question.
+Captioner and scorer need a model that takes images. A score is P(yes) if the endpoint gives logprobs, else
+the number that the VLM answers. This file must not know HTTP or the wording of questions.
 """
 
 import base64
@@ -33,14 +32,21 @@ from phyt2v_cli.roles import ChatReply, ChatRequest, Scores
 
 
 class OpenAIChat:
-    """The `ChatModel` that asks a server."""
+    """LLM on a server; implements `roles.ChatModel`."""
 
     def __init__(self, config: LlmConfig) -> None:
-        """Take the endpoint; nothing is sent before the first request. Raises ConfigError for no URL."""
+        """Set the endpoint; nothing is sent before the first request.
+
+        Raises ConfigError if the base URL is not the URL of a server.
+        """
         self._client = OpenAIClient(config, "llm")
 
     def reply(self, request: ChatRequest) -> ChatReply:
-        """Return the answer exactly as it came; a refusal, half or no answer is its `problem`."""
+        """Ask the model; the reply's text is the answer unchanged.
+
+        A refusal, an empty answer or one that is cut off comes as the reply's `problem`. Raises what
+        `OpenAIClient.ask` raises.
+        """
         messages = [{"role": message.role, "content": message.content} for message in request.messages]
         answer = self._client.ask(messages, schema=request.schema)
         problem = None
@@ -52,35 +58,49 @@ class OpenAIChat:
 
 
 class OpenAICaptioner:
-    """The `VideoCaptioner` that asks a server."""
+    """Captioner on a server; implements `roles.VideoCaptioner`."""
 
     def __init__(self, config: CaptionerConfig) -> None:
-        """Take the endpoint; nothing is sent before the first video. Raises ConfigError for no URL."""
+        """Set the endpoint; nothing is sent before the first video.
+
+        Raises ConfigError if the base URL is not the URL of a server.
+        """
         self._config = config
         self._client = OpenAIClient(config, "captioner")
 
     def caption(self, video_path: Path, instruction: str) -> str:
-        """Return what the VLM says to `instruction`; raise ReplyError for a refusal, or half or no answer."""
+        """Caption sampled frames of a video as `instruction` asks.
+
+        Raises ReplyError for a refusal, an empty answer or one that is cut off twice, BackendError if the
+        endpoint fails, and VideoError if the video is missing or broken.
+        """
         question = caption_question(instruction)
         pictures = _pictures(video_path, self._config)
         return self._client.complete([_message(pictures, question)]).text.strip()
 
 
 class OpenAIScorer:
-    """The `VideoScorer` that asks a server. A refusal is no score."""
+    """Scorer on a server; implements `roles.VideoScorer`. A refusal counts as an abstention."""
 
     def __init__(self, config: ScorerConfig) -> None:
-        """Take the endpoint; nothing is sent before the first video. Raises ConfigError for no URL."""
+        """Set the endpoint; nothing is sent before the first video.
+
+        Raises ConfigError if the base URL is not the URL of a server.
+        """
         self._config = config
         self._client = OpenAIClient(config, "scorer")
 
     @property
     def name(self) -> str:
-        """The key of this scorer in the record."""
+        """Key of this scorer in the record."""
         return self._config.name or f"openai:{self._config.model}"
 
     def score(self, video_path: Path, prompt: str) -> Scores:
-        """Return SA against `prompt` and PC, which never sees it; None, and why, where no number came."""
+        """Semantic adherence to `prompt`, and physical commonsense, asked without the prompt.
+
+        A score is None if no usable number came; the reasons say why. Raises BackendError if the endpoint
+        fails, and VideoError if the video is missing or broken.
+        """
         pictures = _pictures(video_path, self._config)
         semantic, why_semantic = self._judge(
             pictures, semantic_question(prompt), semantic_rating_question(prompt)
@@ -92,7 +112,8 @@ class OpenAIScorer:
         try:
             if self._client.gives_logprobs:
                 answer = self._client.complete([_message(pictures, question)], wants_logprobs=True)
-                # An answer that begins with another word has not decided yet, whatever its second choices.
+                # An answer that begins with another word has not decided yet, so its other candidates for the
+                # first token say nothing.
                 if yes_or_no(answer.first_token) is not None:
                     chance = probability_of_yes(answer.logprobs)
                     if chance is not None:
@@ -119,7 +140,7 @@ class OpenAIScorer:
 
 
 def _pictures(video_path: Path, config: VlmConfig) -> list[dict[str, Any]]:
-    """Return the frames as parts of a message: PNG data URIs, which every compatible server takes."""
+    """Sampled frames as parts of a message: PNG data URIs, which every compatible server takes."""
     parts = []
     for image in sampled_images(video_path, config):
         parts.append({"type": "image_url", "image_url": {"url": _data_uri(image)}})
