@@ -5,8 +5,8 @@
     result = phyt2v_cli.refine("a red ball drops", rounds=2)
     print(result.video, result.scores)
 
-The public names are those of `__all__`; each is imported when it is first asked for. docs/python.md shows
-their use.
+The public names are those of `__all__`. Each is imported on first access. docs/python.md shows how to use
+them.
 """
 
 from importlib import import_module

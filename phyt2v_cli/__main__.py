@@ -1,4 +1,4 @@
-"""`python -m phyt2v_cli` and the console script."""
+"""Entry point of `python -m phyt2v_cli` and of the console script."""
 
 import atexit
 import gc

@@ -1,6 +1,6 @@
-"""The library: prompts refined and rendered from Python, with models that are loaded once.
+"""Python API: refine and render prompts with models that are loaded once.
 
-`Studio` makes the roles from a config and holds them; `refine` and `generate` are a studio for one call.
+`Studio` makes the roles from a config and owns them. `refine` and `generate` open a studio for one call.
 Knows the config, the checks, the loop and the backends; knows no terminal and no flag.
 """
 
@@ -37,11 +37,11 @@ from phyt2v_cli.runs.result import RunResult, VideoResult
 from phyt2v_cli.sets.prompt_file import read_prompt
 
 ConfigSource = str | Path | Mapping[str, object] | Config
-"""A config: the path of a TOML file, the same as a tree, or a `Config`, to which no preset and no
-environment is added."""
+"""Config: the path of a TOML file, a mapping like such a file, or a `Config`, which is taken as it is: no
+preset and no environment variable is added to it."""
 
 OnEvent = Callable[[Event], object]
-"""Told of everything that happens, as it happens; see `phyt2v_cli.events`. What it returns is ignored."""
+"""Callback for each event of a run as it happens; see `phyt2v_cli.events`. Its return value is ignored."""
 
 
 class RunSettings(TypedDict, total=False):
@@ -59,11 +59,11 @@ class RunSettings(TypedDict, total=False):
 
 
 class Studio:
-    """Models that are loaded once, for any number of runs; use it in a ``with`` statement.
+    """Models that are loaded once, for any number of runs. Use it in a ``with`` statement.
 
     Nothing is loaded before the first run needs it. Threads may share a studio: their renders wait for each
-    other, everything else runs side by side. It may be used inside a running event loop, as in a notebook;
-    its calls block.
+    other, everything else runs in parallel. A studio may be used inside a running event loop, as in a
+    notebook; its calls block.
     """
 
     def __init__(
@@ -79,12 +79,13 @@ class Studio:
         on_span: prefetch.Span | None = None,
         **settings: Any,
     ) -> None:
-        """Take the settings; nothing is loaded or asked yet.
+        """Read and check the settings; no model is loaded and no server is asked yet.
 
-        `settings` are those of ``phyt2v refine``'s options by name (`rounds`, `seed`, `solver`, `image`, …),
-        for every run of this studio. A role that is given as an object needs no section in the config; of
-        several scorers the first decides. `on_span` wraps what is done beside the loop, say to draw it.
-        Raises ConfigError or UsageError if a setting is wrong.
+        `settings` are options of ``phyt2v refine`` by name (`rounds`, `seed`, `solver`, `image`, …), for
+        every run of this studio. A role that is given as an object needs no section in the config. Of several
+        scorers the first decides. `on_span(name)` makes a context manager that is entered around work outside
+        the loop, for example to draw it in a timeline. Raises UsageError (ConfigError included) if a setting
+        is wrong.
         """
         self._source = Path(config) if isinstance(config, str) else config
         self._preset = preset
@@ -111,7 +112,7 @@ class Studio:
 
     @property
     def config(self) -> Config:
-        """The config that runs begin with."""
+        """Config that runs start from."""
         return self._loaded.config
 
     # Runs
@@ -126,13 +127,13 @@ class Studio:
         cancelled: Cancelled = never_cancelled,
         **settings: Unpack[RunSettings],
     ) -> RunResult:
-        """Refine a prompt: render it, judge the video, rewrite it, and again; the last video is the result.
+        """Refine a prompt: render it, judge the video, rewrite it, repeat. The last video is the result.
 
-        `out` is the run directory; by default ``runs/<prompt>-<hash>`` under the working folder. The same
-        call goes on with an interrupted run, and hands the result of a complete one back. `force` moves what
-        is in the way aside. Raises RunInterruptedError once `cancelled()` is true; the run can go on later.
-        Raises the errors of `phyt2v_cli.errors` for what is wrong with prompt, settings, files, models or
-        servers.
+        `out` is the run directory; the default is ``runs/<prompt>-<hash>`` in the working folder. The same
+        call resumes an interrupted run, and returns the result of a complete one. With `force` a run that is
+        in the way is moved aside. Raises RunInterruptedError once `cancelled()` is true; the run can go on
+        later. Raises UsageError for a wrong prompt or setting, FilesError for files and folders, and
+        BackendError for models, servers and programs.
         """
         prepared = prepare_run(
             read_prompt(None, prompt),
@@ -158,9 +159,9 @@ class Studio:
         on_event: OnEvent | None = None,
         cancelled: Cancelled = never_cancelled,
     ) -> VideoResult:
-        """Render one video, without judges and rounds; `steps` defaults to the schedule's maximum.
+        """Render one mp4, without judges and rounds; raises as `refine` does.
 
-        `force` replaces the file that is there. Raises as `refine` does.
+        The default of `steps` is the maximum of the schedule. With `force` a file at `out` is replaced.
         """
         loaded = self._layer({"seed": seed}, max_steps=steps)
         prepared = prepare_video(
@@ -171,12 +172,11 @@ class Studio:
     def complete(
         self, run: RunDir, *, emit: Emit, cancelled: Cancelled, num_planned_steps: int | None = None
     ) -> RunResult:
-        """Do what is left of an open run; `num_planned_steps` is as in `prefetch`, by default those of its
-        plan."""
+        """Do what is left of an open run; `num_planned_steps` is as in `prefetch`, by default the plan's."""
         record = run.record
         if num_planned_steps is None:
             num_planned_steps = sum(planned.steps for planned in record.plan)
-        # A run whose videos are all there may only have to be judged.
+        # A run that has all of its videos may only have to be judged.
         is_to_render = any(not (run.path / planned.id.video_name).exists() for planned in record.plan)
         if record.status != "complete" and is_to_render:
             self.prefetch(num_planned_steps)
@@ -189,7 +189,7 @@ class Studio:
         return loop.refine(run, roles, emit=emit, cancelled=cancelled)
 
     def render(self, prepared: PreparedVideo, *, emit: Emit, cancelled: Cancelled) -> VideoResult:
-        """Render a single video that was checked."""
+        """Render a single video that `prepare_video` has checked."""
         return render_single(
             lambda: self._load_generator(prepared.steps),
             prepared.prompt,
@@ -201,11 +201,12 @@ class Studio:
         )
 
     def prefetch(self, num_planned_steps: int) -> None:
-        """Begin to load the generator, beside what a run does before it needs it.
+        """Prefetch the generator: load it in a thread, while a run does what comes before.
 
-        `num_planned_steps` is about how many denoising steps it will do, for preparations that must pay off.
+        About `num_planned_steps` denoising steps will follow; preparations such as compiling must pay off in
+        them.
         """
-        # A local LLM is loaded by then too, and two loads at once are slower than one after the other.
+        # A local LLM loads at the same time, and two loads at once are slower than one after the other.
         if self.config.llm.backend == "transformers":
             return
         with self._lock:
@@ -216,14 +217,15 @@ class Studio:
     # Life
 
     def close(self) -> None:
-        """Free what the models hold of the GPU's and the CPU's memory, and end programs that were started.
+        """Free the GPU and CPU memory of the models, and end the programs that were started.
 
-        Roles that were given as objects are left alone. No run may be going on. Closing twice does nothing.
+        Roles that were given as objects are left open. No run may be in progress; a later one raises
+        RuntimeError. Closing twice does nothing.
         """
         made: list[object] = []
         with self._load_lock, self._lock:
             if self._prefetched is not None:
-                with suppress(Exception):  # nobody will use it, so nobody needs to hear of it
+                with suppress(Exception):  # the generator is not used any more, so its error does not matter
                     made.append(self._prefetched())
             if self._generator is not None and "generator" not in self._given:
                 made.append(self._generator)
@@ -257,7 +259,7 @@ class Studio:
 
     def _layer(self, settings: Mapping[str, object], *, max_steps: int | None = None) -> LoadedConfig:
         given = {name: value for name, value in settings.items() if value is not None}
-        # A schedule of one call takes the place of the studio's, in whichever of the two forms that is.
+        # A schedule given to one call replaces the studio's, whichever of the two forms that has.
         of_schedule = {"steps"} if given.keys() & {"schedule", "min_steps", "max_steps"} else set()
         if "steps" in given:
             of_schedule = {"schedule", "min_steps", "max_steps", "rounds"}
@@ -305,7 +307,7 @@ def refine(
     cancelled: Cancelled = never_cancelled,
     **studio: Any,
 ) -> RunResult:
-    """Refine one prompt, as `Studio.refine` does; everything else that is given goes to the studio."""
+    """Refine one prompt in its own studio, whose arguments are `studio`; see `Studio.refine`."""
     with Studio(**studio) as opened:
         return opened.refine(prompt, out=out, force=force, on_event=on_event, cancelled=cancelled)
 
@@ -320,7 +322,7 @@ def generate(
     cancelled: Cancelled = never_cancelled,
     **studio: Any,
 ) -> VideoResult:
-    """Render one video, as `Studio.generate` does; everything else that is given goes to the studio."""
+    """Render one video in its own studio, whose arguments are `studio`; see `Studio.generate`."""
     with Studio(**studio) as opened:
         return opened.generate(
             prompt, out=out, steps=steps, force=force, on_event=on_event, cancelled=cancelled
@@ -336,8 +338,7 @@ def _emit_to(on_event: OnEvent | None) -> Emit:
 
 
 def _name_objects(loaded: LoadedConfig, given: Mapping[str, object]) -> LoadedConfig:
-    """Put the classes of roles that are objects into the config: it tells which run is meant, and what
-    made it."""
+    """Put the classes of roles given as objects into the config, which identifies and records the run."""
     update: dict[str, object] = {}
     for name, role in given.items():
         parts = role if isinstance(role, list) else [role]

@@ -1,4 +1,4 @@
-"""The exception tree. Each class knows the exit code that the command line ends with.
+"""Exception tree of phyt2v. Each class has the exit code that the command line ends with.
 
     Phyt2vError                  1   the run failed
     ├── UsageError               2   flags, config or prompt
@@ -15,20 +15,20 @@
     ├── SomePromptsFailedError   5   a prompt set that ended with failures among its prompts
     └── RunInterruptedError  128+n   a signal; the run can be resumed
 
-The message says what happened, and to what; the hint says what to do next. Neither knows the command line:
-what can be set is named in backticks by its keyword argument (`out`) or by its config key
-(`generator.dtype=float32`), and the command line puts its flags there (`cli/wording.py`).
+The message says what happened, and to what. The hint says what to do next. Neither knows the command line: a
+setting is named in backticks by its keyword argument (`out`) or by its config key
+(`generator.dtype=float32`), and the command line puts its flags in their place (`cli/wording.py`).
 """
 
 
 class Phyt2vError(Exception):
-    """Base of every error that phyt2v raises on purpose; as text, the hint is the line below the message."""
+    """Base class of the errors that phyt2v raises on purpose. `str` puts the hint below the message."""
 
     exit_code = 1
 
     def __init__(self, message: str = "", hint: str = "") -> None:
-        """Take what happened and what to do next."""
-        super().__init__(message)  # pickle and copy call with this one, and bring the attributes along
+        """Store the message (what happened) and the hint (what to do next)."""
+        super().__init__(message)  # pickle and copy pass only this one, and restore the attributes
         self.message = message
         self.hint = hint
 
@@ -37,69 +37,72 @@ class Phyt2vError(Exception):
 
 
 class UsageError(Phyt2vError):
-    """Flags, config or prompt that cannot mean anything."""
+    """Flags, config or prompt without a valid meaning."""
 
     exit_code = 2
 
 
 class ConfigError(UsageError):
-    """One or more config values are wrong; the message has one ``field: message`` line for each."""
+    """One or more wrong config values; the message has one ``field: message`` line for each."""
 
 
 class PromptError(UsageError):
-    """A prompt that is missing, empty, not text, or longer than allowed."""
+    """Prompt that is missing, empty, not text, or longer than allowed."""
 
 
 class FilesError(Phyt2vError):
-    """A file or folder that cannot be read or written."""
+    """File or folder that cannot be read or written."""
 
     exit_code = 3
 
 
 class RunDirError(FilesError):
-    """A run directory that is locked, belongs to another run, or cannot be understood."""
+    """Run directory that is locked, belongs to another run, or cannot be understood."""
 
 
 class VideoError(FilesError):
-    """A video file that could not be written, or that does not decode to the expected frames."""
+    """Video file that could not be written, or that does not decode to the expected frames."""
 
 
 class BackendError(Phyt2vError):
-    """A model, server or program that plays a role failed."""
+    """Failure of a model, server or program in one of the four roles."""
 
     exit_code = 4
 
 
 class ModelLoadError(BackendError):
-    """A model that cannot be loaded."""
+    """Model that cannot be loaded."""
 
 
 class FaultyFramesError(BackendError):
-    """Latents or frames that hold NaN, or show nothing but one flat colour; another seed may help."""
+    """Latents or frames with NaN, or with nothing but one flat colour. Another seed may help."""
 
 
 class ReplyError(BackendError):
-    """An LLM reply that stays unusable after one re-ask."""
+    """LLM reply that stays unusable after one re-ask."""
 
 
 class RefusalError(ReplyError):
-    """A model that refuses to answer."""
+    """Refusal of a model to answer."""
 
 
 class SomePromptsFailedError(Phyt2vError):
-    """A prompt set of which not every prompt has its video; each one's own error was told when it came."""
+    """Prompt set in which some prompts have no video. Each prompt's error was reported when it occurred."""
 
     exit_code = 5
 
 
 class RunInterruptedError(Phyt2vError):
-    """The run was told to stop by a signal; ``exit_code`` is 128 + its number. The run can go on later."""
+    """Run that was stopped, by a signal or by `cancelled`. It can go on later.
+
+    ``exit_code`` is 128 + the number of the signal.
+    """
 
     exit_code = 130
 
 
 def message_of(error: Exception) -> str:
-    """Message of any exception, without a hint: ours are sentences already, others get their type."""
+    """Message of any exception, without a hint. An error that is not ours gets its type in front."""
     if isinstance(error, Phyt2vError):
         return error.message
     return f"unexpected {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

@@ -1,6 +1,6 @@
-"""What the loop tells whoever listens: plain facts, no wording and no terminal.
+"""Events of a run: facts that the loop reports to a listener, without wording and without a terminal.
 
-The loop calls one ``emit(event)``; the console draws it, a batch forwards it, a test collects it.
+The loop calls one ``emit(event)``. The console draws the event, a batch forwards it, a test collects it.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ Stage = Literal["denoise", "decode", "encode", "caption", "score", "mismatch", "
 
 @dataclass(frozen=True)
 class AnalysisDone:
-    """The original prompt's physics analysis is there."""
+    """The physics analysis of the original prompt is available."""
 
     main_object: str
     physical_law: str
@@ -25,20 +25,20 @@ class AnalysisDone:
 
 @dataclass(frozen=True)
 class LoadStarted:
-    """The generator is waited for."""
+    """The loop waits for the generator to load."""
 
 
 @dataclass(frozen=True)
 class GeneratorReady:
-    """The generator is loaded, or runs in another way than before, as after memory ran out."""
+    """The generator is loaded, or its settings changed, as after it ran out of memory."""
 
     settings: Mapping[str, str]
-    """How it runs (offload, compile, device)."""
+    """Settings that it runs with (offload, compile, device)."""
 
 
 @dataclass(frozen=True)
 class RoundStarted:
-    """A round begins (or goes on, in a resumed run)."""
+    """A round begins, or goes on in a resumed run."""
 
     video: RoundId
     total_rounds: int
@@ -58,7 +58,7 @@ class StepDone:
 
 @dataclass(frozen=True)
 class LatentsFound:
-    """Latents of an earlier start are there, so that nothing is denoised."""
+    """Latents of an earlier start were found, so nothing is denoised."""
 
     video: VideoId
     path: Path
@@ -83,7 +83,7 @@ class StageDone:
 
 @dataclass(frozen=True)
 class RoundDone:
-    """Everything of a round is done and saved."""
+    """A round is done and saved."""
 
     video: RoundId
     purpose: Purpose
@@ -93,12 +93,12 @@ class RoundDone:
     refined_prompt: str | None
     flags: tuple[str, ...]
     scorers: Mapping[str, Scores] = field(default_factory=dict)
-    """What each scorer said, by its name, the deciding one first."""
+    """Scores by the name of the scorer, the deciding scorer first."""
 
 
 @dataclass(frozen=True)
 class ControlStarted:
-    """The original prompt is rendered at full steps for comparison."""
+    """The control begins: the original prompt at full steps, for comparison."""
 
     video: ControlId
     steps: int
@@ -106,11 +106,11 @@ class ControlStarted:
 
 @dataclass(frozen=True)
 class Notice:
-    """Something the user should know that stops nothing."""
+    """Note for the user about something that does not stop the run."""
 
     text: str
     hint: str = ""
-    """What to do about it, worded as the hint of an error."""
+    """What to do about it, worded like the hint of an error."""
 
 
 Event = (

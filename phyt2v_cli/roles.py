@@ -1,9 +1,8 @@
-"""The four roles as Protocols, and the values they exchange.
+"""Protocols of the four roles (generator, LLM, captioner, scorer), and the values that they exchange.
 
-A backend plays a role by having these methods; it inherits nothing. What goes in and comes out are plain
-values that pickle, so that a role may play in another process; what a call did is in what it returns, never
-in the state of the role. This file knows no model, no server, no terminal and no run directory, and imports
-nothing heavy.
+A backend implements a role by having its methods; there is no base class. Arguments and results are plain
+values that pickle, so that a role may run in another process. What a call did is in its result, never in the
+state of the role. This file knows no model, server, terminal or run directory, and imports nothing heavy.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,46 +13,46 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkabl
 from phyt2v_cli.errors import ReplyError
 from phyt2v_cli.files.video import Frames
 
-if TYPE_CHECKING:  # numpy takes 0.1 s to import, and a preview needs none of it
+if TYPE_CHECKING:  # numpy takes 0.1 s to import, and a preview does not need it
     import numpy as np
     import numpy.typing as npt
 
 Latents: TypeAlias = "npt.NDArray[np.float32]"
-"""Denoised latents as the autoencoder takes them, float32 whatever dtype the model computes in.
+"""Denoised latents in the form that the autoencoder takes, float32 whatever dtype the model computes in.
 
-Usually (1, num_channels, num_latent_frames, height / 8, width / 8) or, of CogVideoX, with frames before
-channels; of pipelines that decode pictures (num_frames, num_channels, height / 8, width / 8). The
-pipeline's family decides."""
+Usually (1, num_channels, num_latent_frames, height / 8, width / 8). CogVideoX has frames before channels.
+Pipelines that decode pictures have (num_frames, num_channels, height / 8, width / 8). The pipeline's family
+decides."""
 
 HowItRan: TypeAlias = Mapping[str, str]
-"""How a model worked, by setting (offload, compile, cache, device, …), for the record of a video."""
+"""Settings that a model ran with, by name (offload, compile, cache, device, …), for the record of a video."""
 
 
 @dataclass(frozen=True)
 class DenoisingStep:
-    """One denoising step that is done."""
+    """One finished denoising step."""
 
     number: int
-    """From 1. Several may be told as one, if they were done before anybody asked."""
+    """From 1. Numbers may be skipped: steps that were done before anybody listened are reported as one."""
     total: int
     how: HowItRan = field(default_factory=dict)
 
 
 OnStep = Callable[[DenoisingStep], None]
-"""Called after each denoising step."""
+"""Callback after each denoising step."""
 
 Cancelled = Callable[[], bool]
-"""Whether the work is no longer wanted; asked between steps and between stages."""
+"""Cancellation flag: True if the work is no longer wanted. Polled between steps and between stages."""
 
 
 def never_cancelled() -> bool:
-    """Let the work go on to its end."""
+    """Never cancel: the default `Cancelled`."""
     return False
 
 
 @dataclass(frozen=True)
 class Denoised:
-    """Latents, and how they were made."""
+    """Latents, and the settings that they were made with."""
 
     latents: Latents
     how: HowItRan
@@ -61,7 +60,7 @@ class Denoised:
 
 @dataclass(frozen=True)
 class Decoded:
-    """Frames, and how they were decoded."""
+    """Frames, uint8 (num_frames, height, width, 3), and the settings that they were decoded with."""
 
     frames: Frames
     how: HowItRan
@@ -71,9 +70,10 @@ Task = Literal["analysis", "mismatch", "refinement"]
 
 
 class VideoGenerator(Protocol):
-    """Renders a prompt in two calls, so that latents can be kept until the video is safe.
+    """Text-to-video model that renders a prompt in two calls.
 
-    Denoise and decode are together one critical section for each pipeline: schedulers and caches hold state.
+    So latents can be kept until the video is verified. One pipeline may run only one `denoise` or `decode` at
+    a time: schedulers and caches hold state.
     """
 
     @property
@@ -83,11 +83,11 @@ class VideoGenerator(Protocol):
 
     @property
     def settings(self) -> HowItRan:
-        """How the model would run now, to be shown. What a call did is in what it returns."""
+        """Settings that the model would run with now, for display. What a call did is in its result."""
         ...
 
     def count_excess_tokens(self, prompt: str) -> int:
-        """Return how many tokens of `prompt` lie beyond what the text encoder reads; 0 when it fits."""
+        """Count the tokens of `prompt` beyond what the text encoder reads; 0 if the prompt fits."""
         ...
 
     def denoise(
@@ -100,15 +100,18 @@ class VideoGenerator(Protocol):
         cancelled: Cancelled = never_cancelled,
         draft: bool = False,
     ) -> Denoised:
-        """Make the latents of `prompt`; the same arguments give the same latents.
+        """Denoise the latents of `prompt`. The same arguments give the same latents.
 
-        Only of a `draft` may they be approximate. Raises RunInterruptedError once `cancelled()` is true,
-        which is asked after each step, and whatever `on_step` raises.
+        With `draft` the latents may be approximate, as with a feature cache. Raises RunInterruptedError once
+        `cancelled()` is true, which is polled after each step, and whatever `on_step` raises.
         """
         ...
 
     def decode(self, latents: Latents) -> Decoded:
-        """Make the frames of latents that this generator, or an equal one in another process, denoised."""
+        """Decode latents to frames, uint8 (num_frames, height, width, 3).
+
+        The latents come from this generator, or from an equal one in another process.
+        """
         ...
 
 
@@ -122,10 +125,10 @@ class Message:
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """One question to the LLM, in both forms: as messages, and as the task and the data they were made from.
+    """One question to the LLM, as chat messages, and as the task and data that they were made from.
 
-    A language model reads `messages` and answers with JSON that fits `schema`. The offline rulebook, which
-    is no language model, reads `task` and `data`. Both answers go through the same validation.
+    A language model reads `messages` and answers with JSON that fits `schema`. The offline rulebook is no
+    language model and reads `task` and `data`. Both answers go through the same validation.
     """
 
     task: Task
@@ -137,62 +140,63 @@ class ChatRequest:
 
 @dataclass(frozen=True)
 class ChatReply:
-    """The LLM's answer as it came, not yet validated, and what it cost."""
+    """Raw reply of the LLM, not yet validated, and its token counts."""
 
     text: str
     prompt_tokens: int = 0
     completion_tokens: int = 0
     problem: ReplyError | None = None
-    """Why `text` is no answer: refused, empty or cut off. A value, so that its tokens are counted."""
+    """Why `text` is no answer: refused, empty or cut off. A value and no exception, so that its tokens are
+    counted."""
     note: str = ""
-    """What the user should know about who answered, where that matters."""
+    """Note for the user about who answered, if that matters."""
 
 
 class ChatModel(Protocol):
-    """Answers one request. Validation and the one re-ask live in the loop, once for all backends."""
+    """LLM that answers one request. The loop validates and re-asks, once for all backends."""
 
     def reply(self, request: ChatRequest) -> ChatReply:
-        """Return the answer; raise BackendError when there is none to be had."""
+        """Answer a request; raise BackendError if there is no answer."""
         ...
 
 
 class VideoCaptioner(Protocol):
-    """Says what is seen in a video."""
+    """Model that describes what is seen in a video."""
 
     def caption(self, video_path: Path, instruction: str) -> str:
-        """Return a caption of a few sentences."""
+        """Caption a video in a few sentences."""
         ...
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Semantic adherence (SA) and physical commonsense (PC), each 0..1, or None where the scorer abstains."""
+    """Semantic adherence (SA) and physical commonsense (PC), each 0..1, or None if the scorer abstains."""
 
     semantic_adherence: float | None
     physical_commonsense: float | None
     reasons: tuple[str, ...] = ()
-    """What was deducted or why the scorer abstained, one short sentence each."""
+    """Reasons for deductions or for abstaining, one short sentence each."""
 
 
 class VideoScorer(Protocol):
-    """Scores a video. PC is judged without looking at the prompt."""
+    """Judge of a video. PC is judged without looking at the prompt."""
 
     @property
     def name(self) -> str:
-        """The key of this scorer in the record."""
+        """Key of this scorer in the record."""
         ...
 
     def score(self, video_path: Path, prompt: str) -> Scores:
-        """Return the scores of a video made for `prompt`, the user's original one."""
+        """Score a video against `prompt`, the user's original one."""
         ...
 
 
 @runtime_checkable
 class Closeable(Protocol):
-    """A role that holds memory or a process, which `close` frees; it is not used afterwards."""
+    """Role that owns memory or a process. It is not used after `close`."""
 
     def close(self) -> None:
-        """Free what the role holds; closing twice does nothing."""
+        """Free what the role owns. Closing twice does nothing."""
         ...
 
 
@@ -201,8 +205,9 @@ class Roles:
     """The four roles of a run."""
 
     load_generator: Callable[[], VideoGenerator]
-    """Called at most once, after the physics analysis is there, and not at all where no video is missing."""
+    """Called by the loop at most once, after the physics analysis, and only if a video or a prompt is still
+    to be made."""
     llm: ChatModel
     captioner: VideoCaptioner
     scorers: Sequence[VideoScorer]
-    """The first decides; the scores of the others are kept beside its own."""
+    """The first one decides; the scores of the others are recorded beside its own."""

@@ -1,6 +1,7 @@
-"""Steps for each round: early videos are drafts that explore prompts, the last one gets full quality.
+"""Schedule of the denoising steps over the rounds.
 
-Pure arithmetic on the config; knows no model, no run directory and no terminal.
+Early videos are drafts that explore prompts, the last one gets full quality. Pure arithmetic on the config;
+knows no model, no run directory and no terminal.
 """
 
 import math
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PlannedRound:
-    """One video of the plan."""
+    """One planned round: its number, steps and purpose."""
 
     round: int
     """Numbered from 1."""
@@ -28,17 +29,17 @@ class PlannedRound:
 
     @property
     def id(self) -> RoundId:
-        """The id of the video, which knows its file names."""
+        """Id of the video, which has its file names."""
         return RoundId(self.round)
 
 
 def get_steps_for_round(
     current_round: float, total_rounds: float, min_steps: float = 20, max_steps: float = 50
 ) -> int:
-    """Return the denoising steps of one round: linear from `min_steps` to `max_steps`, truncated to int.
+    """Denoising steps of one round: linear from `min_steps` to `max_steps`, truncated to int.
 
-    `min_steps > max_steps` are swapped, `current_round` is clamped to 1..`total_rounds`, and a single round
-    (or none) gets `max_steps`. Float arguments are truncated first.
+    If `min_steps > max_steps`, the two are swapped. `current_round` is clamped to 1..`total_rounds`. A single
+    round (or none) gets `max_steps`. Float arguments are truncated first.
     """
     total = int(total_rounds)
     low, high = sorted((int(min_steps), int(max_steps)))
@@ -49,10 +50,10 @@ def get_steps_for_round(
 
 
 def plan(schedule: ScheduleConfig, rounds: int) -> tuple[PlannedRound, ...]:
-    """Return the `rounds + 1` videos of a run; `rounds <= 0` means a single one.
+    """Plan the `rounds + 1` videos of a run; `rounds <= 0` means a single one.
 
-    A video is a draft when it has fewer steps than the last, so no plan ends on a draft. Raises ConfigError
-    where an explicit list of steps does not fit the rounds.
+    A video is a draft if it has fewer steps than the last, so no plan ends on a draft. Raises ConfigError if
+    an explicit list of steps does not fit the rounds.
     """
     total = max(rounds, 0) + 1
     if schedule.steps is None:
@@ -72,12 +73,12 @@ def plan(schedule: ScheduleConfig, rounds: int) -> tuple[PlannedRound, ...]:
 
 
 def schedule_name(schedule: ScheduleConfig) -> str:
-    """Return the schedule's kind, or `explicit` for a list of steps."""
+    """Name of the schedule: its kind, or `explicit` for a list of steps."""
     return schedule.kind if schedule.steps is None else "explicit"
 
 
 def steps_notice(loaded: LoadedConfig) -> str | None:
-    """Return what to tell the user where min steps were above max steps: swapped, or one of them moved."""
+    """Note for the user that the steps were changed: swapped, or one bound moved. None if they were not."""
     schedule = loaded.config.schedule
     if schedule.steps is not None:
         return None
@@ -126,6 +127,6 @@ def _count(number: int, singular: str, plural: str) -> str:
 
 
 def control_steps(config: Config, planned: Sequence[PlannedRound]) -> int:
-    """Return the denoising steps that the control adds; none where round 1 is the same video anyway."""
+    """Denoising steps that the control adds; 0 if there is no control, or if round 1 is the same video."""
     is_first_video = planned[0].steps == planned[-1].steps
     return planned[-1].steps if config.refinement.control and not is_first_video else 0

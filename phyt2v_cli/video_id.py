@@ -1,6 +1,6 @@
-"""The name of one video of a run, and the files that carry it.
+"""Id of a video in a run, and the names of its files.
 
-A video is that of a round, maybe of one candidate of it, or a control. Everything that is kept of it is named
+A video belongs to a round, maybe to one candidate of it, or is a control. All file names of a video are made
 here and nowhere else. Knows no folder and no record.
 """
 
@@ -11,36 +11,36 @@ from typing import TypeAlias
 
 @dataclass(frozen=True)
 class RoundId:
-    """The video of a round; with `candidate`, one of several of that round."""
+    """Id of the video of a round; with `candidate`, of one of several videos of that round."""
 
     number: int
     """From 1."""
     candidate: str = ""
-    """A letter from b on; empty for the first, or the only one."""
+    """A letter from b on; empty for the first or only candidate."""
 
     @property
     def name(self) -> str:
-        """The id as text, as in ``round2`` or ``round2.b``."""
+        """Id as text, as in ``round2`` or ``round2.b``."""
         return f"round{self._key}"
 
     @property
     def label(self) -> str:
-        """The id in words for people, as in ``Round 2``."""
+        """Id in words for people, as in ``Round 2``."""
         return f"Round {self.number}" + (f", candidate {self.candidate}" if self.candidate else "")
 
     @property
     def video_name(self) -> str:
-        """The file name of the video, as in ``output2.mp4``."""
+        """File name of the video, as in ``output2.mp4``."""
         return f"output{self._key}.mp4"
 
     @property
     def record_name(self) -> str:
-        """The file name of the record, as in ``round2.json``."""
+        """File name of the record, as in ``round2.json``."""
         return f"{self.name}.json"
 
     @property
     def latents_name(self) -> str:
-        """The file name of the latents that wait for the video to be verified."""
+        """File name of the latents, which are kept until the video is verified."""
         return f"latents{self._key}.safetensors"
 
     @property
@@ -50,29 +50,29 @@ class RoundId:
 
 @dataclass(frozen=True)
 class ControlId:
-    """The original prompt at full steps, for comparison."""
+    """Id of the control: the original prompt at full steps, for comparison."""
 
     name: str = "control"
-    """The id as text."""
+    """Id as text."""
 
     @property
     def label(self) -> str:
-        """The id in words for people."""
+        """Id in words for people."""
         return self.name.capitalize()
 
     @property
     def video_name(self) -> str:
-        """The file name of the video."""
+        """File name of the video."""
         return f"{self.name}.mp4"
 
     @property
     def record_name(self) -> str:
-        """The file name of the record."""
+        """File name of the record."""
         return f"{self.name}.json"
 
     @property
     def latents_name(self) -> str:
-        """The file name of the latents that wait for the video to be verified."""
+        """File name of the latents, which are kept until the video is verified."""
         return f"latents-{self.name}.safetensors"
 
 
@@ -81,13 +81,13 @@ VideoId: TypeAlias = RoundId | ControlId
 CONTROL = ControlId()
 
 MAX_ROUND = 10_000
-"""No run has more; a record that somebody else made may claim anything."""
+"""Upper limit of a round number. A record from somebody else may claim anything."""
 
 _ROUND = re.compile(r"round([1-9][0-9]{0,4})(?:\.([b-z]))?")
 
 
 def parse_video_id(name: str) -> VideoId:
-    """Read a `VideoId` from its name; raise ValueError if it is none."""
+    """Parse a `VideoId` from its name; raise ValueError if the name is not one."""
     if name == CONTROL.name:
         return CONTROL
     found = _ROUND.fullmatch(name)

@@ -1,4 +1,4 @@
-"""What this machine can do, found out by trying it: one check for each thing that a run needs.
+"""Checks of this machine, each by trying it: one check for each thing that a run needs.
 
 Knows the machine, the config and the backends' own checks. It loads no model, shows no key, prints nothing.
 """
@@ -15,17 +15,17 @@ from phyt2v_cli.config.schema import CaptionerConfig, Config, LlmConfig, ScorerC
 from phyt2v_cli.errors import BackendError, FilesError, ModelLoadError, Phyt2vError
 
 State = Literal["ok", "missing", "problem"]
-"""`missing` is what somebody may do without; a `problem` is broken."""
+"""State of a check. `missing` is optional; a `problem` is broken."""
 
 ENDPOINT_TIMEOUT_S = 3.0
 
 _MIN_FREE_BYTES = 100 * 10**6
-"""Of disk: a few runs of the embedded model."""
+"""Minimum free disk space: a few runs of the embedded model."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing and its state, in words for a person."""
+    """Result of one check, in words for a person."""
 
     what: str
     state: State
@@ -37,7 +37,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Gpu:
-    """The GPU that a model would be loaded on; in GB of 10^9 bytes."""
+    """GPU that a model would be loaded on; memory in GB of 10^9 bytes."""
 
     name: str
     free_gb: float
@@ -45,11 +45,11 @@ class Gpu:
 
 
 def check_libraries() -> Check:
-    """Import torch, and look which versions of the large libraries are there."""
+    """Check that torch can be imported, and list the versions of the large libraries."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
-        import torch  # noqa: F401  whether it can be imported is the question
+        import torch  # noqa: F401  to check that it can be imported
 
         versions = [f"{name} {version(name)}" for name in ("torch", "diffusers", "transformers")]
     except (ImportError, OSError, PackageNotFoundError) as error:
@@ -60,7 +60,7 @@ def check_libraries() -> Check:
 
 
 def find_gpu() -> Gpu | None:
-    """Return the first CUDA device that torch can use."""
+    """Find the first CUDA device that torch can use; None if there is none."""
     try:
         import torch
 
@@ -73,7 +73,7 @@ def find_gpu() -> Gpu | None:
 
 
 def check_gpu(gpu: Gpu | None) -> Check:
-    """Say which GPU there is, and how much of it is free."""
+    """Check which GPU there is, and how much of its memory is free."""
     if gpu is None:
         return Check(
             "GPU",
@@ -85,7 +85,7 @@ def check_gpu(gpu: Gpu | None) -> Check:
 
 
 def check_disks() -> Iterator[Check]:
-    """See how much room there is for runs, by writing here, and for weights."""
+    """Check the free disk space for runs, by writing here, and for weights."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
     from phyt2v_cli.checks.preflight import check_disk
@@ -101,7 +101,7 @@ def check_disks() -> Iterator[Check]:
 
 
 def check_codecs() -> Check:
-    """Encode a tiny clip, decode it, and compare."""
+    """Check the codecs: encode a tiny clip, decode it, and compare."""
     try:
         import numpy as np
 
@@ -127,7 +127,7 @@ def check_codecs() -> Check:
 
 
 def check_embedded_model() -> Check:
-    """See whether the embedded model is whole."""
+    """Check that the files of the embedded model are whole."""
     from phyt2v_cli.backends.checkpoints.diffusers_folder import find_model
 
     try:
@@ -138,11 +138,11 @@ def check_embedded_model() -> Check:
 
 
 def check_keys(config: Config) -> Iterator[Check]:
-    """Say for each variable that holds a key whether it is set. Nothing of a key is ever shown."""
+    """Check for each variable that holds an API key if it is set. Nothing of a key is ever shown."""
     services = _services(config)
     default = ServiceConfig.model_fields["api_key_env"].default
     for name in dict.fromkeys([default, *(section.api_key_env for _, section in services)]):
-        # A server of one's own often asks for none; the vendor's always does.
+        # A self-hosted server often needs no key; the vendor's always does.
         needed_by = [
             role
             for role, section in services
@@ -159,7 +159,10 @@ def check_keys(config: Config) -> Iterator[Check]:
 
 
 def check_endpoints(config: Config) -> Iterator[Check]:
-    """Ask each endpoint of the config. Any HTTP answer is one: healthy servers may fail at /models."""
+    """Check that each endpoint of the config answers.
+
+    Any HTTP status counts as an answer: healthy servers may fail at /models.
+    """
     from phyt2v_cli.backends.server.endpoint import VENDOR_URL
 
     roles_of: dict[str, list[str]] = {}
@@ -185,7 +188,7 @@ def check_endpoints(config: Config) -> Iterator[Check]:
 
 
 def check_programs(config: Config) -> Iterator[Check]:
-    """See whether the programs of `command` scorers are there."""
+    """Check that the programs of `command` scorers exist."""
     from phyt2v_cli.backends.program.scorer import find_program
 
     for role, section in _services(config):
@@ -199,7 +202,7 @@ def check_programs(config: Config) -> Iterator[Check]:
 
 
 def machine_checks(config: Config, gpu: Gpu | None) -> Iterator[Check]:
-    """Yield every check but those of presets."""
+    """Run all checks of the machine, without those of presets."""
     yield check_libraries()
     yield check_gpu(gpu)
     yield from check_disks()
@@ -216,7 +219,7 @@ def _services(config: Config) -> list[tuple[str, LlmConfig | CaptionerConfig | S
 
 
 def _ask(base_url: str) -> tuple[str, int]:
-    """Return the address without what may be secret in it, and the status of /models there."""
+    """Request /models: the address without what may be secret in it, and the HTTP status."""
     from urllib.error import HTTPError
     from urllib.parse import urlsplit
     from urllib.request import Request, urlopen
@@ -227,7 +230,7 @@ def _ask(base_url: str) -> tuple[str, int]:
     shown = f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
     request = Request(f"{shown}/models", headers={"User-Agent": "phyt2v"})
     try:
-        # The key stays here: whether it is right is not asked.
+        # The key is not sent: whether it is right is not checked.
         with urlopen(request, timeout=ENDPOINT_TIMEOUT_S) as answer:
             return shown, answer.status
     except HTTPError as error:

@@ -1,4 +1,4 @@
-"""What is checked before anything is loaded or written: judges, model folder, disk and output folder.
+"""Preflight checks, before anything is loaded or written: judges, model folder, disk and output folder.
 
 Knows the config and the file system; loads no model.
 """
@@ -29,21 +29,22 @@ _BYTES_PER_PIXEL = 0.5
 
 _UNKNOWN_SIZE = (81, 720, 1280)
 _MAX_NAME_BYTES = 200
-"""Of a video: file systems take 255, and latents and temporary files beside it have longer names."""
+"""Limit of a video's file name: file systems take 255, and latents and temporary files beside it have longer
+names."""
 
 _SPARE_BYTES = 4 * 2**20
-"""Records, a sheet and the file system's own needs."""
+"""Reserve for records, a contact sheet and the file system itself."""
 
 
 _Judge = LlmConfig | CaptionerConfig | ScorerConfig
 
 
 def check_judges(config: Config, *, will_ask: bool = True, given: Collection[str] = ()) -> None:
-    """Raise ConfigError where a role of the loop is played by nobody, or by somebody who cannot be found.
+    """Check that each role of the loop has a usable backend; raise ConfigError if not.
 
-    Roles that are `given`, as objects, are left out. With `will_ask` also where a server that answers nobody
-    without a key would be asked without one, and ModelLoadError where a local folder cannot be the model of a
-    role.
+    Roles that are `given` as objects are skipped. With `will_ask` raises ConfigError also if the key is
+    missing for a server that does not answer without one, and ModelLoadError if a local folder cannot be the
+    model of a role.
     """
     named: list[tuple[str, _Judge]] = [
         ("llm", config.llm),
@@ -77,8 +78,8 @@ def _check_local_models(roles: "Sequence[tuple[str, _Judge]]") -> None:
 
     for role, section in roles:
         model = section.model if section.backend == "transformers" else None
-        # What the hub has is asked for when it is loaded; a name may be both, and then the folder counts.
-        # A Path raises where a name is too long.
+        # A model of the hub is checked when it is loaded. If a name is both, the folder counts.
+        # A Path raises if a name is too long.
         if model is not None and (os.path.exists(expand(model)) or not is_hub_id(model)):  # noqa: PTH110
             try:
                 find_language_model(model)
@@ -114,11 +115,11 @@ def _complaints_about_program(section: ScorerConfig) -> list[str]:
 
 
 def check_model(config: Config) -> None:
-    """Judge the model by its json files, before anything is loaded or written.
+    """Check the model by its json files, before anything is loaded or written.
 
-    Raises ModelLoadError where its folder is missing, incomplete or unsafe, and ConfigError where its family
-    cannot make the wanted frames or sizes or does not take a setting, and where further weights or the device
-    are not there.
+    Raises ModelLoadError if its folder is missing, incomplete or unsafe. Raises ConfigError if its family
+    cannot make the frames or sizes or does not take a setting, and if further weights or the device are not
+    there.
     """
     from phyt2v_cli.backends.checkpoints import lora_gguf_files
     from phyt2v_cli.backends.diffusion import conditioning, family_rules
@@ -138,11 +139,11 @@ def check_model(config: Config) -> None:
 
 
 def complete(loaded: LoadedConfig) -> LoadedConfig:
-    """Return the config with what only the model's and the user's files can tell.
+    """Complete the config with what only the model's and the user's files can tell.
 
-    That is the published steps of the model's family, where no preset and nobody set any, and the digest of
-    the image or video that the run begins with. Raises ModelLoadError where the model must be looked at and
-    is not there, and ConfigError where the image or video cannot be read.
+    That is the published steps of the model's family, if neither a preset nor the user set any, and the
+    digest of the image or video that the run begins with. Raises ModelLoadError if the model has to be read
+    and is not there, and ConfigError if the image or video cannot be read.
     """
     from phyt2v_cli.backends.diffusion import conditioning
 
@@ -174,27 +175,27 @@ def _family(config: Config) -> "Family":
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """A run that may begin: everything that can be told before a model is loaded is in order."""
+    """Run that passed every check that is possible before a model is loaded."""
 
     prompt: str
     path: Path
     config: Config
     planned: tuple[PlannedRound, ...]
     found: FoundRun
-    """What is there of it already."""
+    """What exists of it already."""
     needed_bytes: int
-    """About how much disk it takes at most."""
+    """Estimate of the disk space that it takes at most."""
     notice: str | None
-    """What to tell of the steps, if they are others than the user may think."""
+    """Note about the steps, if they were changed."""
     force: bool
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing is left to do but to hand the result back."""
+        """Whether nothing is left to do but to return the result."""
         return self.found.is_complete and not self.force
 
     def open(self) -> RunDir:
-        """Create the run, or go on with it, and lock it; raises as `RunDir.open`."""
+        """Create the run, or go on with it, and lock it; raises as `RunDir.open` does."""
         return RunDir.open(
             self.path, prompt=self.prompt, config=self.config, plan=self.planned, force=self.force
         )
@@ -208,13 +209,13 @@ def prepare_run(
     force: bool = False,
     given: Collection[str] = (),
 ) -> PreparedRun:
-    """Check what a run needs, without loading or writing anything.
+    """Prepare a run: check what it needs, without loading or writing anything.
 
-    `out` is its folder, or one named after the prompt; `given` names the roles that are played by objects.
-    Raises what the run itself would: ConfigError, ModelLoadError, RunDirError, FilesError.
+    `out` is its folder; the default is named after the prompt. `given` names the roles that are given as
+    objects. Raises what the run itself would: ConfigError, ModelLoadError, RunDirError, FilesError.
     """
-    # A complete run only has its result to hand back. Of a run with an image, or without a preset, the folder
-    # is not known yet, so that one is asked for its keys in any case.
+    # A complete run only returns its result. The folder of a run with an image, or without a preset, is not
+    # known yet, so its keys are checked in any case.
     is_done = is_complete(out or default_run_dir(prompt, loaded.config))
     check_judges(loaded.config, will_ask=force or not is_done, given=given)
     if "generator" not in given:
@@ -226,7 +227,7 @@ def prepare_run(
     found = look_into(path, prompt, config)
     found.check(force=force)
     is_new = (force and found.must_make_way) or not (path / "run.json").exists()
-    # A run whose videos are all there needs no model any more.
+    # A run that has all of its videos needs no model any more.
     is_to_render = is_new or any(not (path / entry.id.video_name).exists() for entry in planned)
     if is_to_render and "generator" not in given:
         check_model(config)
@@ -237,7 +238,7 @@ def prepare_run(
 
 @dataclass(frozen=True)
 class PreparedVideo:
-    """A single video that may be rendered."""
+    """Single video that passed every check that is possible before a model is loaded."""
 
     prompt: str
     out: Path
@@ -255,7 +256,10 @@ def prepare_video(
     force: bool = False,
     given: Collection[str] = (),
 ) -> PreparedVideo:
-    """Check what a single video needs, as `prepare_run` does; without `steps` it gets the schedule's most."""
+    """Prepare a single video, as `prepare_run` does. The default of `steps` is the schedule's maximum.
+
+    Raises UsageError, FilesError, ConfigError and ModelLoadError.
+    """
     check_video_path(out, force=force)
     if "generator" not in given:
         loaded = complete(loaded)
@@ -268,16 +272,16 @@ def prepare_video(
 
 
 def needed_bytes(config: Config, num_videos: int) -> int:
-    """Return about how much disk the videos of a run take at most."""
+    """Estimate of the disk space that the videos of a run take at most, in bytes."""
     wanted = (config.generator.num_frames, config.generator.height, config.generator.width)
     frames, height, width = (value or assumed for value, assumed in zip(wanted, _UNKNOWN_SIZE, strict=True))
     return _SPARE_BYTES + int(num_videos * frames * height * width * _BYTES_PER_PIXEL)
 
 
 def check_video_path(out: Path, *, force: bool) -> None:
-    """Raise UsageError where `out` is no name of an mp4, and FilesError where no file can be made there.
+    """Check the path of an mp4: UsageError for another ending, FilesError if no file can be made there.
 
-    A file that is there already counts unless `force` says that it is to be replaced.
+    An existing file is an error unless `force` replaces it.
     """
     if out.suffix.lower() != ".mp4":
         raise UsageError(f"{out}: the video is an mp4", "Give a name that ends in .mp4 with `out`.")
@@ -300,7 +304,10 @@ def check_video_path(out: Path, *, force: bool) -> None:
 
 
 def check_disk(folder: Path, needed: int) -> None:
-    """Raise FilesError where `folder`, or the parent it will be created in, is not writable or too full."""
+    """Check that `folder` (or the parent it will be created in) is writable and has `needed` bytes free.
+
+    Raises FilesError if not.
+    """
     existing = folder
     try:
         existing = folder.absolute()

@@ -1,6 +1,6 @@
-"""Which presets this machine can render: weights here, GPU large enough, and how long a refine would take.
+"""Presets on this machine: weights present, GPU large enough, and the expected time of a refine.
 
-Knows presets, the hub's cache and sizes as data. It fetches nothing, loads no model and prints nothing.
+Knows presets, the hub's cache and sizes as data. It downloads nothing, loads no model and prints nothing.
 """
 
 from collections.abc import Iterator
@@ -18,30 +18,31 @@ from phyt2v_cli.timing.speeds import duration
 
 @dataclass(frozen=True)
 class PresetReport:
-    """One preset on this machine."""
+    """Report on one preset on this machine."""
 
     name: str
     model: str
     is_present: bool
-    """Whether its weights are here, whole."""
+    """Whether its weights are here in full."""
     download_gb: float | None
-    """About; None where it is not published, and for the embedded model, which needs none."""
+    """Approximate size in GB; None if it is not published, and for the embedded model, which needs no
+    download."""
     fit: Fit | None
-    """How it fits the GPU; None where that is not known."""
+    """How it fits the GPU; None if that is not known."""
     total_steps: int
     refine_s: float | None
-    """Of rendering in one refine with its defaults, where this machine has measured it."""
+    """Rendering time of one refine with its defaults in s, if this machine has measured it."""
     h200_refine_s: float | None = None
-    """The same on one H200, where that was measured."""
+    """The same on one H200, if that was measured."""
 
 
 def survey(gpu: Gpu | None) -> Iterator[PresetReport]:
-    """Yield a report on each preset."""
+    """Report on each preset."""
     for name in list_presets():
         config = load_config(preset=name, environment={}).config
         model = config.generator.model
         size = size_of(model)
-        # The embedded model is a few MB, at home on any CPU.
+        # The embedded model is a few MB and runs on any CPU.
         fit: Fit | None = "resident" if model == "tiny" else None
         if size is not None:
             fit = size.fit(gpu.free_gb) if gpu is not None else "no"
@@ -60,7 +61,7 @@ def survey(gpu: Gpu | None) -> Iterator[PresetReport]:
 
 
 def preset_check(report: PresetReport, gpu: Gpu | None) -> Check:
-    """Return a report as one row."""
+    """Report on a preset as a check."""
     time = "not measured here"
     if report.refine_s:
         time = f"{duration(report.refine_s)} of rendering"
@@ -83,7 +84,7 @@ def preset_check(report: PresetReport, gpu: Gpu | None) -> Check:
 
 
 def fit_check(reports: list[PresetReport], gpu: Gpu | None) -> Check:
-    """Return which presets fit, as one row."""
+    """Check which presets fit the GPU."""
     if gpu is None:
         return Check("fits here", "ok", "tiny, on the CPU; every other preset wants a GPU")
     named = {

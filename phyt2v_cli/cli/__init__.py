@@ -1,4 +1,4 @@
-"""The command line: thin over the library. Parse, call, show.
+"""Command line, thin over the library: parse, call, show.
 
 The only package that prints, reads options or handles signals.
 """

@@ -1,4 +1,4 @@
-"""The only printer: data to stdout, everything else to stderr.
+"""Console: the only printer. Data goes to stdout, everything else to stderr.
 
 It knows streams, colours and what must not reach a terminal. It knows no command, no config and no event.
 """
@@ -19,12 +19,12 @@ from rich.text import Text
 from phyt2v_cli.files.untrusted import visible
 
 UNKNOWN_WIDTH = 80
-"""Of tables in a pipe, and on a terminal that does not say how wide it is."""
+"""Width of tables in columns, in a pipe and on a terminal of unknown width."""
 _UNWRAPPED_WIDTH = 1_000_000
 _DUMB_HEIGHT = 25
 
 CLOSED_PIPE_EXIT_CODE = 141
-"""What a shell reports for GNU tools whose reader went away (128 + SIGPIPE)."""
+"""Exit code that a shell reports for GNU tools whose reader has closed the pipe (128 + SIGPIPE)."""
 
 
 class _PipedConsole(Console):
@@ -44,34 +44,35 @@ _settings = _Settings()
 
 
 def configure(*, quiet: bool = False, verbose: bool = False, no_color: bool = False) -> None:
-    """Set how much is said, and whether in colour; each command calls it first."""
+    """Set verbosity and colour; each command calls it first."""
     _settings.quiet, _settings.verbose, _settings.no_color = quiet, verbose, no_color
 
 
 def is_verbose() -> bool:
-    """Return whether tracebacks and details are wanted."""
+    """Check if tracebacks and details are wanted."""
     return _settings.verbose
 
 
 def is_quiet() -> bool:
-    """Return whether only data, warnings and errors are wanted."""
+    """Check if only data, warnings and errors are wanted."""
     return _settings.quiet
 
 
 def stdout() -> Console:
-    """Return a console on stdout, for data."""
+    """Console on stdout, for data."""
     return _console(stderr=False)
 
 
 def stderr() -> Console:
-    """Return a console on stderr, for everything that is not data."""
+    """Console on stderr, for everything that is not data."""
     return _console(stderr=True)
 
 
 def data(renderable: RenderableType, *, is_whole_in_pipes: bool = False) -> None:
-    """Print data; a text is printed as it is, on one line however long, and at once even into a pipe.
+    """Print data to stdout. A str is printed as it is, on one line of any length, and flushed at once.
 
-    What is whole in pipes is wrapped for a terminal only: in a pipe a broken line can be searched by nobody.
+    With `is_whole_in_pipes` a renderable is wrapped on a terminal only: in a pipe, broken lines cannot be
+    searched.
     """
     console = stdout()
     if is_whole_in_pipes and not _wraps(console):
@@ -84,7 +85,7 @@ def data(renderable: RenderableType, *, is_whole_in_pipes: bool = False) -> None
 
 
 def fits(table: Table) -> bool:
-    """Tell whether stdout has room for a table without breaking a line in it."""
+    """Check if stdout has room for a table without breaking a line in it."""
     console = stdout()
     unlimited = console.options.update(max_width=_UNWRAPPED_WIDTH)
     return console.measure(table, options=unlimited).maximum <= console.width
@@ -98,7 +99,7 @@ def json_object(value: object) -> None:
 
 
 def say(renderable: RenderableType, style: str = "") -> None:
-    """Tell the user something, unless --quiet; a str is printed literally, without markup."""
+    """Print a message to stderr, unless --quiet. A str is printed literally, without markup."""
     if _settings.quiet:
         return
     if isinstance(renderable, str):
@@ -108,13 +109,13 @@ def say(renderable: RenderableType, style: str = "") -> None:
 
 
 def warn(text: str, hint: str = "") -> None:
-    """Tell the user what they should know even with --quiet, and below it what to do about it."""
+    """Print a note to stderr even with --quiet, and its hint below."""
     _print_text(stderr(), Text.assemble(("note: ", "bold yellow"), safe(text)))
     _print_hint(hint)
 
 
 def error(text: str, hint: str = "") -> None:
-    """Print `error: message`, and below it `hint: what to do about it`.
+    """Print `error: message` to stderr, and `hint: …` below.
 
     With --verbose the traceback of the exception being handled comes first.
     """
@@ -126,30 +127,30 @@ def error(text: str, hint: str = "") -> None:
 
 
 def say_from_signal_handler(text: str) -> None:
-    """Print one line from where buffered streams may be in the middle of a write."""
+    """Print one line from a signal handler, in which buffered streams may be in the middle of a write."""
     os.write(sys.stderr.fileno(), f"\n{text}\n".encode())
 
 
 def show_cursor() -> None:
-    """Give back the cursor that a live display hides, where the process ends without unwinding."""
+    """Show the cursor that a live display hides, for a process that ends without unwinding."""
     if sys.stderr.isatty():
         os.write(sys.stderr.fileno(), b"\x1b[?25h\n")
 
 
 def safe(text: str, style: str = "") -> Text:
-    """Return text from a model or a file as rich text: controls visible, markup literal."""
+    """Rich text of untrusted text: controls visible, markup literal."""
     return Text(visible(text), style=style)
 
 
 def one_line(text: str, style: str = "") -> RenderableType:
-    """Return foreign text as a single line that ends in an ellipsis where there is no room for more."""
+    """Single line of untrusted text, which ends in an ellipsis if there is no room for more."""
     line = safe(" ".join(text.split()), style)
     line.no_wrap, line.overflow = True, "ellipsis"
     return Padding(line, 0, expand=False)  # a bare text is printed without its own overflow
 
 
 def hush_stdout() -> None:
-    """Point stdout at nothing, so that the flush at exit does not complain about a closed pipe."""
+    """Redirect stdout to the null device, so that the flush at exit does not fail on a closed pipe."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -159,10 +160,10 @@ def _print_hint(hint: str) -> None:
 
 
 def _print_text(console: Console, text: Text) -> None:
-    """Print sentences: wrapped on a terminal, and one line each in a pipe, where none must be broken.
+    """Print sentences: wrapped on a terminal, and one line each in a pipe, where none may be broken.
 
-    They are broken at spaces only, for a word may be a path or an address that somebody wants to copy; a line
-    that is a command stays whole.
+    They are broken at spaces only, because a word may be a path or an address to copy. A line that is a
+    command stays whole.
     """
     if _wraps(console):
         lines = [part for line in text.split("\n", allow_blank=True) for part in _wrap(line, console.width)]
@@ -171,9 +172,9 @@ def _print_text(console: Console, text: Text) -> None:
 
 
 def _wrap(line: Text, width: int) -> Iterator[Text]:
-    """Yield a line in parts of `width` columns; a longer word stays whole, where rich would break it.
+    """Wrap a line to parts of `width` columns; a longer word stays whole, unlike in rich.
 
-    The terminal then goes on with it in the next row, which is no new line when it is copied.
+    The terminal continues it in the next row, which adds no line break when it is copied.
     """
     breaks, used = [], 0
     if line.plain.startswith("  phyt2v "):
@@ -200,8 +201,8 @@ def _console(*, stderr: bool) -> Console:
         highlight=False,
         emoji=False,
         color_system=None if plain else "auto",
-        # None: rich asks again and again, as windows change their size. It takes 80 columns for granted on a
-        # dumb terminal, unless width and height are both given.
+        # None: rich asks again each time, as windows change their size. It assumes 80 columns on a dumb
+        # terminal, unless width and height are both given.
         width=None if width is not None and not is_dumb else width or UNKNOWN_WIDTH,
         height=_DUMB_HEIGHT if is_dumb else None,
     )
@@ -212,7 +213,7 @@ def _wraps(console: Console) -> bool:
 
 
 def _said_width(stream: IO[str]) -> int | None:
-    """Return the columns that the user or the terminal says there are; None where neither does."""
+    """Width in columns from the environment or the terminal; None if neither knows."""
     columns = os.environ.get("COLUMNS", "")
     if columns.isdecimal() and int(columns):
         return int(columns)

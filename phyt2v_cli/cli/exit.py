@@ -1,4 +1,4 @@
-"""How the process starts and ends: streams, signals, and the exit code that each outcome means.
+"""Start and end of the process: streams, signals, and the exit code of each outcome.
 
 Knows Typer's exceptions and ours; it must not know any command or option.
 """
@@ -15,15 +15,15 @@ from phyt2v_cli.errors import FilesError, Phyt2vError, RunInterruptedError, Usag
 
 
 def run() -> None:
-    """Run the command line and end the process with the exit code that the outcome means."""
+    """Run the command line, and end the process with the exit code of the outcome."""
     host.prepare()
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever started this process
+        if getattr(sys, name) is None:  # closed by the parent process
             setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - for as long as the process lives
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
-            # Bars in an ASCII locale and file names that are no text must not end a run.
+            # Progress bars in an ASCII locale, and file names that are no text, must not end a run.
             reconfigure(errors="backslashreplace")
     try:
         code = _exit_code()
@@ -44,7 +44,7 @@ def _exit_code() -> int:
     code = 0
     try:
         try:
-            ended = app(prog_name="phyt2v", standalone_mode=False)  # which would print its own errors
+            ended = app(prog_name="phyt2v", standalone_mode=False)  # standalone mode prints errors by itself
             code = ended if isinstance(ended, int) else 0
         except SystemExit as leaving:
             code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
@@ -57,7 +57,7 @@ def _exit_code() -> int:
         sys.stdout.flush()
     except RunInterruptedError as interruption:
         console.error(*worded(interruption))
-        # Threads that load weights, and libraries that are half imported, would hold up the way out.
+        # Threads that load weights, and libraries that are half imported, would delay the exit.
         os._exit(interruption.exit_code)
     except Phyt2vError as error:
         console.error(*worded(error))
@@ -76,20 +76,20 @@ def _exit_code() -> int:
 
 
 def _leave_what_was_begun(code: int) -> None:
-    """End the process here if a thread loads, denoises or waits for a server: to end around it may crash."""
-    prefetch = sys.modules.get("phyt2v_cli.backends.prefetch")  # where nobody imported it, nothing was begun
+    """Exit at once if a thread still loads, denoises or waits for a server: a normal exit may crash."""
+    prefetch = sys.modules.get("phyt2v_cli.backends.prefetch")  # if it was never imported, nothing was begun
     if prefetch is not None and prefetch.is_at_work():
         sys.stdout.flush()
         os._exit(code)
 
 
 ParserError: type[Exception] = typer.BadParameter.__bases__[0]
-"""Base of them all. It belongs to a parser that Typer brings along under a name of its own."""
+"""Base class of the parser's errors. The parser is a copy inside Typer, under another name."""
 
 
 def as_usage_error(error: Exception) -> UsageError | None:
-    """Return the error to show for one of the parser's; None where it has shown the help instead."""
-    if type(error).__name__ == "NoArgsIsHelpError":  # Typer, too, tells it by its name
+    """UsageError for an error of the parser; None if the parser has shown the help instead."""
+    if type(error).__name__ == "NoArgsIsHelpError":  # Typer also checks the name
         return None
     complaint = getattr(error, "format_message", error.__str__)().replace("Value error, ", "")
     stop = "" if complaint.endswith((".", "?")) else "."

@@ -1,7 +1,7 @@
-"""What the command line does to its own process for good, so that models run in it quietly and quickly.
+"""Setup of the command line's own process, so that models run in it quietly and fast.
 
-The library changes nothing of its host's. Here the host is the command line, which may. Knows libraries and
-environment variables; knows no command, no config and no model.
+The library changes nothing in its host process. Here the command line is the host, so it may. Knows libraries
+and environment variables; knows no command, no config and no model.
 """
 
 import gc
@@ -10,20 +10,20 @@ import warnings
 from functools import cache
 
 _ENVIRONMENT = {
-    # pydantic would read the metadata of every installed package, in search of plugins for models like ours.
+    # pydantic would search the metadata of every installed package for plugins.
     "PYDANTIC_DISABLE_PLUGINS": "__all__",
-    # OpenMP's threads spin while they wait, as if nobody else needed the cores. With threads that sleep a
-    # step of the embedded model beside a busy process took 0.25 to 0.5 s, not 0.8 to 1.3; alone it is equal.
+    # OpenMP's threads spin while they wait, and take cores from others. With sleeping threads a step of the
+    # embedded model beside a busy process took 0.25 to 0.5 s, not 0.8 to 1.3; alone it is equal.
     "OMP_WAIT_POLICY": "PASSIVE",
-    # What goes wrong comes as exceptions.
+    # Failures come as exceptions.
     "DIFFUSERS_VERBOSITY": "error",
     "TRANSFORMERS_VERBOSITY": "error",
 }
-"""Read by libraries as they are imported. What the user has set stays."""
+"""Environment variables that libraries read when they are imported. Values set by the user are kept."""
 
 
 def prepare() -> None:
-    """Set what must be set before any library is imported; it takes no time."""
+    """Set what must be set before any library is imported; takes no time."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", module=r"(diffusers|transformers|accelerate|torch)\b.*")
@@ -35,19 +35,19 @@ def prepare_for_models() -> None:
 
     from phyt2v_cli.files.cache_dir import make_cache_dir
 
-    # Where the remarks go that libraries make on each other, torchao's four lines for one. Those of libraries
-    # with handlers of their own are a matter of the variables above.
+    # The logger of last resort gets the remarks of libraries about each other, such as torchao's four lines.
+    # Libraries with handlers of their own are set by the variables above.
     if logging.lastResort is not None:
         logging.lastResort.setLevel(logging.ERROR)
     folder = make_cache_dir()
-    if folder is not None:  # torch keeps compiled kernels in the temporary folder, which a restart empties
+    if folder is not None:  # torch's default is the temporary folder, which a restart empties
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder / "inductor"))
 
 
 @cache
 def pass_over_what_is_loaded() -> None:
-    """Take all objects of now out of garbage collection, the first time that this is called.
+    """Exclude all present objects from garbage collection, at the first call.
 
-    imageio collects on every close: 0.26 s each with torch loaded, and then nothing.
+    imageio collects garbage on every close: 0.26 s each with torch loaded, and about nothing after this.
     """
     gc.freeze()

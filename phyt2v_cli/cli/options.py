@@ -1,6 +1,6 @@
-"""Each option that commands share, declared once, and the config key that it sets.
+"""Options shared by the commands, declared once, and the config key that each sets.
 
-Knows how options are spelt; what their values mean is the config's business.
+Knows how options are spelt; the meaning of their values belongs to the config.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ MaxSteps = Annotated[
         show_default=False,
     ),
 ]
-# The spellings of the founding plan. An option of its own each, because help shows every name of an option.
+# Spellings with underscores. Each is an option of its own, because help shows every name of an option.
 RoundNum = Annotated[int | None, typer.Option("--round_num", hidden=True)]
 MinStepsUnderscore = Annotated[int | None, typer.Option("--min_steps", hidden=True)]
 MaxStepsUnderscore = Annotated[int | None, typer.Option("--max_steps", hidden=True)]
@@ -245,7 +245,7 @@ def load(
     *,
     spelt: Mapping[str, str] = MappingProxyType({}),
 ) -> "LoadedConfig":
-    """Layer the config under the shared flags, named as in `KEYWORDS`; None means that a flag was not given.
+    """Load the config with the shared flags on top, named as in `KEYWORDS`; None means not given.
 
     `spelt` has the flags of this command that are not spelt like their keyword.
     """
@@ -261,12 +261,12 @@ def load(
 
 
 def flag_of(keyword: str) -> str:
-    """Return the flag that a keyword argument of the API is on the command line."""
+    """Flag on the command line for a keyword argument of the API."""
     return f"--{keyword.replace('_', '-')}"
 
 
 def read_prompt(prompt_file: str | None, prompt: str | None) -> str:
-    """The prompt that PROMPT_FILE or --prompt gives, with a note if it may be a list of prompts."""
+    """Read the prompt from PROMPT_FILE or --prompt, with a note if it may be a list of prompts."""
     from phyt2v_cli.sets import prompt_file as prompts
 
     text = prompts.read_prompt(prompt_file, prompt)
@@ -276,5 +276,5 @@ def read_prompt(prompt_file: str | None, prompt: str | None) -> str:
 
 
 def first(*values: int | None) -> int | None:
-    """Return the value of an option that has more than one spelling."""
+    """First given value of an option with more than one spelling."""
     return next((value for value in values if value is not None), None)

@@ -1,4 +1,4 @@
-"""Draws the events of a run on stderr: a live bar per denoising step on a terminal, plain lines elsewhere.
+"""Progress of a run on stderr: a live bar for denoising steps on a terminal, plain lines elsewhere.
 
 Knows events and the console; decides nothing about the run.
 """
@@ -47,7 +47,7 @@ _DOING = {
 
 
 SecondsLeft = Callable[[], float | None]
-"""Returns the expected seconds of the rest of the run, not of one video; None where nobody knows."""
+"""Estimate of the time left of the run (not of one video) in s; None if unknown."""
 
 
 class _StepsDone(ProgressColumn):
@@ -67,7 +67,7 @@ class _TimeLeft(ProgressColumn):
 
 
 class RunProgress:
-    """Call it with each event; use it in a ``with`` statement, so that the bar is gone afterwards."""
+    """Event listener that draws a run. Call it with each event; leaving its ``with`` removes the bar."""
 
     def __init__(self, seconds_left: SecondsLeft = lambda: None) -> None:
         self._seconds_left = seconds_left
@@ -116,7 +116,7 @@ class RunProgress:
                 self._draw_how_it_runs(event.settings)
             case RoundStarted():
                 self._total_rounds, self._prompt = event.total_rounds, event.prompt
-                # Held back until a stage begins: a resumed run passes finished rounds without working.
+                # Not printed until a stage begins: a resumed run passes finished rounds without work.
                 self._heading = Text(
                     f"{event.video.label} of {event.total_rounds}: {event.steps} denoising steps",
                     style="bold",
@@ -145,7 +145,7 @@ class RunProgress:
             parts += [name for name in ("compile", "tiled_decode") if settings[name] == "on"]
         text = ", ".join(part.replace("_", " ") for part in parts if part)
         if text != self._how_it_runs:
-            # Also in the middle of a video, where memory ran out.
+            # Also in the middle of a video, after memory ran out.
             self._how_it_runs = text
             if self._is_loading:
                 self._end_stage()
@@ -160,7 +160,7 @@ class RunProgress:
         self._is_loading = False
         if self._task is not None:
             self._bar.remove_task(self._task)
-            self._bar.refresh()  # gone before the next line is printed, which the bar knows nothing of
+            self._bar.refresh()  # gone before the next line is printed, which the bar would overwrite
             self._task = None
 
     def _draw_step(self, event: StepDone) -> None:
@@ -225,13 +225,13 @@ class RunProgress:
 
 
 def scores_text(scores: Scores) -> str:
-    """Return ``SA 0.90, PC 0.40``, with a dash where the scorer abstained."""
+    """Scores as ``SA 0.90, PC 0.40``, with a dash if the scorer abstained."""
     sa, pc = score(scores.semantic_adherence), score(scores.physical_commonsense)
     return f"SA {sa}, PC {pc}"
 
 
 def disagreement_text(scores: Iterable[Scores]) -> str:
-    """Return where several scorers are farthest apart, as in ``they differ by 0.40 in PC``."""
+    """Largest disagreement of several scorers, as in ``they differ by 0.40 in PC``."""
     several = list(scores)
     match disagreement(several).largest():
         case None:
@@ -243,5 +243,5 @@ def disagreement_text(scores: Iterable[Scores]) -> str:
 
 
 def score(value: float | None) -> str:
-    """Return a score with two digits, or a dash where the scorer abstained."""
+    """Score with two digits, or a dash if the scorer abstained."""
     return "-" if value is None else f"{value:.2f}"

@@ -1,9 +1,9 @@
-"""Turn signals into a stop at a place from which the work can go on.
+"""Signals: stop at a place from which the work can go on.
 
-The first signal sets a flag that long work polls between its steps. Work that does not get there in
-`GRACE_S` seconds (a model that loads, a server that is silent) is abandoned where it is: everything on disk
-is written atomically, so that costs no more than a kill would. The second signal ends the process at once.
-Knows no command and prints nothing.
+The first signal sets a flag that long work polls between its steps. Work that does not poll it within
+`GRACE_S` seconds (a model that loads, a server that is silent) is abandoned: everything on disk is written
+atomically, so that costs no more than a kill would. The second signal ends the process at once. Knows no
+command and prints nothing.
 """
 
 import os
@@ -22,16 +22,16 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopRequest:
-    """Whether the user asked to stop, and with which signal; use it in a ``with`` statement.
+    """Signal handler that requests a stop. Use it in a ``with`` statement.
 
-    Whatever leaves the ``with`` after a signal leaves it as RunInterruptedError, with the signal's exit code:
-    an exception out of the middle of anything can arrive as any other.
+    After a signal, every exception that leaves the ``with`` becomes RunInterruptedError with the signal's
+    exit code: interrupted code can fail with any exception.
     """
 
     def __init__(
         self, message: str, hint: str, *, on_first: Callable[[], None], on_second: Callable[[], None]
     ) -> None:
-        """Take the error's message and hint, which says how to go on, and what the handler calls."""
+        """Set message and hint (how to go on) of the error, and the callbacks for the two signals."""
         self.signal: int | None = None
         self._message, self._hint = message, hint
         self._on_first = on_first
@@ -39,7 +39,7 @@ class StopRequest:
         self._previous: dict[int, object] = {}
 
     def cancelled(self) -> bool:
-        """Return whether a signal has come; whoever hears so stops by itself."""
+        """Check if a signal has come. The caller then stops by itself, and is not abandoned."""
         if self.signal is None:
             return False
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -47,7 +47,7 @@ class StopRequest:
 
     def __enter__(self) -> Self:
         for number in _SIGNALS:
-            # nohup starts programs with SIGHUP ignored, and they are to live on.
+            # nohup starts programs with SIGHUP ignored, so that they survive it.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._previous[number] = signal.signal(number, self._receive)
         self._previous[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._abandon)
@@ -78,7 +78,7 @@ class StopRequest:
 
 
 def exit_on_termination() -> None:
-    """Make SIGTERM and SIGHUP unwind the stack like Ctrl-C does, ending in 143 and 129."""
+    """Make SIGTERM and SIGHUP unwind the stack like Ctrl-C, with exit codes 143 and 129."""
 
     def leave(number: int, _frame: FrameType | None) -> None:
         sys.exit(128 + number)
@@ -89,7 +89,7 @@ def exit_on_termination() -> None:
 
 
 def stop_request(message: str, hint: str) -> StopRequest:
-    """Return what turns a signal into a stop; `hint` says how to go on."""
+    """Stop request that reports to the console; `hint` says how to go on."""
     return StopRequest(
         message,
         hint,

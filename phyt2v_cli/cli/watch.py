@@ -1,4 +1,4 @@
-"""What the rendering commands show while they work: the plan, and the listeners of a run's events.
+"""Display of the rendering commands while they work: the plan, and the listeners of a run's events.
 
 Knows the config and the terminal; knows no backend, run directory or prompt.
 """
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def plan_loop(loaded: "LoadedConfig", *, will_ask: bool = True) -> "tuple[Config, Sequence[PlannedRound]]":
-    """Return the completed config and its plan; raise ConfigError where a role cannot be played.
+    """Complete the config and plan its rounds; raise ConfigError if a role has no usable backend.
 
-    Without `will_ask` nobody will be asked, so that keys and local judges may be missing.
+    Without `will_ask` no judge will be asked, so keys and local judges may be missing.
     """
     from phyt2v_cli.checks.preflight import check_judges, complete
 
@@ -33,7 +33,7 @@ def plan_loop(loaded: "LoadedConfig", *, will_ask: bool = True) -> "tuple[Config
 
 
 def plan_rounds(loaded: "LoadedConfig") -> "Sequence[PlannedRound]":
-    """Return the plan; say where the steps are others than the user may think."""
+    """Plan the rounds; print a note if the steps were changed."""
     from phyt2v_cli.schedule import plan, steps_notice
 
     planned = plan(loaded.config.schedule, loaded.config.refinement.rounds)
@@ -43,7 +43,7 @@ def plan_rounds(loaded: "LoadedConfig") -> "Sequence[PlannedRound]":
 
 
 def show_plan(config: "Config", planned: "Sequence[PlannedRound]") -> None:
-    """Show the plan as a table, with times where this machine has measured the model before."""
+    """Show the plan as a table, with times if this machine has measured the model."""
     from phyt2v_cli.cli.views.plan import plan_table
     from phyt2v_cli.schedule import control_steps
     from phyt2v_cli.timing import speeds
@@ -59,9 +59,9 @@ def show_plan(config: "Config", planned: "Sequence[PlannedRound]") -> None:
 
 @contextmanager
 def profiling(path: Path | None) -> "Iterator[Timeline | None]":
-    """Yield a timeline that is written to `path` afterwards, whatever happened; None where nobody asked.
+    """Yield a timeline that is written to `path` at the end, even after an error; None without a path.
 
-    A profile that cannot be written then is a note: what was profiled is worth more.
+    If it cannot be written, that is only a note: the run is worth more than its profile.
     """
     if path is None:
         yield None
@@ -74,7 +74,7 @@ def profiling(path: Path | None) -> "Iterator[Timeline | None]":
         yield timeline
     finally:
         try:
-            if not timeline.is_empty:  # nothing was left to do, and an earlier profile may be there
+            if not timeline.is_empty:  # else nothing was done, and an earlier profile may be there
                 timeline.write(path)
         except FilesError as error:
             console.warn(*worded(error))
@@ -84,7 +84,7 @@ def profiling(path: Path | None) -> "Iterator[Timeline | None]":
 def watching(
     config: "Config", planned: "Sequence[PlannedRound]", *, control: bool, timeline: "Timeline | None" = None
 ) -> "Iterator[Emit]":
-    """Yield what a run's events are told to: the console, the clock of what is left, the timeline."""
+    """Yield the `emit` of a run: it passes events to the console, the meter and the timeline."""
     from phyt2v_cli.cli.progress import RunProgress
     from phyt2v_cli.events import GeneratorReady
     from phyt2v_cli.schedule import control_steps

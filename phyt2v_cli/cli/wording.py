@@ -1,8 +1,8 @@
-"""Errors and notices of the library in the words of the command line.
+"""Wording of the library's errors and notices for the command line.
 
 A hint of the library names in backticks what can be done about an error: a keyword argument (`out`), a config
 key (`llm.timeout_s`), an assignment (`generator.dtype=float32`) or a function (`find_runs`). Here they become
-flags and commands. Whatever else is in backticks, such as a shell's own command, stays as it is.
+flags and commands. Anything else in backticks, such as a shell's own command, stays as it is.
 """
 
 import re
@@ -11,7 +11,7 @@ from phyt2v_cli.cli.options import flag_of
 from phyt2v_cli.errors import ConfigError, Phyt2vError
 
 OPTIONS = ("out", "force", "resume", "trust", "config", "preset", "profile", "prompt")
-"""Keyword arguments that are options of the commands, besides those of `KEYWORDS`, which are settings."""
+"""Keyword arguments that are options of the commands, besides `KEYWORDS`, which are settings."""
 
 COMMANDS = {
     "refine": "phyt2v refine",
@@ -23,14 +23,15 @@ COMMANDS = {
 
 
 def in_flags(text: str) -> str:
-    """`text` with flags and commands in place of what the library names in backticks."""
+    """Replace what the library names in backticks by flags and commands."""
     return re.sub("`([^`\n]+)`", _reword, text)
 
 
 def worded(error: Phyt2vError) -> tuple[str, str]:
     """Message and hint of an error, for `console.error` and `console.warn`.
 
-    A message may quote a server or a model and is left alone. In a ConfigError each line has its own hint.
+    A message may quote a server or a model, so it is not changed. A ConfigError has a hint in each line of
+    its message.
     """
     message = in_flags(error.message) if isinstance(error, ConfigError) else error.message
     return message, in_flags(error.hint)

@@ -1,4 +1,4 @@
-"""Settings: their schema, the layers they come from, presets, and what a stranger's config may not decide.
+"""Settings: schema, layers, presets, and which settings of a foreign run need the user's trust.
 
 Must not know any model, backend, run directory or terminal.
 """

@@ -1,7 +1,7 @@
-"""Layers of settings become one Config, validated once, with the origin of each value kept.
+"""Layers of settings, merged into one Config and validated once, with the origin of each value kept.
 
-Layers, later ones win: defaults < preset < config file < environment < flags. This file knows no model and
-no terminal; a preset is data in `configs/`.
+Layers, later ones win: defaults < preset < config file < environment < flags. This file knows no model and no
+terminal; a preset is data in `configs/`.
 """
 
 import os
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 DEFAULT_PRESET = "tiny"
 MAX_CONFIG_BYTES = 2**20
 DEFAULT_JUDGE_MODEL = "gpt-4o"
-"""Who judges where a key is there and nobody chose: it reads pictures, as two of the three roles must."""
+"""Model of the judges if an API key is set and no judge is chosen. It reads pictures, as two of the three
+roles must."""
 ENVIRONMENT_PREFIX = "PHYT2V_"
 SECTIONS: Mapping[str, type[BaseModel]] = {
     name: field.annotation
@@ -30,9 +31,9 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
     if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
 }
 MOVED = ("lowered to ", "raised to ")
-"""How the origin of a bound begins that `clamp_steps` has moved."""
+"""Prefixes of the origin of a bound that `clamp_steps` has moved."""
 _GIVEN = ("--", "argument ", "assignment ", "environment ", "config")
-"""How the origin of a value begins that somebody gave for this very command."""
+"""Prefixes of the origin of a value that was given for this very command."""
 KEYS = tuple(f"{section}.{key}" for section, model in SECTIONS.items() for key in model.model_fields)
 
 
@@ -56,11 +57,11 @@ KEYWORDS: Mapping[str, str] = {
     "control": "refinement.control",
     "early_stop": "refinement.early_stop",
 }
-"""The settings that have a short name: a keyword argument of the API, and an option of the commands."""
+"""Settings with a short name: a keyword argument of the API, and an option of the commands."""
 
 
 class Setting(NamedTuple):
-    """One value of one layer, and where it was set, in words that lead the user there."""
+    """One value of one layer with its origin: where it was set, in words that help the user to find it."""
 
     value: object
     origin: str
@@ -71,18 +72,18 @@ Layer = Mapping[str, Setting]
 
 
 class LoadedConfig(NamedTuple):
-    """The validated config, the preset it began with, and the origin of each of its values by dotted key."""
+    """Validated config, the preset that it started from, and the origin of each value by dotted key."""
 
     config: Config
     preset: str | None
     origins: Mapping[str, str]
 
     def is_given(self, key: str) -> bool:
-        """Tell whether a value is the user's own, and not a preset's or a default."""
+        """Check if a value was set by the user, and not by a preset or a default."""
         return self.origins[key].startswith(_GIVEN)
 
     def with_schedule(self, name: str, value: int, origin: str) -> "LoadedConfig":
-        """Return the same with another value in the schedule."""
+        """Copy with another value in the schedule."""
         schedule = self.config.schedule.model_copy(update={name: value})
         config = self.config.model_copy(update={"schedule": schedule})
         return LoadedConfig(config, self.preset, {**self.origins, f"schedule.{name}": origin})
@@ -97,15 +98,19 @@ def load_config(
     assigned_by: str = "assignment",
     flags: Layer | None = None,
 ) -> LoadedConfig:
-    """Layer and validate every setting.
+    """Load, merge and validate all settings.
 
-    `config` is a TOML file, the same as a tree, or a `Config`, which stands in place of preset, environment
-    and judges by key: only assignments and flags are laid over it. `environment` is the process's own unless
-    given; `assignments` are `section.key=value` texts, which count as flags, and whose origin begins with
-    `assigned_by`. Without a named preset the tiny one is used, unless some layer names another model: nothing
-    of tiny, neither sizes nor judges, fits that. A role that nobody has been chosen for is then played by the
-    `openai` backend, if its key is in the environment. The bounds of the steps are clamped. Raises
-    ConfigError with one ``field: message`` line for each value that is wrong.
+    `config` is a TOML file, a nested mapping like such a file, or a `Config`. A `Config` replaces preset,
+    environment and judges by key: only assignments and flags override it. `environment` is the process's own
+    by default. `assignments` are `section.key=value` texts; they count as flags, and their origin begins with
+    `assigned_by`.
+
+    Without a named preset the preset tiny is used, unless some layer names another model: tiny's sizes and
+    judges do not fit that. A role without a backend then gets the `openai` backend, if its key is in the
+    environment. The bounds of the steps are clamped.
+
+    Raises ConfigError with one ``field: message`` line for each wrong value, and UsageError for a preset or
+    file that cannot be read.
     """
     environment = os.environ if environment is None else environment
     layers: list[Layer] = []
@@ -132,10 +137,10 @@ def load_config(
 
 
 def layer_of_keywords(values: Mapping[str, object], origin: Callable[[str], str]) -> Layer:
-    """Return the layer of settings given by their short names, as in `KEYWORDS`; None means not given.
+    """Layer of the settings that are given by their short names, as in `KEYWORDS`; None means not given.
 
-    `origin` words a name for whoever gave it. Raises UsageError if one is unknown, or if they contradict each
-    other.
+    `origin` words the origin of a name. Raises UsageError if a name is unknown, or if settings contradict
+    each other.
     """
     given = {name: value for name, value in values.items() if value is not None}
     if unknown := [name for name in given if name not in KEYWORDS]:
@@ -151,9 +156,9 @@ def layer_of_keywords(values: Mapping[str, object], origin: Callable[[str], str]
 
 
 def clamp_steps(loaded: LoadedConfig) -> LoadedConfig:
-    """Where the minimum is above the maximum and only one of them was given, move the other one to it.
+    """Move the other bound of the steps if only one was given and the minimum is above the maximum.
 
-    Where both were given, or neither, they are left as they are.
+    If both were given, or neither, they are left as they are.
     """
     schedule = loaded.config.schedule
     given = [name for name in ("min_steps", "max_steps") if loaded.is_given(f"schedule.{name}")]
@@ -222,7 +227,7 @@ def _from_assignments(assignments: Sequence[str], assigned_by: str) -> dict[str,
 
 
 def _parse(key: str, text: str) -> object:
-    """Turn the text of a setting into what pydantic validates: lists are `10,20,50`, no value is `none`."""
+    """Parse the text of a setting for pydantic: lists are `10,20,50`, no value is `none`."""
     section, _, name = key.partition(".")
     field = SECTIONS[section].model_fields.get(name) if section in SECTIONS else None
     if field is None:
@@ -239,12 +244,12 @@ def _parse(key: str, text: str) -> object:
 def _merge(layers: Sequence[Layer]) -> dict[str, Setting]:
     settings: dict[str, Setting] = {}
     for layer in layers:
-        # An explicit list wins over the other three, so naming one of those later must end an older list.
+        # An explicit list overrides the other three, so a later layer with one of those drops an older list.
         if any(f"schedule.{key}" in layer for key in ("kind", "min_steps", "max_steps")):
             settings.pop("schedule.steps", None)
         settings |= layer
         for role in ("llm", "captioner", "scorer"):
-            # An endpoint can only be meant for the one backend that has endpoints, whatever a preset says.
+            # Only one backend has endpoints, so an endpoint chooses it, whatever a preset says.
             if f"{role}.base_url" in layer and f"{role}.backend" not in layer:
                 settings[f"{role}.backend"] = Setting("openai", f"{role}.base_url is set")
     steps = settings.get("schedule.steps")
@@ -261,7 +266,7 @@ def _merge(layers: Sequence[Layer]) -> dict[str, Setting]:
 
 
 def _judges_by_key(settings: Layer, environment: Mapping[str, str]) -> dict[str, Setting]:
-    """Return the settings of the roles that nobody plays yet and whose key is there."""
+    """Settings of the `openai` backend for roles without a backend whose API key is set."""
     judges = {}
     for role in ("llm", "captioner", "scorer"):
         named = settings.get(f"{role}.api_key_env")
@@ -310,7 +315,7 @@ def _validate(settings: Mapping[str, Setting]) -> Config:
 
 
 def _describe(problem: "ErrorDetails", settings: Mapping[str, Setting]) -> str:
-    """Return one ``field: message`` line; lists count their entries from 1, tables are shown as in TOML."""
+    """Describe one error as a ``field: message`` line. Lists count from 1, tables are shown as in TOML."""
     section, name, *inner = problem["loc"]
     entry = f"entry {int(inner.pop()) + 1}: " if inner and isinstance(inner[-1], int) else ""
     key = f"{section}.{name}" + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in inner)
@@ -327,7 +332,7 @@ def _describe(problem: "ErrorDetails", settings: Mapping[str, Setting]) -> str:
 
 
 def _show(problem: "ErrorDetails") -> str:
-    """Return the wrong value, unless it may be a key that was put where its variable's name belongs."""
+    """Text of the wrong value, unless it may be a secret in a field that takes the name of a variable."""
     value = problem["input"]
     if problem["loc"][-1] in _SECRET_PRONE or isinstance(value, dict):
         return "what was given"

@@ -1,4 +1,4 @@
-"""The presets that come with phyt2v: TOML files in `configs/`, found by name or by model.
+"""Presets shipped with phyt2v: TOML files in `configs/`, found by name or by model.
 
 Knows no layer of settings and no model.
 """
@@ -10,7 +10,7 @@ from phyt2v_cli.errors import UsageError
 
 
 def list_presets() -> dict[str, Path]:
-    """Return the presets that come with phyt2v, by name."""
+    """List the paths of the shipped presets by name."""
     packaged = Path(__file__).parents[1] / "configs"
     # A checkout keeps them at its root; only the wheel has them inside the package.
     folder = packaged if packaged.is_dir() else packaged.parents[1] / "configs"
@@ -18,7 +18,7 @@ def list_presets() -> dict[str, Path]:
 
 
 def find_preset(name: str) -> Path:
-    """Return the path of a preset; raise UsageError listing all of them where there is none of that name."""
+    """Find the path of a preset by name; raise UsageError with all names if there is none."""
     presets = list_presets()
     if name in presets:
         return presets[name]
@@ -29,7 +29,7 @@ def find_preset(name: str) -> Path:
 
 
 def preset_of_model(model: str) -> str | None:
-    """Return the first preset that renders with `model`, or None."""
+    """Name of the first preset that renders with `model`, or None."""
     import tomllib
 
     for name, path in list_presets().items():
@@ -39,7 +39,7 @@ def preset_of_model(model: str) -> str | None:
 
 
 def did_you_mean(word: str, known: Sequence[str] | Mapping[str, object]) -> str:
-    """Return " Did you mean …?" for the known word nearest to `word`, or an empty text."""
+    """Suggestion " Did you mean …?" with the known word nearest to `word`, or an empty text."""
     from difflib import get_close_matches
 
     matches = get_close_matches(word, list(known), n=1, cutoff=0.6)

@@ -1,6 +1,6 @@
-"""Every setting of a run: its type, its default and its limits, as one pydantic tree.
+"""Schema of the settings: every setting of a run with its type, default and limits, as one pydantic tree.
 
-This file knows no layer that a value may come from; `layers.py` does.
+This file does not know the layers that a value may come from; `layers.py` does.
 """
 
 from typing import Annotated, Literal
@@ -12,15 +12,15 @@ Steps = Annotated[int, Field(ge=1, le=1000)]
 
 
 class Section(BaseModel):
-    """Base of every config section: unknown keys are errors, values do not change after validation."""
+    """Base class of config sections: unknown keys are errors, and values do not change after validation."""
 
     # Validators are built on first use: most commands start without them.
-    # Inputs stay out of pydantic's own messages: one may be a key in the wrong place.
+    # Inputs are kept out of pydantic's own messages: an input may be an API key in the wrong place.
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, hide_input_in_errors=True)
 
 
 class GeneratorConfig(Section):
-    """Which text-to-video model renders, and at what size. None means: as the model's pipeline defines it."""
+    """Text-to-video model, its video size and how it runs. None means the default of the model's pipeline."""
 
     backend: Literal["diffusers"] = "diffusers"
     model: str = Field(default="tiny", min_length=1)
@@ -31,73 +31,80 @@ class GeneratorConfig(Section):
     fps: Annotated[int, Field(ge=1, le=120)] | None = None
     guidance_scale: Annotated[float, Field(ge=0, le=30)] | None = None
     guidance_scale_2: Annotated[float, Field(ge=0, le=30)] | None = None
-    """Of the second of two transformers, where there are two; none: as `guidance_scale`."""
+    """`guidance_scale` of the second transformer, if there are two; None: the same as `guidance_scale`."""
     true_cfg_scale: Annotated[float, Field(ge=0, le=30)] | None = None
-    """Guidance away from the negative prompt, where `guidance_scale` is an input of the transformer."""
+    """Guidance away from the negative prompt, for models whose transformer takes `guidance_scale` as an
+    input."""
     negative_prompt: str = ""
     solver: Literal["auto", "own", "ddim", "unipc", "dpm++", "flow-euler"] = "auto"
-    """`own`: the pipeline's; `auto`: that too, or one like it that draws no noise while it denoises."""
+    """`own`: the pipeline's solver. `auto`: the same, or a similar one that draws no noise while it
+    denoises."""
     flow_shift: Annotated[float, Field(gt=0, le=100)] | None = None
-    """Of a flow-matching solver: more of the steps at high noise, which larger videos need."""
+    """Shift of a flow-matching solver: larger values put more steps at high noise, which larger videos
+    need."""
     lora: str | None = Field(default=None, min_length=1)
-    """A file, a folder or a hub id, with weights as safetensors."""
+    """LoRA weights: a file, a folder or a hub id, as safetensors."""
     lora_scale: Annotated[float, Field(ge=-10, le=10)] = 1.0
     gguf: str | None = Field(default=None, min_length=1)
-    """A GGUF file with the transformer's weights, quantised or not."""
+    """GGUF file with the transformer's weights, quantised or not."""
     image: str | None = Field(default=None, min_length=1)
-    """A picture that every video begins with, scaled and cropped to its size."""
+    """First frame of every video: a picture file, scaled and cropped to the size of the video."""
     video: str | None = Field(default=None, min_length=1)
-    """A video that every video is made from, scaled and cropped to its size."""
+    """Video file that every video is made from, scaled and cropped to its size."""
     strength: Annotated[float, Field(gt=0, le=1)] | None = None
-    """How far to leave `video`; that share of the steps is taken."""
+    """How far to depart from `video`: that share of the steps is denoised."""
     source_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
-    """Of `image` or `video`, filled in when a run begins: a changed file means another run."""
+    """Checksum of `image` or `video`, filled in when a run begins: a changed file means another run."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     offload: Literal["auto", "none", "model", "group", "sequential"] = "auto"
-    """Where the weights wait; auto: the fastest way that fits into the free memory."""
+    """Offload level: where the weights wait. auto: the fastest level that fits into the free memory."""
     compile: Literal["auto", "on", "off"] = "auto"
-    """Compile the model's blocks; auto: on a GPU, where the planned steps pay for it."""
+    """Compile the model's blocks. auto: on a GPU, if the planned steps pay for it."""
     quantize: Literal["off", "fp8"] = "off"
-    """Matrix products in 8-bit floating point, in drafts and finals: faster, and not exact."""
+    """8-bit floating point for matrix products, in drafts and finals: faster, and not exact."""
     draft_cache: Literal["auto", "off", "first-block", "pab", "taylor"] = "auto"
-    """A feature cache for drafts; finals never have one. auto: the one that was measured to keep the drafts
-    of a family in order. None has been measured so far, so auto means off."""
+    """Feature cache for drafts; finals never have one. auto: the cache that was measured to keep the order of
+    drafts for the model's family. None has been measured so far, so auto means off."""
     draft_cache_strength: Annotated[float, Field(gt=0, le=20)] | None = None
-    """How much is reused: a threshold for `first-block`, every how many steps is computed for the others."""
+    """How much the cache reuses: a threshold for `first-block`; for the others N, if every Nth step is
+    computed."""
     allow_truncation: bool = False
     """Render a prompt that is longer than the text encoder reads, cut to what it reads."""
 
 
 class ScheduleConfig(Section):
-    """Denoising steps over the rounds."""
+    """Schedule of the denoising steps over the rounds."""
 
     kind: ScheduleKind = "linear"
     min_steps: Steps = 20
     max_steps: Steps = 50
     steps: tuple[Steps, ...] | None = None
-    """An explicit list, one entry for each video; it wins over `kind`, `min_steps` and `max_steps`."""
+    """Explicit list of steps, one entry for each video. It overrides `kind`, `min_steps` and `max_steps`."""
 
 
 class ServiceConfig(Section):
-    """What every role that may be played by a server, or by a local model of transformers, has in common."""
+    """Settings shared by the roles that a server, or a local model of transformers, may fill."""
 
     model: str | None = Field(default=None, min_length=1)
-    """`openai`: the name that the server knows; `transformers`: a local folder or a hub id."""
+    """`openai`: the model name that the server knows. `transformers`: a local folder or a hub id."""
     base_url: str | None = Field(default=None, pattern="^https?://[^?#@]*$")
-    """`openai`: any compatible endpoint; none is the vendor's own. Setting it alone chooses `openai`.
+    """`openai`: base URL of any compatible endpoint; None: the vendor's own. Setting it alone chooses
+    `openai`.
 
-    No user, password or query: it is stored with the run, and a secret may only ever be named."""
+    No user, password or query: the URL is stored with the run, and a secret may only ever be named."""
     api_key_env: str = Field(default="OPENAI_API_KEY", pattern="^[A-Z_][A-Z0-9_]{0,63}$")
-    """The environment variable that holds the key. Keys are only ever named; few look like a name."""
+    """Environment variable that holds the API key. Keys are only ever named. The pattern keeps most keys
+    out."""
     timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 300.0
-    """Total time for one answer, every retry included."""
+    """Timeout of one answer in s, retries included."""
     max_retries: Annotated[int, Field(ge=0, le=20)] = 5
-    """`openai`: after connection errors, 408, 409, 429 and 5xx, with jitter; Retry-After is obeyed."""
+    """`openai`: retries after connection errors, 408, 409, 429 and 5xx, with jitter; Retry-After is
+    obeyed."""
     max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
-    """Of one answer, reasoning included."""
+    """Maximum tokens of one answer, reasoning included."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    """None: as the server likes; a local model then takes the likeliest token."""
+    """None: the server's default; a local model then takes the likeliest token."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """`transformers` only."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -105,41 +112,42 @@ class ServiceConfig(Section):
 
 
 class LlmConfig(ServiceConfig):
-    """Who names the physics, finds the mismatch and rewrites the prompt."""
+    """LLM that names the physics, finds the mismatch and rewrites the prompt."""
 
     backend: Literal["rulebook", "openai", "transformers"] | None = None
     prompt_token_price: Annotated[float, Field(ge=0)] | None = None
-    """Currency units for a million prompt tokens; with both prices set the run's record has its cost."""
+    """Price of a million prompt tokens, in any currency. With both prices set, the run's record has its
+    cost."""
     completion_token_price: Annotated[float, Field(ge=0)] | None = None
 
 
 class VlmConfig(ServiceConfig):
-    """What captioner and scorer have in common."""
+    """Settings shared by captioner and scorer."""
 
     num_frames: Annotated[int, Field(ge=1, le=256)] = 16
-    """Frames that a VLM is shown, spread evenly over the video."""
+    """Number of frames that a VLM is shown, spread evenly over the video."""
     max_frame_size: Annotated[int, Field(ge=32, le=4096)] = 512
-    """Longest side of a frame that a VLM is shown, in pixels; larger frames are scaled down."""
+    """Longest side of the frames that a VLM is shown, in pixels; larger frames are scaled down."""
 
 
 class CaptionerConfig(VlmConfig):
-    """Who says what is seen in a video."""
+    """Captioner that describes what is seen in a video."""
 
     backend: Literal["tracker", "openai", "transformers"] | None = None
 
 
 class ScorerConfig(VlmConfig):
-    """Who scores a video."""
+    """Scorer of a video."""
 
     backend: Literal["tracker", "openai", "transformers", "command"] | None = None
     name: str | None = Field(default=None, pattern="^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")
-    """The key of its scores in the record; none: made from backend and model."""
+    """Key of its scores in the record; None: made from backend and model."""
     command: tuple[str, ...] | None = Field(default=None, min_length=1)
     """`command`: a program and its arguments, started without a shell."""
     keep_alive: bool = False
-    """`command`: the program stays for the whole run, and answers each line with a line."""
+    """`command`: the program runs for the whole run, and answers each line of input with a line."""
     others: "tuple[ScorerConfig, ...]" = ()
-    """Further scorers, whose scores are kept beside those of this one; this one decides."""
+    """Further scorers. Their scores are recorded beside those of this one, which decides."""
 
     @field_validator("others")
     @classmethod
@@ -150,7 +158,7 @@ class ScorerConfig(VlmConfig):
 
 
 class RefinementConfig(Section):
-    """The loop."""
+    """Refinement loop: rounds, early stop, and which video is the result."""
 
     rounds: Annotated[int, Field(ge=0, le=100)] = 4
     """Number of refinements; the run has one video more."""
@@ -163,7 +171,7 @@ class RefinementConfig(Section):
 
 
 class RunConfig(Section):
-    """What belongs to the run as a whole."""
+    """Settings of the run as a whole."""
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 

@@ -1,7 +1,8 @@
-"""What a run directory may not decide by itself, because it may come from somebody else.
+"""Trust in a config from a run directory, which may come from somebody else.
 
-A run keeps its config, and a config can name a program to start, a server to talk to, the environment
-variable whose content that server gets, and a model to fetch. Knows no terminal and reads no file.
+A run stores its config, and a config can name a program to start, a server to talk to, the environment
+variable whose content that server gets, and a model to download. A resumed run must not do these on its own.
+Knows no terminal and reads no file.
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,10 @@ from phyt2v_cli.files.untrusted import expand, is_hub_id, refusals_as
 
 
 def list_reaches(config: Config) -> list[str]:
-    """Return one line for each program, server and hub model that a run with `config` would reach for."""
+    """List each program, server and hub model that a run with `config` would use, one line each.
+
+    Raises ModelLoadError if a model's path cannot be checked.
+    """
     reaches = []
     for weights in (config.generator.model, config.generator.lora):
         if weights is not None and _is_fetched(weights):

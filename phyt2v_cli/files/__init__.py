@@ -1,4 +1,4 @@
-"""Files and folders: written whole or not at all, locked, read without trust, and videos.
+"""Files and folders: atomic writes, locks, reading of untrusted files, and videos.
 
 Must not know any config, run or model.
 """

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, even after a crash or on a full disk. Knows no format."""
+"""Atomic writes: files are whole or absent, even after a crash or on a full disk. Knows no format."""
 
 import errno
 import os
@@ -10,20 +10,20 @@ from secrets import token_hex
 from phyt2v_cli.errors import FilesError
 
 TEMPORARY = ".*.phyt2v-tmp"
-"""Glob of the temporary files; whoever holds a folder's lock may delete what a killed process left."""
+"""Glob of the temporary files. The holder of a folder's lock may delete those of a killed process."""
 
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
-    """Yield a new, empty file beside `path` to write to; afterwards it becomes `path`, on disk for good.
+    """Replace a file atomically: yield a new, empty file to write to, which then becomes `path`.
 
-    Any number of threads and processes may replace one `path`: the last to end wins. If the block raises,
-    `path` stays as it was and the temporary file is gone. Raises FilesError for what the operating system
-    refuses, inside the block too.
+    It is synced to disk. Any number of threads and processes may replace one `path`: the last to end wins. If
+    the block raises, `path` stays as it was and the temporary file is deleted. Raises FilesError for every
+    OSError, inside the block too.
     """
     temporary = path.with_name(f".{path.name}.{token_hex(4)}.phyt2v-tmp")
     try:
-        # Made here, since in a folder from elsewhere the name may be taken by a link, and writing would
+        # Created here, since in a folder from elsewhere the name may be taken by a link, and writing would
         # follow it. Not by `tempfile`, whose files only their owner may read.
         temporary.touch(exist_ok=False)
         try:
@@ -40,7 +40,7 @@ def replace_file(path: Path) -> Iterator[Path]:
 
 
 def sync_folder(path: Path) -> None:
-    """Make renames in a folder survive a power cut."""
+    """Sync a folder, so that renames in it survive a power cut."""
     folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -49,7 +49,7 @@ def sync_folder(path: Path) -> None:
 
 
 def describe_os_error(error: OSError, what: str) -> FilesError:
-    """Return the FilesError for `error`, with what to do about the usual causes."""
+    """FilesError for an OSError, with a hint for the usual causes."""
     space, folder = "Free some space, and do the same again.", "Choose another folder with `out`."
     reason, hint = {
         errno.ENOSPC: ("the disk is full", space),

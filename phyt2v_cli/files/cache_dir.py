@@ -1,4 +1,4 @@
-"""The folder of this user's cache: the one place that says where it is. Knows nothing that is kept there."""
+"""Cache folder of this user. Only this file knows its path. Knows nothing of its content."""
 
 import os
 from pathlib import Path
@@ -7,16 +7,16 @@ from platformdirs import user_cache_path
 
 
 def find_cache_dir() -> Path | None:
-    """Folder for what may be lost, whether or not it exists; None for a user who has no home."""
+    """Path of the cache folder, whether or not it exists; None for a user without a home."""
     try:
         path = user_cache_path("phyt2v", appauthor=False)
     except RuntimeError:  # an unknown user, as in a container that is given any user id
         return None
-    return path if path.is_absolute() else None  # an older platformdirs gives "~" itself as such a home
+    return path if path.is_absolute() else None  # an older platformdirs returns "~" for a missing home
 
 
 def make_cache_dir() -> Path | None:
-    """The same folder, made if it is missing; None if this process cannot write into it."""
+    """Create the cache folder if it is missing; None if this process cannot write into it."""
     path = find_cache_dir()
     if path is None:
         return None

@@ -1,4 +1,4 @@
-"""One process for each folder of results: the lock, and who holds it. Knows no record."""
+"""Lock of a folder of results, which one process at a time works on. Knows no record."""
 
 import json
 import os
@@ -15,13 +15,13 @@ from phyt2v_cli.files.atomic import describe_os_error, replace_file
 from phyt2v_cli.files.untrusted import read_plain_file
 
 LOCK_NAME = ".phyt2v.lock"
-"""Stays behind when the lock is released, and so marks a folder as a run directory."""
+"""File of the lock. It stays after the release, and so marks a folder as a run directory."""
 _OWNER_NAME = ".phyt2v.owner"
 _MAX_OWNER_BYTES = 4096
 
 
 def check_folder(path: Path) -> None:
-    """Raise RunDirError where `path` is a link or a file, so that it cannot be a folder of results."""
+    """Raise RunDirError if `path` is a link or a file, so that it cannot be a folder of results."""
     if path.is_symlink():
         raise RunDirError(f"{path} is a symbolic link", "Name the folder itself.")
     if path.exists() and not path.is_dir():
@@ -29,7 +29,10 @@ def check_folder(path: Path) -> None:
 
 
 def check_lock(path: Path, lock_name: str = LOCK_NAME) -> None:
-    """Raise what `lock_folder` would for a folder that is there; nothing is made or changed in it."""
+    """Check if a folder could be locked: raises what `lock_folder` would for an existing folder.
+
+    Nothing is made or changed in it.
+    """
     lock = FileLock(path / lock_name, blocking=False, thread_local=False)
     with _refusals(path):
         if path.is_dir():
@@ -41,10 +44,11 @@ def check_lock(path: Path, lock_name: str = LOCK_NAME) -> None:
 
 
 def lock_folder(path: Path, lock_name: str = LOCK_NAME) -> FileLock:
-    """Create the folder where it is missing, and return its lock, held; a killed process holds none.
+    """Lock a folder, which is created if it is missing, and return the acquired lock.
 
-    With the default `lock_name` it becomes a run directory. Raises RunDirError, naming pid and host, where
-    another process holds it; FilesError where the folder cannot be made or written.
+    The operating system releases the lock of a killed process. With the default `lock_name` the folder
+    becomes a run directory. Raises RunDirError, with pid and host, if another process holds the lock, and
+    FilesError if the folder cannot be created or written.
     """
     lock = FileLock(path / lock_name, blocking=False, thread_local=False)
     try:

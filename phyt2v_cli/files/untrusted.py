@@ -1,4 +1,4 @@
-"""Files, text and paths that anybody may have made: read within limits, shown without harm, named with care.
+"""Untrusted files, text and paths: read within limits, shown without control characters, named in errors.
 
 Knows no format, and not which option or role named a path.
 """
@@ -14,10 +14,10 @@ from phyt2v_cli.errors import Phyt2vError
 
 
 def read_plain_file(path: Path, max_bytes: int) -> bytes:
-    """Return the content of a plain file.
+    """Read a plain file of at most `max_bytes` bytes.
 
-    Raises ValueError where it is a folder, a pipe or a device, which could block for ever, or larger than
-    `max_bytes`; OSError where the operating system refuses.
+    Raises ValueError if it is larger, or if it is a folder, a pipe or a device, which could block for ever;
+    OSError if the operating system refuses.
     """
     # O_NONBLOCK: opening a pipe that nobody writes to would wait for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -30,13 +30,13 @@ def read_plain_file(path: Path, max_bytes: int) -> bytes:
     return content
 
 
-# C0 and C1 controls but for tab and newline, line separators, bidirectional controls and lone surrogates:
-# what could drive a terminal, reorder a line, or not be printed at all.
+# C0 and C1 controls except tab and newline, line separators, bidirectional controls and lone surrogates:
+# they could control a terminal, reorder a line, or not be printed at all.
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def visible(text: str) -> str:
-    """Return `text` with everything that could drive a terminal written out, as in ``\\x1b``."""
+    """Escape everything in `text` that could control a terminal, as in ``\\x1b``."""
     return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
@@ -44,15 +44,15 @@ _MAX_SHOWN_CHARS = 200
 
 
 def expand(name: str) -> Path:
-    """Return the path that a name means, with `~`; the home of nobody stays as it is, and is not there."""
+    """Expand `~` in a path. The home of an unknown user is left as it is, and does not exist."""
     try:
-        return Path(os.path.expanduser(name))  # noqa: PTH111  a Path raises where there is no such user
-    except ValueError:  # characters that no user's name can have
+        return Path(os.path.expanduser(name))  # noqa: PTH111  a Path raises if there is no such user
+    except ValueError:  # characters that a user name cannot have
         return Path(name)
 
 
 def is_hub_id(name: str) -> bool:
-    """Return whether a name could be that of a model on the hub; no other is ever asked for there."""
+    """Check if a name could be a model id of the hub. Only such names are ever looked up there."""
     if re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name) is None:
         return False
     from huggingface_hub.errors import HFValidationError
@@ -67,10 +67,10 @@ def is_hub_id(name: str) -> bool:
 
 @contextmanager
 def refusals_as(error: type[Phyt2vError], name: str | Path, *, prefix: str = "") -> Iterator[None]:
-    """Raise `error`, naming the path, for whatever the operating system refuses inside the block.
+    """Translate an OSError inside the block into `error`, with the path in the message.
 
-    A name that is too long, links in a circle and a closed folder on the way make even the question whether
-    a file is there fail. `prefix` comes before the message, as in `generator.image: `.
+    Even checking that a file exists fails for a name that is too long, links in a circle, or a closed folder
+    on the way. `prefix` comes before the message, as in `generator.image: `.
     """
     try:
         yield

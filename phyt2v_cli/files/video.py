@@ -2,7 +2,7 @@
 
 A video is H.264 in yuv420p, so its height and width must be even; other sizes are refused, never resized.
 Equal frames and metadata give equal bytes: no date, no path, a fixed number of encoder threads. The metadata
-is one JSON object in the container's `comment`, the key that every player and ffprobe show.
+are one JSON object in the container's `comment`, the key that every player and ffprobe show.
 """
 
 import hashlib
@@ -20,42 +20,45 @@ from phyt2v_cli.errors import VideoError
 from phyt2v_cli.files.atomic import replace_file
 
 Frames: TypeAlias = "npt.NDArray[np.uint8]"
-"""Decoded video, uint8, shape (num_frames, height, width, 3), RGB."""
+"""Frames of a decoded video: RGB, uint8 (num_frames, height, width, 3)."""
 
 CRF = 12
-"""x264's quality, 0 (lossless) to 51: near-lossless, since judges look at single pixels of small videos."""
+"""Quality of x264, 0 (lossless) to 51: near-lossless, since judges look at single pixels of small videos."""
 
 MAX_DECODED_BYTES = 8 * 2**30
-"""A few kilobytes of mp4 can decode to any size, and may come from elsewhere; 1,000 frames of 1080p fit."""
+"""Limit of a decoded video; 1,000 frames of 1080p fit. A few kilobytes of mp4 can decode to any size, and may
+come from elsewhere."""
 
 _ENCODER = {"crf": str(CRF), "preset": "veryfast", "threads": "4", "mbtree": "0", "flags": "+bitexact"}
-"""A third of the default preset's time for about the same size at this CRF. Equal bytes need a fixed number
-of threads; x264's macroblock tree reads uninitialised memory where the CPU has AVX-512: in a process that had
-decoded a video, up to a third of equal small clips came out with other bytes (x264 core 165, av 18.1)."""
+"""Encoder options. They take a third of the default preset's time for about the same size at this CRF. Equal
+bytes need a fixed number of threads. x264's macroblock tree reads uninitialised memory if the CPU has
+AVX-512: in a process that had decoded a video, up to a third of equal small clips came out with other bytes
+(x264 core 165, av 18.1)."""
 
 _DECODER: dict[str, Any] = {"thread_count": 4, "thread_type": "FRAME"}
-"""On two cores half of the time; of 400 damaged files it refused the same 191 as one thread."""
+"""Decoder options. On two cores they take half of the time; of 400 damaged files they refused the same 191 as
+one thread."""
 
 
 @dataclass(frozen=True)
 class VideoMetadata:
-    """How a video was made, stored inside it."""
+    """Metadata of a video: how it was made, stored inside it."""
 
     prompt: str
     seed: int
     steps: int
     round: int | None = None
-    """None outside a run's rounds: of a single video, or the control."""
+    """Number of the round; None for a single video or the control."""
     pixels_key: str = ""
     """Digest of what made the pixels; empty in videos of phyt2v 0.1.0."""
 
 
 def write_video(path: Path, frames: Frames, *, fps: int, metadata: VideoMetadata) -> str:
-    """Write an mp4, decode it back in full, put it in place, and return its sha256.
+    """Write an mp4, verify it by decoding it in full, move it into place, and return its sha256.
 
-    `frames` has shape (num_frames, height, width, 3). Until the video is verified `path` stays as it was.
-    Raises VideoError for an odd or empty size and where the file does not decode to the same number of
-    frames of the same size with the same metadata; FilesError where the disk is full or not writable.
+    `frames` is uint8 RGB (num_frames, height, width, 3). Until the video is verified `path` stays as it was.
+    Raises VideoError for an odd or empty size, and if the file does not decode to the same number of frames
+    of the same size with the same metadata; FilesError if the disk is full or not writable.
     """
     from av import FFmpegError
 
@@ -66,7 +69,7 @@ def write_video(path: Path, frames: Frames, *, fps: int, metadata: VideoMetadata
             "H.264 needs at least one frame, and an even width and height"
         )
     try:
-        # Encoded in memory, so that a full disk is met by our own write and not inside the encoder.
+        # Encoded in memory, so that a full disk fails our own write and not the encoder.
         with _open("<bytes>", "w", container="mp4", options={"fflags": "+bitexact"}) as file:
             file.container_metadata["comment"] = json.dumps(asdict(metadata), ensure_ascii=False)
             file.init_video_stream("libx264", fps=fps, pixel_format="yuv420p")
@@ -87,9 +90,9 @@ def write_video(path: Path, frames: Frames, *, fps: int, metadata: VideoMetadata
 
 
 def read_video(path: Path) -> tuple[Frames, VideoMetadata | None]:
-    """Decode a video in full, to uint8 RGB of shape (num_frames, height, width, 3), and say how it was made.
+    """Decode a video in full, to uint8 RGB frames (num_frames, height, width, 3) and its metadata.
 
-    The metadata are None where it does not say. Raises VideoError where it is missing, cut short or no video.
+    The metadata are None if there are none. Raises VideoError if the file is missing, cut short or no video.
     """
     import numpy as np
 
@@ -101,12 +104,15 @@ def read_video(path: Path) -> tuple[Frames, VideoMetadata | None]:
 
 
 def read_frames(path: Path) -> Frames:
-    """Decode a video in full, as `read_video` does."""
+    """Decode the frames of a video in full; raises as `read_video` does."""
     return read_video(path)[0]
 
 
 def sample_frames(path: Path, num_frames: int) -> Frames:
-    """Return `num_frames` frames spread evenly from the first to the last; a short video repeats some."""
+    """Sample `num_frames` frames evenly from the first to the last; a short video repeats some.
+
+    Returns uint8 RGB (num_frames, height, width, 3); raises as `read_video` does.
+    """
     import numpy as np
 
     frames = read_frames(path)
@@ -115,7 +121,7 @@ def sample_frames(path: Path, num_frames: int) -> Frames:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file, in hex."""
+    """sha256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -124,11 +130,11 @@ def _decode(path: Path, *, pixel_format: str) -> tuple[list[Any], VideoMetadata 
     from av import FFmpegError
 
     unreadable = (FFmpegError, OSError, ValueError, LookupError, AttributeError, StopIteration, MemoryError)
-    if not path.is_file():  # opening a pipe would wait for ever
+    if not path.is_file():  # opening a pipe would block for ever
         raise VideoError(f"{path} is " + ("no file" if path.exists() else "missing"))
     frames, num_bytes = [], 0
     try:
-        # The format is given, because FFmpeg would guess playlists too, which name other files to open.
+        # The format is given, because FFmpeg would also detect playlists, which name other files to open.
         with _open(path, "r", format="mp4") as file:
             comment = file.container_metadata.get("comment", "")
             declared = file.properties().shape[0]  # what the container says
@@ -137,7 +143,7 @@ def _decode(path: Path, *, pixel_format: str) -> tuple[list[Any], VideoMetadata 
                 num_bytes += frame.nbytes
                 if num_bytes > MAX_DECODED_BYTES:
                     raise VideoError(f"{path} decodes to more than {MAX_DECODED_BYTES // 2**30} GiB")
-    except unreadable as error:  # imageio expects every stream to have a codec, for one
+    except unreadable as error:  # for example, imageio expects every stream to have a codec
         raise VideoError(f"{path} is cut short, or no video") from error
     if not frames or (declared and declared != len(frames)):
         raise VideoError(f"{path} is not a whole video: {len(frames)} of {declared} frames decode")

@@ -1,4 +1,4 @@
-"""The PhyT2V loop: the order of the rounds, one round, one video, the prompts, and which video is the result.
+"""Refinement loop (PhyT2V): order of the rounds, one round, one video, prompts, and choice of the result.
 
 Not called `refine`, because that name is the function `phyt2v_cli.refine`, and a package of the same name
 would hide it once imported. Must not know any backend, terminal or thread.

@@ -1,8 +1,8 @@
-"""The PhyT2V loop: straight-line code for one prompt over the four roles.
+"""Refinement loop (PhyT2V): straight-line code for one prompt over the four roles.
 
-It knows no backend, no terminal and no torch. Every stage is saved before the next one starts, and a stage
-is done when the record has its result; so a killed run redoes at most the stage it was in, and running a
-complete one does nothing.
+It knows no backend, no terminal and no torch. Each stage is saved before the next one starts, and a stage is
+done if the record has its result. So a killed run redoes at most the stage that it was in, and running a
+complete run does nothing.
 """
 
 from collections.abc import Callable
@@ -40,23 +40,23 @@ from phyt2v_cli.video_id import CONTROL, RoundId
 def refine(run: RunDir, roles: Roles, *, emit: Emit, cancelled: Callable[[], bool]) -> RunResult:
     """Do what is left of `run` and return its result.
 
-    Raises RunInterruptedError once `cancelled()` is true, between stages and between denoising steps; the
-    run can go on later. Raises PromptError where the original prompt is longer than the text encoder reads,
-    BackendError where a role fails, FilesError where something cannot be written.
+    Raises RunInterruptedError once `cancelled()` is true, between stages and between denoising steps; the run
+    can go on later. Raises PromptError if the original prompt is longer than the text encoder reads,
+    BackendError if a role fails, FilesError if something cannot be written.
     """
     try:
         return _Loop(Session(run, roles, emit, cancelled)).complete()
     except BaseException as error:
-        # Once a signal has come, work may be abandoned anywhere, and then fails with anything.
+        # After a signal, work may be abandoned anywhere, and then fails with any exception.
         interrupted = isinstance(error, RunInterruptedError | KeyboardInterrupt) or cancelled()
         run.record.status = "interrupted" if interrupted else "failed"
-        with suppress(FilesError):  # what went wrong first is what the user must hear
+        with suppress(FilesError):  # the first error is the one to report
             run.save()
         raise
 
 
 class _Loop:
-    """What the parts of one `refine` share."""
+    """State shared by the parts of one `refine`."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -92,7 +92,7 @@ class _Loop:
         return PhysicsAnalysis(main_object=known.main_object, physical_law=known.physical_law)
 
     def _complete_rounds(self, analysis: PhysicsAnalysis) -> list[VideoRecord]:
-        """Complete the planned rounds, or fewer where early stop ends them; the last is a final."""
+        """Complete the planned rounds, or fewer if early stop ends them; the last one is a final."""
         plan = self.run.record.plan
         rounds: list[VideoRecord] = []
         prompt, stop_reason = self.original_prompt, None
@@ -114,14 +114,14 @@ class _Loop:
                 prompt = record.refined_prompt or record.prompt
             rounds.append(record)
             self.emit(_round_done(planned.id, record))
-            # A draft that is good enough is followed by its final; a final is that already.
+            # A draft that is good enough is followed by a final; a final needs no other.
             if is_last or (stop_reason is not None and record.purpose == "final"):
                 break
         self.run.record.stop_reason = stop_reason
         return rounds
 
     def _rebuild_round(self, id: RoundId, prompt: str, *, steps: int, purpose: Purpose) -> VideoRecord:
-        """Return a fresh record; if only this was lost, the next round knows its refined prompt."""
+        """New record of a round. If only its record was lost, the next round has its refined prompt."""
         record = self.run.new_video(id, prompt=prompt, steps=steps, purpose=purpose)
         following = self.run.read_video(RoundId(id.number + 1))
         record.refined_prompt = following.prompt if following is not None else None
@@ -135,7 +135,7 @@ class _Loop:
         return record
 
     def _begin_control(self, rounds: list[VideoRecord], steps: int) -> VideoRecord:
-        """Return a fresh record; if a round has left it its latents, its video is judged already."""
+        """New record of the control. If a round left it its latents, its caption and scores are copied."""
         record = self.run.new_video(CONTROL, prompt=self.original_prompt, steps=steps, purpose="final")
         same = next((one for one in rounds if one.pixels_key == record.pixels_key), None)
         if same is not None and self.run.latents_path(CONTROL).is_file():
@@ -172,7 +172,7 @@ class _Loop:
         return "stop_score" if pair is not None and min(pair) >= self.config.refinement.stop_score else None
 
     def _refine(self, record: VideoRecord, analysis: PhysicsAnalysis, *, keep: bool) -> None:
-        """Set the next round's prompt; `keep` keeps this one, as an unusable reply does."""
+        """Set the next round's prompt. With `keep`, or after an unusable reply, it is this round's prompt."""
         if record.refined_prompt is not None:
             return
         if keep or record.mismatch is None:

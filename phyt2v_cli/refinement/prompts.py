@@ -1,17 +1,17 @@
-"""What the LLM is asked, and which replies count: the PhyT2V method (Xue et al., CVPR 2025) in our words.
+"""Prompts for the LLM, and validation of its replies: PhyT2V (Xue et al., CVPR 2025) in our words.
 
 Three tasks. *Analysis* and *mismatch* are reasoned step by step from a worked example (local chain of
-thought); *refinement* first takes a step back to the physics behind the scene and only then rewrites. Text
-that comes from people, files or models is quoted as JSON data and declared to be no instruction.
+thought). *Refinement* first takes a step back to the physics behind the scene, and only then rewrites. Text
+from people, files or models is quoted as JSON data and declared to be no instruction.
 
-A `ChatRequest` carries the same data in `data`, all values strings, for the rulebook, which reads no prose:
+A `ChatRequest` has the same data in `data`, all values strings, for the rulebook, which reads no prose:
 
     analysis    original_prompt
     mismatch    original_prompt, prompt (what was rendered), main_object, physical_law, caption;
-                semantic_adherence, physical_commonsense ("0.00" to "1.00"; absent where not scored),
-                reasons (one a line; absent where there are none)
+                semantic_adherence, physical_commonsense ("0.00" to "1.00"; absent if not scored),
+                reasons (one a line; absent if there are none)
     refinement  original_prompt, prompt (what to rewrite), main_object, physical_law, caption,
-                mismatch ("" where none was found), feedback (scores and reasons in words; may be absent),
+                mismatch ("" if none was found), feedback (scores and reasons in words; may be absent),
                 max_words
     re-asked    all of the above and error (why the first reply was rejected)
 
@@ -38,7 +38,7 @@ def _one_line(text: str) -> str:
     return text
 
 
-# The length is checked after the white space is gone, so that "   " is as empty as "".
+# The length is checked after white space is removed, so that "   " is as empty as "".
 Line = Annotated[str, AfterValidator(_one_line)]
 
 
@@ -157,12 +157,12 @@ the water."}
 
 
 def analysis_request(original_prompt: str) -> ChatRequest:
-    """Ask for the main object and the physical laws of the user's prompt."""
+    """Request for the main object and the physical laws of the user's prompt."""
     return _request("analysis", _ANALYSIS, PhysicsAnalysis, {"original_prompt": original_prompt})
 
 
 def caption_instruction(main_object: str) -> str:
-    """Return what a captioner is asked: the paper's question, in our words, and what a mismatch is read from.
+    """Instruction for the captioner: the paper's question in our words, so that a mismatch can be found.
 
     `main_object` comes from a model, so it is quoted.
     """
@@ -177,7 +177,7 @@ def caption_instruction(main_object: str) -> str:
 def mismatch_request(
     *, original_prompt: str, prompt: str, analysis: PhysicsAnalysis, caption: str, scores: Scores
 ) -> ChatRequest:
-    """Ask where the captioned video departs from the user's prompt or from physics."""
+    """Request to find departures of the captioned video from the user's prompt or from physics."""
     data = {
         "original_prompt": original_prompt,
         "prompt": prompt,
@@ -204,7 +204,7 @@ def refinement_request(
     scores: Scores,
     max_words: int,
 ) -> ChatRequest:
-    """Ask for a better prompt; `mismatch` is empty where none was found."""
+    """Request for a better prompt; `mismatch` is empty if none was found."""
     data = {
         "original_prompt": original_prompt,
         "prompt": prompt,
@@ -229,7 +229,7 @@ def refinement_request(
 
 def _request(task: Task, instruction: str, reply: type[BaseModel], data: Mapping[str, str]) -> ChatRequest:
     schema = reply.model_json_schema()
-    # A reply without its reasoning is accepted, but asked for: a model that writes it first does better.
+    # Reasoning is asked for, since a model that writes it first does better. A reply without is accepted.
     schema["required"] = list(schema["properties"])
     return ChatRequest(
         task=task,
@@ -247,10 +247,10 @@ def _request(task: Task, instruction: str, reply: type[BaseModel], data: Mapping
 def find_fault_in_refinement(
     reply: RefinedPrompt, *, request: ChatRequest, rendered_prompt: str, excess_tokens: Callable[[str], int]
 ) -> str | None:
-    """Return why a well-formed refinement cannot be used, or None where it can.
+    """Check a well-formed refinement: why it cannot be used, or None if it can.
 
-    `rendered_prompt` is what the round's video was made from; it differs from the request's `prompt` where
-    the rewriting starts from the original.
+    `rendered_prompt` is the prompt of the round's video. It differs from the request's `prompt` if the
+    rewriting starts from the original.
     """
     before = {" ".join(text.split()).casefold() for text in (request.data["prompt"], rendered_prompt)}
     if reply.prompt.casefold() in before:
@@ -274,11 +274,12 @@ def ask(
     on_reply: Callable[[ChatReply], None],
     find_fault: Callable[[Reply], str | None] = lambda _: None,
 ) -> Reply:
-    """Return the validated reply; an unusable one is re-asked once, with what was wrong with it.
+    """Ask the LLM for a validated reply. An unusable reply is re-asked once, with the fault in it.
 
     The reply must be one JSON object and nothing else: picking an object out of prose, fences or several
-    objects would mean guessing which one was meant. `on_reply` is told of every reply, for the token count.
-    Raises ReplyError where the second reply cannot be used either, and what `llm` raises.
+    objects would mean guessing which one was meant. `on_reply` is called with every reply, to count its
+    tokens. Raises ReplyError if the second reply cannot be used either or a reply has a `problem`, and
+    whatever `llm` raises.
     """
     first = _reply(llm, request, on_reply)
     parsed = _parse(first.text, reply_type, find_fault)
@@ -314,7 +315,7 @@ def _reply(llm: ChatModel, request: ChatRequest, on_reply: Callable[[ChatReply],
 
 
 def _parse(text: str, reply_type: type[Reply], find_fault: Callable[[Reply], str | None]) -> Reply | str:
-    """Return the reply, or in a string why it is none."""
+    """Parse a reply; a string says why it cannot be used."""
     if len(text) > MAX_REPLY_CHARS:
         return f"it has {len(text)} characters, more than {MAX_REPLY_CHARS}"
     try:

@@ -1,4 +1,4 @@
-"""One prompt to one verified video file: denoise, decode, encode. Knows no run and no loop."""
+"""Rendering of one prompt to one verified video file: denoise, decode, encode. Knows no run and no loop."""
 
 import hashlib
 from collections.abc import Callable
@@ -14,42 +14,42 @@ from phyt2v_cli.runs.identity import Recipe
 from phyt2v_cli.runs.latents import drop_latents, read_latents, write_latents
 
 FLAT = 1.0
-"""Standard deviation of a frame's colours, of 255, below which it shows nothing; film grain has more."""
+"""Threshold for a flat frame: standard deviation of its colours, of 255. Film grain has more."""
 
 TimeStage = Callable[[Stage], AbstractContextManager[None]]
-"""Wraps each stage: it may refuse to begin, time it, and save what is done when it ends."""
+"""Context manager around each stage. It may refuse to begin, time the stage, and save its result."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where a video goes, and who hears of the work."""
+    """Files that a video is rendered to, and the callbacks of the rendering."""
 
     video_path: Path
     latents_path: Path
-    """Latents are kept here from the denoising on; whoever records the video deletes them."""
+    """File of the latents, from the denoising on. Deleted by the caller that records the video."""
     on_step: OnStep
     cancelled: Cancelled
     stage: TimeStage
     on_how: Callable[[HowItRan], None] = lambda _: None
-    """Told how the model worked, before the stage that it worked in ends."""
+    """Callback with the settings that the model ran with, before the end of the stage."""
     round_number: int | None = None
-    """Stored in the video, if it is that of a round."""
+    """Stored in the video, if it belongs to a round."""
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """A verified video file."""
+    """Verified video file: what it was made from, and its checksum."""
 
     recipe: Recipe
     sha256: str
 
 
 def render_video(generator: VideoGenerator, recipe: Recipe, target: Target) -> Rendered:
-    """Render a recipe; latents that an earlier call for the same pixels left are taken.
+    """Render a video; latents that an earlier call left for the same pixels are reused.
 
     Raises FaultyFramesError if latents or frames are no picture, VideoError if the video cannot be written or
-    read back, RunInterruptedError once `target.cancelled()` is true, and whatever the generator, `on_step`
-    and `stage` raise.
+    read back, FilesError if the disk refuses, RunInterruptedError once `target.cancelled()` is true, and
+    whatever the generator, `on_step` and `stage` raise.
     """
     import numpy as np
 
@@ -65,7 +65,7 @@ def render_video(generator: VideoGenerator, recipe: Recipe, target: Target) -> R
                 cancelled=target.cancelled,
                 draft=recipe.purpose == "draft",
             )
-            # As they come back from a file; models hand out transposed ones, and layout may change rounding.
+            # Contiguous, as if read from a file: models return transposed ones; layout may change rounding.
             denoised = Denoised(np.ascontiguousarray(fresh.latents), fresh.how)
             _check_latents(denoised.latents)
             write_latents(target.latents_path, denoised, pixels_key=recipe.pixels_key)
@@ -90,15 +90,15 @@ def render_or_reseed(
     on_reseed: Callable[[FaultyFramesError, int], None],
     may_reseed: bool = True,
 ) -> Rendered:
-    """Render a recipe; if that gives no picture, try once with another seed, which `on_reseed` is told
-    before.
+    """Render a video; if that gives no picture, retry once with another seed.
 
-    Without `may_reseed` that was done already. Raises as `render_video` does.
+    `on_reseed` is called before the retry. Without `may_reseed` there is no retry. Raises as `render_video`
+    does.
     """
     try:
         return render_video(generator, recipe, target)
     except FaultyFramesError as error:
-        drop_latents(target.latents_path)  # the next time they would be no picture either
+        drop_latents(target.latents_path)  # they would give no picture the next time either
         if not may_reseed:
             raise
         again = replace(recipe, seed=another_seed(recipe.seed))
@@ -107,14 +107,14 @@ def render_or_reseed(
 
 
 def another_seed(seed: int) -> int:
-    """Return the seed to try if `seed` gave no picture: always the same one, and hardly one in use."""
+    """Seed for the retry after `seed` gave no picture: always the same one, and unlikely to be in use."""
     return int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:7])
 
 
 def check_prompt_length(generator: VideoGenerator, prompt: str, *, allow_truncation: bool) -> str | None:
-    """Return what to tell of a prompt that will be cut; None if it fits.
+    """Check if a prompt fits the text encoder: a note for the user if it will be cut, None if it fits.
 
-    Raises PromptError if it is longer than the text encoder reads and that is not allowed.
+    Raises PromptError if it is too long and `allow_truncation` is off.
     """
     excess = generator.count_excess_tokens(prompt)
     if not excess:
@@ -135,7 +135,7 @@ def _check_latents(latents: Latents) -> None:
 
 
 def _check_frames(frames: Frames) -> None:
-    """Refuse a video without a picture in any frame; one that does not move may be what was asked for."""
+    """Raise FaultyFramesError if no frame shows a picture. No motion is no fault: it may be asked for."""
     if all(frame.std(axis=(0, 1)).max() < FLAT for frame in frames):
         colour = ", ".join(f"{value:.0f}" for value in frames.mean(axis=(0, 1, 2)))
         raise FaultyFramesError(f"Every frame is one flat colour (red, green, blue: {colour})")

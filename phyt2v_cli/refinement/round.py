@@ -1,6 +1,7 @@
-"""One round, as far as it is missing: its video rendered, captioned and scored, each stage timed and saved.
+"""One round as far as it is missing: render, caption and score its video, each stage timed and saved.
 
-It knows the roles and one record at a time, and neither mismatches, rewriting nor the order of the rounds.
+It knows the roles and one record at a time. It does not know mismatches, rewriting or the order of the
+rounds.
 """
 
 import time
@@ -28,7 +29,7 @@ from phyt2v_cli.video_id import RoundId
 
 
 class Session:
-    """One run being done."""
+    """Run in progress: run directory, roles and callbacks."""
 
     def __init__(self, run: RunDir, roles: Roles, emit: Emit, cancelled: Cancelled) -> None:
         self.run = run
@@ -39,7 +40,7 @@ class Session:
 
     @cached_property
     def generator(self) -> VideoGenerator:
-        """The generator, loaded when first needed; PromptError if it cannot read the whole prompt."""
+        """Generator, loaded on first use; raises PromptError if it cannot read the whole prompt."""
         self.emit(LoadStarted())
         generator = self.roles.load_generator()
         notice = check_prompt_length(
@@ -53,14 +54,14 @@ class Session:
         return generator
 
     def tell_how_it_runs(self, how: HowItRan) -> None:
-        """Tell how the generator runs, if that is not what was told last."""
+        """Emit the generator's settings if they changed."""
         if how != self._told_settings:
             self._told_settings = dict(how)
             self.emit(GeneratorReady(self._told_settings))
 
     @contextmanager
     def stage(self, record: VideoRecord, stage: Stage) -> Iterator[None]:
-        """Time a stage, and save the record when it is done."""
+        """Time a stage, and save the record at its end."""
         self.begin()
         self.emit(StageStarted(record.id, stage))
         start = time.monotonic()
@@ -70,7 +71,7 @@ class Session:
         self.emit(StageDone(record.id, stage, record.seconds[stage]))
 
     def begin(self) -> None:
-        """Stop here if told to; otherwise there is work, so the run is running."""
+        """Mark the run as running; raise RunInterruptedError if it was cancelled."""
         if self.cancelled():
             raise RunInterruptedError("The run was stopped.", "The same call goes on where it was.")
         if self.run.record.status != "running":
@@ -78,13 +79,13 @@ class Session:
             self.run.save()
 
     def count_reply(self, reply: ChatReply) -> None:
-        """Count what an LLM's reply used, and pass on its note."""
+        """Count the tokens of an LLM's reply, and emit its note."""
         self.run.count_reply(reply)
         if reply.note:
             self.emit(Notice(reply.note))
 
     def tell_notices(self) -> None:
-        """Tell what the run directory has noticed."""
+        """Emit the notices of the run directory."""
         while self.run.notices:
             self.emit(Notice(self.run.notices.pop(0)))
 
@@ -92,7 +93,7 @@ class Session:
 def complete_video(session: Session, record: VideoRecord, *, main_object: str) -> None:
     """Render, caption and score what is missing of `record`, saving it after every stage.
 
-    `main_object` tells the captioner what to look at.
+    `main_object` tells the captioner what to look at. Raises as the roles and `render_video` do.
     """
     run, recorded_sha256 = session.run, record.sha256
     has_video = run.has_video(record)
@@ -101,7 +102,7 @@ def complete_video(session: Session, record: VideoRecord, *, main_object: str) -
         _render(session, record)
     if record.sha256 != recorded_sha256:
         if recorded_sha256 is not None:
-            # Another machine may round differently; what was seen in the lost video does not count here.
+            # Another machine may round differently, so the caption and scores of the lost video do not count.
             record.caption, record.scores, record.scorers = None, None, {}
             record.flags.append("rerendered")
         run.save_video(record)
@@ -121,7 +122,7 @@ def _score(session: Session, record: VideoRecord) -> None:
     scorers = session.roles.scorers
     for scorer in scorers:
         if scorer.name not in record.scorers:
-            # The original prompt, whatever this video was made from.
+            # Scored against the original prompt, whatever this video was made from.
             scores = scorer.score(session.run.video_path(record), session.run.record.prompt)
             record.scorers[scorer.name] = ScorerRecord.of(scores, scorer.name)
             session.run.save_video(record)

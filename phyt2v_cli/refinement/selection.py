@@ -1,4 +1,4 @@
-"""Which video a run hands back. Chooses among finals only: a draft's score says nothing about a final's."""
+"""Choice of the video that a run returns, among finals only: a draft's score says nothing about a final's."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -9,10 +9,10 @@ from phyt2v_cli.runs.records import VideoRecord
 def select_result(
     rounds: Sequence[VideoRecord], control: VideoRecord | None, select: Literal["last", "best"]
 ) -> tuple[VideoRecord, str]:
-    """Return the chosen record, and which rule decided: ``last``, ``best`` or ``last_unscored``.
+    """Select the resulting video, and the rule that decided: ``last``, ``best`` or ``last_unscored``.
 
-    `best` is the final with the highest sum of SA and PC; equal sums go to the later round, and to any round
-    before the control. Where a final has no score there is nothing to compare, and the last round is taken.
+    `best` is the final with the highest sum of SA and PC. Equal sums go to the later round, and to any round
+    before the control. If a final has no score, there is nothing to compare, and the last round is taken.
     """
     finals = [record for record in reversed(rounds) if record.purpose == "final"]
     if control is not None:

@@ -1,4 +1,4 @@
-"""One video by itself: rendered and verified, without judges and without rounds.
+"""Single video: rendered and verified, without judges and without rounds.
 
 It knows the generator's role and events, and no run directory.
 """
@@ -29,7 +29,7 @@ from phyt2v_cli.runs.result import VideoResult
 from phyt2v_cli.video_id import RoundId
 
 VIDEO = RoundId(1)
-"""The id that events carry: of the only round that there is."""
+"""Id of the video in events, as if it were the only round."""
 
 
 def render_single(
@@ -42,9 +42,9 @@ def render_single(
     emit: Emit,
     cancelled: Cancelled,
 ) -> VideoResult:
-    """Render `prompt` to the mp4 `out`, which is replaced if it is there.
+    """Render `prompt` to the mp4 `out`, replacing a file that is there.
 
-    Latents wait beside it until it is verified, so that the same call goes on from there. Raises
+    Latents are kept beside it until it is verified, so that the same call can go on from there. Raises
     RunInterruptedError once `cancelled()` is true, PromptError if the prompt is longer than the text encoder
     reads, BackendError if the model fails, FilesError if something cannot be written.
     """

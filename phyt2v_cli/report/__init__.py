@@ -1,4 +1,4 @@
-"""Pictures and pages of a run, made from its folder alone.
+"""Report of a run: contact sheet and page, made from its folder alone.
 
 Must not know any model, loop or terminal.
 """

@@ -1,4 +1,4 @@
-"""Pictures of a finished run, made from its folder alone. Knows no model, no loop and no terminal."""
+"""Contact sheet of a run, made from its folder alone. Knows no model, no loop and no terminal."""
 
 import textwrap
 from pathlib import Path
@@ -23,9 +23,10 @@ _PAPER, _INK, _SOFT, _FINAL, _DRAFT = "#fbfaf7", "#1d1d1f", "#6b6b70", "#0b6e4f"
 
 
 def contact_sheet(run_path: Path) -> Path:
-    """Write `contact.png`: evenly sampled frames of each round and the control, a row each.
+    """Write `contact.png`: evenly sampled frames of each round and the control, one row each.
 
-    Returns its path. Raises VideoError where the run has no video yet, FilesError where the disk refuses.
+    Returns its path. Raises VideoError if the run has no finished video or one is broken, FilesError if the
+    disk refuses.
     """
     from PIL import Image, ImageDraw, ImageFont
 

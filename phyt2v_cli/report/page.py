@@ -1,8 +1,8 @@
-"""A run directory as one page: what each round was asked, what came out, and what was changed for the next.
+"""HTML page of a run: each round's prompt and its changes, video, caption and scores.
 
-The run may be anybody's. Every text is cut and escaped, the page may load its own style, its own pictures and
-the run's videos and nothing else, and only `report.html` is written. The markup is in `page.html.j2`. Knows
-no model, no loop and no terminal.
+The run may be anybody's. Every text is cut and escaped. The page may load only its own style, its own
+pictures and the run's videos, and only `report.html` is written. The markup is in `page.html.j2`. Knows no
+model, no loop and no terminal.
 """
 
 import base64
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 NAME = "report.html"
 MAX_CHARS = 20_000
-"""Of one text on the page; what phyt2v itself records is shorter."""
+"""Limit of one text on the page; what phyt2v itself records is shorter."""
 MAX_DIFF_WORDS = 2000
-"""Beyond it two prompts are shown without their difference, which takes quadratic time."""
+"""Limit above which two prompts are shown without their difference, which takes quadratic time."""
 MAX_FLAGS, MAX_SCORERS, MAX_REASONS = 10, 10, 20
-"""Of one video; the reasons are one scorer's."""
+"""Limits for one video; that of reasons is for one scorer."""
 MAX_VERSIONS = 20
 MAX_DOTS = 100
-"""Rounds in the plot of scores."""
+"""Maximum number of rounds in the plot of scores."""
 
 _STRIP_FRAMES, _STRIP_HEIGHT, _STRIP_GAP = 8, 120, 2
 
@@ -94,8 +94,8 @@ def _template() -> "Template":
 
 
 def _shown(value: object) -> object:
-    """Any value that the template prints, as text that is cut and drives nothing; jinja2 then escapes it."""
-    if hasattr(value, "__html__"):  # markup of our own: a macro's, or what the template calls safe
+    """Safe text of any value that the template prints: cut, and without controls; jinja2 then escapes it."""
+    if hasattr(value, "__html__"):  # our own markup: of a macro, or marked safe by the template
         return value
     text = str(value)
     return visible(text if len(text) <= MAX_CHARS else text[:MAX_CHARS] + " …")
@@ -110,7 +110,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _facts(run: ShownRun) -> Iterator[tuple[str, str]]:
-    """Names and values of what is known of the run as a whole."""
+    """Names and values of facts about the run as a whole."""
     analysis, result, usage = run.record.analysis, run.record.result, run.record.usage
     if analysis is not None:
         yield "Main object", analysis.main_object
@@ -132,7 +132,7 @@ def _made_with(run: ShownRun) -> str:
 
 @dataclass(frozen=True)
 class _Dot:
-    """A score of one round, at its place in the plot."""
+    """Score of one round, at its place in the plot."""
 
     x: float
     y: float
@@ -141,22 +141,22 @@ class _Dot:
 
 @dataclass(frozen=True)
 class _Plot:
-    """SA and PC over the rounds. Places are in units of the plot's view box."""
+    """Plot of SA and PC over the rounds. Places are in units of the view box."""
 
     width: int
     height: int
     left: int
-    """Of the horizontal lines."""
+    """Left end of the horizontal lines."""
     levels: list[tuple[str, float]]
     """Labels of the horizontal lines, and their y."""
     numbers: list[tuple[str, float]]
-    """Numbers of the rounds that are named below the plot, and their x."""
+    """Numbers of the rounds that are labelled below the plot, and their x."""
     sa: list[_Dot]
     pc: list[_Dot]
 
 
 def _plot(rounds: Sequence[tuple[int, VideoRecord]]) -> _Plot | None:
-    """Places of the scores, by the number of each round and its record."""
+    """Plot of the scores, from the number of each round and its record; None without rounds."""
     if not rounds:
         return None
     width, height, left, top, bottom = 440, 190, 34, 18, 158
@@ -184,20 +184,21 @@ def _plot(rounds: Sequence[tuple[int, VideoRecord]]) -> _Plot | None:
 
 @dataclass(frozen=True)
 class _Card:
-    """One video, with what is shown beside it."""
+    """One video, and what is shown beside it."""
 
     title: str
     record: VideoRecord
     is_result: bool
     prompt: list[tuple[str, str]]
-    """Its words in order, in parts; each is `same`, or has the element that marks it: `ins` or `del`."""
+    """Words of the prompt in order, in parts. A part is `same`, or has the element that marks it: `ins` or
+    `del`."""
     is_unchanged: bool
-    """The prompt, since the round before."""
+    """Whether the prompt is that of the round before."""
     scorers: list[tuple[str, ScorerRecord]]
-    """Those that say more than the bars do, by name."""
+    """Scorers that say more than the bars show, by name."""
     seconds: float
     strip: str | None
-    """Frames of the video, as a data URI; None if there is no whole video to offer."""
+    """Frames of the video, as a data URI; None if there is no whole video."""
 
 
 def _cards(run: ShownRun) -> Iterator[_Card]:
@@ -220,7 +221,7 @@ def _cards(run: ShownRun) -> Iterator[_Card]:
 
 
 def _changes(before: str | None, prompt: str) -> list[tuple[str, str]]:
-    """Parts of a prompt, with the words that came and went since the round before."""
+    """Diff of a prompt against that of the round before, in parts."""
     if before is None or before == prompt or max(len(before), len(prompt)) > MAX_CHARS:
         return [("same", prompt)]
     old, new = before.split(), prompt.split()

@@ -1,4 +1,4 @@
-"""How far several scorers are apart on one video. Plain arithmetic; knows no record and no terminal."""
+"""Disagreement of several scorers about one video. Plain arithmetic; knows no record and no terminal."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -7,19 +7,19 @@ from phyt2v_cli.roles import Scores
 
 
 class Disagreement(NamedTuple):
-    """Highest minus lowest score, 0..1; None where fewer than two scorers gave one."""
+    """Disagreement of scorers: highest minus lowest score, 0..1; None if fewer than two gave one."""
 
     semantic_adherence: float | None
     physical_commonsense: float | None
 
     def largest(self) -> tuple[str, float] | None:
-        """Return the larger of both with its short name, ``SA`` or ``PC``; None where there is none."""
+        """Larger of both values with its short name, ``SA`` or ``PC``; None if there is none."""
         known = [(name, value) for name, value in zip(("SA", "PC"), self, strict=True) if value is not None]
         return max(known, key=lambda pair: pair[1], default=None)
 
 
 def disagreement(scores: Iterable[Scores]) -> Disagreement:
-    """Return how far the scorers of one video are apart in SA and in PC."""
+    """Disagreement of the scorers of one video in SA and in PC."""
     pairs = [(one.semantic_adherence, one.physical_commonsense) for one in scores]
     apart = []
     for values in zip(*pairs, strict=True) if pairs else ((), ()):

@@ -1,4 +1,4 @@
-"""The run directory: what is recorded, which run a command means, opening, saving, resuming and reading it.
+"""Run directory: records, identity of a run, opening, saving, resuming and reading.
 
 Must not know any model, backend, loop or terminal.
 """

@@ -1,8 +1,8 @@
-"""The run directory on disk: created, locked, checked against the command, saved atomically, resumed.
+"""Run directory on disk: create, lock, check against the command, save atomically, resume.
 
 This file knows what is kept and when it may be trusted. It knows no model, no prompt text and no loop.
-Whatever is broken is renamed to ``<name>.broken-N`` and said in `notices`; nothing is deleted but temporary
-files and latents.
+Whatever is broken is renamed to ``<name>.broken-N`` and reported in `notices`. Nothing is deleted but
+temporary files and latents.
 """
 
 import os
@@ -34,12 +34,12 @@ BROKEN = "is empty or broken"
 
 
 class RunDir:
-    """One prompt's directory, held under a lock until it is closed; use it in a ``with`` statement."""
+    """Run directory of one prompt, locked until it is closed. Use it in a ``with`` statement."""
 
     path: Path
     record: RunRecord
     notices: list[str]
-    """What was found broken and repaired; the loop takes them out and emits them."""
+    """Notes about what was found broken and repaired. The loop takes them out and emits them."""
 
     def __init__(self, path: Path, lock: FileLock) -> None:
         self.path = path
@@ -52,11 +52,11 @@ class RunDir:
     ) -> "RunDir":
         """Create the run at `path`, or go on with it, and lock it.
 
-        Raises RunDirError where another process holds it (naming pid and host), where it is a symlink or a
-        foreign folder, where its schema is newer, and where it holds another prompt or config (listing the
-        differences; a judge of whom no record holds anything is none, and may be replaced). `force` answers
-        the last two, and a complete run, by moving the old run aside to ``<name>.old-N``; it deletes nothing.
-        Raises FilesError where the folder cannot be written.
+        Raises RunDirError if another process holds the lock (with its pid and host), if `path` is a symlink
+        or a foreign folder, if its schema is newer, or if it holds another prompt or config (with the
+        differences; a judge that has left nothing in the records may be replaced). In the last two cases, and
+        if the run is complete, `force` moves the old run aside to ``<name>.old-N``; it deletes nothing.
+        Raises FilesError if the folder cannot be written.
         """
         run = cls._lock_folder(path)
         try:
@@ -82,7 +82,7 @@ class RunDir:
             run.record = record
             old_key = run.key
             if old is not None:
-                # The same run, but maybe on another device, with another way to select or another judge.
+                # The same run, but maybe on another device, with another selection rule or another judge.
                 run.record = old.model_copy(update={"config": record.config, "plan": record.plan})
                 old_key = run_key(old.prompt, Config.model_validate(old.config))
             run._adopt_records(old_key)
@@ -95,9 +95,10 @@ class RunDir:
 
     @classmethod
     def resume(cls, path: Path) -> "RunDir":
-        """Lock the run at `path` and go on with the prompt, config and plan that it holds.
+        """Lock the run at `path` and go on with its own prompt, config and plan.
 
-        Raises RunDirError where there is no run, or none that says what it was.
+        Raises RunDirError if there is no run, or if its run.json is missing or broken, and FilesError if the
+        folder cannot be used.
         """
         with refusals_as(FilesError, path):
             if not path.is_dir() or not is_run_dir(path):
@@ -123,7 +124,7 @@ class RunDir:
 
     @property
     def config(self) -> Config:
-        """The run's config, as it was validated when the run was made."""
+        """Config of the run, validated; raises RunDirError if this phyt2v does not understand it."""
         try:
             return Config.model_validate(self.record.config)
         except ValidationError as error:
@@ -134,7 +135,7 @@ class RunDir:
 
     @property
     def key(self) -> str:
-        """Digest of the prompt and config, which every record of this run carries."""
+        """Digest of prompt and config, which every record of this run has."""
         return run_key(self.record.prompt, self.config)
 
     # Records
@@ -144,7 +145,7 @@ class RunDir:
         self._save_record("run.json", self.record)
 
     def count_reply(self, reply: ChatReply) -> None:
-        """Add an LLM reply, usable or not, to what the run has used; without prices for all, no cost."""
+        """Add an LLM reply, usable or not, to the run's usage. Without prices for all, there is no cost."""
         usage, llm = self.record.usage, self.config.llm
         priced_so_far = usage.cost if usage.requests else 0.0
         if priced_so_far is None or llm.prompt_token_price is None or llm.completion_token_price is None:
@@ -159,7 +160,7 @@ class RunDir:
         self.save()
 
     def new_video(self, id: VideoId, *, prompt: str, steps: int, purpose: Purpose) -> VideoRecord:
-        """Return a fresh record of a video of this run, with the run's seed; nothing is saved yet."""
+        """Make a new record of a video, with the run's seed; it is not saved yet."""
         recipe = Recipe(prompt, self.config.run.seed, steps, purpose, self.config.generator)
         return VideoRecord(
             id=id,
@@ -173,7 +174,10 @@ class RunDir:
         )
 
     def read_video(self, id: VideoId) -> VideoRecord | None:
-        """Return a video's record; None if there is none, or only one that is broken or of other pixels."""
+        """Read a video's record; None if there is none. A broken or outdated record is set aside.
+
+        A record is outdated if the run would make other pixels for it.
+        """
         record = self._read_record(id.record_name, VideoRecord)
         if record is not None and (record.id != id or record.pixels_key != self.recipe(record).pixels_key):
             self._set_record_aside(id.record_name, "was made with other settings")
@@ -181,25 +185,25 @@ class RunDir:
         return record
 
     def save_video(self, record: VideoRecord) -> None:
-        """Save a video's record."""
+        """Save the record of a video."""
         self._save_record(record.id.record_name, record)
 
     def recipe(self, record: VideoRecord) -> Recipe:
-        """Return what would make the record's pixels in this run."""
+        """Recipe of the pixels that this run would make for a record."""
         return Recipe(record.prompt, record.seed, record.steps, record.purpose, self.config.generator)
 
     # Videos
 
     def video_path(self, record: VideoRecord) -> Path:
-        """Return where the record's video lies."""
+        """Path of the record's video."""
         return self.path / record.video
 
     def latents_path(self, id: VideoId) -> Path:
-        """Return where the latents wait until the video is verified."""
+        """Path of a video's latents, which are kept until it is verified."""
         return self.path / id.latents_name
 
     def release_latents(self, record: VideoRecord) -> None:
-        """Drop the latents of a verified video, or hand them to a control with the same pixels."""
+        """Delete the latents of a verified video, or move them to a control with the same pixels."""
         wants_control = self.config.refinement.control and isinstance(record.id, RoundId)
         if wants_control and record.pixels_key == self._control_key():
             move_latents(self.latents_path(record.id), self.latents_path(CONTROL))
@@ -207,10 +211,11 @@ class RunDir:
             drop_latents(self.latents_path(record.id))
 
     def has_video(self, record: VideoRecord) -> bool:
-        """Tell whether the record's video is there and the one that was verified; set a broken one aside.
+        """Check if the record's video is there and is the one that was verified; set a broken one aside.
 
-        A video without a checksum (its process was killed before it could be recorded, or the record was
-        lost) is taken over where its metadata are the record's and it decodes in full. Sets `sha256`.
+        A video may be there without a checksum: its process was killed before it was recorded, or the record
+        was lost. It is accepted if its metadata match the record and it decodes in full; then `sha256` is
+        set.
         """
         path = self.video_path(record)
         if not os.path.lexists(path):
@@ -239,7 +244,7 @@ class RunDir:
     # Life
 
     def close(self) -> None:
-        """Let go of the lock."""
+        """Release the lock."""
         self._lock.release()
 
     def __enter__(self) -> Self:
@@ -262,9 +267,9 @@ class RunDir:
         return run
 
     def _adopt_records(self, old_key: str) -> None:
-        """Give this run's key and schema to the records of videos whose pixels it would make.
+        """Update key and schema in the records of videos whose pixels this run would make.
 
-        `old_key` is that of the run before the command changed what pixels do not depend on.
+        `old_key` is the key of the run before the command changed settings that pixels do not depend on.
         """
         for record in read_videos(self.path)[0]:
             pixels_key = self.recipe(record).pixels_key

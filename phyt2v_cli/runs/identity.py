@@ -1,4 +1,4 @@
-"""Which run a prompt and a config mean: its folder's name, its key, and how two of them differ.
+"""Identity of a run: its folder's name, its key, and the differences between two runs.
 
 Only what changes prompts or pixels counts. Knows no folder and reads no file.
 """
@@ -28,25 +28,25 @@ _NOT_IDENTITY: Mapping[str, Any] = {
     },
     "refinement": {"select", "control"},
 }
-"""Where and how fast a run computes, where a file lies whose content counts, what is rendered beside it, and
-which video is picked at the end."""
+"""Settings outside the identity: where and how fast a run computes, the path of a file whose content counts,
+what is rendered beside it, and which video is selected at the end."""
 
 _MAX_SLUG_BYTES = 40
 
 
 @dataclass(frozen=True)
 class HeardJudges:
-    """Which judges a run's records have something of; the others may still be replaced by better ones."""
+    """Judges that have left something in a run's records. The others may still be replaced."""
 
     llm: bool
     captioner: bool
     num_scorers: int | None
-    """So many, in the order in which they are asked; None: all of them."""
+    """Number of scorers, in the order in which they are asked; None: all of them."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What makes the pixels of one video."""
+    """Everything that makes the pixels of one video."""
 
     prompt: str
     seed: int
@@ -56,11 +56,10 @@ class Recipe:
 
     @property
     def pixels_key(self) -> str:
-        """16 hex digits that are equal for two videos with the same pixels.
+        """Digest that is equal for two videos with the same pixels, 16 hex digits.
 
-        They tell prompt, seed, steps and those settings of the generator that pixels depend on; of a draft
-        also its feature cache. Rounds, schedule and judges are not in them, so that a run may get more of
-        each.
+        It covers prompt, seed, steps and the generator settings that pixels depend on; for a draft also its
+        feature cache. Rounds, schedule and judges are left out, so that a run may get more of each.
         """
         excluded = set(_NOT_IDENTITY["generator"])
         if self.purpose == "final" or self.generator.draft_cache in ("auto", "off"):
@@ -70,7 +69,7 @@ class Recipe:
 
 
 def slugify(prompt: str) -> str:
-    """Return a readable file name part: letters and digits of any script, at most 40 bytes, never empty."""
+    """Slug of a prompt for file names: letters and digits of any script, at most 40 bytes, never empty."""
     plain = unicodedata.normalize("NFKC", prompt[:500]).lower()
     words = "".join(char if char.isalnum() else " " for char in plain).split()
     cut = "-".join(words).encode()[:_MAX_SLUG_BYTES].decode(errors="ignore")
@@ -78,12 +77,12 @@ def slugify(prompt: str) -> str:
 
 
 def run_key(prompt: str, config: Config) -> str:
-    """Return 16 hex digits that are equal for two runs with the same prompts and pixels.
+    """Digest that is equal for two runs with the same prompts and pixels, 16 hex digits.
 
-    Values that equal their defaults stay out, so that a new setting does not rename old runs.
+    Values that equal their defaults are left out, so that a new setting does not rename old runs.
     """
     relevant = config.model_dump(mode="json", exclude=_NOT_IDENTITY, exclude_defaults=True)
-    # Flat, because a section that differs only in what does not count is left as an empty one.
+    # Flat, because a section that differs only in what does not count would stay as an empty one.
     return _digest([prompt, dict(_flatten(relevant))])
 
 
@@ -94,10 +93,10 @@ def list_differences(
     other_config: Mapping[str, JsonValue],
     heard: HeardJudges | None = None,
 ) -> list[str]:
-    """Return one ``key: there -> here`` line for each difference that makes another run; empty for the same.
+    """List the differences that make another run, as ``key: there -> here`` lines; empty for the same run.
 
-    `other_config` comes from a file, maybe of another version: keys that are missing there mean the default.
-    Where the judges that were `heard` are given, those that were not make no difference.
+    `other_config` comes from a file, maybe of another version: missing keys mean the default. If `heard` is
+    given, settings of judges outside it make no difference.
     """
     try:
         other: Mapping[str, object] = _identity_of(Config.model_validate(other_config), heard)
@@ -145,7 +144,7 @@ def _show(value: object) -> str:
 
 
 def heard_judges(run: RunRecord, videos: Sequence[VideoRecord]) -> HeardJudges:
-    """Return which judges the records of a run have something of."""
+    """Judges that have left something in the records of a run."""
     all_scored = any(video.scores is not None for video in videos)
     return HeardJudges(
         llm=run.analysis is not None or any(video.refined_prompt is not None for video in videos),

@@ -9,11 +9,11 @@ from phyt2v_cli.roles import Denoised, HowItRan, Latents
 
 _KEY = "latents"
 _MAX_BYTES = 2**30
-"""The largest models' latents are tens of MiB; a file from elsewhere may claim anything."""
+"""Limit of the file. Latents of the largest models are tens of MiB; a foreign file may claim anything."""
 
 
 def write_latents(path: Path, denoised: Denoised, *, pixels_key: str) -> None:
-    """Write latents, contiguous ones, with how and from what they were made.
+    """Write contiguous latents with the settings and the digest that they were made with.
 
     `pixels_key` is the digest of what makes the video's pixels. Raises FilesError if the disk refuses.
     """
@@ -29,10 +29,10 @@ def write_latents(path: Path, denoised: Denoised, *, pixels_key: str) -> None:
 
 
 def read_latents(path: Path, *, pixels_key: str, version_1: dict[str, str] | None = None) -> Denoised | None:
-    """Read the latents that were made from exactly this; None if they are not there.
+    """Read latents if they were made for exactly these pixels; None if there are none.
 
-    A broken or foreign file counts as none: denoising again gives the same latents. `version_1` is what a
-    file of ``phyt2v.run/1`` says of the same latents: ``prompt``, ``seed`` and ``steps``.
+    A broken or foreign file counts as none: denoising again gives the same latents. `version_1` is the
+    metadata of such latents in a file of ``phyt2v.run/1``: ``prompt``, ``seed`` and ``steps``.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -53,7 +53,7 @@ def read_latents(path: Path, *, pixels_key: str, version_1: dict[str, str] | Non
 
 
 def move_latents(path: Path, target: Path) -> None:
-    """Let another video have latents, if they are there; raise FilesError if that fails."""
+    """Move latents to another video, if there are any; raise FilesError if that fails."""
     try:
         path.replace(target)
     except FileNotFoundError:
@@ -63,7 +63,7 @@ def move_latents(path: Path, target: Path) -> None:
 
 
 def drop_latents(path: Path) -> None:
-    """Delete latents that nobody needs any more, if they are there; raise FilesError if that fails."""
+    """Delete latents, if there are any; raise FilesError if that fails."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:

@@ -1,9 +1,9 @@
-"""Which folder a command means, what that holds of the wanted run, and what of it stands in the way.
+"""Lookup of the run that a command means: its folder, what the folder holds, and what prevents the run.
 
-Found by reading alone, so that a dry run and a whole prompt set can be told what the run itself would be
-told. A judge with a wrong name fails when its turn comes, after a video was paid for; until a record holds
-something of a judge, another one in its place changes nothing that is there, and the run is the same. It
-makes, mends and locks nothing; `directory.py` does.
+Read-only, so that a dry run and a whole prompt set report the same as the run itself. A judge with a wrong
+name fails when its turn comes, after a video was paid for. Until something of a judge is recorded, another
+judge in its place changes nothing that is there, and the run is the same. This file makes, repairs and locks
+nothing; `directory.py` does.
 """
 
 import os
@@ -23,43 +23,43 @@ from phyt2v_cli.video_id import RoundId
 
 @dataclass(frozen=True)
 class FoundRun:
-    """What was found; nothing at all where the folder is new."""
+    """What a folder holds of the wanted run; all defaults for a new folder."""
 
     record: RunRecord | None = None
-    """Of the run that goes on, or stands in the way."""
+    """Record of the run that goes on, or that is in the way."""
     obstacle: str | None = None
     """Why the wanted run cannot go on here."""
     differences: tuple[str, ...] = ()
-    """``key: there -> here`` lines, where these are the obstacle."""
+    """``key: there -> here`` lines, if these are the obstacle."""
     is_broken: bool = False
-    """There is a run.json that cannot be understood."""
+    """Whether run.json is there and cannot be understood."""
     notices: tuple[str, ...] = ()
 
     @property
     def must_make_way(self) -> bool:
-        """Whether `force` moves it aside: a run that goes on is left where it is."""
+        """Whether `force` moves it aside. A run that goes on is left in place."""
         return self.obstacle is not None or self.is_complete
 
     @property
     def is_complete(self) -> bool:
-        """Whether the wanted run is here and says that it is complete; its videos were not looked at."""
+        """Whether the wanted run is here and recorded as complete. Its videos were not looked at."""
         return self.obstacle is None and self.record is not None and self.record.status == "complete"
 
     def check(self, *, force: bool = False) -> None:
-        """Raise RunDirError where the wanted run cannot go on here, unless with `force` it makes room."""
+        """Raise RunDirError if the wanted run cannot go on here, unless `force` moves the obstacle aside."""
         if self.obstacle is not None and not force:
             raise RunDirError(self.obstacle, ways_out("run"))
 
 
 def ways_out(what: str) -> str:
-    """Return what to do about a folder that holds something else."""
+    """Hint for a folder that holds something else."""
     return f"Choose another folder with `out`, or move the old {what} aside with `force`."
 
 
 def check_run_folder(path: Path) -> None:
-    """Raise RunDirError where `path` is there and is neither empty nor a run directory.
+    """Check that `path` is new, empty or a run directory; raise RunDirError if not.
 
-    Raises FilesError where that cannot be told.
+    Raises FilesError if that cannot be determined.
     """
     with refusals_as(FilesError, path, prefix="the run directory "):
         check_folder(path)
@@ -68,9 +68,9 @@ def check_run_folder(path: Path) -> None:
 
 
 def look_into(path: Path, prompt: str, config: Config) -> FoundRun:
-    """Return what `path` holds of the wanted run, for a process that does not hold its lock.
+    """Look for the wanted run in `path`, without holding its lock.
 
-    Raises RunDirError and FilesError as `RunDir.open` does, but for an obstacle in what was found.
+    Raises RunDirError and FilesError as `RunDir.open` does, except for an obstacle in what was found.
     """
     check_run_folder(path)
     if not path.exists():
@@ -80,7 +80,7 @@ def look_into(path: Path, prompt: str, config: Config) -> FoundRun:
 
 
 def find_run(path: Path, prompt: str, config: Config) -> FoundRun:
-    """Return what the run directory `path` holds of the wanted run."""
+    """Find the wanted run in the run directory `path`, and what prevents it."""
     try:
         record = read_record(path / "run.json", RunRecord)
     except RunDirError as error:  # a newer schema
@@ -93,7 +93,7 @@ def find_run(path: Path, prompt: str, config: Config) -> FoundRun:
     if not differences:
         return FoundRun(record)
     if record.analysis is None and not any(path.glob("round*.json")):
-        return FoundRun()  # nothing came of that run
+        return FoundRun()  # that run has produced nothing
     heard = heard_judges(record, read_videos(path)[0])
     if held := list_differences(prompt, config, record.prompt, record.config, heard):
         return FoundRun(record, "\n  ".join([f"{path} holds another run:", *held]), tuple(held))
@@ -109,16 +109,16 @@ def _foreign_rounds(path: Path, key: str) -> str | None:
 
 
 def find_corrected_run(candidates: Sequence[Path], prompt: str, config: Config) -> Path | None:
-    """Return the run that a corrected command means though its folder is named after the wrong judge.
+    """Find the run that a corrected command means, whose folder is named after the wrong judge.
 
-    That is one that has gone on with `config` before; else one that failed before a judge that `config`
-    replaces gave anything, of several the one with the most videos. None where there is none.
+    It is a run that has already gone on with `config`. Otherwise it is one that failed before a judge that
+    `config` replaces has given anything, and of several the one with the most videos. None if there is none.
     """
     correctable: list[ShownRun] = []
     for path in candidates:
         try:
             run = read_run(path)
-        except FilesError:  # whatever it is, it is not meant
+        except FilesError:  # unreadable, so not the run that is meant
             continue
         there = run.record.prompt, run.record.config
         if not list_differences(prompt, config, *there):
@@ -130,10 +130,10 @@ def find_corrected_run(candidates: Sequence[Path], prompt: str, config: Config) 
 
 
 def default_run_dir(prompt: str, config: Config) -> Path:
-    """Return ``runs/<slug>-<8 hex digits>``: the same prompt and the same pixels always mean the same run.
+    """Default run directory ``runs/<slug>-<8 hex digits>``: the same prompt and pixels mean the same run.
 
-    Where there is none yet, but a run that failed before a judge gave anything and that differs in this judge
-    alone, the command is that one's correction, and means its folder.
+    If it does not exist, but a failed run does that differs only in a judge that has given nothing, the
+    command is the correction of that run, and gets its folder.
     """
     runs_dir, slug = Path("runs"), slugify(prompt)
     own = runs_dir / f"{slug}-{run_key(prompt, config)[:8]}"

@@ -1,6 +1,6 @@
-"""Read a finished, running or foreign run directory without locking, mending or writing anything in it.
+"""Reader of finished, running or foreign run directories. Locks, repairs and writes nothing in them.
 
-What a run that goes on may trust is `directory.py`'s business; here everything is only shown.
+What a resumed run may trust is decided in `directory.py`; here everything is only shown.
 """
 
 import os
@@ -25,30 +25,30 @@ AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 @dataclass(frozen=True)
 class ShownRun:
-    """What a run directory holds."""
+    """Content of a run directory."""
 
     path: Path
     record: RunRecord
     videos: tuple[VideoRecord, ...]
-    """The control first, where there is one, then the rounds in their order."""
+    """Records of the videos: the control first, if there is one, then the rounds in their order."""
     broken: tuple[str, ...]
     """Names of records that cannot be read."""
 
     def rounds_done(self) -> int:
-        """Return how many of the planned rounds have been judged."""
+        """Number of rounds whose video is scored."""
         return sum(isinstance(video.id, RoundId) and video.scores is not None for video in self.videos)
 
     def result_video(self) -> Path | None:
-        """Return the video that the run hands back, by the name that is its own; None while there is none."""
+        """Path of the video that the run returns, by the id in the record; None while there is none."""
         result = self.record.result
         chosen = [video for video in self.videos if result is not None and video.id == result.id]
         return self.path / chosen[0].video if chosen else None
 
 
 def find_runs(folder: Path, max_depth: int = 3) -> Iterator[Path]:
-    """Yield the run directories at `folder` and below it, by name; links are not followed.
+    """Find the run directories at `folder` and below it, sorted by name; links are not followed.
 
-    Raises FilesError where `folder` cannot be listed; what cannot be listed below it is passed over.
+    Raises FilesError if `folder` cannot be listed. Folders below it that cannot be listed are skipped.
     """
     try:
         with os.scandir(folder) as listing:
@@ -65,7 +65,7 @@ def find_runs(folder: Path, max_depth: int = 3) -> Iterator[Path]:
 
 
 def read_run(path: Path) -> ShownRun:
-    """Return what `path` holds; raise RunDirError where it holds no run that this phyt2v understands."""
+    """Read a run directory; raise RunDirError if it holds no run that this phyt2v understands."""
     try:
         content = read_plain_file(path / "run.json", MAX_RECORD_BYTES)
     except OSError as error:
@@ -87,10 +87,10 @@ def _no_run(path: Path, reason: str) -> RunDirError:
 
 
 def read_record(path: Path, kind: type[AnyRecord]) -> AnyRecord | None:
-    """Return the record in a file; None where there is no file.
+    """Read a record from a file; None if there is no file.
 
-    Raises ValueError where it holds no such record, RunDirError where it is of another schema, and FilesError
-    where it cannot be read.
+    Raises ValueError if it holds no such record, RunDirError if it has another schema, and FilesError if it
+    cannot be read.
     """
     try:
         text = read_plain_file(path, MAX_RECORD_BYTES)
@@ -105,7 +105,7 @@ def read_record(path: Path, kind: type[AnyRecord]) -> AnyRecord | None:
 
 
 def read_videos(path: Path) -> tuple[tuple[VideoRecord, ...], tuple[str, ...]]:
-    """Return the records of a run's videos, the control first, and the names of the broken ones."""
+    """Read the records of a run's videos, the control first, and the names of the broken ones."""
     records, broken = [], []
     for name in (CONTROL.record_name, *sorted(entry.name for entry in path.glob("round*.json"))):
         try:
@@ -127,7 +127,7 @@ def _place(record: VideoRecord) -> tuple[int, str]:
 
 
 def is_complete(path: Path) -> bool:
-    """Tell whether `path` is a run that says that it is complete, without looking at its videos."""
+    """Check if `path` is a run that is recorded as complete, without looking at its videos."""
     try:
         return read_run(path).record.status == "complete"
     except RunDirError:
@@ -135,7 +135,7 @@ def is_complete(path: Path) -> bool:
 
 
 def is_run_dir(path: Path) -> bool:
-    """Tell whether an existing folder is empty or a run directory."""
+    """Check if an existing folder is empty or a run directory."""
     names = {entry.name for entry in path.iterdir()}
     if not names or LOCK_NAME in names:
         return True
@@ -146,7 +146,7 @@ def is_run_dir(path: Path) -> bool:
 
 
 def schema_of(text: bytes) -> str | None:
-    """Return the schema that a run.json names; None where it is no run.json."""
+    """Schema named in the text of a run.json; None if the text is no run.json."""
     try:
         tree = from_json(text)
     except ValueError:

@@ -1,5 +1,4 @@
-"""What run.json, roundN.json and control.json hold (schema ``phyt2v.run/2``), and the versions of what made
-them.
+"""Records: the content of run.json, roundN.json and control.json (schema ``phyt2v.run/2``), and versions.
 
 Data only, no file access. Unknown keys are kept and written back, so that a record made by a later phyt2v of
 the same schema survives.
@@ -29,17 +28,18 @@ from phyt2v_cli.video_id import CONTROL, MAX_ROUND, ControlId, RoundId, VideoId,
 Schema = Literal["phyt2v.run/1", "phyt2v.run/2"]
 SCHEMA: Schema = "phyt2v.run/2"
 READ_SCHEMAS = get_args(Schema)
-"""Those that are understood; what is written is the last."""
+"""Schemas that can be read; the last one is written."""
 
 MAX_RECORD_BYTES = 16 * 2**20
 
 MAX_TEXT_CHARS = 20_000
-"""Of a caption, or of a scorer's reason; judges that ramble must not fill the record or the next request."""
+"""Limit of a caption or of a scorer's reason: a rambling judge must not fill the record or the next
+request."""
 MAX_REASONS = 100
 
 StopReason = Literal["no_mismatch", "stop_score"]
 
-# Limits for a record that somebody else made: no file name, loop or number of torch's can get past them.
+# Limits for a record from somebody else, so that file names, loops and torch's number ranges stay safe.
 RoundNumber = Annotated[int, Field(ge=1, le=MAX_ROUND)]
 NumSteps = Annotated[int, Field(ge=1, le=1000)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
@@ -54,16 +54,16 @@ def _read_id(value: object) -> VideoId:
 
 
 StoredId = Annotated[VideoId, PlainValidator(_read_id), PlainSerializer(lambda id: id.name, return_type=str)]
-"""Written as its name."""
+"""Id of a video, stored as its name."""
 
 
 def storable_text(text: str) -> str:
-    """Return text from a model as a record can hold it: cut to a sane length, with no half characters."""
+    """Text from a model in storable form: at most `MAX_TEXT_CHARS` characters, lone surrogates replaced."""
     return text[:MAX_TEXT_CHARS].encode(errors="replace").decode()
 
 
 class Record(BaseModel):
-    """Base of everything that is stored."""
+    """Base class of everything that is stored."""
 
     model_config = ConfigDict(
         extra="allow",
@@ -75,7 +75,7 @@ class Record(BaseModel):
 
 
 class PlanRecord(Record):
-    """One planned video."""
+    """One planned round."""
 
     round: RoundNumber
     steps: NumSteps
@@ -83,36 +83,36 @@ class PlanRecord(Record):
 
     @property
     def id(self) -> RoundId:
-        """The id of the video."""
+        """Id of the video."""
         return RoundId(self.round)
 
 
 class AnalysisRecord(Record):
-    """The physics of the original prompt."""
+    """Physics analysis of the original prompt."""
 
     main_object: str
     physical_law: str
 
 
 class UsageRecord(Record):
-    """What the LLM cost so far, unusable replies included."""
+    """LLM usage so far, unusable replies included."""
 
     requests: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost: float | None = None
-    """In the units of the config's prices; None unless every reply had its prices."""
+    """Cost in the currency of the config's prices; None unless every reply had its prices."""
 
 
 class _NamedRecord(Record):
-    """Base of what carries the id of a video."""
+    """Base class of records with the id of a video."""
 
     id: StoredId
 
     @model_validator(mode="before")
     @classmethod
     def _read_version_1(cls, data: Any) -> Any:
-        """``phyt2v.run/1`` had a number in place of the id, and null for the control."""
+        """Convert ``phyt2v.run/1``, which had a number in place of the id, and null for the control."""
         if not isinstance(data, dict) or "id" in data or "round" not in data:
             return data
         data = dict(data)
@@ -123,7 +123,7 @@ class _NamedRecord(Record):
 
 
 class ResultRecord(_NamedRecord):
-    """The video that the run hands back."""
+    """Video that the run returns."""
 
     video: str
     prompt: str
@@ -131,7 +131,7 @@ class ResultRecord(_NamedRecord):
 
 
 class RunRecord(Record):
-    """run.json."""
+    """Content of run.json."""
 
     schema_id: Schema = Field(default=SCHEMA, alias="schema")
     status: Literal["running", "interrupted", "failed", "complete"] = "running"
@@ -142,26 +142,26 @@ class RunRecord(Record):
     plan: list[PlanRecord]
     analysis: AnalysisRecord | None = None
     stop_reason: StopReason | None = None
-    """Why `early_stop` ended the run before its last planned round; None where it did not."""
+    """Why `early_stop` ended the run before its last planned round; None if it did not."""
     usage: UsageRecord = Field(default_factory=UsageRecord)
     result: ResultRecord | None = None
 
 
 class ScoresRecord(Record):
-    """SA and PC, each 0..1, or null where the scorer abstained."""
+    """SA and PC, each 0..1, or null if the scorer abstained."""
 
     semantic_adherence: float | None = Field(default=None, ge=0, le=1)
     physical_commonsense: float | None = Field(default=None, ge=0, le=1)
 
 
 class ScorerRecord(ScoresRecord):
-    """One scorer's scores and reasons."""
+    """Scores and reasons of one scorer."""
 
     reasons: list[str] = Field(default_factory=list)
 
     @classmethod
     def of(cls, scores: Scores, scorer_name: str) -> "ScorerRecord":
-        """Return what is stored of a scorer's `scores`; raise BackendError where they are no scores."""
+        """Make the record of a scorer's `scores`; raise BackendError if they are not in 0..1."""
         sa, pc = scores.semantic_adherence, scores.physical_commonsense
         reasons = [storable_text(reason) for reason in scores.reasons[:MAX_REASONS]]
         try:
@@ -172,45 +172,45 @@ class ScorerRecord(ScoresRecord):
             ) from error
 
     def to_scores(self) -> Scores:
-        """Return what the scorer said."""
+        """Scores and reasons as `Scores`."""
         return Scores(self.semantic_adherence, self.physical_commonsense, tuple(self.reasons))
 
 
 class MismatchRecord(Record):
-    """Where the caption departs from the prompt or from physics."""
+    """Mismatch: how the caption departs from the prompt or from physics."""
 
     found: bool
     text: str
 
 
 class VideoRecord(_NamedRecord):
-    """roundN.json, and control.json, which ends with its scores."""
+    """Content of roundN.json, and of control.json, which has no mismatch and no refined prompt."""
 
     prompt: str
     steps: NumSteps
     purpose: Purpose
     seed: Seed
-    """What the video was made with: the run's own seed, unless that gave no usable frames."""
+    """Seed of the video: the run's seed, unless that gave no usable frames."""
     video: str
-    """Always the round's own file name, so that a record cannot point at another file."""
+    """File name of the video: always the record's own, so that a record cannot point at another file."""
     sha256: str | None = None
-    """Set once the video is decoded back in full; None means that there is no video to trust."""
+    """Checksum, set once the video is decoded back in full; None: there is no video to trust."""
     caption: str | None = None
     scores: ScoresRecord | None = None
-    """The deciding scorer's."""
+    """Scores of the deciding scorer."""
     scorers: dict[str, ScorerRecord] = Field(default_factory=dict)
-    """What each scorer said, the deciding one first."""
+    """Scores by the name of the scorer, the deciding scorer first."""
     mismatch: MismatchRecord | None = None
     refined_prompt: str | None = None
-    """The next round's prompt; set also where it was kept, so that it marks the round as finished."""
+    """Prompt of the next round. Set also if the prompt was kept, so that it marks the round as finished."""
     flags: list[str] = Field(default_factory=list)
     generator: dict[str, str] = Field(default_factory=dict)
     seconds: dict[str, float] = Field(default_factory=dict)
     pixels_key: str = ""
-    """Digest of what made the pixels (`identity.Recipe`): the record is trusted only if that is what the run
-    would make. Empty in a record of ``phyt2v.run/1``."""
+    """Digest of what made the pixels (`identity.Recipe`). The record is trusted only if the run would make
+    the same pixels. Empty in a record of ``phyt2v.run/1``."""
     run_key: str
-    """Digest of the run's prompt and config. It tells whose record this is if run.json is lost."""
+    """Digest of the run's prompt and config: identifies the run of this record if run.json is lost."""
 
     @model_validator(mode="after")
     def _name_its_own_video(self) -> "VideoRecord":
@@ -219,7 +219,7 @@ class VideoRecord(_NamedRecord):
         return self
 
     def all_scores(self) -> Scores:
-        """Return both scores and the reasons, all of them the deciding scorer's.
+        """Scores and reasons, all of them of the deciding scorer.
 
         A reason of another scorer would be read beside a score that it contradicts.
         """
@@ -228,11 +228,11 @@ class VideoRecord(_NamedRecord):
         return Scores(scores.semantic_adherence, scores.physical_commonsense, tuple(deciding.reasons))
 
     def scores_by_scorer(self) -> dict[str, Scores]:
-        """Return what each scorer said, by its name, the deciding one first."""
+        """Scores by the name of the scorer, the deciding scorer first."""
         return {name: record.to_scores() for name, record in self.scorers.items()}
 
     def score_pair(self) -> tuple[float, float] | None:
-        """Return SA and PC, or None where one is missing."""
+        """SA and PC, or None if one is missing."""
         scores = self.all_scores()
         if scores.semantic_adherence is None or scores.physical_commonsense is None:
             return None
@@ -243,7 +243,7 @@ _VERSIONED = ("torch", "diffusers", "transformers", "av", "numpy")
 
 
 def installed_versions() -> dict[str, str]:
-    """Return versions by name; without what is not installed."""
+    """Versions of phyt2v, Python and the large libraries, by name; without what is not installed."""
     versions = {"phyt2v": __version__, "python": platform.python_version()}
     for package in _VERSIONED:
         try:

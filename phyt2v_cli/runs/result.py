@@ -1,4 +1,4 @@
-"""What a run or a rendering hands back, as plain values for scripts and notebooks.
+"""Results of a run or of a single rendering, as plain values for scripts and notebooks.
 
 Made from records alone; knows no loop, no model and no terminal.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RoundResult:
-    """One video of a run, a round's or the control, and what was learned from it."""
+    """One video of a run (of a round, or the control) with its caption, scores and mismatch."""
 
     id: VideoId
     video: Path
@@ -33,21 +33,23 @@ class RoundResult:
     seed: int
     caption: str | None = None
     scores: Scores = field(default_factory=lambda: Scores(None, None))
-    """The deciding scorer's, with its reasons."""
+    """Scores and reasons of the deciding scorer."""
     scorers: Mapping[str, Scores] = field(default_factory=dict)
-    """What each scorer said, by its name."""
+    """Scores by the name of the scorer."""
     mismatch: str | None = None
-    """What departs from the prompt or from physics; None if nothing was found, or nobody asked."""
+    """What departs from the prompt or from physics; None if nothing was found, or if it was not asked."""
     refined_prompt: str | None = None
-    """The next round's prompt."""
+    """Prompt of the next round."""
     flags: tuple[str, ...] = ()
     how: HowItRan = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
-    """By stage."""
+    """Duration of each stage, in s."""
 
     def frames(self) -> "Frames":
-        """Decode the video: uint8 RGB of shape (num_frames, height, width, 3); raise VideoError if it is
-        broken."""
+        """Decode the video to RGB frames, uint8 (num_frames, height, width, 3).
+
+        Raises VideoError if the file is missing or broken.
+        """
         return _frames(self.video)
 
     def _repr_html_(self) -> str:
@@ -56,17 +58,17 @@ class RoundResult:
 
 @dataclass(frozen=True)
 class RunResult:
-    """A finished run."""
+    """Result of a finished run."""
 
     run_dir: Path
     original_prompt: str
     id: VideoId
-    """Of the video that the run hands back."""
+    """Id of the video that the run returns."""
     video: Path
     prompt: str
-    """What the video was made from."""
+    """Prompt that the video was made from."""
     scores: Scores
-    """The video's, by the deciding scorer."""
+    """Scores of the video by the deciding scorer."""
     rounds: tuple[RoundResult, ...]
     control: RoundResult | None
     selected_by: str
@@ -75,8 +77,10 @@ class RunResult:
     """Why the run ended before its last planned round; None if it did not."""
 
     def frames(self) -> "Frames":
-        """Decode the video: uint8 RGB of shape (num_frames, height, width, 3); raise VideoError if it is
-        broken."""
+        """Decode the video to RGB frames, uint8 (num_frames, height, width, 3).
+
+        Raises VideoError if the file is missing or broken.
+        """
         return _frames(self.video)
 
     def _repr_html_(self) -> str:
@@ -86,7 +90,7 @@ class RunResult:
 
 @dataclass(frozen=True)
 class VideoResult:
-    """One video that was rendered by itself, without judges."""
+    """Result of rendering a single video, without judges."""
 
     video: Path
     prompt: str
@@ -94,11 +98,13 @@ class VideoResult:
     seed: int
     sha256: str
     seconds: Mapping[str, float]
-    """By stage."""
+    """Duration of each stage, in s."""
 
     def frames(self) -> "Frames":
-        """Decode the video: uint8 RGB of shape (num_frames, height, width, 3); raise VideoError if it is
-        broken."""
+        """Decode the video to RGB frames, uint8 (num_frames, height, width, 3).
+
+        Raises VideoError if the file is missing or broken.
+        """
         return _frames(self.video)
 
     def _repr_html_(self) -> str:
@@ -106,12 +112,12 @@ class VideoResult:
 
 
 def load_run(run_dir: str | Path) -> RunResult:
-    """Read a finished run; raise RunDirError if there is none, or if it is not complete."""
+    """Read the result of a finished run; raise RunDirError if there is no run, or if it is not complete."""
     return result_of(read_run(Path(run_dir)))
 
 
 def result_of(run: ShownRun) -> RunResult:
-    """Return what a run hands back; raise RunDirError if it is not complete."""
+    """Result of a run that was read; raise RunDirError if the run is not complete."""
     videos = {video.id: _round_result(run.path, video) for video in run.videos}
     chosen = videos.get(run.record.result.id) if run.record.result is not None else None
     if run.record.result is None or chosen is None or run.record.status != "complete":
@@ -157,7 +163,7 @@ def _frames(path: Path) -> "Frames":
 
 
 def _player(video: Path, caption: str) -> str:
-    """Return a player with the video inside, so that a notebook that is sent to somebody still shows it."""
+    """HTML video player with the video embedded, so that a notebook sent to somebody still shows it."""
     content = base64.b64encode(video.read_bytes()).decode("ascii")
     return (
         '<figure style="margin:0"><video controls loop muted playsinline style="max-width:100%" '

@@ -1,6 +1,6 @@
-"""A prompt set as runs, one after another, with the roles made once for all of them.
+"""Jobs of a prompt set: one run for each prompt, in order, with roles that are made once for all of them.
 
-Each prompt has its own run directory, so what was done is never done again; this file only decides what comes
+Each prompt has its own run directory, so finished work is never repeated. This file only decides what comes
 next, and what a failure means for the rest. Knows no backend and no terminal.
 """
 
@@ -37,10 +37,10 @@ LOCK_NAME = ".phyt2v-batch.lock"
 
 @dataclass(frozen=True)
 class Job:
-    """One entry of a set, and its run."""
+    """Job: one entry of a set, with its run directory and config."""
 
     number: int
-    """In the set, from 1."""
+    """Position in the set, from 1."""
     entry: PromptEntry
     path: Path
     config: Config
@@ -48,27 +48,28 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a job: a result, or an error. Text only, for an exception would keep a model's tensors."""
+    """Outcome of a job: a result, or an error as text. An exception would keep a model's tensors alive."""
 
     job: Job
     result: RunResult | None = None
     error: str = ""
     hint: str = ""
-    """The error's, if it is one of ours."""
+    """Hint of the error, if it is a Phyt2vError."""
     trace: str = ""
 
 
 def default_batch_dir(source: str, config: Config) -> Path:
-    """Return ``batches/<name>-<8 hex digits>``, with digits from the config alone.
+    """Default folder of a set: ``batches/<name>-<8 hex digits>``, with digits from the config alone.
 
-    So a set that grows keeps the runs that it has; they are told apart inside, by what is in each entry.
+    So a set that grows keeps its runs. They are distinguished inside the folder, by the content of each
+    entry.
     """
     name = "stdin" if source == "-" else Path(source).stem
     return Path("batches") / f"{slugify(name)}-{run_key('', config)[:8]}"
 
 
 def make_jobs(entries: Sequence[PromptEntry], config: Config, batch_dir: Path) -> list[Job]:
-    """Return the job of each entry; one with a seed of its own gets a config with that seed."""
+    """Make the job of each entry. An entry with its own seed gets a config with that seed."""
     return [
         Job(number, entry, batch_dir / entry.folder, _with_seed(config, entry.seed))
         for number, entry in enumerate(entries, start=1)
@@ -76,7 +77,10 @@ def make_jobs(entries: Sequence[PromptEntry], config: Config, batch_dir: Path) -
 
 
 def check_batch_dir(path: Path) -> None:
-    """Raise RunDirError where `path` cannot be the folder of a set, FilesError where that cannot be told."""
+    """Check that `path` can be the folder of a set and is not locked.
+
+    Raises RunDirError if not, and FilesError if that cannot be determined.
+    """
     try:
         check_folder(path)
         if (path / "run.json").exists():
@@ -89,10 +93,10 @@ def check_batch_dir(path: Path) -> None:
 def look_into_all(
     jobs: Sequence[Job], batch_dir: Path, *, force: bool
 ) -> tuple[dict[int, FoundRun], dict[int, FilesError]]:
-    """Return what lies in the folders of the jobs, and what keeps single ones from being done, by number.
+    """Look for the runs of all jobs: what was found, and what prevents a job, both by the job's number.
 
-    Raises RunDirError, once for the whole set, where some of its runs were made with other settings, unless
-    `force` moves those aside.
+    If some runs were made with other settings, raises RunDirError once for the whole set, unless `force`
+    moves those aside.
     """
     found: dict[int, FoundRun] = {}
     refused: dict[int, FilesError] = {}
@@ -112,7 +116,7 @@ def look_into_all(
 
 @contextmanager
 def lock_batch_dir(batch_dir: Path) -> Iterator[None]:
-    """Create the folder of a set, and keep other processes from working on it meanwhile."""
+    """Create the folder of a set, and lock it against other processes inside the block."""
     check_batch_dir(batch_dir)
     lock = lock_folder(batch_dir, LOCK_NAME)
     try:
@@ -129,12 +133,12 @@ def run_jobs(
     watch: Callable[[Job], AbstractContextManager[Emit]],
     cancelled: Cancelled,
 ) -> Iterator[Outcome]:
-    """Do what is left of each job in turn, and yield what came of it.
+    """Run the jobs in order, and yield the outcome of each.
 
-    `refine` does what is left of a run. `watch` is entered
-    when a job begins; its `emit` hears the loop. A failure ends its own run only: whoever asks for the next
-    outcome gets it. Raises RunInterruptedError once `cancelled()` is true, and ModelLoadError or ConfigError
-    where something is wrong that no other prompt can mend.
+    `refine` does what is left of a run. `watch` is entered when a job begins; its `emit` gets the events of
+    the loop. A failure ends only its own run: the caller decides whether to ask for the next outcome. Raises
+    RunInterruptedError once `cancelled()` is true, and ModelLoadError or ConfigError, since every other
+    prompt would fail in the same way.
     """
     for job in jobs:
         if cancelled():
@@ -145,11 +149,11 @@ def run_jobs(
         except (RunInterruptedError, ModelLoadError, ConfigError):
             raise
         except Exception as error:
-            if cancelled():  # what is abandoned in the middle may fail with anything
+            if cancelled():  # abandoned work may fail with any exception
                 raise
             hint = error.hint if isinstance(error, Phyt2vError) else ""
             outcome = Outcome(job, error=message_of(error), hint=hint, trace=traceback.format_exc())
-        # A failed run's tensors hang in its traceback, and would wait there for a collection.
+        # A failed run's tensors are kept by its traceback until they are collected.
         gc.collect()
         yield outcome
 

@@ -1,4 +1,4 @@
-"""The user's prompt, from a file, standard input or the command line. Never writes to it."""
+"""User's prompt, from a file, standard input or the command line. The file is never written to."""
 
 import sys
 from pathlib import Path
@@ -12,10 +12,11 @@ _MAX_BYTES = (
 
 
 def read_prompt(file: str | None, text: str | None) -> str:
-    """Return the prompt without the white space around it.
+    """Read the prompt, stripped of white space.
 
-    Raises UsageError unless exactly one of the two is given, and PromptError for a prompt that cannot be
-    read, is empty, is not text, or is longer than 10,000 characters.
+    `file` is a path, or ``-`` for standard input; `text` is the prompt itself. Raises UsageError unless
+    exactly one of the two is given, and PromptError for a prompt that cannot be read, is empty, is not text,
+    or is longer than 10,000 characters.
     """
     if (file is None) == (text is None):
         raise UsageError("give one prompt", "A text file, - for standard input, or `prompt`.")
@@ -41,7 +42,7 @@ def read_prompt(file: str | None, text: str | None) -> str:
 
 
 def several_lines_note(prompt: str) -> str | None:
-    """What to tell someone whose file may have been meant as a list of prompts; None if it has one line."""
+    """Note for a prompt that may be meant as a list of prompts; None if it has one line."""
     lines = sum(1 for line in prompt.splitlines() if line.strip())
     if lines < 2:
         return None

@@ -1,6 +1,7 @@
-"""Prompt sets, from .txt, .jsonl and .csv files or standard input: entries, each with a folder of its own.
+"""Prompt sets from .txt, .jsonl and .csv files or standard input: entries, each with its own folder name.
 
-Whoever wrote the set may be hostile, so ids become safe names here. Knows no run, no config and no terminal.
+The author of a set may be hostile, so ids are turned into safe names here. Knows no run, no config and no
+terminal.
 """
 
 import csv
@@ -29,28 +30,30 @@ _MAX_SEED = 2**63 - 1
 
 @dataclass(frozen=True)
 class PromptEntry:
-    """One prompt of a set."""
+    """Entry of a prompt set."""
 
     id: str | None
-    """As the set gives it; it may hold anything."""
+    """Id from the set; it may contain anything."""
     prompt: str
     seed: int | None
     """None: the seed of the config."""
     line: int
-    """Where it begins, numbered from 1."""
+    """Line in which the entry begins, from 1."""
     folder: str
-    """A plain folder name, no other entry's, and the same whenever the set is read."""
+    """Plain folder name, unique in the set, and the same whenever the set is read."""
 
 
 def read_prompt_set(source: str) -> tuple[PromptEntry, ...]:
-    """Return the entries of the file `source`, or of standard input where that is ``-``, in their order.
+    """Read the entries of the file `source`, or of standard input if that is ``-``, in their order.
 
-    A .txt file has one prompt in each line that is not blank, a .jsonl file objects with `prompt` and maybe
-    `id` and `seed`, a .csv file a header with these names; further keys and columns are left alone. Standard
-    input is JSONL where it begins with ``{``, else lines. Raises PromptError, with one ``FILE:LINE: message``
-    line for each entry that cannot be used.
+    A .txt file has one prompt in each line that is not blank. A .jsonl file has objects with `prompt` and
+    optionally `id` and `seed`. A .csv file has a header with these names. Further keys and columns are
+    ignored. Standard input is JSONL if it begins with ``{``, else lines.
+
+    Raises PromptError if the source cannot be read; for entries that cannot be used it has one ``FILE:LINE:
+    message`` line each.
     """
-    if source != "-" and os.path.isdir(source):  # noqa: PTH112  a Path raises where a name is too long
+    if source != "-" and os.path.isdir(source):  # noqa: PTH112  a Path raises if a name is too long
         raise PromptError(f"{source} is a directory", "Give the file with the prompts.")
     name = "standard input" if source == "-" else source
     parse = None if source == "-" else _PARSERS.get(Path(source).suffix.lower())
@@ -84,7 +87,7 @@ def read_prompt_set(source: str) -> tuple[PromptEntry, ...]:
 
 
 class _Line(NamedTuple):
-    """What stands in one place of a set: the fields, or why there are none."""
+    """Raw entry at one place of a set: its fields, or why there are none."""
 
     number: int
     fields: Mapping[str, object]
@@ -92,7 +95,7 @@ class _Line(NamedTuple):
 
 
 class _Fields(NamedTuple):
-    """A usable entry, still without a folder."""
+    """Valid entry without its folder name."""
 
     id: str | None
     prompt: str
@@ -117,7 +120,7 @@ def _read(source: str) -> bytes:
 
 
 def _split(text: str) -> Iterator[tuple[int, str]]:
-    """Yield the lines that are not blank, with their numbers; they end where editors say that they do."""
+    """Split a text into the lines that are not blank, with their numbers; line ends are those of editors."""
     for number, line in enumerate(io.StringIO(text, newline=None), start=1):
         if line.strip():
             yield number, line.rstrip("\n")
@@ -134,7 +137,7 @@ def _parse_jsonl(text: str) -> Iterator[_Line]:
             tree = json.loads(line)
         except json.JSONDecodeError as error:
             yield _Line(number, {}, f"not JSON: {error.msg} in column {error.colno}")
-        except (ValueError, RecursionError):  # numbers and trees that are too large for Python
+        except (ValueError, RecursionError):  # numbers or nesting too large for Python
             yield _Line(number, {}, "not JSON that can be read")
         else:
             fault = None if isinstance(tree, dict) else 'not an object like {"prompt": "a ball drops"}'
@@ -175,7 +178,7 @@ _PARSERS: Mapping[str, Callable[[str], Iterator[_Line]]] = {
 
 
 def _validate(line: _Line) -> _Fields:
-    """Return the entry of a line; raise ValueError where there is none to be had."""
+    """Validate the fields of a line; raise ValueError if they cannot be used."""
     if line.fault is not None:
         raise ValueError(line.fault)
     prompt = line.fields.get("prompt")
@@ -210,7 +213,7 @@ def _validate_seed(value: object) -> int | None:
 
 
 def _with_folders(fields: list[_Fields]) -> Iterator[PromptEntry]:
-    """Name each entry's folder after what is in it, so that a set may be sorted, cut and added to."""
+    """Name each entry's folder after its content, so that a set may be sorted, cut and added to."""
     seen: Counter[_Fields] = Counter()
     taken: set[str] = set()
     for entry in fields:

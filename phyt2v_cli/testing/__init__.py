@@ -1,4 +1,4 @@
-"""Doubles of the four roles, for tests of ours and of whoever builds on this.
+"""Fakes of the four roles, for our own tests and for tests of code that is built on phyt2v.
 
 Must not know any backend, run directory or terminal.
 """

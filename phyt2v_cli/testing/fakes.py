@@ -1,6 +1,6 @@
-"""Fakes of the four roles: fast, deterministic, and different for every prompt, seed and step count.
+"""Fakes of the four roles: fast and deterministic, with other output for every prompt, seed and step count.
 
-They remember what they were asked. Use them to test code that is built on phyt2v, without a model.
+They record their calls. Use them to test code that is built on phyt2v, without a model.
 """
 
 import hashlib
@@ -30,13 +30,15 @@ from phyt2v_cli.roles import (
 
 @dataclass
 class FakeGenerator:
-    """Blurred noise, less of it the more steps there are."""
+    """Fake `VideoGenerator`: blurred noise, less of it the more steps there are. Records its calls."""
 
     fps: int = 8
     max_tokens: int = 60
     settings: Mapping[str, str] = field(default_factory=lambda: {"offload": "none"})
     denoised: list[tuple[str, int, int]] = field(default_factory=list)
+    """Prompt, seed and steps of each call of `denoise`."""
     drafts: list[bool] = field(default_factory=list)
+    """`draft` of each call of `denoise`."""
 
     def count_excess_tokens(self, prompt: str) -> int:
         return max(len(prompt.split()) - self.max_tokens, 0)
@@ -70,7 +72,7 @@ class FakeGenerator:
 
 
 def answer(request: ChatRequest) -> str:
-    """Return a usable reply that depends on everything asked."""
+    """Usable reply to `request` that depends on all of its data."""
     digest = hashlib.sha256(json.dumps(dict(request.data), sort_keys=True).encode()).hexdigest()[:6]
     match request.task:
         case "analysis":
@@ -87,9 +89,10 @@ def answer(request: ChatRequest) -> str:
 
 @dataclass
 class FakeChat:
-    """Answers usably, unless the script for the task still has a reply (or an error) left."""
+    """Fake `ChatModel`: takes the next scripted reply (or error) of the task, else gives a usable answer."""
 
     script: dict[str, list[str | Exception]] = field(default_factory=dict)
+    """Replies to give, or errors to raise, by task."""
     requests: list[ChatRequest] = field(default_factory=list)
 
     def reply(self, request: ChatRequest) -> ChatReply:
@@ -101,12 +104,13 @@ class FakeChat:
         return ChatReply(scripted, prompt_tokens=10, completion_tokens=2)
 
     def tasks(self) -> list[str]:
+        """Tasks of all requests so far, in order."""
         return [request.task for request in self.requests]
 
 
 @dataclass
 class FakeCaptioner:
-    """Names the bytes of the video, which stand for what is seen in it."""
+    """Fake `VideoCaptioner`: the caption is made from the digest of the video's bytes."""
 
     calls: int = 0
 
@@ -118,12 +122,16 @@ class FakeCaptioner:
 
 @dataclass
 class FakeScorer:
-    """Scores 0.5, unless told otherwise by video name."""
+    """Fake `VideoScorer`: both scores are 0.5, unless `by_video` has others for the file name.
+
+    If `error` is set, it is raised.
+    """
 
     name: str = "double"
     by_video: dict[str, Scores] = field(default_factory=dict)
     error: Exception | None = None
     calls: list[tuple[str, str]] = field(default_factory=list)
+    """File name and prompt of each call of `score`."""
 
     def score(self, video_path: Path, prompt: str) -> Scores:
         self.calls.append((video_path.name, prompt))
@@ -134,7 +142,7 @@ class FakeScorer:
 
 @dataclass
 class FakeRoles:
-    """All roles, and what they saw."""
+    """Fakes of all roles, with the events and calls that they saw."""
 
     generator: FakeGenerator = field(default_factory=FakeGenerator)
     llm: FakeChat = field(default_factory=FakeChat)
@@ -145,11 +153,14 @@ class FakeRoles:
     events: list[Event] = field(default_factory=list)
 
     def roles(self) -> Roles:
+        """Roles for the loop, made of these fakes."""
         return Roles(self.load_generator, self.llm, self.captioner, [self.scorer, *self.other_scorers])
 
     def load_generator(self) -> FakeGenerator:
+        """Load the generator, and count the call in `loads`."""
         self.loads += 1
         return self.generator
 
     def worked(self) -> bool:
+        """Check if any role was loaded or called."""
         return bool(self.loads or self.llm.requests or self.captioner.calls or self.scorer.calls)

@@ -1,4 +1,4 @@
-"""Time: speeds measured on this machine, what is left of a run, and where the time of a run went.
+"""Timing: speeds measured on this machine, time left of a run, and traces of a run.
 
 Must not know any model or terminal.
 """

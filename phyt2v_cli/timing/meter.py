@@ -1,6 +1,6 @@
-"""Measures a run from its events, and says how long the rest of it will take.
+"""Meter of a run: measures its speed from events, and estimates the time left.
 
-Knows events, a plan and a clock; reads no file and prints nothing. What it has measured it hands to `keep`.
+Knows events, a plan and a clock; reads no file and prints nothing. Measurements are passed to `keep`.
 """
 
 import time
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from phyt2v_cli.schedule import PlannedRound
 
 Keep = Callable[[str, float, float, str], None]
-"""Takes the cache that was on, seconds of a step, seconds of decoding and encoding, and the device."""
+"""Callback for a measurement: cache, seconds of a step, seconds of decoding and encoding, and device."""
 
 
 class Meter:
-    """Call it with each event of a run."""
+    """Event listener that measures a run. Call it with each event."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Meter:
         keep: Keep = lambda *_: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`expected` is what is known before anything is measured here."""
+        """Begin with the speed `expected`, until something is measured here."""
         self._planned = planned
         self._control = control
         self._keep = keep
@@ -48,7 +48,7 @@ class Meter:
         if expected is not None:
             self._step_s = {"draft": expected.draft_step_s, "final": expected.final_step_s}
         self._other_s = expected.video_s if expected is not None else 0.0
-        """Of one video, all that is not denoising."""
+        """Seconds of one video without the denoising."""
         self._settings: dict[str, str] = {}
         self._begin_round(planned[0].steps, planned[0].purpose, list(planned[1:]))
 
@@ -62,7 +62,7 @@ class Meter:
         """Measure one event."""
         match event:
             case RoundStarted():
-                # An early stop leaves rounds out, and gives the last one other steps than planned.
+                # An early stop skips rounds, and changes the steps of the last one.
                 later = list(self._planned[event.video.number : event.total_rounds])
                 self._begin_round(event.steps, event.purpose, later)
             case ControlStarted():
@@ -73,10 +73,10 @@ class Meter:
             case StageStarted(stage="denoise"):
                 self._step_times = []
             case StageStarted(stage="decode"):
-                self._num_steps_done = self._steps  # also of latents that were there already
+                self._num_steps_done = self._steps  # also if the latents were there already
             case StepDone():
                 if event.step > self._num_steps_done + 1:
-                    self._step_times = []  # several at once: they were done before anybody asked
+                    self._step_times = []  # several at once: they were done before anybody listened
                 else:
                     self._step_times.append(self._clock())
                 self._num_steps_done, self._steps = event.step, event.steps
@@ -87,7 +87,7 @@ class Meter:
             case StageDone():
                 self._end_stage(event)
             case RoundDone() if "decode" in self._seconds:
-                # Only of a round that was not resumed half-way.
+                # Only for a round that was not resumed half-way.
                 self._other_s = sum(s for stage, s in self._seconds.items() if stage != "denoise")
 
     def _end_stage(self, event: StageDone) -> None:
@@ -103,7 +103,7 @@ class Meter:
             )
 
     def seconds_left(self) -> float | None:
-        """Return about how long the rest of the run takes; None where nothing is known yet."""
+        """Estimate of the time left of the run in s; None if nothing is known yet."""
         if not self._step_s:
             return None
         left = (self._steps - self._num_steps_done) * self._expect(self._purpose)

@@ -1,7 +1,7 @@
-"""How fast this machine renders: what runs have measured, kept in the user's cache folder.
+"""Speeds of rendering on this machine, as measured by runs, in the user's cache folder.
 
-The one place that estimates of time come from. Knows a generator's config and a file; loads no model, asks no
-device and prints nothing, so that a preview can use it.
+All time estimates come from here. Knows a generator's config and a file; loads no model, queries no device
+and prints nothing, so that a preview can use it.
 """
 
 import json
@@ -37,48 +37,48 @@ _MAX_BYTES = 2**20
 
 @dataclass(frozen=True)
 class Speed:
-    """Expected seconds of a run's parts; its judges are not among them."""
+    """Speed of rendering, as expected seconds; judges are not included."""
 
     final_step_s: float
     draft_step_s: float
     video_s: float = 0.0
-    """Decoding and encoding of one video."""
+    """Seconds of decoding and encoding one video."""
     device: str = ""
-    """Where it was measured, in words."""
+    """Device that it was measured on, in words."""
 
     def step_s(self, purpose: str) -> float:
-        """Return the seconds of one denoising step of a draft or a final."""
+        """Seconds of one denoising step of a draft or a final."""
         return self.draft_step_s if purpose == "draft" else self.final_step_s
 
     def seconds(self, planned: "PlannedRound") -> float:
-        """Return the seconds of one planned video."""
+        """Seconds of one planned video."""
         return planned.steps * self.step_s(planned.purpose) + self.video_s
 
     def total_s(self, planned: "Sequence[PlannedRound]", control_steps: int = 0) -> float:
-        """Return the seconds of a whole plan, and of a control where that has steps of its own."""
+        """Seconds of a whole plan, and of a control if that has steps of its own."""
         control_s = control_steps * self.final_step_s + self.video_s if control_steps else 0.0
         return sum(self.seconds(entry) for entry in planned) + control_s
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One way to render on one machine, and what it took the last time.
+    """Latest measurement for one way to render on one machine.
 
-    No pydantic model, which would take a tenth of the time that a preview takes.
+    Not a pydantic model, which would take a tenth of the time that a preview takes.
     """
 
     host: str
     generator: dict[str, object]
-    """The settings that set the speed."""
+    """Settings that affect the speed."""
     cache: str
-    """The feature cache that was on, or off."""
+    """Feature cache that was on, or `off`."""
     step_s: float
     video_s: float
     device: str
 
 
 def find(generator: "GeneratorConfig") -> Speed | None:
-    """Return the speed that this machine measured last with these settings, or None."""
+    """Find the speed last measured on this machine with these settings, or None."""
     final = _newest(generator, "off")
     if final is None:
         return None
@@ -87,9 +87,10 @@ def find(generator: "GeneratorConfig") -> Speed | None:
 
 
 def keep(generator: "GeneratorConfig", cache: str, step_s: float, video_s: float, device: str) -> None:
-    """Remember a measurement, in the place of an earlier one like it; if that fails, do without.
+    """Store a measurement, replacing an earlier one with the same settings. Failures are ignored.
 
-    `cache` is the feature cache that was on, `video_s` the seconds of decoding and encoding a video.
+    `cache` is the feature cache that was on, `step_s` the seconds of a denoising step, `video_s` those of
+    decoding and encoding a video.
     """
     from phyt2v_cli.errors import FilesError
     from phyt2v_cli.files.atomic import replace_file
@@ -151,7 +152,7 @@ def _settings(generator: "GeneratorConfig", cache: str) -> dict[str, object]:
 
 
 def duration(seconds: float) -> str:
-    """Return a time for people: `12.5 s`, `3m 05s`, `2h 07m`."""
+    """Duration as text for people: `12.5 s`, `3m 05s`, `2h 07m`."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -1,7 +1,7 @@
-"""Where the time of a run went, as a file for a trace viewer (Chrome's trace event format).
+"""Trace of a run for a trace viewer (Chrome's trace event format).
 
-Open it in Perfetto or chrome://tracing. Every stage, denoising step and wait is a span; what runs beside the
-loop has a row of its own. Knows events and a clock, and nothing of what the stages do.
+Open it in Perfetto or chrome://tracing. Every stage, denoising step and wait is a span; each thread beside
+the loop has a row of its own. Knows events and a clock, and nothing of what the stages do.
 """
 
 import json
@@ -34,7 +34,7 @@ _MAX_BYTES = 2**30
 
 
 def check_target(path: Path) -> None:
-    """Raise FilesError where `path` cannot take a profile, or holds anything but an earlier one."""
+    """Check that a profile can be written to `path`; raise FilesError if not, or if another file is there."""
     with refusals_as(FilesError, str(path)):
         if not path.parent.is_dir():
             raise FilesError(
@@ -49,20 +49,20 @@ def check_target(path: Path) -> None:
 
 
 class Timeline:
-    """Call it with each event of a run, and write it at the end."""
+    """Event listener that records a timeline. Call it with each event of a run, and write it at the end."""
 
     def __init__(self) -> None:
         self._begin = time.perf_counter()
         self._spans: list[_Span] = []
         self._rows: dict[str, int] = {}
-        """By the names of threads, whose own numbers are given to others once they are gone."""
+        """Row numbers by thread name, since numbers of threads are reused after their end."""
         self._row_numbers = count()
         self._round = "before the rounds"
         self._started: dict[str, float] = {}
         self._last_step = 0.0
 
     def __call__(self, event: Event) -> None:
-        """Draw one event."""
+        """Record one event."""
         match event:
             case RoundStarted():
                 self._round = f"{event.video.label.lower()}, {event.steps} steps, {event.purpose}"
@@ -83,7 +83,7 @@ class Timeline:
 
     @contextmanager
     def span(self, name: str) -> Iterator[None]:
-        """Draw what the block takes, in the row of its thread."""
+        """Record the block as a span, in the row of its thread."""
         start = self._now()
         try:
             yield
@@ -96,7 +96,7 @@ class Timeline:
         return not self._spans and not self._started
 
     def write(self, path: Path) -> None:
-        """Write the file; a stage that was not finished ends here. Raises FilesError."""
+        """Write the file; open spans end here. Raises FilesError if it cannot be written."""
         for name in list(self._started):
             self._end(name)
         rows = [

@@ -1,6 +1,6 @@
-"""The embedded model: weights in diffusers layout beside this file, and what its world contains."""
+"""Embedded model: weights in diffusers layout beside this file, and the content of its world."""
 
 from pathlib import Path
 
 MODEL_DIR = Path(__file__).parent / "model"
-"""A diffusers pipeline folder; `generator.model = "tiny"` means this path."""
+"""Diffusers pipeline folder; `generator.model = "tiny"` means this path."""

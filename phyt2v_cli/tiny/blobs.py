@@ -1,7 +1,7 @@
-"""Pixels to blobs: the connected regions of palette colours in each frame of the embedded world.
+"""Blobs: connected regions of palette colours in each frame of the embedded world.
 
-Against the known background; soft edges count by how far their colour has come. This file knows single
-frames, and neither time nor any law of motion.
+They are found against the known background; soft edges count by how far their colour has changed from it.
+This file knows single frames, and neither time nor any law of motion.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 _WORK_HEIGHT = 64
-"""Taller frames are averaged down to about this height: it is what the world is drawn at."""
+"""Height in pixels that taller frames are averaged down to, about: the world is drawn at it."""
 
 FOREGROUND = 30.0
 """RGB distance from the background at which a pixel belongs to something; a shadow stays below it."""
@@ -38,19 +38,20 @@ BOX = np.ones((3, 3), dtype=bool)
 
 @dataclass(frozen=True)
 class Blob:
-    """A connected region of one palette colour in one frame; lengths in pixels."""
+    """Blob: connected region of one palette colour in one frame; lengths in pixels."""
 
     color: int
     area: float
     center: Array
     extent: tuple[float, float]
     cut: tuple[bool, bool, bool, bool]
-    """Touches the picture's left, right, top, bottom edge."""
+    """Whether it touches the picture's left, right, top, bottom edge."""
     covered: bool
-    """Touches a blob of another colour, so one may hide part of the other."""
+    """Whether it touches a blob of another colour, so that one may hide part of the other."""
 
 
 def shrink(frames: Frames) -> npt.NDArray[np.float32]:
+    """Average taller frames down to about `_WORK_HEIGHT`; float32 (num_frames, h, w, 3)."""
     factor = max(1, round(frames.shape[1] / _WORK_HEIGHT))
     t, h, w = (n // f for n, f in zip(frames.shape[:3], (1, factor, factor), strict=True))
     if factor == 1:
@@ -60,7 +61,7 @@ def shrink(frames: Frames) -> npt.NDArray[np.float32]:
 
 
 def background(h: int) -> npt.NDArray[np.float32]:
-    """Return the colour of the empty world in each row, (h, 3)."""
+    """Background colour of the empty world in each row, float32 (h, 3)."""
     y = ((np.arange(h) + 0.5) / h)[:, None]
     floor = np.clip((y - world.FLOOR_Y) * h + 0.5, 0, 1)
     sky = np.array(world.SKY_RGB) * (1.05 - 0.1 * y)
@@ -69,7 +70,7 @@ def background(h: int) -> npt.NDArray[np.float32]:
 
 
 def palette_index(picture: npt.NDArray[np.float32], foreground: Mask) -> npt.NDArray[np.int8]:
-    """Return for each pixel the index of its palette colour, -1 where it has none."""
+    """Index of the palette colour of each pixel, -1 if it has none."""
     palette = np.array([world.RGB[c] for c in world.COLORS])
     shades = palette[:, None] * _SHADES[:, None] + 12 * (_SHADES[:, None] - 0.92)
     shades = np.clip(shades, 0, 255).reshape(-1, 3).astype(np.float32)
@@ -83,7 +84,7 @@ def palette_index(picture: npt.NDArray[np.float32], foreground: Mask) -> npt.NDA
 
 
 def why_foreign(foreground: Mask, core: npt.NDArray[np.int8]) -> str | None:
-    """Say why the pictures are not of this world: too little sky, floor, or known colours."""
+    """Reason why the pictures are not of this world (too little sky, floor or known colours), or None."""
     floor_row = round(world.FLOOR_Y * foreground.shape[1])
     empty = ~foreground
     strange = (foreground & (core < 0)).mean(axis=(1, 2)) > 0.15
@@ -98,7 +99,7 @@ def why_foreign(foreground: Mask, core: npt.NDArray[np.int8]) -> str | None:
 def find_blobs(
     core: npt.NDArray[np.int8], foreground: Mask, difference: npt.NDArray[np.float32]
 ) -> tuple[list[Blob], Mask]:
-    """Return the blobs of one frame, and the foreground that belongs to none of them."""
+    """Find the blobs of one frame, and the foreground that belongs to none of them."""
     h, w = core.shape
     regions: list[tuple[int, Mask]] = []
     for color in np.unique(core[core >= 0]):
@@ -115,7 +116,7 @@ def find_blobs(
         near = ndimage.binary_dilation(region, BOX, iterations=_EDGE)
         rest &= ~near
         others = (taken > 0) & (taken != k + 1)
-        # the soft edge counts by how far its colour has come from the background's
+        # the soft edge counts by the distance of its colour from the background's
         contrast = np.median(difference[region])
         edge = ndimage.binary_dilation(region, _CROSS, iterations=2) & ~others
         cover = np.where(region, 1.0, np.where(edge, np.minimum(difference / contrast, 1), 0))
@@ -140,7 +141,7 @@ def find_blobs(
 
 
 def find_string(picture: npt.NDArray[np.float32], rest: Mask, blobs: list[Blob]) -> float | None:
-    """Return the x (pixels) at which a thin dark line above the only object ends, if there is one."""
+    """Find the string, a thin dark line above the only object: x of its end in pixels, or None."""
     if len(blobs) != 1:
         return None
     h = picture.shape[0]

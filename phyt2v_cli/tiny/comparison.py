@@ -1,7 +1,7 @@
-"""Compares what a caption says with what was asked for and with the laws of motion.
+"""Comparison of a caption with the prompt and with the laws of motion.
 
-This file knows what a departure is. It knows no scores' origin, no JSON and no rewriting: each finding brings
-the sentences that say the opposite, and others use them.
+This file knows what a departure is. It does not know where scores come from, JSON or rewriting. Each finding
+has the sentences that state the opposite, for use in the next prompt.
 """
 
 from collections import Counter
@@ -12,22 +12,23 @@ from phyt2v_cli.tiny.language import SceneRequest, parse_prompt
 from phyt2v_cli.tiny.wording import Subject
 
 _FEW_WORDS = 4
-"""Shorter words are mostly grammar, so they do not show that a caption is about the prompt."""
+"""Minimum length of a word in characters. Shorter words are mostly grammar, and do not show that a caption is
+about the prompt."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One departure: a sentence about it, and templates of what to say first in the next prompt."""
+    """Departure of a video: a sentence about it, and templates of what to say first in the next prompt."""
 
     text: str
     leads: tuple[str, ...]
 
 
 def compare(prompt: str, subject: Subject, caption: str, remarks: str = "") -> list[Finding]:
-    """Return the departures of the video behind `caption` from `prompt`, physics first.
+    """List the departures of the video behind `caption` from `prompt`, physics first.
 
-    `remarks` is more text that may name an oddity, such as a scorer's reasons. What the caption leaves open
-    is no departure, and neither is an oddity that the prompt itself asks for.
+    `remarks` is more text that may name an oddity, such as a scorer's reasons. What the caption does not
+    mention is no departure, and neither is an oddity that the prompt itself asks for.
     """
     findings = _oddities(prompt, subject, f"{caption}\n{remarks}")
     if subject.kind is not None:
@@ -39,7 +40,7 @@ def compare(prompt: str, subject: Subject, caption: str, remarks: str = "") -> l
 
 
 def shares_no_word(prompt: str, caption: str) -> bool:
-    """Whether not one longer word of `prompt` has its beginning in common with a word of `caption`."""
+    """Check if no longer word of `prompt` shares its beginning with a word of `caption`."""
     asked = {w[:_FEW_WORDS] for w in normalise(prompt).split() if len(w) >= _FEW_WORDS}
     seen = {w[:_FEW_WORDS] for w in normalise(caption).split()}
     return bool(asked and seen) and asked.isdisjoint(seen)

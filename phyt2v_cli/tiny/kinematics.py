@@ -1,7 +1,6 @@
-"""One object's track as a continuous path, with what a judge of motion asks of it:
-where it flies, lies and touches.
+"""Kinematics of one object: its track as a continuous path, and when it flies, lies and touches.
 
-Knows kinematics only: which of these facts breaks a law is decided in `motion.py`.
+Knows kinematics only; `motion.py` decides which of these facts break a law.
 """
 
 from dataclasses import dataclass
@@ -14,12 +13,13 @@ from phyt2v_cli.tiny.blobs import Array, Mask
 from phyt2v_cli.tiny.tracking import Track, Tracks, hidden, out_of_picture
 
 _STILL_FRAMES = 6
-"""A thrown ball's height changes by 0.04 within this many frames around its apex, so less is a halt."""
+"""Number of frames that make a halt: a thrown ball's height changes by 0.04 within this many around its apex,
+so less is a halt."""
 
 
 @dataclass(frozen=True)
 class Path:
-    """A track with its gaps bridged and its jumps taken out; lengths in picture heights."""
+    """Path of an object: a track with gaps bridged and jumps removed; lengths in picture heights."""
 
     track: Track
     pivot: float | None
@@ -27,28 +27,28 @@ class Path:
     """(T,) continuous: jumps are subtracted."""
     y: Array
     center: Array
-    """(T, 2) where it really is, jumps included."""
+    """(T, 2) actual position, jumps included."""
     visible: Mask
     out: Mask
     """Not seen because it left the picture."""
     hidden: Mask
     """Not seen because another object is in front of it."""
     jumps: tuple[tuple[int, float], ...]
-    """The frames at which it is suddenly elsewhere, and how far."""
+    """Jumps: the frame of each, and its length."""
     still: Mask
     """Part of six or more frames without motion."""
     low: Mask
-    """On the floor, or as good as."""
+    """On the floor, or nearly."""
     lying: Mask
     """Part of three or more frames of lying on the floor."""
     contacts: tuple[int, ...]
-    """The frames of bounces on the floor."""
+    """Frames of the bounces on the floor."""
     contact: float
-    """The centre's y when it touches the floor."""
+    """y of the centre when it touches the floor."""
 
     @property
     def half_size(self) -> tuple[float, float]:
-        """Half its width and height."""
+        """Half of its width and height."""
         return self.track.half_size
 
     @property
@@ -68,19 +68,19 @@ class Path:
 
     @property
     def travel(self) -> float:
-        """How far it goes to the right, jumps left out."""
+        """Distance travelled to the right, without jumps."""
         x = self.x[self.visible]
         return float(x[-1] - x[0])
 
     @property
     def start_speed_per_s(self) -> float:
-        """Its speed to the right over the first five frames seen."""
+        """Speed to the right over the first five frames seen, per s."""
         frames = np.flatnonzero(self.visible)[:5]
         return float(np.polyfit(frames, self.x[frames], 1)[0]) * world.FPS if len(frames) > 2 else 0.0
 
     @property
     def _flights(self) -> list[npt.NDArray[np.int64]]:
-        """Stretches of free flight: seen, off the floor, moving, between bounces and jumps."""
+        """Frames of free flights: seen, off the floor, moving, between bounces and jumps."""
         free = self.visible & ~self.still & (self.y < self.contact - 0.02)
         cuts = {*self.contacts, *(frame for frame, _ in self.jumps)}
         stretches: list[npt.NDArray[np.int64]] = []
@@ -91,12 +91,12 @@ class Path:
 
     @property
     def flight_start(self) -> int:
-        """The first frame in the air."""
+        """First frame in the air."""
         return next((int(f[0]) for f in self._flights if len(f)), 0)
 
     @property
     def flight_speed_per_s(self) -> float:
-        """Its speed to the right in its first flight of three frames or more."""
+        """Speed to the right in its first flight of three frames or more, per s."""
         for f in self._flights:
             if len(f) >= 3:
                 return float(np.polyfit(f, self.x[f], 1)[0]) * world.FPS
@@ -110,7 +110,7 @@ class Path:
 
     @property
     def gravity_ratio(self) -> float | None:
-        """Its acceleration in flight over the world's gravity, by its longest flights, if any is long."""
+        """Acceleration in flight over the world's gravity, averaged over long flights; None without one."""
         weights, ratios = [], []
         for f in self._flights:
             if len(f) >= 5 and np.ptp(self.y[f]) > 0.08:
@@ -123,7 +123,7 @@ class Path:
 
 
 def prepare(track: Track, tracks: Tracks) -> Path:
-    """Return the path of one of `tracks`."""
+    """Make the path of one of `tracks`."""
     visible = track.visible
     frames, seen = np.arange(len(visible)), np.flatnonzero(visible)
     center = np.stack([np.interp(frames, seen, track.center[seen, k]) for k in (0, 1)], axis=1)
@@ -152,13 +152,13 @@ def prepare(track: Track, tracks: Tracks) -> Path:
 
 
 def runs(mask: Mask) -> list[tuple[int, int]]:
-    """Return the (start, stop) of each run of True."""
+    """Runs of True in a mask, as (start, stop)."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(int)))
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def _take_out_jumps(center: Array, visible: Mask) -> tuple[tuple[tuple[int, float], ...], Array]:
-    """Find steps that the steps before and after do not explain, and subtract them from what follows."""
+    """Find jumps, steps unlike those before and after, and subtract them from the path."""
     steps = np.diff(center, axis=0)
     known = visible[1:] & visible[:-1]
     jumps, smooth = [], center.copy()
@@ -167,7 +167,7 @@ def _take_out_jumps(center: Array, visible: Mask) -> tuple[tuple[tuple[int, floa
         if not around:
             continue
         surprise = np.min([np.abs(steps[i] - s) for s in around], axis=0)
-        # a bounce turns the vertical speed around within a frame, so only more than any fall counts there
+        # a bounce reverses the vertical speed within a frame, so there only more than any fall counts
         sudden = np.array([surprise[0] > 0.12, surprise[1] > 0.16 and abs(steps[i][1]) > 0.2])
         if sudden.any():
             jumps.append((int(i) + 1, float(np.linalg.norm(steps[i]))))
@@ -176,7 +176,7 @@ def _take_out_jumps(center: Array, visible: Mask) -> tuple[tuple[tuple[int, floa
 
 
 def _still(path: Array, visible: Mask, n: int, x_range: float, y_range: float) -> Mask:
-    """Mark the frames of all windows of `n` seen frames that stay within the ranges."""
+    """Mask of the frames in all windows of `n` seen frames that stay within the ranges."""
     still = np.zeros(len(path), dtype=bool)
     for i in range(len(path) - n + 1):
         window = path[i : i + n]
@@ -186,7 +186,7 @@ def _still(path: Array, visible: Mask, n: int, x_range: float, y_range: float) -
 
 
 def _contacts(y: Array, contact: float) -> tuple[int, ...]:
-    """Return the frames in which a path is lowest near the floor, between two that are clearly higher."""
+    """Frames in which a path is lowest near the floor, between two frames that are clearly higher."""
     frames = []
     for start, stop in runs(y > contact - 0.12):
         low = start + int(np.argmax(y[start:stop]))
@@ -205,14 +205,14 @@ def _contacts(y: Array, contact: float) -> tuple[int, ...]:
 
 
 def touch_frame(p: Path, q: Path) -> int | None:
-    """Return the frame at which two objects are closest, if they come as close as touching."""
+    """Frame at which two objects are closest, if they come close enough to touch; else None."""
     gap = np.abs(p.center[:, 0] - q.center[:, 0]) - p.half_size[0] - q.half_size[0]
     gap = np.where(p.visible & q.visible, gap, np.inf)
     return int(gap.argmin()) if gap.min() < 0.06 else None
 
 
 def pass_frame(p: Path, q: Path) -> int | None:
-    """Return the frame at which two objects at one height have changed sides, or overlap deeply."""
+    """Frame at which two objects at one height have changed sides, or overlap deeply; else None."""
     both = p.visible & q.visible
     dx = q.center[:, 0] - p.center[:, 0]
     level = np.abs(p.center[:, 1] - q.center[:, 1]) < 0.5 * (p.half_size[1] + q.half_size[1])

@@ -1,7 +1,7 @@
-"""What the rulebook knows, read from `physics.toml` (the embedded world) and `everyday.toml` (the rest).
+"""Knowledge of the rulebook, from `physics.toml` (the embedded world) and `everyday.toml` (the rest).
 
-This file gives the tables a type and finds the entry that fits a text. It writes no sentence and knows no
-prompt, no caption and no JSON.
+This file types the tables and finds the entry that fits a text. It writes no sentence and knows no prompt, no
+caption and no JSON.
 """
 
 import re
@@ -17,7 +17,7 @@ from phyt2v_cli.tiny import world
 
 @dataclass(frozen=True)
 class Motion:
-    """One kind of motion of the embedded world; the strings have the slots that `physics.toml` explains."""
+    """Kind of motion of the embedded world; the strings have the slots that `physics.toml` explains."""
 
     law: str
     expected: str
@@ -32,7 +32,7 @@ class Motion:
 
 @dataclass(frozen=True)
 class Oddity:
-    """One way in which a video can defy physics, and what to say first against it."""
+    """Way in which a video can defy physics, and what to say first against it."""
 
     phrases: tuple[str, ...]
     seen: str
@@ -43,7 +43,7 @@ class Oddity:
 
 @dataclass(frozen=True)
 class Topic:
-    """One field of everyday physics."""
+    """Field of everyday physics."""
 
     law: str
     wordings: tuple[str, ...]
@@ -52,7 +52,7 @@ class Topic:
 
 @dataclass(frozen=True)
 class Physics:
-    """physics.toml."""
+    """Content of physics.toml."""
 
     shapes: dict[world.Shape, dict[str, tuple[str, ...]]]
     kinds: dict[world.Kind, Motion]
@@ -61,7 +61,7 @@ class Physics:
 
 @dataclass(frozen=True)
 class Everyday:
-    """everyday.toml."""
+    """Content of everyday.toml."""
 
     closings: tuple[str, ...]
     briefs: tuple[str, ...]
@@ -74,13 +74,13 @@ class Everyday:
 
 @cache
 def physics() -> Physics:
-    """Return what is known of the embedded world."""
+    """Load the knowledge of the embedded world."""
     return TypeAdapter(Physics).validate_python(_table("physics.toml"))
 
 
 @cache
 def everyday() -> Everyday:
-    """Return what is known of everything else."""
+    """Load the knowledge of everyday physics."""
     return TypeAdapter(Everyday).validate_python(_table("everyday.toml"))
 
 
@@ -89,7 +89,7 @@ def _table(name: str) -> dict[str, object]:
 
 
 def topic_of(text: str) -> Topic:
-    """Return the field of physics with most keywords in `text`, or the general one where none occurs."""
+    """Topic with most keywords in `text`, or the general one if none occurs."""
     words = normalise(text)
     hits = {
         name: sum(contains(words, k) for k in topic.keywords) for name, topic in everyday().topics.items()
@@ -99,12 +99,12 @@ def topic_of(text: str) -> Topic:
 
 
 def is_keyword(word: str) -> bool:
-    """Whether `word` is an inflected keyword of any topic; in a prompt such a word is often its verb."""
+    """Check if `word` is an inflected keyword of any topic; in a prompt such a word is often its verb."""
     return any(contains(f" {word} ", k) for topic in everyday().topics.values() for k in topic.keywords)
 
 
 def normalise(text: str) -> str:
-    """Return the words of `text`, lower case, one blank around each."""
+    """Normalise `text` to its words in lower case, with one blank around each."""
     return (
         " "
         + " ".join(re.findall(r"[^\W_]+", text.lower().replace("\u2019", "'").replace("n't", " not")))
@@ -113,12 +113,12 @@ def normalise(text: str) -> str:
 
 
 def contains(words: str, phrase: str) -> bool:
-    """Whether normalised `words` contain `phrase`, its last word in any regular form."""
+    """Check if normalised `words` contain `phrase`, its last word in any regular form."""
     return _pattern(phrase).search(words) is not None
 
 
 def states(words: str, phrase: str) -> bool:
-    """Whether normalised `words` contain `phrase` word for word and do not deny it."""
+    """Check if normalised `words` contain `phrase` word for word and do not negate it."""
     before, found, _ = words.partition(normalise(phrase))
     return bool(found) and not {"not", "never", "without", "no", "nor"} & set(before.split()[-2:])
 

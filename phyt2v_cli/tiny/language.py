@@ -1,7 +1,7 @@
-"""Read a free English prompt as a request for a scene of the embedded world.
+"""Parser of a free English prompt as a request for a scene of the embedded world.
 
-The vocabulary is data (`words.toml`); this file is the little grammar around it. It knows no physics,
-no video and no score.
+The vocabulary is data (`words.toml`); this file is the small grammar around it. It knows no physics, no video
+and no score.
 """
 
 import re
@@ -23,27 +23,27 @@ Direction = Literal["left", "right"]
 
 @dataclass(frozen=True)
 class SceneRequest:
-    """What a prompt asks for, as far as it names things of the embedded world."""
+    """Scene that a prompt asks for, as far as it names things of the embedded world."""
 
     objects: tuple[RequestedObject, ...] = ()
     kind: world.Kind | None = None
     direction: Direction | None = None
-    """The side that things move to."""
+    """Side that things move to."""
     bounces: bool = False
-    """The prompt speaks of bouncing."""
+    """Whether the prompt mentions bouncing."""
     unknown: tuple[str, ...] = ()
-    """Words of the prompt that mean nothing in this world, in their order."""
+    """Words of the prompt without a meaning in this world, in their order."""
 
     @property
     def in_world(self) -> bool:
-        """Whether the prompt is about this world: a shape it knows, or a motion of nothing else."""
+        """Whether the prompt is about this world: a shape that it has, or a motion and no unknown word."""
         if any(o.shape for o in self.objects):
             return True
         return not self.unknown and (self.kind is not None or bool(self.objects))
 
 
 def parse_prompt(text: str) -> SceneRequest:
-    """Return what `text` asks for; anything that is not of this world ends up in `unknown`."""
+    """Parse a prompt; words that are not of this world end up in `unknown`."""
     sentences = [
         re.findall(r"[a-z0-9]+(?:'[a-z]+)?", s)
         for s in re.split(r"[.;:!?\n]", text.lower().replace("\u2019", "'"))
@@ -68,7 +68,7 @@ def parse_prompt(text: str) -> SceneRequest:
     return SceneRequest(
         objects=tuple(objects),
         kind=kind,
-        # opposite directions in one prompt (two balls that meet) are no request for either
+        # opposite directions in one prompt (two balls that meet) ask for neither
         direction=cast(Direction, directions[0]) if len(set(directions)) == 1 else None,
         bounces=any(c.group == "bounce" for c in cues),
         unknown=tuple(dict.fromkeys(unknown)),
@@ -77,7 +77,7 @@ def parse_prompt(text: str) -> SceneRequest:
 
 @dataclass(frozen=True)
 class _Lexicon:
-    """Phrases by their first word: (words, group, value), and the words that carry no request."""
+    """Phrases by their first word, as (words, group, value), and the words that carry no request."""
 
     phrases: dict[str, list[tuple[tuple[str, ...], str, str]]]
     plain: frozenset[str]
@@ -108,7 +108,7 @@ def _lexicon() -> _Lexicon:
 
 @cache
 def _bases(word: str) -> frozenset[str]:
-    """Return the forms of which `word` may be a regular inflection, and itself."""
+    """Forms of which `word` may be a regular inflection, and `word` itself."""
     word = word.removesuffix("'s")
     forms = {word}
     for ending in ("s", "es", "ed", "d", "ing", "er"):
@@ -123,7 +123,7 @@ def _bases(word: str) -> frozenset[str]:
 
 
 def _find_cues(tokens: list[str]) -> Iterator[Cue]:
-    """Yield the phrases found, longest first at each place; a word can mean one thing in each group."""
+    """Find phrases, the longest at each place; a word can have one meaning in each group."""
     lexicon = _lexicon()
     bases = [_bases(t) for t in tokens]
     i = 0
@@ -153,7 +153,7 @@ def _kind(cues: list[Cue], objects: list[RequestedObject]) -> world.Kind | None:
         return "collide"
     candidates = sure or [m for m in maybe if m != "collide"]
     if any(o.shape == "balloon" for o in objects):
-        # and a balloon that somebody lets go of rises
+        # a balloon that somebody lets go of rises, too
         candidates = ["float"] if "float" in sure + maybe or (maybe and not sure) else candidates
     else:
         # "a ball rises and falls" is a throw or a drop: only balloons float here

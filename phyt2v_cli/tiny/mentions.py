@@ -1,7 +1,7 @@
-"""Which things a prompt speaks of: colours and shapes put together, each thing counted once.
+"""Objects that a prompt mentions: colours and shapes put together, each object counted once.
 
-Knows English noun phrases (articles, "another", "one red and one blue", a new sentence that tells the same
-again) and nothing of motion or physics.
+Knows English noun phrases (articles, "another", "one red and one blue", a new sentence that repeats the same)
+and nothing of motion or physics.
 """
 
 from bisect import bisect_right
@@ -17,7 +17,7 @@ _ARTICLES = frozenset({"a", "an", "one", "the"})
 
 @dataclass(frozen=True)
 class RequestedObject:
-    """One object of the prompt; None where the prompt does not say."""
+    """Object of a prompt; None for what the prompt does not say."""
 
     shape: world.Shape | None = None
     color: world.Color | None = None
@@ -25,7 +25,7 @@ class RequestedObject:
 
 @dataclass(frozen=True)
 class Cue:
-    """A phrase of the lexicon as found in a prompt, at tokens `start` to `stop`."""
+    """Phrase of the lexicon found in a prompt, from token `start` to `stop`."""
 
     group: str
     value: str
@@ -36,7 +36,7 @@ class Cue:
 
 @dataclass
 class _Known:
-    """An object found so far, and the sentence that named it first."""
+    """Object found so far, and the sentence that named it first."""
 
     shape: world.Shape | None
     color: world.Color | None
@@ -46,7 +46,7 @@ class _Known:
 def find_objects(
     tokens: Sequence[str], sentence_ends: Sequence[int], cues: Sequence[Cue], *, meeting: bool
 ) -> tuple[RequestedObject, ...]:
-    """Return the objects that `cues` name; `meeting`: the prompt tells of things that hit each other."""
+    """Find the objects that `cues` name. `meeting`: the prompt is about things that hit each other."""
     known: list[_Known] = []
     colors: list[Cue] = []
     pendulum = False
@@ -114,7 +114,7 @@ def find_objects(
 
 
 def _follows_noun(tokens: Sequence[str], cue: Cue) -> bool:
-    """Whether a colour is said of the noun before it: "of red color", "that is red", "red in color"."""
+    """Check if a colour belongs to the noun before it: "of red color", "that is red", "red in color"."""
     before = tokens[cue.start - 1] if cue.start else ""
     after = tokens[cue.stop] if cue.stop < len(tokens) else ""
     said = before in ("colored", "coloured", "painted", "is", "are", "of", "in")
@@ -122,10 +122,10 @@ def _follows_noun(tokens: Sequence[str], cue: Cue) -> bool:
 
 
 def _add(known: list[_Known], mention: _Known, *, other: bool, article: bool, meeting: bool) -> _Known:
-    """Return what a mention speaks of: something known, completed by it, or itself as a new thing."""
+    """Add a mention: complete a known object that it refers to, or add a new one. Returns the object."""
     alike = [o for o in known if mention.shape in (None, o.shape) or o.shape is None]
     if article:
-        # "a ball" is a new one, but a later sentence may begin its story again
+        # "a ball" is a new one, but a later sentence may introduce it again
         alike = [o for o in alike if o.sentence < mention.sentence]
     if other:
         alike = []

@@ -1,7 +1,7 @@
-"""Tracks to findings: what kind of motion is seen, and which laws it breaks.
+"""Motion: the kind of motion in tracks, and the laws that it breaks.
 
 Lengths are in picture heights, times in frames unless a name says seconds. This file knows no pixels, no
-prompt and no wording of captions; each finding carries one plain sentence.
+prompt and no wording of captions; each finding has one plain sentence.
 """
 
 import itertools
@@ -20,7 +20,7 @@ Blemish = Literal["smear", "color-change"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, `severity` 0..1, said in a sentence without its subject."""
+    """One fault, with `severity` 0..1, and a sentence without its subject."""
 
     name: world.Violation | Blemish
     severity: float
@@ -32,19 +32,19 @@ class Finding:
 
 @dataclass(frozen=True)
 class Motion:
-    """What happens in a video."""
+    """Motion in a video."""
 
     objects: tuple[Track, ...]
     kind: world.Kind | None
-    """None when there is no object."""
+    """None if there is no object."""
     direction: Literal["left", "right"] | None
-    """The side that things move to; None when they do not go sideways or come from both sides."""
+    """Side that things move to; None if they do not move sideways or come from both sides."""
     num_bounces: int
     findings: tuple[Finding, ...]
 
 
 def analyse(tracks: Tracks) -> Motion:
-    """Return the motion in `tracks` (of this world, so `foreign` is None)."""
+    """Analyse the motion in `tracks`, which must be of this world (`foreign` is None)."""
     paths = [prepare(o, tracks) for o in tracks.objects]
     findings: list[Finding] = []
     for i, p in enumerate(paths):
@@ -75,7 +75,7 @@ def _graded(value: float, full: float, least: float = 0.4) -> float:
 
 
 def _continuity(p: Path, num_frames: int) -> list[Finding]:
-    """Jumps, vanishing and changes of colour."""
+    """Find jumps, vanishing and changes of colour."""
     findings = [
         Finding("jump", _graded(size, 0.2), frame, f"jumps to another place at frame {frame}")
         for frame, size in p.jumps
@@ -83,7 +83,7 @@ def _continuity(p: Path, num_frames: int) -> list[Finding]:
     for start, stop in runs(~p.visible & ~p.out & ~p.hidden):
         n = stop - start
         if n == 1 and 0 < start < num_frames - 1:
-            continue  # a flicker; it already counts as an unclean frame
+            continue  # a flicker, already counted as an unclean frame
         if start == 0:
             text = f"appears out of nothing at frame {stop}"
         elif stop == num_frames:
@@ -116,7 +116,7 @@ def _in_balloon(p: Path) -> list[Finding]:
 
 
 def _in_air(p: Path) -> list[Finding]:
-    """Hanging, falling at the wrong rate, and bounces that gain height."""
+    """Find hanging, falling at the wrong rate, and bounces that gain height."""
     findings = []
     for start, stop in runs(p.still & ~p.low):
         text = f"hangs in mid-air from frame {start}"
@@ -144,7 +144,7 @@ def _in_air(p: Path) -> list[Finding]:
 
 
 def _on_floor(p: Path, partners: list[Path]) -> list[Finding]:
-    """Sinking into the floor, leaping off it, and speeding up or turning with nothing pushing."""
+    """Find sinking into the floor, leaping off it, and speeding up or turning with nothing pushing."""
     findings = []
     depth = np.where(p.visible | p.out, p.y - p.contact, 0)
     if depth.max() > 0.07:

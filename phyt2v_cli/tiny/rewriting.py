@@ -1,7 +1,7 @@
-"""Writes the physically explicit prompt: what to say first, the scene, its cause, motion and outcome.
+"""Rewriting into a physically explicit prompt: lead sentences, the scene, its cause, motion and outcome.
 
 This file chooses between the sentences of the tables and keeps to the number of words. It knows no scores and
-no JSON, and remembers nothing: the next wording follows from the prompt that was rendered last.
+no JSON, and is stateless: the next wording follows from the prompt that was rendered last.
 """
 
 import re
@@ -13,14 +13,15 @@ from phyt2v_cli.tiny.knowledge import everyday, physics, topic_of
 from phyt2v_cli.tiny.wording import Subject
 
 MAX_WORLD_WORDS = 45
-"""The embedded model's text encoder reads 64 tokens, about one for each word and punctuation mark."""
+"""Limit of words: the embedded model's text encoder reads 64 tokens, about one for each word and punctuation
+mark."""
 
 _KEPT_SHARE = 0.8
-"""A cut gives up at most the rest of the words to end with a whole clause."""
+"""Minimum share of the words that is kept when a cut ends with a whole clause."""
 
 _MAX_ORIGINAL_CHARS = 6000
 _SHARE_OF_ORIGINAL = 0.6
-"""At most this part of the words repeats the user's own ones where not everything fits."""
+"""Maximum share of the words that repeats the user's own, if not everything fits."""
 
 
 def explicit_prompt(
@@ -32,32 +33,32 @@ def explicit_prompt(
     max_words: int,
     skip: int = 0,
 ) -> str:
-    """Return a prompt of at most `max_words` words that differs from `previous`, given any choice.
+    """Write an explicit prompt of at most `max_words` words that differs from `previous`, if possible.
 
-    The findings' sentences come first. `skip` leaves out so many of the candidates, for a second attempt.
+    The findings' sentences come first. `skip` skips that many candidates, for a second attempt.
     """
     texts = list(_candidates(original_prompt, subject, findings, max_words))
     if is_explicit(previous, original_prompt):
-        # go on after the wording that was rendered last, which may have begun with another finding
+        # continue after the wording that was rendered last, which may have begun with another finding
         last = max(range(len(texts)), key=lambda i: _likeness(texts[i], previous))
         texts = texts[last + 1 :] + texts[: last + 1]
-    # so few words are allowed that only what comes first is left of each text: then leave that out
+    # if so few words are allowed that only the leads of each text are left, candidates without leads follow
     texts += _candidates(original_prompt, subject, (), max_words)
     others = [text for text in texts if _differ(text, previous)]
     return others[skip % len(others)] if others else fit(previous, max_words)
 
 
 def brief_prompt(original_prompt: str, *, previous: str, max_words: int) -> str:
-    """Return the user's own words and one law in a few, of at most `max_words` words, unlike `previous`."""
+    """Write the user's own words and one brief law, of at most `max_words` words, unlike `previous`."""
     own = _as_sentence(original_prompt[:_MAX_ORIGINAL_CHARS])
     texts = [fit(f"{own} {law}", max_words) for law in everyday().briefs]
     return next((text for text in texts if _differ(text, previous)), texts[0])
 
 
 def shorten(prompt: str, max_words: int, *, original_prompt: str, previous: str) -> str | None:
-    """Return `prompt` without its last sentences, of at most `max_words` words.
+    """Drop the last sentences of `prompt`, so that it has at most `max_words` words.
 
-    None where that would say nothing more than the user's own words, or nothing new.
+    None if that would say no more than the user's own words, or nothing new.
     """
     kept = ""
     for sentence in re.findall(r".+?(?:[.!?…。]+(?=\s|$)|$)", prompt):
@@ -71,17 +72,17 @@ def shorten(prompt: str, max_words: int, *, original_prompt: str, previous: str)
 
 
 def is_explicit(prompt: str, original_prompt: str) -> bool:
-    """Whether `prompt` is no longer the user's own."""
+    """Check if `prompt` is no longer the user's own."""
     return _differ(prompt, original_prompt)
 
 
 def clean(text: str) -> str:
-    """Return `text` on one line, without control characters and halves of surrogate pairs."""
+    """Clean `text`: on one line, without control characters and lone surrogates."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def fit(text: str, max_words: int) -> str:
-    """Return at most `max_words` words of `text`, cut after a sentence or a clause if possible."""
+    """Cut `text` to at most `max_words` words, after a sentence or a clause if possible."""
     words = text.split()
     if len(words) <= max_words:
         return " ".join(words)
@@ -95,7 +96,7 @@ def fit(text: str, max_words: int) -> str:
 def _candidates(
     original_prompt: str, subject: Subject, findings: Sequence[Finding], max_words: int
 ) -> Iterator[str]:
-    """Yield wordings with what to say first and last; neighbours differ in all of it."""
+    """Generate wordings with lead and closing sentences; neighbours differ in all of them."""
     if subject.kind is None:
         wordings: tuple[str, ...] = topic_of(original_prompt).wordings
     else:
@@ -135,7 +136,7 @@ def _as_sentence(text: str) -> str:
 
 
 def _likeness(one: str, other: str) -> int:
-    """Return how many words two texts share."""
+    """Number of words that two texts share."""
     return (Counter(one.lower().split()) & Counter(other.lower().split())).total()
 
 

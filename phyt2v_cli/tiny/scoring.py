@@ -1,4 +1,4 @@
-"""What a motion is worth: semantic adherence (SA) to a request, and physical commonsense (PC) without one.
+"""Scores of a motion: semantic adherence (SA) to a request, and physical commonsense (PC) without one.
 
 Only what the prompt names counts towards SA; only findings count against PC. Each deduction is named. This
 file knows no pixels.
@@ -11,7 +11,7 @@ from phyt2v_cli.tiny.language import SceneRequest
 from phyt2v_cli.tiny.motion import Finding, Motion
 
 _COUNT, _COLOR, _SHAPE, _KIND, _DIRECTION = 1.0, 1.0, 1.0, 1.5, 0.75
-"""Weights: the motion is what these prompts are about."""
+"""Weights in SA: the motion is what these prompts are about."""
 
 _BROKEN = frozenset(
     {"hover", "constant-fall", "through-floor", "stuck-swing", "pass-through", "sink", "leap"}
@@ -20,7 +20,7 @@ _ALIKE = {frozenset({"drop", "throw"}): 0.4, frozenset({"roll", "slide"}): 0.5}
 
 
 def physical_commonsense(motion: Motion) -> tuple[float, list[str]]:
-    """Return PC in 0..1 and one reason for each deduction; a video without any object scores 0."""
+    """PC in 0..1, and one reason for each deduction; a video without any object scores 0."""
     if not motion.objects:
         return 0.0, ["no object is seen (PC 0)"]
     costs = [(f, _cost(f)) for f in motion.findings]
@@ -29,7 +29,7 @@ def physical_commonsense(motion: Motion) -> tuple[float, list[str]]:
 
 
 def _cost(finding: Finding) -> float:
-    """A broken law costs 0.4 to 0.6 by its severity, a blemish as much as is seen of it."""
+    """Deduction from PC: 0.4 to 0.6 for a broken law by severity; for a blemish by how much is seen."""
     if finding.name in world.VIOLATIONS:
         return 0.0 if finding.severity < 0.1 else 0.4 + 0.2 * finding.severity
     if finding.name == "color-change":
@@ -38,7 +38,7 @@ def _cost(finding: Finding) -> float:
 
 
 def semantic_adherence(request: SceneRequest, motion: Motion) -> tuple[float, list[str]]:
-    """Return SA in 0..1 and one reason for each miss."""
+    """SA in 0..1, and one reason for each miss."""
     if not motion.objects:
         return 0.0, ["no object is seen (SA 0)"]
     parts: list[tuple[float, float, str]] = []
@@ -67,7 +67,7 @@ def semantic_adherence(request: SceneRequest, motion: Motion) -> tuple[float, li
 
 
 def _kind_match(request: SceneRequest, motion: Motion) -> float:
-    """A motion that is right but broken counts for the most part."""
+    """Match of the kind of motion, 0..1: the right but broken motion counts 0.7."""
     names = {f.name for f in motion.findings}
     if motion.kind == request.kind:
         return 1.0 if names.isdisjoint(_BROKEN) else 0.7

@@ -1,4 +1,4 @@
-"""Blobs to tracks: follow the objects of the embedded world through the frames of a video.
+"""Tracking: follow the objects of the embedded world through the frames of a video.
 
 An object is a solid blob of a palette colour in front of the known background. This file knows no law of
 motion and no wording; it measures what is there and how cleanly it is drawn.
@@ -29,38 +29,41 @@ from phyt2v_cli.tiny.blobs import (
 
 @dataclass(frozen=True)
 class Track:
-    """One object through time. Lengths in picture heights; NaN where it is not seen."""
+    """Track of one object through T frames. Lengths in picture heights; NaN in frames without it."""
 
     color: world.Color
     shape: world.Shape
     center: Array
-    """(T, 2) as x, y; where the picture's edge cuts the object, where its centre must be."""
+    """(T, 2) as x, y. If the picture's edge cuts the object, its centre is extrapolated."""
     half_size: tuple[float, float]
-    """Half its width and height."""
+    """Half of its width and height."""
     visible: Mask
     clean: Mask
-    """Per frame: seen, as one blob of its usual size."""
+    """(T,) whether it is seen as one blob of its usual size."""
     new_color: tuple[int, world.Color] | None = None
-    """The frame at which it takes another colour, and which."""
+    """Frame at which its colour changes, and the new colour."""
 
 
 @dataclass(frozen=True)
 class Tracks:
-    """What is in a video of `num_frames` frames, `width` picture heights wide."""
+    """All tracks of a video of `num_frames` frames, `width` picture heights wide."""
 
     objects: tuple[Track, ...]
     num_frames: int
     width: float
     clean: Mask
-    """Per frame: every object of the video is one clean blob and nothing else is there."""
+    """(T,) whether every object of the video is one clean blob and nothing else is there."""
     pivot: float | None = None
-    """x of the point that a string hangs from; None when no string is seen."""
+    """x of the point that a string hangs from; None if no string is seen."""
     foreign: str | None = None
-    """Why these frames are not of this world; None when they are."""
+    """Why these frames are not of this world; None if they are."""
 
 
 def track(frames: Frames) -> Tracks:
-    """Return the tracks of uint8 `frames` (T, H, W, 3); `foreign` says when they show another world."""
+    """Track the objects in uint8 `frames` (num_frames, height, width, 3).
+
+    `foreign` is set if they show another world.
+    """
     picture = shrink(frames)
     t, h, w = picture.shape[:3]
     difference = np.linalg.norm(picture - background(h)[None, :, None], axis=3)
@@ -110,7 +113,7 @@ def _follow(blobs: list[list[Blob]], h: int, w: int) -> list[Track]:
 
 
 def _link_twins(of_color: list[list[Blob]]) -> list[list[Blob | None]]:
-    """Link two objects of one colour by the shorter way."""
+    """Link two objects of one colour by the shorter total distance."""
     chains: list[list[Blob | None]] = [[], []]
     last: list[Array | None] = [None, None]
     for found in of_color:
@@ -169,7 +172,7 @@ def _uncut_center(b: Blob, width: float, height: float, h: int, w: int) -> Array
 
 
 def _join_recolored(tracks: list[Track]) -> list[Track]:
-    """Join a track that ends where one of another colour begins: one object that changed its colour."""
+    """Join a track that ends with one of another colour that begins there: one object changed its colour."""
     joined: list[Track] = []
     for late in sorted(tracks, key=lambda o: int(np.argmax(o.visible))):
         start = int(np.argmax(late.visible))
@@ -193,7 +196,7 @@ def _join_recolored(tracks: list[Track]) -> list[Track]:
 
 
 def out_of_picture(o: Track, width: float) -> Mask:
-    """Return the frames in which an object is unseen because it left the picture over its edge."""
+    """Mask of the frames in which an object is unseen because it left the picture."""
     gone = np.zeros(len(o.visible), dtype=bool)
     seen = np.flatnonzero(o.visible)
     for i in np.flatnonzero(~o.visible):
@@ -206,7 +209,7 @@ def out_of_picture(o: Track, width: float) -> Mask:
 
 
 def hidden(o: Track, objects: Sequence[Track]) -> Mask:
-    """Return the frames in which an object is unseen because another one is in front of it."""
+    """Mask of the frames in which an object is unseen because another one is in front of it."""
     covered = np.zeros(len(o.visible), dtype=bool)
     seen, frames = np.flatnonzero(o.visible), np.arange(len(o.visible))
     center = np.stack([np.interp(frames, seen, o.center[seen, k]) for k in (0, 1)], axis=1)
@@ -219,7 +222,7 @@ def hidden(o: Track, objects: Sequence[Track]) -> Mask:
 
 
 def _leaves(o: Track, frame: int, step: int, width: float) -> bool:
-    """Whether the object, last (`step` -1) or first (+1) seen at `frame`, was about to cross the edge."""
+    """Check if the object, last (`step` -1) or first (+1) seen at `frame`, was about to cross the edge."""
     x, y = o.center[frame]
     earlier = frame + step
     if 0 <= earlier < len(o.visible) and o.visible[earlier]:

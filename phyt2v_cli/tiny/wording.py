@@ -1,4 +1,4 @@
-"""Names what a prompt is about, and puts the names into the sentences of the tables.
+"""Wording: names of what a prompt is about, put into the sentences of the tables.
 
 This file knows the slots of `physics.toml` and how English names things. It knows no law, no caption and no
 choice between sentences.
@@ -18,18 +18,18 @@ _MAX_NOUN_CHARS = 60
 
 @dataclass(frozen=True)
 class Subject:
-    """What the sentences are about. `scene` is set for a scene of the embedded world."""
+    """Subject of the sentences. `scene` is set for a scene of the embedded world."""
 
     names: tuple[str, ...]
     """Bare names such as "red ball", one for each object."""
     shape: world.Shape = "ball"
     scene: SceneRequest = field(default_factory=SceneRequest)
     kind: world.Kind | None = None
-    """The motion to describe; None outside the embedded world."""
+    """Motion to describe; None outside the embedded world."""
 
     @property
     def introduction(self) -> str:
-        """Return all objects with their articles: "two red balls", "a red ball and a blue cube"."""
+        """All objects with their articles: "two red balls", "a red ball and a blue cube"."""
         if self.kind is None:
             return f"the {self.names[0]}"
         if len(self.names) > 1 and len(set(self.names)) == 1 and self.kind != "collide":
@@ -38,11 +38,11 @@ class Subject:
 
     @property
     def definite(self) -> str:
-        """Return the first object as a reader knows it already."""
+        """First object with the definite article, as something known."""
         return f"the {self.names[0]}"
 
     def fill(self, template: str, *, turn: int = 0, known: bool = False) -> str:
-        """Return `template` with its slots filled; `known` where an earlier sentence named the objects.
+        """Fill the slots of `template`. `known`: an earlier sentence has named the objects.
 
         Several objects that do the same are introduced in a sentence of their own, then "each" does it.
         """
@@ -77,7 +77,7 @@ class Subject:
         )
 
     def _others(self) -> list[str]:
-        """Return the objects after the first; what could be mistaken for an earlier one is "another"."""
+        """Objects after the first; one that could be mistaken for an earlier one is "another"."""
         return [
             f"another {name}"
             if any(earlier.endswith(name) for earlier in self.names[:i])
@@ -87,7 +87,7 @@ class Subject:
 
 
 def subject_of(prompt: str, scene: SceneRequest) -> Subject:
-    """Return what `prompt`, which was parsed as `scene`, is about."""
+    """Subject of `prompt`, which was parsed as `scene`."""
     if not scene.in_world:
         return Subject((main_noun(prompt),), scene=scene)
     objects = scene.objects or (RequestedObject(),)
@@ -98,7 +98,7 @@ def subject_of(prompt: str, scene: SceneRequest) -> Subject:
 
 
 def _unnamed_motion(shape: world.Shape | None, *, moves: bool) -> world.Kind:
-    """Return the plainest motion for a prompt that names none, perhaps only a direction."""
+    """Plainest motion for a prompt that names none, perhaps only a direction."""
     if shape == "balloon":
         return "float"
     if moves:
@@ -107,10 +107,10 @@ def _unnamed_motion(shape: world.Shape | None, *, moves: bool) -> world.Kind:
 
 
 def main_noun(prompt: str) -> str:
-    """Return the first noun phrase of `prompt` that is no bystander, without its article.
+    """Main noun of `prompt`: the first noun phrase that is no bystander, without its article.
 
-    No dictionary stands behind this: a phrase ends at a preposition, an auxiliary, or a word that looks like
-    a verb. "A person pours honey over pancakes" gives "honey".
+    There is no dictionary: a phrase ends at a preposition, an auxiliary, or a word that looks like a verb. "A
+    person pours honey over pancakes" gives "honey".
     """
     before, bystanders, after = (
         frozenset(everyday().noun_phrase[key].split()) for key in ("before", "bystanders", "after")
@@ -126,7 +126,7 @@ def main_noun(prompt: str) -> str:
                     break
                 phrase.append(words.pop(0))
             if phrase and phrase[-1] in bystanders and any(w not in before | after for w in words[1:]):
-                words.pop(0)  # what the bystander does
+                words.pop(0)  # the bystander's verb
             elif phrase:
                 return " ".join(phrase)[:_MAX_NOUN_CHARS]
     return "scene"

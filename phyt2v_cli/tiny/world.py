@@ -1,7 +1,7 @@
-"""What the embedded model's world contains: constants that its renderer, its judges and its writer share.
+"""World of the embedded model: constants that its renderer, its judges and its writer share.
 
-Lengths are in picture heights, times in seconds, y points down. This file knows no model, no video file and
-no wording; words for these things are in `language.py`.
+Lengths are in picture heights, times in s, y points down. This file knows no model, no video file and no
+wording; words for these things are in `language.py`.
 """
 
 from typing import Literal, get_args
@@ -12,13 +12,13 @@ SIZE = 64
 """Height and width of the picture in pixels."""
 
 GRAVITY = 2.0
-"""Picture heights per second squared, for everything that falls: a drop and two bounces fit in a clip."""
+"""Gravity in picture heights per s^2, for everything that falls: a drop and two bounces fit in a clip."""
 
 SWING_GRAVITY = 4.0
-"""The same for pendulums, so that a whole swing fits in a clip."""
+"""Gravity for pendulums, in the same unit, so that a whole swing fits in a clip."""
 
 FLOOR_Y = 0.84
-"""The top of the floor."""
+"""y of the top of the floor."""
 
 Color = Literal["red", "green", "blue", "yellow", "purple", "orange", "white", "black"]
 Shape = Literal["ball", "cube", "balloon"]
@@ -77,8 +77,8 @@ VIOLATIONS_OF_KIND: dict[Kind, tuple[Violation, ...]] = {
     "float": ("sink", "jump", "vanish"),
     "rest": ("leap", "jump", "vanish"),
 }
-"""hover: stops in mid-air and hangs there. jump: is suddenly elsewhere. constant-fall: falls at one speed
-from the first frame and stops dead. through-floor: falls on through the floor. gain-height: each bounce is
-higher. self-propelled: speeds up with nothing pushing. stuck-swing: stops at the side of its swing and hangs
-there. pass-through: two balls go through each other. sink: the balloon falls. leap: shoots up from the floor
-by itself. vanish: is gone for some frames or for good."""
+"""Violations by kind of motion. hover: stops in mid-air and hangs there. jump: is suddenly elsewhere.
+constant-fall: falls at one speed from the first frame and stops dead. through-floor: falls on through the
+floor. gain-height: each bounce is higher. self-propelled: speeds up with nothing pushing. stuck-swing: stops
+at the side of its swing and hangs there. pass-through: two balls go through each other. sink: the balloon
+falls. leap: shoots up from the floor by itself. vanish: is gone for some frames or for good."""

@@ -1,1 +1,1 @@
-"""The commands, one file each: parse, call, show."""
+"""Commands of the command line, one file each: parse, call, show."""

@@ -1,4 +1,4 @@
-"""`phyt2v batch`: the loop over every prompt of a set, in one process that loads the models once."""
+"""`phyt2v batch`: refine every prompt of a set in one process, which loads the models once."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
@@ -63,7 +63,7 @@ def batch(
         typer.Option(
             "--out",
             metavar="DIR",
-            readable=False,  # whether it can be used is our question, and another exit code
+            readable=False,  # checked later, with another exit code
             help="The folder with the run directories. (default: batches/, named after the file)",
             show_default=False,
         ),
@@ -126,14 +126,14 @@ def batch(
     batch_dir = out or default_batch_dir(prompts, settings)
     check_batch_dir(batch_dir)
     jobs = make_jobs(entries, settings, batch_dir)
-    # What --force moves aside is to be done anew.
+    # Runs that --force moves aside are done again.
     found, refused = look_into_all(jobs, batch_dir, force=force)
     complete = {number for number, run in found.items() if run.is_complete and not force}
     usable = [job for job in jobs if job.number not in refused]
     num_new = sum(force or not (job.path / "run.json").exists() for job in usable)
     needed = needed_bytes(settings, len(planned) + settings.refinement.control)
     if num_new:
-        # A run that is there already has what it needs, or the loop says what is missing.
+        # An existing run has what it needs, or the loop reports what is missing.
         check_model(settings)
         check_disk(batch_dir, needed)
     if dry_run:
@@ -146,7 +146,7 @@ def batch(
 
         check_run_folder(job.path)
         if not (job.path / "run.json").exists():
-            # Again, for the disk fills while the set is rendered: before the work, not after it.
+            # Checked again before each run, since the disk fills while the set is rendered.
             check_disk(job.path, needed)
         return RunDir.open(job.path, prompt=job.entry.prompt, config=job.config, plan=planned, force=force)
 
@@ -164,22 +164,22 @@ def _run(
     fail_fast: bool,
     stream: bool,
 ) -> "list[Outcome]":
-    """Run the jobs, tell of each as it ends, and return what came of those that were begun."""
+    """Run the jobs and report each as it ends; returns the outcomes of those that were begun."""
     from phyt2v_cli.api import Studio
     from phyt2v_cli.sets.jobs import run_jobs
 
     outcomes: list[Outcome] = []
-    settings = jobs[0].config  # the seeds may differ, and no role knows of those
+    settings = jobs[0].config  # only seeds may differ, and no role knows them
     stop = signals.stop_request(
         "The set was stopped.", "The same command goes on where it was and leaves complete runs alone."
     )
     try:
-        with stop:  # from here on, for the imports take a while too
+        with stop:  # from here on, since the imports take a while too
             host.prepare_for_models()
             watch.show_plan(settings, planned)
             console.say(f"That is the plan of each prompt. {_count(jobs, complete)}")
             steps = sum(entry.steps for entry in planned) * (len(jobs) - len(complete))
-            # Never closed: what it holds goes with the process, and to free it would hold up the way out.
+            # Not closed: its memory is freed with the process, and closing it would delay the exit.
             studio = Studio(config=settings)
             if steps:
                 studio.prefetch(steps)
@@ -206,7 +206,7 @@ def _run(
 def _watch(
     job: "Job", *, planned: "Sequence[PlannedRound]", num_jobs: int, complete: Set[int]
 ) -> "Iterator[Emit]":
-    """Draw one job's heading and events; of a run that was complete only what is done in it all the same."""
+    """Show heading and events of one job; of a complete run only what is still done in it."""
     from phyt2v_cli.events import AnalysisDone, RoundDone
 
     number = f"Prompt {job.number} of {num_jobs}"

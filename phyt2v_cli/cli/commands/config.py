@@ -1,4 +1,4 @@
-"""`phyt2v config`: where settings come from, which presets there are, and what may be set."""
+"""`phyt2v config`: settings with their origins, presets, and the schema of the settings."""
 
 import typer
 from rich import box
@@ -114,7 +114,7 @@ def _table(*columns: str) -> Table:
 
 
 def _rows(key: str, value: object) -> list[tuple[str, str]]:
-    """Return a setting as one row, or, where it is a list of tables, one for each value set in them."""
+    """Rows of a setting: one, or for a list of tables one for each value set in them."""
     from phyt2v_cli.config.schema import ScorerConfig
 
     if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):

@@ -1,4 +1,4 @@
-"""`phyt2v doctor`: what this machine can do, as a table or JSON; `--fetch` gets the weights of a preset."""
+"""`phyt2v doctor`: checks of this machine, as a table or JSON; `--fetch` downloads a preset's weights."""
 
 from typing import TYPE_CHECKING, Annotated
 

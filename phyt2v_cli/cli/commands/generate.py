@@ -123,6 +123,6 @@ def _render(prepared: "PreparedVideo", timeline: "Timeline | None") -> "VideoRes
     planned = [PlannedRound(1, steps, "final")]
     with stop, watch.watching(config, planned, control=False, timeline=timeline) as emit:
         host.prepare_for_models()
-        # Never closed: what it holds goes with the process, and to free it would hold up the way out.
+        # Not closed: its memory is freed with the process, and closing it would delay the exit.
         studio = Studio(config=config, on_span=None if timeline is None else timeline.span)
         return studio.render(prepared, emit=emit, cancelled=stop.cancelled)

@@ -25,7 +25,7 @@ phyt2v preview-schedule --steps 10,10,20,50 --json
 
 
 _MAX_SECONDS_PER_STEP = 86_400
-"""A day; beyond it nobody waits, and a sum would be no number."""
+"""One day. Nobody waits longer, and a sum of huge values would be infinite."""
 
 
 def preview_schedule(
@@ -62,7 +62,7 @@ def preview_schedule(
     from phyt2v_cli.timing import speeds
 
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
-    # Not an option's range, which would let nan through.
+    # Not checked by the option's range, which would accept nan.
     if seconds_per_step is not None and not 0 <= seconds_per_step <= _MAX_SECONDS_PER_STEP:
         raise UsageError(
             f"--seconds-per-step {seconds_per_step:g}: give a number from 0 to {_MAX_SECONDS_PER_STEP:,}"

@@ -1,4 +1,4 @@
-"""`phyt2v refine`: from the command line to one run of the loop, and its result on stdout."""
+"""`phyt2v refine`: one run of the loop, and its result on stdout."""
 
 import shlex
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ def refine(
         typer.Option(
             "--out",
             metavar="DIR",
-            readable=False,  # whether it can be used is our question, and another exit code
+            readable=False,  # checked later, with another exit code
             help="The run directory. (default: runs/, named after the prompt)",
             show_default=False,
         ),
@@ -196,7 +196,7 @@ def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, profile: Path | No
         "The run was stopped.",
         "The same command goes on where it was, or:\n  phyt2v refine --resume " + shlex.quote(str(run.path)),
     )
-    with stop, watch.profiling(profile) as timeline:  # from here on, for the imports take a while too
+    with stop, watch.profiling(profile) as timeline:  # from here on, since the imports take a while too
         host.prepare_for_models()
         result = _refine(run, planned, stop, timeline)
 
@@ -228,7 +228,7 @@ def _refine(
     else:
         watch.show_plan(run.config, planned)
     console.say(f"Run directory: {run.path}")
-    # Never closed: what it holds goes with the process, and to free it would hold up the way out.
+    # Not closed: its memory is freed with the process, and closing it would delay the exit.
     studio = Studio(config=run.config, on_span=None if timeline is None else timeline.span)
     control = run.config.refinement.control
     with watch.watching(run.config, planned, control=control, timeline=timeline) as emit:

@@ -1,4 +1,4 @@
-"""`phyt2v report`: a run directory as one page to look at."""
+"""`phyt2v report`: HTML page of a run directory."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +19,7 @@ def report(
         Path,
         typer.Argument(
             metavar="RUN",
-            readable=False,  # whether it can be used is our question, and another exit code
+            readable=False,  # checked later, with another exit code
             help="A run directory, your own or anybody's.",
             show_default=False,
         ),

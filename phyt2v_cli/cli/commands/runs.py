@@ -1,4 +1,4 @@
-"""`phyt2v runs`: what lies in run directories, anybody's. It only reads, and shows all of it literally."""
+"""`phyt2v runs`: list and show run directories, anybody's. Read-only; their text is shown literally."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 DEFAULT_FOLDER = Path("runs")
 
 _MAX_PROMPT_CHARS = 1000
-"""In a list, where nobody reads more."""
+"""Limit of a prompt in a list, in characters."""
 _STYLES = {"complete": "green", "failed": "bold red", "unreadable": "bold red"}
 
 
 class _ListsByDefault(TyperGroup):
-    """`phyt2v runs FOLDER` is short for `phyt2v runs list FOLDER`."""
+    """Command group with a default: `phyt2v runs FOLDER` is short for `phyt2v runs list FOLDER`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not args or args[0] not in {*self.commands, *ctx.help_option_names}:
@@ -53,7 +53,7 @@ def list_runs(
         Path | None,
         typer.Argument(
             metavar="FOLDER",
-            readable=False,  # whether it can be listed is our question, and another exit code
+            readable=False,  # checked later, with another exit code
             help="Where to look, three folders deep. (default: runs)",
             show_default=False,
         ),
@@ -82,12 +82,12 @@ def list_runs(
         return
     rows = [_row(path, run) for path, run in listed]
     if not console.stdout().is_terminal:
-        for row in rows:  # one line for each run, as other tools read it
+        for row in rows:  # one line for each run, for other tools
             console.data("\t".join(" ".join(cell.split()) for cell in row))
     elif console.fits(_table([(status, rounds, path, "") for status, rounds, path, _ in rows])):
         console.data(_table(rows))
     else:
-        for status, rounds, path, prompt in rows:  # a path stays whole, for it is to be copied
+        for status, rounds, path, prompt in rows:  # a path stays whole, so that it can be copied
             console.data(Text.assemble(_styled(status), f"  {rounds}"))
             console.data(f"  {path}")
             console.data(Padding(console.one_line(prompt, "dim"), (0, 0, 0, 2), expand=False))
@@ -137,7 +137,7 @@ def _read(path: Path) -> "tuple[Path, ShownRun | RunDirError]":
 
 
 def _row(path: Path, run: "ShownRun | RunDirError") -> tuple[str, str, str, str]:
-    """Return status, rounds, where the result or the run is, and the prompt."""
+    """Row of a run: status, rounds, path of the result or else of the run, and prompt."""
     if isinstance(run, RunDirError):
         return "unreadable", "-", str(path), run.message
     rounds = f"{run.rounds_done()} of {len(run.record.plan)}"

@@ -1,1 +1,1 @@
-"""What commands show, as tables, text and JSON. Runs nothing and prints nothing."""
+"""Views of the commands: tables, text and JSON. Runs nothing and prints nothing."""

@@ -1,4 +1,4 @@
-"""The plan of a run as a table, for whoever shows it. Knows the plan and a width; prints nothing."""
+"""View of a run's plan as a table. Knows the plan and a width; prints nothing."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ _NEAR_CONVERGENCE = 0.8
 """Share of the full steps from which a draft looks much like its final."""
 
 WIDE = 76
-"""Columns from which the table has room for wider gaps."""
+"""Width in columns from which the table has room for wider gaps."""
 
 
 def plan_table(
@@ -28,9 +28,9 @@ def plan_table(
     *,
     ascii_only: bool = False,
 ) -> Group:
-    """Return the plan as a table of at most `width` columns, and its totals line."""
+    """Table of the plan, at most `width` columns wide, with a line of totals."""
     total_steps, fixed_steps = totals(planned)
-    # One column more lies between two columns than the gap says: the box has a line there.
+    # The box has a line between two columns, which adds one to the gap.
     gap = 2 if width >= WIDE else 1 if speed is None else 0
     texts = 5 + len("near convergence") + 5 + len(str(len(planned))) + len(planned[-1].id.video_name)
     texts += max(3, len(str(total_steps))) + (0 if speed is None else 7)
@@ -92,7 +92,7 @@ def _time_line(planned: "Sequence[PlannedRound]", speed: "Speed") -> str:
 
 
 def totals(planned: "Sequence[PlannedRound]") -> tuple[int, int]:
-    """Return the steps of a plan, and the steps of as many videos that all have the highest count."""
+    """Total steps of a plan, and of as many videos that all have the highest step count."""
     steps = [entry.steps for entry in planned]
     return sum(steps), len(steps) * max(steps)
 

@@ -1,4 +1,4 @@
-"""The rounds of a run as they ended, as a table and as JSON. Reads the records; prints nothing."""
+"""View of a run's rounds after their end, as a table and as JSON. Reads the records; prints nothing."""
 
 from typing import TYPE_CHECKING
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from phyt2v_cli.runs.records import VideoRecord
 
 _NAME_WIDTH = 12
-"""Of a scorer that does not decide, so that the table fits 60 columns."""
+"""Width of the names of scorers that do not decide, so that the table fits 60 columns."""
 
 
 def rounds_table(run: "RunDir", width: int) -> Table:
-    """Return one row for each video; a draft's scores stand beside the word, for they are not a final's.
+    """Table with one row for each video. Scores are labelled draft or final: they are not comparable.
 
-    Below it, one row for each scorer that does not decide, and how far it is from the one that does.
+    Below a video is one row for each scorer that does not decide, with its disagreement.
     """
     table = Table(
         box=box.SIMPLE_HEAD,
@@ -66,7 +66,7 @@ def rounds_table(run: "RunDir", width: int) -> Table:
 
 
 def rounds_as_json(run: "RunDir") -> list[dict[str, object]]:
-    """Return what was learned in each round."""
+    """Rounds of a run as JSON."""
     return [round_as_json(record) for record in _rounds(run)]
 
 
@@ -76,7 +76,7 @@ def _rounds(run: "RunDir") -> "list[VideoRecord]":
 
 
 def round_as_json(record: "VideoRecord") -> dict[str, object]:
-    """Return what was learned in one round, or from the control."""
+    """One round, or the control, as JSON."""
     kept = {
         "video",
         "steps",
@@ -97,5 +97,5 @@ def round_as_json(record: "VideoRecord") -> dict[str, object]:
 
 
 def round_number(id: VideoId) -> int | None:
-    """Return what JSON has always said of a video: the number of its round, and null for a control."""
+    """Number of a round as JSON has it; null for a control."""
     return id.number if isinstance(id, RoundId) else None

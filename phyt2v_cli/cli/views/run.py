@@ -1,4 +1,4 @@
-"""One run as text for people and as JSON, from its records. Whatever they hold is shown, never obeyed."""
+"""View of one run as text and as JSON, from its records. Their content is only shown, never acted on."""
 
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ _MAX_LABEL_CHARS = 100
 
 
 def run_text(run: "ShownRun") -> Group:
-    """Return a run as lines: what it is, then one block for each video, planned or there."""
+    """Text of a run: its facts, then one block for each video, planned or there."""
     record = run.record
     parts: list[RenderableType] = [
         Text.assemble(console.safe(str(run.path), "bold"), f": {record.status}, seed {record.seed}"),
@@ -41,7 +41,7 @@ def run_text(run: "ShownRun") -> Group:
             ]
         else:
             parts += _video(video)
-    # The control, and rounds that no plan names.
+    # The control, and rounds that are not in the plan.
     for video in by_id.values():
         parts += _video(video)
     if record.result is not None and (video_path := run.result_video()) is not None:
@@ -53,7 +53,7 @@ def run_text(run: "ShownRun") -> Group:
 
 
 def run_as_json(run: "ShownRun") -> dict[str, object]:
-    """Return all that a run holds but its config."""
+    """Run as JSON, without its config."""
     kept = {"status", "prompt", "seed", "plan", "analysis", "stop_reason", "usage", "versions", "result"}
     control = next((video for video in run.videos if video.id == CONTROL), None)
     result = run.result_video()

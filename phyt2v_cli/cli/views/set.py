@@ -1,4 +1,4 @@
-"""What came of a prompt set, as a table and as JSON. Knows outcomes; runs and prints nothing."""
+"""View of a prompt set's outcomes as a table and as JSON. Knows outcomes; runs and prints nothing."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def summary_table(jobs: "Sequence[Job]", outcomes: "Sequence[Outcome]") -> Table:
-    """Return one row for each job; those that no outcome names were not begun."""
+    """Table with one row for each job; jobs without an outcome were not begun."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     table.add_column("#", justify="right", style="dim", no_wrap=True)
     table.add_column("prompt")
@@ -47,7 +47,7 @@ def summary_table(jobs: "Sequence[Job]", outcomes: "Sequence[Outcome]") -> Table
 def summary_as_json(
     batch_dir: Path, jobs: "Sequence[Job]", outcomes: "Sequence[Outcome]"
 ) -> dict[str, object]:
-    """Return the whole set, with the error or the result of each run."""
+    """Whole set as JSON, with the result or the error of each run."""
     by_number = {outcome.job.number: outcome for outcome in outcomes}
     runs = [job_as_json(job) | _outcome_as_json(by_number.get(job.number)) for job in jobs]
     return {
@@ -59,7 +59,7 @@ def summary_as_json(
 
 
 def job_as_json(job: "Job") -> dict[str, object]:
-    """Return what a job is, whatever came of it."""
+    """Job as JSON, without its outcome."""
     return {
         "id": job.entry.id,
         "line": job.entry.line,
@@ -70,7 +70,7 @@ def job_as_json(job: "Job") -> dict[str, object]:
 
 
 def error_as_json(message: str, hint: str) -> dict[str, object]:
-    """Message and hint of an error, null if there is none."""
+    """Message and hint of an error as JSON, null if there is none."""
     return {"error": message or None, "hint": hint or None}
 
 
