@@ -66,7 +66,7 @@ def measure(prompt: str, seed: int, generators: dict[str, Any]) -> dict[str, Any
                 prompt,
                 seed=seed,
                 num_inference_steps=steps,
-                on_step=lambda *_: None,
+                on_step=lambda _: None,
                 draft=name != "final",
             )
             .latents
@@ -91,7 +91,8 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
         return np.array([row["settings"][name][key] for row in rows], dtype=float)
 
     def worst(name: str) -> np.ndarray[Any, Any]:
-        return np.minimum(values(name, "semantic_adherence"), values(name, "physical_commonsense"))
+        scores = [values(name, key) for key in ("semantic_adherence", "physical_commonsense")]
+        return np.min(scores, axis=0)
 
     return {
         name: {

@@ -78,7 +78,7 @@ def judge_small(num_prompts: int) -> dict[str, dict[str, float]]:
         generator = load(config.model_copy(update={"device": "cuda", **update}))
         for seed, prompt in enumerate(prompts_of(num_prompts)):
             latents = generator.denoise(
-                prompt, seed=seed, num_inference_steps=FULL_STEPS, on_step=lambda *_: None
+                prompt, seed=seed, num_inference_steps=FULL_STEPS, on_step=lambda _: None
             ).latents
             frames = generator.decode(latents).frames
             scores = score_tracks(track(frames), prompt)

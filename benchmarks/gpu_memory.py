@@ -22,6 +22,7 @@ from phyt2v_cli.backends.diffusion.families import family_of
 from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator
 from phyt2v_cli.backends.memory import device, offloading
 from phyt2v_cli.errors import BackendError
+from phyt2v_cli.roles import DenoisingStep
 
 DEVICE = torch.device("cuda", 0)
 
@@ -31,16 +32,16 @@ def measure(pipeline: Any, offload: str, num_steps: int) -> dict[str, Any]:
     config = CONFIG.model_copy(update={"offload": offload})
     family = family_of("CogVideoXPipeline", {})
     stamps: list[float] = []
+
+    def on_step(_: DenoisingStep) -> None:
+        torch.cuda.synchronize()
+        stamps.append(time.perf_counter())
+
     row: dict[str, Any] = {"asked": offload}
     try:
         generator = DiffusersGenerator(pipeline, config, family, {}, DEVICE)
         torch.cuda.reset_peak_memory_stats()
-        latents = generator.denoise(
-            PROMPT,
-            seed=0,
-            num_inference_steps=num_steps,
-            on_step=lambda *_: stamps.append((torch.cuda.synchronize(), time.perf_counter())[1]),
-        ).latents
+        latents = generator.denoise(PROMPT, seed=0, num_inference_steps=num_steps, on_step=on_step).latents
         row["denoise_peak_gb"] = torch.cuda.max_memory_allocated() / 1e9
         # the first step loads kernels and traces the order of prefetching
         row["step_s"] = (stamps[-1] - stamps[1]) / (len(stamps) - 2)

@@ -33,11 +33,12 @@ from rich.table import Table
 
 from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator, load
 from phyt2v_cli.backends.memory import device, offloading
-from phyt2v_cli.config.schema import ScheduleConfig
+from phyt2v_cli.config.schema import GeneratorConfig, ScheduleConfig
 from phyt2v_cli.files.video import VideoMetadata, write_video
-from phyt2v_cli.refinement.render import render_video
-from phyt2v_cli.roles import VideoGenerator
-from phyt2v_cli.schedule import plan
+from phyt2v_cli.refinement.render import Target, render_video
+from phyt2v_cli.roles import DenoisingStep, VideoGenerator, never_cancelled
+from phyt2v_cli.runs.identity import Recipe
+from phyt2v_cli.schedule import PlannedRound, plan
 
 NUM_ROUNDS = 4
 MAX_STEPS = 50
@@ -59,7 +60,7 @@ class Clock:
         torch.cuda.synchronize()
         self.seconds[name] += time.perf_counter() - begin
 
-    def on_step(self, *_: int) -> None:
+    def on_step(self, _: DenoisingStep) -> None:
         torch.cuda.synchronize()
         self.steps.append(time.perf_counter())
 
@@ -128,7 +129,7 @@ def ours(folder: Path, draft_cache: str, strength: float | None, steps: list[int
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as videos:
         for planned_round in planned:
-            rounds.append(_one_round(generator, planned_round, Path(videos), clock))
+            rounds.append(_one_round(generator, config, planned_round, Path(videos), clock))
     total = time.perf_counter() - begin
     compile_s = rounds[0]["first_step_s"] - rounds[0]["step_s"]
     if draft_cache != "off":
@@ -147,20 +148,22 @@ def ours(folder: Path, draft_cache: str, strength: float | None, steps: list[int
     }
 
 
-def _one_round(generator: VideoGenerator, planned: Any, folder: Path, clock: Clock) -> dict[str, Any]:
+def _one_round(
+    generator: VideoGenerator, config: GeneratorConfig, planned: PlannedRound, folder: Path, clock: Clock
+) -> dict[str, Any]:
     clock.steps = [time.perf_counter()]
     before = dict(clock.seconds)
     render_video(
         generator,
-        f"{PROMPT}, take {planned.round}",
-        seed=0,
-        num_inference_steps=planned.steps,
-        video_path=folder / planned.video,
-        round_number=planned.round,
-        latents_path=folder / "latents.safetensors",
-        draft=planned.purpose == "draft",
-        on_step=clock.on_step,
-        stage=clock.stage,
+        Recipe(f"{PROMPT}, take {planned.round}", 0, planned.steps, planned.purpose, config),
+        Target(
+            folder / planned.id.video_name,
+            folder / "latents.safetensors",
+            on_step=clock.on_step,
+            cancelled=never_cancelled,
+            stage=clock.stage,
+            round_number=planned.round,
+        ),
     )
     steps = clock.step_seconds()
     return {

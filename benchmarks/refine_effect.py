@@ -32,15 +32,17 @@ from rich.table import Table
 
 from phyt2v_cli import backends
 from phyt2v_cli.config.layers import load_config
-from phyt2v_cli.config.schema import Config
+from phyt2v_cli.config.schema import Config, GeneratorConfig
 from phyt2v_cli.events import Event
 from phyt2v_cli.files.atomic import replace_file
 from phyt2v_cli.refinement import prompts
 from phyt2v_cli.refinement.loop import refine
 from phyt2v_cli.refinement.prompts import PhysicsAnalysis, RefinedPrompt
-from phyt2v_cli.refinement.render import render_video
-from phyt2v_cli.roles import ChatModel, Roles, Scores, VideoGenerator, VideoScorer
+from phyt2v_cli.refinement.render import Target, render_video
+from phyt2v_cli.roles import ChatModel, Roles, Scores, VideoGenerator, VideoScorer, never_cancelled
 from phyt2v_cli.runs.directory import RunDir
+from phyt2v_cli.runs.identity import Recipe
+from phyt2v_cli.runs.latents import drop_latents
 from phyt2v_cli.runs.records import VideoRecord
 from phyt2v_cli.schedule import plan
 from phyt2v_cli.video_id import RoundId
@@ -97,21 +99,18 @@ def run_trial(prompt: str, seed: int, config: Config, roles: Roles, folder: Path
         seconds = sum(sum(r.seconds.values()) for r in records)
         arms[kind] = _outcome(records[-1].all_scores(), seconds, sum(r.steps for r in records))
         rounds[kind] = [
-            {
-                "round": r.round,
-                "steps": r.steps,
-                "purpose": r.purpose,
-                "prompt": r.prompt,
-                "caption": r.caption,
-            }
+            {"round": number}
+            | {name: getattr(r, name) for name in ("steps", "purpose", "prompt", "caption")}
             | r.all_scores().__dict__
-            for r in records
+            for number, r in enumerate(records, 1)
         ]
     generator = roles.load_generator()
 
     def single(text: str, number: int) -> Outcome:
         name = folder / f"{'original' if text == prompt else 'rewrite'}{number}.mp4"
-        return _single(generator, roles.scorers[0], text, prompt, seed + number, max_steps, name)
+        return _single(
+            generator, config.generator, roles.scorers[0], text, prompt, seed + number, max_steps, name
+        )
 
     num_seeds = max(1, arms["linear"].steps // max_steps)
     singles = [single(prompt, 1000 * k) for k in range(num_seeds)]
@@ -151,10 +150,7 @@ def _refine(
     prompt: str, seed: int, kind: str, config: Config, roles: Roles, folder: Path
 ) -> list[VideoRecord]:
     """Complete one run of the loop and return its rounds."""
-    changed = config.model_dump()
-    changed["schedule"]["kind"] = kind
-    changed["run"]["seed"] = seed
-    own = Config.model_validate(changed)
+    own = load_config(config=config, assignments=[f"schedule.kind={kind}", f"run.seed={seed}"]).config
     with RunDir.open(
         folder, prompt=prompt, config=own, plan=plan(own.schedule, own.refinement.rounds)
     ) as run:
@@ -164,6 +160,7 @@ def _refine(
 
 def _single(
     generator: VideoGenerator,
+    config: GeneratorConfig,
     scorer: VideoScorer,
     text: str,
     original_prompt: str,
@@ -179,15 +176,15 @@ def _single(
         if known["asked"] == asked:
             return Outcome(**known["outcome"])
     start = time.monotonic()
-    render_video(
-        generator,
-        text,
-        seed=seed,
-        num_inference_steps=steps,
-        video_path=video_path,
-        on_step=lambda _, __: None,
+    target = Target(
+        video_path,
+        video_path.with_suffix(".safetensors"),
+        on_step=lambda _: None,
+        cancelled=never_cancelled,
         stage=lambda _: nullcontext(),
     )
+    render_video(generator, Recipe(text, seed, steps, "final", config), target)
+    drop_latents(target.latents_path)
     scores = scorer.score(video_path, original_prompt)
     outcome = _outcome(scores, time.monotonic() - start, steps)
     with replace_file(kept) as temporary:
@@ -277,18 +274,10 @@ def main() -> None:
         "--prompts", type=int, default=40, metavar="N", help="N prompts, spread over the list"
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the first prompt; the next has the next")
-    parser.add_argument(
-        "--part",
-        type=_part,
-        default=(1, 1),
-        metavar="I/N",
-        help="render every N-th prompt from the I-th only",
-    )
+    parser.add_argument("--part", type=_part, default=(1, 1), metavar="I/N", help="every N-th, from the I-th")
     parser.add_argument("--runs", type=Path, default=Path("runs/refine_effect"), metavar="DIR")
     parser.add_argument("--out", type=Path, default=Path("refine_effect.json"), metavar="JSON")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="as phyt2v's own --set"
-    )
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as phyt2v's --set")
     options = parser.parse_args()
     lines = PROMPTS_PATH.read_text("utf-8").splitlines()
     everything = [line.strip() for line in lines if line.strip()]
@@ -344,12 +333,8 @@ def run_trials(
         folder.mkdir(parents=True, exist_ok=True)
         trials.append(run_trial(prompt, seed + number, config, roles, folder, config.schedule.max_steps))
         arms = trials[-1].arms
-        say(
-            f"{number + 1} {prompt}: "
-            + ", ".join(
-                f"{a} {arms[a].semantic_adherence:.2f}/{arms[a].physical_commonsense:.2f}" for a in ARMS
-            )
-        )
+        scores = [f"{a} {arms[a].semantic_adherence:.2f}/{arms[a].physical_commonsense:.2f}" for a in ARMS]
+        say(f"{number + 1} {prompt}: {', '.join(scores)}")
     return trials
 
 

@@ -56,7 +56,7 @@ def render(options: argparse.Namespace) -> None:
             )
             parts.append((output.frames * 255).round().astype(np.uint8))
         kept |= {f"{depth}_frames": np.concatenate(parts), f"{depth}_prompts": np.array(prompts)}
-    np.savez_compressed(options.out, **kept)
+    np.savez_compressed(options.out, allow_pickle=False, **kept)
 
 
 def measure(options: argparse.Namespace) -> None:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:  # numpy takes 0.1 s to import, and a preview does not need it
 Latents: TypeAlias = "npt.NDArray[np.float32]"
 """Denoised latents in the form that the autoencoder takes, float32 whatever dtype the model computes in.
 
-Usually (1, num_channels, num_latent_frames, height / 8, width / 8). CogVideoX has frames before channels.
-Pipelines that decode pictures have (num_frames, num_channels, height / 8, width / 8). The pipeline's family
-decides."""
+Usually (1, num_channels, num_latent_frames, height / 8, width / 8), or with frames before channels.
+Pipelines that decode pictures have (num_frames, num_channels, height / 8, width / 8). The pipeline's
+family decides."""
 
 HowItRan: TypeAlias = Mapping[str, str]
 """Settings that a model ran with, by name (offload, compile, cache, device, …), for the record of a video."""

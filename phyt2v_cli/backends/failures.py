@@ -4,13 +4,15 @@ This file must not know any model or role. It imports neither diffusers nor tran
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from threading import Lock
 from typing import Any
 
 import torch
 from huggingface_hub.utils.tqdm import progress_bar_states
+
+from phyt2v_cli.errors import BackendError, FaultyFramesError
 
 _OUT_OF_MEMORY = (
     "can't allocate memory",  # torch's allocator on a CPU
@@ -74,3 +76,38 @@ def first_line(error: BaseException) -> str:
     """
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".:") if lines else type(error).__name__
+
+
+@contextmanager
+def translated(doing: str, *, let_through: Callable[[Exception], bool] = lambda _: False) -> Iterator[None]:
+    """Raise BackendError for whatever a model's library raises inside the block.
+
+    `doing` says what failed, as in "denoising". Errors that `let_through` accepts, and FaultyFramesError,
+    come out as they are.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, FaultyFramesError) or let_through(error):
+            raise
+        if is_out_of_memory(error):
+            raise _out_of_memory(doing, error) from error
+        raise BackendError(f"The model failed while {doing}: {first_line(error)}.") from error
+
+
+@contextmanager
+def memory_shortage_translated(doing: str) -> Iterator[None]:
+    """Raise BackendError if memory runs out inside the block; other errors come out as they are."""
+    try:
+        yield
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise _out_of_memory(doing, error) from error
+        raise
+
+
+def _out_of_memory(doing: str, error: Exception) -> BackendError:
+    return BackendError(
+        f"Out of memory while {doing}: {first_line(error)}.",
+        "Use fewer frames, a smaller size, or a smaller model.",
+    )

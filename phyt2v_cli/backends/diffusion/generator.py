@@ -8,7 +8,7 @@ import inspect
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Any
 
@@ -32,7 +32,6 @@ from phyt2v_cli.config.schema import GeneratorConfig
 from phyt2v_cli.errors import (
     BackendError,
     ConfigError,
-    FaultyFramesError,
     ModelLoadError,
     RunInterruptedError,
 )
@@ -74,7 +73,7 @@ def load(config: GeneratorConfig, *, num_planned_steps: int = 0) -> "DiffusersGe
     lora_gguf.check(config, pipeline_class, transformer_class)
     source = call_arguments(config, family)
     with failures.silenced(diffusers, transformers):
-        with _memory_shortage_translated("loading the model"):
+        with failures.memory_shortage_translated("loading the model"):
             pipeline = load_pipeline(config, folder, pipeline_class, dtypes)
         if not hasattr(pipeline, "vae"):
             raise ModelLoadError(
@@ -83,7 +82,7 @@ def load(config: GeneratorConfig, *, num_planned_steps: int = 0) -> "DiffusersGe
         if family.tiled_vae:
             pipeline.vae.enable_tiling()
         pipeline.scheduler = choose_solver(pipeline.scheduler, config.solver, config.flow_shift)
-        with _memory_shortage_translated("placing the model"):
+        with failures.memory_shortage_translated("placing the model"):
             return DiffusersGenerator(pipeline, config, family, source, device, num_planned_steps)
 
 
@@ -121,9 +120,10 @@ class DiffusersGenerator:
             "height": config.height,
             "width": config.width,
             **dict.fromkeys(NUM_FRAMES_NAMES, config.num_frames),
-            "guidance_scale": config.guidance_scale,
-            "guidance_scale_2": config.guidance_scale_2,
-            "true_cfg_scale": config.true_cfg_scale,
+            **{
+                name: getattr(config, name)
+                for name in ("guidance_scale", "guidance_scale_2", "true_cfg_scale")
+            },
             "negative_prompt": config.negative_prompt or None,
             "max_sequence_length": family.max_sequence_length,
             **dict.fromkeys(FPS_NAMES, self._fps),
@@ -139,7 +139,7 @@ class DiffusersGenerator:
         }
         if config.guidance_scale is not None and "guidance_scale" not in self._call_parameters:
             pipeline.guider = pipeline.guider.new(guidance_scale=config.guidance_scale)
-        with _failures_translated("reading a prompt"), torch.no_grad():
+        with failures.translated("reading a prompt"), torch.no_grad():
             self._prompt_length = find_prompt_length(
                 pipeline, lambda prompt: pipeline(prompt=prompt, num_inference_steps=2, **self._arguments)
             )
@@ -219,7 +219,7 @@ class DiffusersGenerator:
                     self._pipeline.maybe_free_model_hooks()
 
         self._pipeline.progress_bar = reporter
-        with _failures_translated("denoising", reporter):
+        with failures.translated("denoising", let_through=reporter.is_mine):
             latents = self._placed.run(work).float().cpu().numpy()
         return Denoised(latents, self._how(name))
 
@@ -251,7 +251,7 @@ class DiffusersGenerator:
             finally:
                 self._pipeline.maybe_free_model_hooks()
 
-        with _failures_translated("decoding"):
+        with failures.translated("decoding"):
             frames = self._placed.run(work, decoding=True)
         wanted = self._config.num_frames
         if wanted not in (None, len(frames)):
@@ -270,8 +270,7 @@ class _StepReporter:
         self._on_step = on_step
         self._num_steps = num_steps
         self._num_done = 0
-        self.stopped_by: Exception | None = None
-        """Exception of `on_step`, kept to tell it from a failure of the model."""
+        self._stopped_by: Exception | None = None
 
     def __call__(self, iterable: Iterable[Any] | None = None, total: int | None = None) -> "_StepReporter":
         self._iterable = iterable
@@ -297,11 +296,15 @@ class _StepReporter:
         try:
             self._on_step(self._num_done, self._num_steps)
         except Exception as error:
-            self.stopped_by = error
+            self._stopped_by = error
             raise
 
     def close(self) -> None:
         return None
+
+    def is_mine(self, error: Exception) -> bool:
+        """True if `on_step` raised the error, and not the model."""
+        return error is self._stopped_by
 
 
 def _remember(encode_prompt: Callable[..., Any]) -> Callable[..., Any]:
@@ -345,36 +348,5 @@ def _choose_dtypes(config: GeneratorConfig, family: Family, device: str) -> dict
     return {part: getattr(torch, name) for part, name in names.items()}
 
 
-def _weights_dtype(pipeline: Any) -> torch.dtype:
-    model = getattr(pipeline, "transformer", None) or getattr(pipeline, "unet", None) or pipeline.vae
-    dtype: torch.dtype = model.dtype
-    return dtype
-
-
-@contextmanager
-def _failures_translated(doing: str, reporter: _StepReporter | None = None) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        if isinstance(error, FaultyFramesError) or (reporter is not None and error is reporter.stopped_by):
-            raise
-        if failures.is_out_of_memory(error):
-            raise _out_of_memory(doing, error) from error
-        raise BackendError(f"The model failed while {doing}: {failures.first_line(error)}.") from error
-
-
-@contextmanager
-def _memory_shortage_translated(doing: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        if failures.is_out_of_memory(error):
-            raise _out_of_memory(doing, error) from error
-        raise
-
-
-def _out_of_memory(doing: str, error: Exception) -> BackendError:
-    return BackendError(
-        f"Out of memory while {doing}: {failures.first_line(error)}.",
-        "Use fewer frames, a smaller size, or a smaller model.",
-    )
+def _weights_dtype(pipeline: Any) -> Any:
+    return (getattr(pipeline, "transformer", None) or getattr(pipeline, "unet", None) or pipeline.vae).dtype

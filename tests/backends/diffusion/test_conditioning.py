@@ -16,6 +16,7 @@ from phyt2v_cli.config.layers import load_config
 from phyt2v_cli.config.schema import GeneratorConfig
 from phyt2v_cli.errors import ConfigError
 from phyt2v_cli.files.video import VideoMetadata, read_video, write_video
+from phyt2v_cli.roles import DenoisingStep
 from phyt2v_cli.runs.identity import run_key
 from tests.command_line import CommandLine, assignments, sizes
 from tests.tiny_families import save_sana_video
@@ -41,8 +42,8 @@ def render(config: GeneratorConfig, steps: int = 4) -> tuple[npt.NDArray[np.uint
     generator = load(config)
     reports: list[tuple[int, int]] = []
 
-    def on_step(step: int, total: int) -> None:
-        reports.append((step, total))
+    def on_step(step: DenoisingStep) -> None:
+        reports.append((step.number, step.total))
 
     latents = generator.denoise("a ball falls.", seed=1, num_inference_steps=steps, on_step=on_step).latents
     np.testing.assert_array_equal(

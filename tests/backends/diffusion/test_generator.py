@@ -20,7 +20,7 @@ from tests.tiny_pipelines import TEXT_LENGTH, save_cogvideox, save_ltx, save_moc
 PROMPT = "a ball falls."
 
 
-def ignore(_step, _steps):
+def ignore(_step):
     pass
 
 
@@ -101,8 +101,8 @@ def test_a_video_stopped_half_way_leaves_nothing_behind(case, tmp_path):
     generator = load(GeneratorConfig(model=str(case.save(tmp_path)), **case.size))
     before = denoise(generator)
 
-    def stop_at_2(step, _steps):
-        if step == 2:
+    def stop_at_2(step):
+        if step.number == 2:
             raise RunInterruptedError("stop")
 
     with pytest.raises(RunInterruptedError):
@@ -115,7 +115,9 @@ def test_one_report_for_each_step(case, tmp_path):
     generator = load(GeneratorConfig(model=str(case.save(tmp_path)), **case.size))
     for steps in (2, 3, 7):
         reports: list[tuple[int, int]] = []
-        denoise(generator, steps=steps, on_step=lambda step, steps, into=reports: into.append((step, steps)))
+        denoise(
+            generator, steps=steps, on_step=lambda step, into=reports: into.append((step.number, step.total))
+        )
         assert reports == [(step, steps) for step in range(1, steps + 1)]
 
 
@@ -316,7 +318,7 @@ def test_what_fails_inside_the_model_is_a_backend_error(tmp_path):
 
 
 def test_whatever_on_step_raises_comes_out_as_it_is(generator):
-    def fail(_step, _steps):
+    def fail(_step):
         raise MemoryError("mine")
 
     with pytest.raises(MemoryError, match="mine"):
