@@ -92,7 +92,7 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
     def worst(name: str) -> np.ndarray[Any, Any]:
         scores = [values(name, key) for key in ("semantic_adherence", "physical_commonsense")]
-        return np.min(scores, axis=0)
+        return np.asarray(np.min(scores, axis=0))
 
     return {
         name: {

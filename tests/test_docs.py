@@ -1,4 +1,4 @@
-"""What the documentation shows is what phyt2v reads."""
+"""What the documentation shows is what phyt2v reads, and what it names is there."""
 
 import re
 from pathlib import Path
@@ -7,8 +7,8 @@ import pytest
 
 from phyt2v_cli.config.layers import LoadedConfig, load_config
 
-DOCS = Path(__file__).parents[1] / "docs"
-PAGE = (DOCS / "models.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 
 
@@ -32,7 +32,7 @@ def test_the_config_for_no_network_asks_no_server(tmp_path: Path) -> None:
     assert config.captioner.model == config.scorer.model  # one copy plays both
 
 
-PYTHON_PAGE = (DOCS / "python.md").read_text(encoding="utf-8")
+PYTHON_PAGE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", PYTHON_PAGE, re.DOTALL)
 
 
@@ -48,3 +48,10 @@ def test_every_python_example_runs(
 
 def test_there_are_examples() -> None:
     assert len(EXAMPLES) == 6
+
+
+def test_every_file_that_contributors_are_sent_to_is_there() -> None:
+    named = re.findall(r"`([a-z0-9_]+/[\w/]+\.\w+)`", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+    files = [name for name in named if not re.search("NAME|KIND", name)]
+    assert len(files) > 20
+    assert [name for name in files if not (ROOT / name).exists()] == []

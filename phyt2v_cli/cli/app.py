@@ -14,7 +14,16 @@ from typer.core import TyperGroup
 from phyt2v_cli import __version__
 from phyt2v_cli.cli import console
 
-COMMANDS = ("refine", "batch", "generate", "preview-schedule", "report", "doctor", "runs", "config")
+COMMANDS = (
+    "refine",
+    "batch",
+    "generate",
+    "preview-schedule",
+    "report",
+    "doctor",
+    "runs",
+    "config",
+)
 """In the order of the help. Each is a module in `commands/`, with a function of that name and its EXAMPLES,
 or with an `app` if it has commands of its own."""
 

@@ -120,10 +120,7 @@ class DiffusersGenerator:
             "height": config.height,
             "width": config.width,
             **dict.fromkeys(NUM_FRAMES_NAMES, config.num_frames),
-            **{
-                name: getattr(config, name)
-                for name in ("guidance_scale", "guidance_scale_2", "true_cfg_scale")
-            },
+            **config.model_dump(include={"guidance_scale", "guidance_scale_2", "true_cfg_scale"}),
             "negative_prompt": config.negative_prompt or None,
             "max_sequence_length": family.max_sequence_length,
             **dict.fromkeys(FPS_NAMES, self._fps),

@@ -65,12 +65,12 @@ def test_a_draft_that_is_stopped_in_the_middle_leaves_nothing_behind(
         if step.number == 6:
             raise Stopped
 
-    whole = denoise(cached, draft=True)
+    whole = denoise(cached, draft=True, cache=cache)
     with pytest.raises(Stopped):
         cached.denoise("a ball drops", seed=0, num_inference_steps=12, on_step=stop, draft=True)
     assert not cached._pipeline.transformer.is_cache_enabled
     np.testing.assert_array_equal(denoise(cached, draft=False), alone)
-    np.testing.assert_array_equal(denoise(cached, draft=True), whole)
+    np.testing.assert_array_equal(denoise(cached, draft=True, cache=cache), whole)
 
 
 @pytest.mark.parametrize("cache", DEFAULT_STRENGTHS)
@@ -89,5 +89,5 @@ def test_the_caches_of_other_families_take_effect(
     )
     generator = load(config)
     final = denoise(generator, draft=False)
-    assert not np.array_equal(denoise(generator, draft=True), final)
+    assert not np.array_equal(denoise(generator, draft=True, cache=cache), final)
     np.testing.assert_array_equal(denoise(generator, draft=False), final)
