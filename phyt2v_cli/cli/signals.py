@@ -2,7 +2,8 @@
 
 The first signal sets a flag that long work polls between its steps. Work that does not poll it within
 `GRACE_S` seconds (a model that loads, a server that is silent) is abandoned: everything on disk is written
-atomically, so that costs no more than a kill would. The second signal ends the process at once. Knows no
+atomically, so that costs no more than a kill would. If that moment falls into a `__del__`, out of which
+Python lets no exception, the next moment is taken. The second signal ends the process at once. Knows no
 command and prints nothing.
 """
 
@@ -17,6 +18,9 @@ from phyt2v_cli.cli import console
 from phyt2v_cli.errors import RunInterruptedError
 
 GRACE_S = 0.8
+
+_AGAIN_S = 0.02
+"""Until the next try, if the exception that abandons the work was dropped."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -37,6 +41,7 @@ class StopRequest:
         self._on_first = on_first
         self._on_second = on_second
         self._previous: dict[int, object] = {}
+        self._previous_hook = sys.unraisablehook
 
     def cancelled(self) -> bool:
         """Check if a signal has come. The caller then stops by itself, and is not abandoned."""
@@ -51,6 +56,7 @@ class StopRequest:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._previous[number] = signal.signal(number, self._receive)
         self._previous[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._abandon)
+        sys.unraisablehook = self._hear_of_dropped
         return self
 
     def __exit__(
@@ -60,6 +66,7 @@ class StopRequest:
             signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self._previous.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal returned
+        sys.unraisablehook = self._previous_hook
         if self.signal is not None and error is not None:
             interruption = RunInterruptedError(self._message, self._hint)
             interruption.exit_code = 128 + self.signal
@@ -75,6 +82,13 @@ class StopRequest:
 
     def _abandon(self, _number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
+
+    def _hear_of_dropped(self, dropped: "sys.UnraisableHookArgs") -> None:
+        """Abandon the work a moment later, if this was to do it; hand on any other exception."""
+        if self.signal is not None and dropped.exc_type is KeyboardInterrupt:
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
+        else:
+            self._previous_hook(dropped)
 
 
 def exit_on_termination() -> None:
