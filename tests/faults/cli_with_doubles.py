@@ -2,8 +2,9 @@
 
     DOUBLES='{"log": FILE, …}' python -m tests.faults.cli_with_doubles refine --prompt … --out …
 
-`log` collects one line for each call of a role. `hang` ("caption:1") stops inside that call for good, after
-the line "… hangs" in the log: whoever started the process then sends a signal. `fill` ("decode:1") fills the
+`log` collects one line for each call of a role. `hang` (["caption:1"]) stops inside these calls, after the
+line "… hangs" in the log, until somebody adds the line "… goes on"; whoever started the process sends a
+signal in between. `grace_s` is how long work may go on after a signal. `fill` ("decode:1") fills the
 disk in that call: the one that `ballast` lies on but for `spare` bytes, or, where there is no small disk,
 every file with `only` in its name goes to /dev/full from then on. `say` replaces what captioner, scorer and
 LLM say. `frames` ({"0": "black"}) spoils what a seed gives. `real_judges` doubles the video model
@@ -23,6 +24,7 @@ from typing import Any, cast
 import numpy as np
 
 from phyt2v_cli import backends
+from phyt2v_cli.cli import signals
 from phyt2v_cli.cli.exit import run
 from phyt2v_cli.config.schema import GeneratorConfig
 from phyt2v_cli.roles import (
@@ -51,9 +53,12 @@ def enter(role: str) -> None:
     log(here)
     if SCRIPT.get("fill") == here:
         fill_disk()
-    if SCRIPT.get("hang") == here:
+    if here in SCRIPT.get("hang", ()):
         log(f"{here} hangs")
-        time.sleep(120)
+        deadline = time.monotonic() + 600
+        while f"{here} goes on" not in Path(SCRIPT["log"]).read_text().splitlines():
+            assert time.monotonic() < deadline, "nobody is there any more"
+            time.sleep(0.01)
 
 
 def log(line: str) -> None:
@@ -96,7 +101,7 @@ ON_GPU = {
 
 
 class Generator(FakeGenerator):
-    """Slow where the script says so, and spoilt for some seeds."""
+    """Spoilt for some seeds."""
 
     fault: str | None = None
 
@@ -116,7 +121,6 @@ class Generator(FakeGenerator):
         def after_step(step: DenoisingStep) -> None:
             on_step(step)
             enter("step")
-            time.sleep(SCRIPT.get("step_s", 0))
 
         denoised = super().denoise(
             prompt,
@@ -191,6 +195,7 @@ def main() -> None:
     for name, double in doubles.items():
         if name == "load_generator" or not SCRIPT.get("real_judges"):
             setattr(backends, name, double)
+    signals.GRACE_S = SCRIPT.get("grace_s", signals.GRACE_S)
     run()
 
 

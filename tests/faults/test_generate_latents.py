@@ -9,7 +9,7 @@ import pytest
 
 from phyt2v_cli.files.video import VideoMetadata
 from tests.fake_runs import made_from
-from tests.faults.processes import Doubled, Ended
+from tests.faults.processes import PATIENCE_S, Doubled, Ended
 
 GENERATE = ("generate", "--prompt", "a red ball drops", "--steps", "4")
 
@@ -22,7 +22,7 @@ def out(tmp_path: Path) -> Path:
 
 
 def killed_while_decoding(doubled: Doubled, out: Path) -> None:
-    process = doubled.start(*GENERATE, "--out", out, script={"hang": "decode:1"})
+    process = doubled.start(*GENERATE, "--out", out, script={"hang": ["decode:1"]})
     doubled.wait_for("decode:1 hangs")
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -59,10 +59,10 @@ def test_after_a_full_disk_no_denoising_step_runs_again(doubled: Doubled, out: P
 
 
 def test_after_a_signal_no_denoising_step_runs_again(doubled: Doubled, out: Path) -> None:
-    process = doubled.start(*GENERATE, "--out", out, script={"hang": "decode:1"})
+    process = doubled.start(*GENERATE, "--out", out, script={"hang": ["decode:1"]})
     doubled.wait_for("decode:1 hangs")
     process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=30)[1]
+    said = process.communicate(timeout=PATIENCE_S)[1]
     assert process.returncode == 130
     assert "goes on from finished latents" in said
     assert doubled.run(*GENERATE, "--out", out).code == 0

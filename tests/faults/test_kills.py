@@ -11,7 +11,7 @@ from phyt2v_cli.files.atomic import TEMPORARY
 from phyt2v_cli.runs.records import RunRecord, VideoRecord
 from phyt2v_cli.testing.fakes import FakeRoles
 from tests.fake_runs import make_config, open_run, run_through
-from tests.faults.processes import outcome
+from tests.faults.processes import PATIENCE_S, outcome
 
 
 def kill(path: Path, where: str) -> None:
@@ -23,7 +23,7 @@ def kill(path: Path, where: str) -> None:
     if where.startswith("inside-"):
         assert process.stdout.readline() == "inside\n"
         process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE_S)
     assert process.returncode == -signal.SIGKILL
 
 

@@ -2,7 +2,6 @@
 
 import signal
 import socket
-import time
 from pathlib import Path
 
 import pytest
@@ -15,11 +14,10 @@ from tests.faults.processes import QUICK, Doubled, end
 
 def test_fault_12_the_second_process_is_refused_with_pid_and_host(tmp_path: Path, doubled: Doubled) -> None:
     path = tmp_path / "run"
-    holder = doubled.start(*QUICK, "--out", path, script={"hang": "caption:1"})
+    holder = doubled.start(*QUICK, "--out", path, script={"hang": ["caption:1"]})
     try:
         doubled.wait_for("caption:1 hangs")
         calls = doubled.calls()
-        began = time.monotonic()
         for arguments in (
             [*QUICK, "--out", path],
             ["refine", "--resume", path],
@@ -28,7 +26,6 @@ def test_fault_12_the_second_process_is_refused_with_pid_and_host(tmp_path: Path
             second = doubled.run(*arguments)
             assert (second.code, second.out) == (3, "")
             assert f"in use by process {holder.pid} on {socket.gethostname()}" in second.err
-        assert time.monotonic() - began < 3 * 5
         with pytest.raises(RunDirError, match=f"process {holder.pid}"):
             RunDir.resume(path)
         assert doubled.calls() == calls
@@ -39,7 +36,7 @@ def test_fault_12_the_second_process_is_refused_with_pid_and_host(tmp_path: Path
 
 def test_fault_13_a_lock_left_by_a_kill_is_taken_over(tmp_path: Path, doubled: Doubled) -> None:
     path = tmp_path / "run"
-    holder = doubled.start(*QUICK, "--out", path, script={"hang": "caption:1"})
+    holder = doubled.start(*QUICK, "--out", path, script={"hang": ["caption:1"]})
     doubled.wait_for("caption:1 hangs")
     holder.send_signal(signal.SIGKILL)
     assert end(holder).code == -signal.SIGKILL

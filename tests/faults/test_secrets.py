@@ -38,7 +38,7 @@ def search(path: Path) -> list[Path]:
 @pytest.mark.usefixtures("canary")
 def test_fault_44_a_run_leaves_no_key(tmp_path: Path, doubled: Doubled) -> None:
     path = tmp_path / "run"
-    process = doubled.start(*QUICK, *NAMED, "--verbose", "--out", path, script={"hang": "caption:1"})
+    process = doubled.start(*QUICK, *NAMED, "--verbose", "--out", path, script={"hang": ["caption:1"]})
     doubled.wait_for("caption:1 hangs")
     # What `ps` shows of it; the environment itself is the owner's.
     command_line = Path(f"/proc/{process.pid}/cmdline").read_bytes()
