@@ -21,7 +21,7 @@ ANALYSIS = '{"reasoning": "r", "main_object": "the ball", "physical_law": "gravi
 
 def client_of(url: str, *, backoff_s: float = 0.01, **settings: object) -> OpenAIClient:
     config = ServiceConfig.model_validate(
-        {"model": "some/model", "base_url": url, "api_key_env": "CANARY_KEY", "timeout_s": 20, **settings}
+        {"model": "some/model", "base_url": url, "api_key_env": "CANARY_KEY", "timeout_s": 60, **settings}
     )
     return OpenAIClient(config, "llm", backoff_s=backoff_s)
 
@@ -44,7 +44,7 @@ def fail(*script: Behaviour, **settings: Any) -> tuple[str, ScriptedServer]:
 
 
 def chat_at(server: ScriptedServer) -> OpenAIChat:
-    return OpenAIChat(LlmConfig(model="m", base_url=server.url, timeout_s=20, max_retries=1))
+    return OpenAIChat(LlmConfig(model="m", base_url=server.url, timeout_s=60, max_retries=1))
 
 
 def analyse(*script: Behaviour) -> tuple[prompts.PhysicsAnalysis, list[ChatReply], list[Body]]:
@@ -62,13 +62,13 @@ def analyse(*script: Behaviour) -> tuple[prompts.PhysicsAnalysis, list[ChatReply
 
 def scorer_at(server: ScriptedServer) -> OpenAIScorer:
     return OpenAIScorer(
-        ScorerConfig(model="vlm", base_url=server.url, num_frames=3, timeout_s=20, max_retries=1)
+        ScorerConfig(model="vlm", base_url=server.url, num_frames=3, timeout_s=60, max_retries=1)
     )
 
 
 def captioner_at(server: ScriptedServer) -> OpenAICaptioner:
     return OpenAICaptioner(
-        CaptionerConfig(model="vlm", base_url=server.url, num_frames=4, max_frame_size=32, timeout_s=20)
+        CaptionerConfig(model="vlm", base_url=server.url, num_frames=4, max_frame_size=32, timeout_s=60)
     )
 
 

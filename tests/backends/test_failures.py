@@ -71,7 +71,7 @@ def test_it_is_silent_until_the_last_thread_has_left(first_to_leave: int) -> Non
     def load(number: int, *libraries: object) -> None:
         with silenced(*libraries):
             inside[number].set()
-            may_leave[number].wait(30)
+            may_leave[number].wait(60)
 
     loads = [
         threading.Thread(target=load, args=(0, transformers)),
@@ -79,7 +79,7 @@ def test_it_is_silent_until_the_last_thread_has_left(first_to_leave: int) -> Non
     ]
     for number, thread in enumerate(loads):
         thread.start()
-        assert inside[number].wait(30)
+        assert inside[number].wait(60)
     for number in (first_to_leave, 1 - first_to_leave):
         assert state() == SILENT
         may_leave[number].set()

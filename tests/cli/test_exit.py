@@ -127,7 +127,7 @@ def test_a_signal_ends_a_waiting_command(number: signal.Signals, code: int, tmp_
     while unread(process.stdin.fileno()):  # until it waits for the rest of its prompt
         time.sleep(0.02)
     process.send_signal(number)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == code
     assert b"Traceback" not in err
 

@@ -327,7 +327,7 @@ SCORE_FIELDS = ("semantic_adherence", "physical_commonsense", "reasons", "schema
 def test_any_answer_of_a_score_command(content: bytes, uninterrupted: Path, tmp_path: Path) -> None:
     (tmp_path / "answer").write_bytes(content)
     command = ("cat", str(tmp_path / "answer"))
-    scorer = CommandScorer(ScorerConfig(backend="command", command=command, timeout_s=20))
+    scorer = CommandScorer(ScorerConfig(backend="command", command=command, timeout_s=60))
     with only_ours():
         scores = scorer.score(uninterrupted / "output1.mp4", "a ball")
         ScorerRecord.of(scores, scorer.name)

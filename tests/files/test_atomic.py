@@ -50,7 +50,7 @@ def test_threads_of_one_process_may_write_one_file(tmp_path: Path) -> None:
                     with temporary.open("w") as file:
                         file.write(text[:1000])
                         file.flush()
-                        all_have_begun.wait(30)  # each has half a file
+                        all_have_begun.wait(60)  # each has half a file
                         file.write(text[1000:])
                     assert temporary.read_text() == text
                 assert len(set(path.read_text())) == 1, "of one thread"

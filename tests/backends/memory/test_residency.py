@@ -53,7 +53,7 @@ def in_a_thread(target) -> Iterator[threading.Thread]:
     thread = threading.Thread(target=target, daemon=True)
     thread.start()
     yield thread
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     assert not thread.is_alive()
 
 
@@ -128,7 +128,7 @@ def test_who_works_is_waited_for():
     def work() -> None:
         with device.accelerator.on_device(working, spare_bytes=0):
             entered.set()
-            leave.wait(10)
+            leave.wait(60)
             order.append("worked")
 
     def wait() -> None:
@@ -136,7 +136,7 @@ def test_who_works_is_waited_for():
             order.append("came")
 
     with in_a_thread(work):
-        entered.wait(10)
+        entered.wait(60)
         with in_a_thread(wait):
             time.sleep(0.05)
             assert working.is_here
@@ -159,14 +159,14 @@ def test_what_a_working_one_has_been_promised_is_taken():
         thread = threading.Thread(target=come, daemon=True)
         thread.start()
         assert not leave.wait(0.05)  # 70 bytes are free, but 50 of them are spoken for
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     assert leave.is_set()
 
 
 def test_one_is_used_by_several_threads_at_once():
     device = Device(100)
     shared = Weights(device, 60)
-    together = threading.Barrier(2, timeout=10)
+    together = threading.Barrier(2, timeout=60)
 
     def work() -> None:
         with device.accelerator.on_device(shared, spare_bytes=30):
@@ -189,7 +189,7 @@ def test_many_threads_with_models_that_do_not_fit_together_all_get_through():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=20)
+        thread.join(timeout=60)
     assert not any(thread.is_alive() for thread in threads)
     assert device.allocated == sum(holder.num_bytes for holder in holders if holder.is_here) <= 100
 

@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from phyt2v_cli.backends.program.scorer import CommandScorer, find_program
 from phyt2v_cli.config.schema import ScorerConfig
 from phyt2v_cli.errors import BackendError
 from phyt2v_cli.roles import Scores
+from tests.faults.processes import wait_until
 
 GOOD = '{"semantic_adherence": 0.25, "physical_commonsense": 1}'
 MakeScorer = Callable[..., CommandScorer]
@@ -28,7 +28,7 @@ def scorer(tmp_path: Path) -> MakeScorer:
         path = tmp_path / name
         path.write_text(("#!/bin/sh\n" if shell else f"#!{sys.executable}\n") + program)
         path.chmod(0o755)
-        settings = {"backend": "command", "command": (str(path),), "timeout_s": 20, **settings}
+        settings = {"backend": "command", "command": (str(path),), "timeout_s": 60, **settings}
         return CommandScorer(ScorerConfig.model_validate(settings))
 
     return make
@@ -108,19 +108,14 @@ def gone(pid: int) -> bool:
 
 
 def test_a_program_that_hangs_is_killed_with_its_children(scorer: MakeScorer, tmp_path: Path) -> None:
-    program = f"sleep 60 & echo $! > '{tmp_path}/child'; echo $$ > '{tmp_path}/parent'; wait"
-    start = time.monotonic()
-    assert "gave no answer within 0.5 s" in refusal(scorer(program, timeout_s=0.5))
-    assert time.monotonic() - start < 10
+    program = f"sleep 600 & echo $! > '{tmp_path}/child'; echo $$ > '{tmp_path}/parent'; wait"
+    assert "gave no answer within 2 s" in refusal(scorer(program, timeout_s=2))
     pids = [int((tmp_path / name).read_text()) for name in ("child", "parent")]
-    deadline = time.monotonic() + 5
-    while not all(map(gone, pids)) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert all(map(gone, pids))
+    wait_until(lambda: all(map(gone, pids)), "the end of both")
 
 
 def test_a_server_left_behind_does_not_hold_the_answer_back(scorer: MakeScorer, tmp_path: Path) -> None:
-    program = f"sleep 60 & echo $! > '{tmp_path}/child'; echo '{GOOD}'"
+    program = f"sleep 600 & echo $! > '{tmp_path}/child'; echo '{GOOD}'"
     assert score(scorer(program)) == Scores(0.25, 1.0)
     child = int((tmp_path / "child").read_text())
     assert not gone(child)  # an adapter may start a server of its own
@@ -244,16 +239,18 @@ judge.score(Path("x.mp4"), "p")
     assert (tmp_path / "end").read_text() == "closed"
 
 
-def test_a_kept_program_that_says_too_much_is_not_trusted_again(scorer: MakeScorer) -> None:
+def test_a_kept_program_that_says_too_much_is_not_trusted_again(scorer: MakeScorer, tmp_path: Path) -> None:
     judge = scorer(KEPT, shell=False, keep_alive=True)
     with pytest.raises(BackendError, match="no usable scores"):
         score(judge, "two lines")
     assert score(judge).physical_commonsense == 0.0  # of a new process, not the answer to the other prompt
+    said = tmp_path / "said"
     late = scorer(
-        f"while read line; do echo '{GOOD}'; echo '{GOOD}' >&2; sleep 0.1; echo late; done", keep_alive=True
+        f"while read line; do echo '{GOOD}'; echo '{GOOD}' >&2; sleep 0.1; echo late; touch '{said}'; done",
+        keep_alive=True,
     )
     score(late)
-    time.sleep(0.4)
+    wait_until(said.exists, "the late line")
     assert "more than one line" in refusal(late)
 
 

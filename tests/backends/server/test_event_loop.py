@@ -74,7 +74,7 @@ def test_threads_are_served_at_once_and_share_one_loop() -> None:
     all_are_here = threading.Barrier(num_threads)
 
     def answer_once_all_are_here(exchange: Exchange) -> None:
-        all_are_here.wait(30)
+        all_are_here.wait(60)
         answer(threading.current_thread().name)(exchange)
 
     with ScriptedServer(answer_once_all_are_here) as server:
@@ -125,9 +125,9 @@ def test_ctrl_c_gets_out_and_hangs_up() -> None:
         wait_for_a_request(server)
         process.send_signal(signal.SIGINT)
         assert process.stdout is not None and process.stdout.readline() == "out\n"
-        assert hung_up.wait(30)
+        assert hung_up.wait(60)
         assert process.poll() is None, "it was the request that ended, not the process"
-        assert process.communicate(timeout=30) == ("", "")
+        assert process.communicate(timeout=60) == ("", "")
     assert process.returncode == 0
 
 
@@ -146,7 +146,7 @@ def test_a_request_that_nobody_waits_for_does_not_keep_the_process() -> None:
             "sys.stdin.read()",
         )
         wait_for_a_request(server)
-        assert process.communicate(timeout=30) == ("", "")
+        assert process.communicate(timeout=60) == ("", "")
     assert process.returncode == 0
 
 
