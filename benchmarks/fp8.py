@@ -27,7 +27,7 @@ from rich.table import Table
 from phyt2v_cli.backends.diffusion.families import family_of
 from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator, load
 from phyt2v_cli.backends.embedded.tracker import score_tracks
-from phyt2v_cli.backends.memory import device, residency
+from phyt2v_cli.backends.memory import device
 from phyt2v_cli.config.layers import load_config
 from phyt2v_cli.tiny.tracking import track
 
@@ -62,10 +62,10 @@ def time_large(quantize: str) -> dict[str, Any]:
         "quantise_and_place_s": placed_s,
         "compile_s": steps[0] - step_s,
         "step_s": step_s,
-        "weights_gb": generator._placed.need.weights / 1e9,
+        "weights_gb": generator.placed.need.weights / 1e9,
         "denoise_peak_gb": torch.cuda.max_memory_allocated() / 1e9,
     }
-    residency.forget(generator._placed)
+    generator.close()
     torch._dynamo.reset()  # its graphs hold the weights too
     return result
 

@@ -180,13 +180,13 @@ def _one_round(
 
 
 def _time_text_encoding(generator: Any, clock: Clock) -> None:
-    encode = generator._pipeline.encode_prompt
+    encode = generator.pipeline.encode_prompt
 
     def timed(*args: Any, **kwargs: Any) -> Any:
         with clock.stage("text encode"):
             return encode(*args, **kwargs)
 
-    generator._pipeline.encode_prompt = timed
+    generator.pipeline.encode_prompt = timed
 
 
 def warm(folder: Path) -> dict[str, Any]:

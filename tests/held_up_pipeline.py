@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from phyt2v_cli.backends.prefetch import PrefetchingGenerator
 from phyt2v_cli.roles import (
     Cancelled,
     Decoded,
@@ -17,7 +16,7 @@ from phyt2v_cli.roles import (
 )
 from phyt2v_cli.testing.fakes import FakeGenerator
 
-WAIT_S = 20
+WAIT_S = 60
 
 
 def wait_until(reached: Callable[[], bool]) -> None:
@@ -37,6 +36,8 @@ class Pipeline(FakeGenerator):
     error: Exception | None = None
     """What such a thread raises at its end."""
     at_work: threading.Lock = field(default_factory=threading.Lock)
+    is_unwanted: Cancelled = never_cancelled
+    """Whether such a thread was asked to stop."""
 
     def denoise(
         self,
@@ -57,6 +58,8 @@ class Pipeline(FakeGenerator):
             if is_beside:
                 self.beside.append(step.number)
 
+        if is_beside:
+            self.is_unwanted = cancelled
         assert self.at_work.acquire(blocking=False), "two at once"
         try:
             denoised = super().denoise(
@@ -85,13 +88,12 @@ class Pipeline(FakeGenerator):
         wait_until(lambda: len(self.beside) == reached)
 
 
-def end_once_unwanted(pipeline: Pipeline, generator: PrefetchingGenerator) -> None:
+def end_once_unwanted(pipeline: Pipeline) -> None:
     """Let what was begun do one more step, and end there, as soon as somebody has asked it to."""
-    denoising = generator._begun
-    assert denoising is not None
+    wait_until(pipeline.at_work.locked)
 
     def end() -> None:
-        wait_until(lambda: not denoising._is_wanted)
+        wait_until(pipeline.is_unwanted)
         pipeline.allowed.release()
 
     threading.Thread(target=end, daemon=True).start()

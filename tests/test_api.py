@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 
 import phyt2v_cli
-from phyt2v_cli import Studio
+from phyt2v_cli import Studio, backends
 from phyt2v_cli.backends.local import models
-from phyt2v_cli.config.schema import Config
+from phyt2v_cli.config.schema import Config, GeneratorConfig
 from phyt2v_cli.errors import ConfigError, FilesError, RunDirError, RunInterruptedError, UsageError
 from phyt2v_cli.events import Event, RoundDone, StepDone
+from phyt2v_cli.roles import VideoGenerator
 from phyt2v_cli.testing.fakes import FakeCaptioner, FakeChat, FakeGenerator, FakeRoles, FakeScorer
 from phyt2v_cli.video_id import CONTROL, RoundId
 from tests.fake_studio import PROMPT, QUICK, studio_of
@@ -78,13 +79,19 @@ def test_a_result_shows_itself_in_a_notebook_and_escapes_what_models_said() -> N
     assert result.rounds[0]._repr_html_().count("<video") == 1
 
 
-def test_a_studio_loads_once_and_renders_single_videos_too() -> None:
+def test_a_studio_loads_once_and_renders_single_videos_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads, load = list[GeneratorConfig](), backends.load_generator
+
+    def count_and_load(config: GeneratorConfig, *, num_planned_steps: int) -> VideoGenerator:
+        loads.append(config)
+        return load(config, num_planned_steps=num_planned_steps)
+
+    monkeypatch.setattr(backends, "load_generator", count_and_load)
     with Studio(preset="tiny", min_steps=2, max_steps=3, rounds=0) as studio:
         first = studio.refine(PROMPT, out="a")
-        generator = studio._generator
         second = studio.refine(PROMPT, out="b", seed=5)
         single = studio.generate(PROMPT, steps=3, seed=5)
-        assert studio._generator is generator is not None
+    assert len(loads) == 1
     assert second.video.read_bytes() != first.video.read_bytes()
     np.testing.assert_array_equal(single.frames(), second.frames())
     assert (single.video, single.steps, single.seed) == (Path("output.mp4"), 3, 5)
@@ -214,7 +221,6 @@ def test_closing_frees_the_models(tmp_path: Path, tiny_cogvideox_dir: Path, tiny
     studio.generate("a ball", steps=2)
     with pytest.raises(phyt2v_cli.errors.BackendError):  # a random model gives no analysis
         studio.refine("a ball")
-    assert studio._generator is not None
     pipelines = [one for one in gc.get_objects() if type(one).__name__ == "CogVideoXTransformer3DModel"]
     networks = [one for one in gc.get_objects() if type(one).__name__ == "LlamaForCausalLM"]
     held = [weakref.ref(pipelines.pop()), weakref.ref(networks.pop())]

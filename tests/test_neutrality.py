@@ -20,7 +20,7 @@ MODULES = sorted(
     for path in ROOT.rglob("*.py")
     if path.relative_to(ROOT).parts[0] not in ("backends", "tiny") and path.name not in KNOWING
 )
-FAMILIES = {families.family_of(name, {}).name.split()[0] for name in families._FAMILY_OF_PIPELINE}
+FAMILIES = {families.family_of(name, {}).name.split()[0] for name in families.FAMILY_OF_PIPELINE}
 VENDORS = {urlsplit(VENDOR_URL).hostname or "", ServiceConfig.model_fields["api_key_env"].default}
 EACH = "|".join(map(re.escape, sorted(FAMILIES | VENDORS)))
 NAMES = re.compile(rf"\b({EACH})(?:Pipeline|(?![a-z]))", re.IGNORECASE)

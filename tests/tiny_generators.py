@@ -27,8 +27,8 @@ def give_all_levels(generator: DiffusersGenerator) -> None:
     diffusers offloads to a CPU too, but accelerate cannot do it layer by layer: that one call, and nothing
     else of the last level, is shown only on a GPU, by benchmarks/gpu_memory.py.
     """
-    generator._placed._levels = OFFLOAD_LEVELS
-    generator._pipeline.enable_sequential_cpu_offload = lambda device: generator._pipeline.to(device)
+    generator.placed.levels = OFFLOAD_LEVELS
+    generator.pipeline.enable_sequential_cpu_offload = lambda device: generator.pipeline.to(device)
 
 
 OUT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")

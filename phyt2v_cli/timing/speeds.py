@@ -31,7 +31,7 @@ _WHAT_SETS_THE_SPEED = (
 )
 _FILE_NAME = "speeds.json"
 _SCHEMA = "phyt2v.speeds/1"
-_MAX_MEASUREMENTS = 200
+MAX_MEASUREMENTS = 200
 _MAX_BYTES = 2**20
 
 
@@ -108,7 +108,7 @@ def keep(generator: "GeneratorConfig", cache: str, step_s: float, video_s: float
         device=device,
     )
     others = [m for m in _read() if (m.host, m.generator, m.cache) != (new.host, new.generator, new.cache)]
-    newest_first = [asdict(m) for m in [new, *others][:_MAX_MEASUREMENTS]]
+    newest_first = [asdict(m) for m in [new, *others][:MAX_MEASUREMENTS]]
     with suppress(FilesError), replace_file(folder / _FILE_NAME) as temporary:
         content = {"schema": _SCHEMA, "measurements": newest_first}
         temporary.write_text(json.dumps(content, indent=1) + "\n")

@@ -106,7 +106,7 @@ def test_anything_else_stops_it_first(prompt: str, seed: int, draft: bool) -> No
     pipeline = Pipeline()
     generator = begun(pipeline)
     pipeline.allow(1)
-    end_once_unwanted(pipeline, generator._generator)
+    end_once_unwanted(pipeline)
     render(generator, prompt, seed=seed, draft=draft)
     assert pipeline.beside == [1, 2]
     if not draft:
@@ -117,7 +117,7 @@ def test_anything_else_stops_it_first(prompt: str, seed: int, draft: bool) -> No
 def test_decoding_stops_it_first() -> None:
     pipeline = Pipeline()
     generator = begun(pipeline)
-    end_once_unwanted(pipeline, generator._generator)
+    end_once_unwanted(pipeline)
     generator.decode(control(FakeGenerator()))
     assert pipeline.beside == [1]
     assert not pipeline.at_work.locked()

@@ -124,7 +124,7 @@ def test_a_run_that_was_stopped_in_the_control_goes_on(tmp_path: Path) -> None:
     with pytest.raises(RunInterruptedError):
         run(tmp_path / "run", cast, generator, emit)
     assert control_steps(events) == [2]
-    end_once_unwanted(pipeline, generator)
+    end_once_unwanted(pipeline)
 
     again = FakeRoles()
     run(tmp_path / "run", again, generator, again.events.append)
@@ -143,7 +143,7 @@ def test_a_run_that_failed_is_not_in_the_way_of_the_next_one(tmp_path: Path) -> 
     with pytest.raises(BackendError):
         run(tmp_path / "failed", failing, generator, failing.events.append)
     assert pipeline.at_work.locked()
-    end_once_unwanted(pipeline, generator)
+    end_once_unwanted(pipeline)
 
     def emit(event: Event) -> None:
         passing.events.append(event)
@@ -171,7 +171,7 @@ def test_a_final_without_a_picture_is_rendered_again_before_the_control(tmp_path
     def emit(event: Event) -> None:
         beside.events.append(event)
         if isinstance(event, Notice):
-            end_once_unwanted(pipeline, generator)
+            end_once_unwanted(pipeline)
         if control_steps(beside.events):
             pipeline.allowed.release()
 

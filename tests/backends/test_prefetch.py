@@ -40,7 +40,7 @@ class MeetingScorer:
     def score(self, video_path: Path, prompt: str) -> Scores:
         assert video_path == VIDEO
         self.prompts.append(prompt)
-        self.barrier.wait(timeout=20)
+        self.barrier.wait(timeout=60)
         return Scores(0.25, 0.75)
 
 
@@ -49,7 +49,7 @@ class MeetingCaptioner:
         self.barrier = barrier
 
     def caption(self, video_path: Path, instruction: str) -> str:
-        self.barrier.wait(timeout=20)
+        self.barrier.wait(timeout=60)
         return f"{video_path}: {instruction}"
 
 

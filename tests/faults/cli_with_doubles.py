@@ -181,7 +181,7 @@ def load_generator(config: GeneratorConfig, *, num_planned_steps: int) -> VideoG
 
     generator = load(config, num_planned_steps=num_planned_steps)
     give_all_levels(generator)
-    run_out_of_memory(generator._pipeline.scheduler, "step", SCRIPT["out_of_memory"])
+    run_out_of_memory(generator.pipeline.scheduler, "step", SCRIPT["out_of_memory"])
     return generator
 
 

@@ -70,7 +70,7 @@ def test_fault_25_nan_inside_a_real_autoencoder(tiny_cogvideox_dir: Path) -> Non
     latents = generator.denoise("a", seed=0, num_inference_steps=1, on_step=lambda *_: None).latents
     assert generator.decode(latents).frames.any()
     with torch.no_grad():
-        next(generator._pipeline.vae.decoder.parameters()).fill_(float("nan"))
+        next(generator.pipeline.vae.decoder.parameters()).fill_(float("nan"))
     with pytest.raises(FaultyFramesError, match="autoencoder"):
         generator.decode(latents)
 

@@ -22,7 +22,7 @@ def test_fault_23_out_of_memory_while_denoising_falls_rung_by_rung(
     num_falls: int, tiny_generator: DiffusersGenerator, tiny_result: tuple[Latents, Frames]
 ) -> None:
     give_all_levels(tiny_generator)
-    run_out_of_memory(tiny_generator._pipeline.scheduler, "step", range(1, num_falls + 1))
+    run_out_of_memory(tiny_generator.pipeline.scheduler, "step", range(1, num_falls + 1))
     np.testing.assert_array_equal(denoise(tiny_generator), tiny_result[0])
     assert tiny_generator.settings["offload"] == OFFLOAD_LEVELS[num_falls]
     assert tiny_generator.settings["offload_reason"] == f"out of memory with {OFFLOAD_LEVELS[num_falls - 1]}"
@@ -32,7 +32,7 @@ def test_fault_23_on_the_last_rung_is_a_clear_error_and_the_generator_goes_on(
     tiny_generator: DiffusersGenerator, tiny_result: tuple[Latents, Frames]
 ) -> None:
     give_all_levels(tiny_generator)
-    run_out_of_memory(tiny_generator._pipeline.scheduler, "step", range(1, len(OFFLOAD_LEVELS) + 1))
+    run_out_of_memory(tiny_generator.pipeline.scheduler, "step", range(1, len(OFFLOAD_LEVELS) + 1))
     with pytest.raises(BackendError, match=r"^Out of memory while denoising: .*\nUse fewer frames") as caught:
         denoise(tiny_generator)
     assert caught.value.exit_code == 4
@@ -87,7 +87,7 @@ def test_fault_23_out_of_memory_while_placing_falls_rung_by_rung(
     tiny_result: tuple[Latents, Frames],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    placed = tiny_generator._placed
+    placed = tiny_generator.placed
     give_all_levels(tiny_generator)
     monkeypatch.setattr(offloading, "place", failing(offloading.place, range(1, num_falls + 1)))
     with Accelerator(lambda: 2**40, lambda: None).on_device(placed, spare_bytes=0):
@@ -99,14 +99,14 @@ def test_fault_23_out_of_memory_while_placing_falls_rung_by_rung(
 def test_fault_23_no_room_on_any_rung_is_raised_and_leaves_the_device(
     tiny_generator: DiffusersGenerator, tiny_result: tuple[Latents, Frames], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    placed = tiny_generator._placed
+    placed = tiny_generator.placed
     give_all_levels(tiny_generator)
     accelerator = Accelerator(lambda: 2**40, lambda: None)
     with monkeypatch.context() as patch:
         patch.setattr(offloading, "place", failing(offloading.place, range(1, len(OFFLOAD_LEVELS) + 1)))
         with pytest.raises(torch.OutOfMemoryError), accelerator.on_device(placed, spare_bytes=0):
             raise AssertionError("it cannot have been entered")
-    placed._chosen = Placement("none", "a test")
+    placed.move_to(Placement("none", "a test"))
     np.testing.assert_array_equal(denoise(tiny_generator), tiny_result[0])
 
 
@@ -114,7 +114,7 @@ def test_fault_23_out_of_memory_while_falling_falls_further(
     tiny_generator: DiffusersGenerator, tiny_result: tuple[Latents, Frames], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     give_all_levels(tiny_generator)
-    run_out_of_memory(tiny_generator._pipeline.scheduler, "step", [1])
+    run_out_of_memory(tiny_generator.pipeline.scheduler, "step", [1])
     monkeypatch.setattr(offloading, "place", failing(offloading.place, [1]))
     np.testing.assert_array_equal(denoise(tiny_generator), tiny_result[0])
     assert tiny_generator.settings["offload"] == "group"
@@ -131,7 +131,7 @@ def test_fault_23_libraries_run_out_of_memory_in_words_of_their_own(
     error: Exception, tiny_generator: DiffusersGenerator, tiny_result: tuple[Latents, Frames]
 ) -> None:
     give_all_levels(tiny_generator)
-    scheduler = tiny_generator._pipeline.scheduler
+    scheduler = tiny_generator.pipeline.scheduler
     scheduler.step = failing(scheduler.step, [1], error)
     np.testing.assert_array_equal(denoise(tiny_generator), tiny_result[0])
     assert tiny_generator.settings["offload"] == "model"
@@ -142,9 +142,9 @@ def test_fault_24_out_of_memory_in_decoding_tiles_from_the_kept_latents(
 ) -> None:
     steps: list[int] = []
     latents = denoise(tiny_generator, lambda step: steps.append(step.number))
-    run_out_of_memory(tiny_generator._pipeline.vae, "_decode", [1])
+    run_out_of_memory(tiny_generator.pipeline.vae, "_decode", [1])
     frames = tiny_generator.decode(latents).frames
     assert frames.shape == tiny_result[1].shape
-    assert tiny_generator._pipeline.vae.use_tiling
+    assert tiny_generator.pipeline.vae.use_tiling
     assert (tiny_generator.settings["offload"], tiny_generator.settings["tiled_decode"]) == ("none", "on")
     assert steps == [1, 2, 3, 4]

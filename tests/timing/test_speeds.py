@@ -71,11 +71,13 @@ def test_no_cache_folder_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert speeds.find(HERE) is None
 
 
-def test_the_file_does_not_grow_for_ever() -> None:
-    for height in range(16, 16 + 2 * speeds._MAX_MEASUREMENTS, 2):
+def test_the_file_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for height in range(16, 16 + 2 * speeds.MAX_MEASUREMENTS, 2):
         speeds.keep(HERE.model_copy(update={"height": height}), "off", 1.0, 0.0, "cpu")
     speeds.keep(HERE.model_copy(update={"width": 16}), "off", 1.0, 0.0, "cpu")
-    assert len(speeds._read()) == speeds._MAX_MEASUREMENTS
+    kept = json.loads((tmp_path / "phyt2v" / "speeds.json").read_text())["measurements"]
+    assert len(kept) == speeds.MAX_MEASUREMENTS
     assert speeds.find(HERE.model_copy(update={"height": 16})) is None, "the oldest goes"
 
 

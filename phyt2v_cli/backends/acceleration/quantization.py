@@ -55,11 +55,11 @@ def quantize_blocks(pipeline: Any, device: torch.device) -> None:
     # torchao's recommended compiler settings would apply to the whole process.
     config = Float8DynamicActivationFloat8WeightConfig(granularity=PerRow(), set_inductor_config=False)
     for block in repeated_blocks(pipeline):
-        quantize_(block, config, filter_fn=_is_over_tokens, device=device)
+        quantize_(block, config, filter_fn=is_over_tokens, device=device)
         block.to("cpu")
 
 
-def _is_over_tokens(module: torch.nn.Module, name: str) -> bool:
+def is_over_tokens(module: torch.nn.Module, name: str) -> bool:
     return (
         isinstance(module, torch.nn.Linear)
         and not any(word in name for word in _NOT_OVER_TOKENS)

@@ -253,7 +253,7 @@ def _unlisted(pipeline_class: str, configs: ComponentConfigs) -> Family:
     )
 
 
-_FAMILY_OF_PIPELINE: Mapping[str, Callable[[ComponentConfigs], Family]] = {
+FAMILY_OF_PIPELINE: Mapping[str, Callable[[ComponentConfigs], Family]] = {
     "CogVideoXPipeline": _cogvideox,
     "CogVideoXImageToVideoPipeline": _cogvideox,
     "WanPipeline": _wan,
@@ -277,7 +277,7 @@ def family_of(pipeline_class: str, configs: ComponentConfigs) -> Family:
 
     `configs` maps component names to their configs, such as `transformer/config.json`.
     """
-    describe = _FAMILY_OF_PIPELINE.get(pipeline_class)
+    describe = FAMILY_OF_PIPELINE.get(pipeline_class)
     family = describe(configs) if describe else _unlisted(pipeline_class, configs)
     scheduler = configs.get("scheduler", {})
     return replace(

@@ -29,12 +29,7 @@ from phyt2v_cli.backends.diffusion.solvers import choose_solver
 from phyt2v_cli.backends.memory.device import choose_device
 from phyt2v_cli.backends.memory.placement import PlacedPipeline
 from phyt2v_cli.config.schema import GeneratorConfig
-from phyt2v_cli.errors import (
-    BackendError,
-    ConfigError,
-    ModelLoadError,
-    RunInterruptedError,
-)
+from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError, RunInterruptedError
 from phyt2v_cli.files.video import Frames
 from phyt2v_cli.roles import (
     Cancelled,
@@ -47,7 +42,7 @@ from phyt2v_cli.roles import (
     never_cancelled,
 )
 
-_NUM_CACHED_PROMPTS = 16
+NUM_CACHED_PROMPTS = 16
 """Size of the cache of prompt embeddings; 226 tokens of T5-XXL take 2 MB, so a whole run costs little."""
 
 
@@ -98,7 +93,8 @@ class DiffusersGenerator:
         device: torch.device,
         num_planned_steps: int = 0,
     ) -> None:
-        self._pipeline = pipeline
+        self.pipeline = pipeline
+        """Pipeline of diffusers, for inspection; whoever changes it changes the videos."""
         self._config = config
         self._draft_cache = "off" if config.draft_cache == "auto" else config.draft_cache
         size = (config.num_frames, config.height, config.width)
@@ -111,7 +107,8 @@ class DiffusersGenerator:
             compilation.compile_blocks(pipeline)
         if device.type == "cpu":
             kernels.prefer_onednn(pipeline.vae)
-        self._placed = PlacedPipeline(pipeline, device=device, wanted=config.offload, num_pixels=num_pixels)
+        self.placed = PlacedPipeline(pipeline, device=device, wanted=config.offload, num_pixels=num_pixels)
+        """Offload level and memory need of the pipeline, for inspection."""
         # 4x8x8 pixels make one latent pixel, and 2x2 of these one token.
         self._attention = kernels.kernel_name(pipeline, num_tokens=num_pixels // 1024 + 1, device=device)
         self._call_parameters = inspect.signature(type(pipeline).__call__).parameters
@@ -156,7 +153,7 @@ class DiffusersGenerator:
     @property
     def settings(self) -> HowItRan:
         """Settings with which the model would run now: offload level, device, dtype, solver and others."""
-        placement = self._placed.placement
+        placement = self.placed.placement
         return {
             "offload": placement.level,
             "offload_reason": placement.reason,
@@ -164,10 +161,10 @@ class DiffusersGenerator:
             "compile": "on" if self._compiled else "off",
             **({"attention": self._attention} if self._attention else {}),
             **({} if self._config.quantize == "off" else {"quantize": self._config.quantize}),
-            "device": self._placed.device.type,
-            **({"device_name": torch.cuda.get_device_name()} if self._placed.device.type == "cuda" else {}),
-            "dtype": str(_weights_dtype(self._pipeline)).removeprefix("torch."),
-            "solver": type(self._pipeline.scheduler).__name__,
+            "device": self.placed.device.type,
+            **({"device_name": torch.cuda.get_device_name()} if self.placed.device.type == "cuda" else {}),
+            "dtype": str(_weights_dtype(self.pipeline)).removeprefix("torch."),
+            "solver": type(self.pipeline.scheduler).__name__,
         }
 
     def count_excess_tokens(self, prompt: str) -> int:
@@ -200,7 +197,7 @@ class DiffusersGenerator:
         reporter = _StepReporter(report, num_inference_steps)
 
         def call() -> None:
-            self._pipeline(
+            self.pipeline(
                 prompt=prompt,
                 num_inference_steps=num_inference_steps,
                 generator=torch.Generator().manual_seed(seed),
@@ -210,14 +207,14 @@ class DiffusersGenerator:
         def work() -> torch.Tensor:
             with self._cache(name):
                 try:
-                    return latent_split.run_until_decode(self._pipeline, call)
+                    return latent_split.run_until_decode(self.pipeline, call)
                 finally:
                     # The pipeline does this at its end, which is not reached; its state would leak.
-                    self._pipeline.maybe_free_model_hooks()
+                    self.pipeline.maybe_free_model_hooks()
 
-        self._pipeline.progress_bar = reporter
+        self.pipeline.progress_bar = reporter
         with failures.translated("denoising", let_through=reporter.is_mine):
-            latents = self._placed.run(work).float().cpu().numpy()
+            latents = self.placed.run(work).float().cpu().numpy()
         return Denoised(latents, self._how(name))
 
     def _how(self, cache: str) -> HowItRan:
@@ -225,14 +222,14 @@ class DiffusersGenerator:
 
     def close(self) -> None:
         """Free the weights; the generator cannot be used afterwards."""
-        self._placed.close()
-        self._pipeline = None
+        self.placed.close()
+        self.pipeline = None
 
     def _cache(self, name: str) -> AbstractContextManager[None]:
         if name == "off":
             return nullcontext()
         strength = self._config.draft_cache_strength
-        return draft_caches.cached(self._pipeline, name, strength, compiled=self._compiled)
+        return draft_caches.cached(self.pipeline, name, strength, compiled=self._compiled)
 
     def decode(self, latents: Latents) -> Decoded:
         """Decode latents to uint8 frames of shape (num_frames, height, width, 3).
@@ -243,13 +240,13 @@ class DiffusersGenerator:
 
         def work() -> Frames:
             try:
-                on_device = torch.from_numpy(latents).to(self._pipeline._execution_device)
-                return latent_split.decode(self._pipeline, on_device).cpu().numpy()
+                on_device = torch.from_numpy(latents).to(self.pipeline._execution_device)
+                return latent_split.decode(self.pipeline, on_device).cpu().numpy()
             finally:
-                self._pipeline.maybe_free_model_hooks()
+                self.pipeline.maybe_free_model_hooks()
 
         with failures.translated("decoding"):
-            frames = self._placed.run(work, decoding=True)
+            frames = self.placed.run(work, decoding=True)
         wanted = self._config.num_frames
         if wanted not in (None, len(frames)):
             raise BackendError(
@@ -315,7 +312,7 @@ def _remember(encode_prompt: Callable[..., Any]) -> Callable[..., Any]:
         key = repr((args, sorted(kwargs.items())))
         if key not in results:
             results[key] = encode_prompt(*args, **kwargs)
-            if len(results) > _NUM_CACHED_PROMPTS:
+            if len(results) > NUM_CACHED_PROMPTS:
                 results.popitem(last=False)
         results.move_to_end(key)
         return results[key]

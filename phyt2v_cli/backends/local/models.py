@@ -54,7 +54,8 @@ class LocalModel:
     """Loaded model with inputs; implements `residency.Holder`. Thread-safe; one call computes at a time."""
 
     def __init__(self, network: Any, inputs: ChatInputs, label: str, device: torch.device) -> None:
-        self._network = network
+        self.network = network
+        """Model of transformers, for inspection."""
         self._label = label
         self._device = device
         self._turn = threading.Lock()
@@ -76,11 +77,11 @@ class LocalModel:
 
     def to_device(self) -> None:
         """Move the weights to `device`."""
-        self._network.to(self._device)
+        self.network.to(self._device)
 
     def to_cpu(self) -> None:
         """Move the weights to the CPU."""
-        self._network.to("cpu")
+        self.network.to("cpu")
 
     def write(
         self,
@@ -105,7 +106,7 @@ class LocalModel:
         )
         num_read = inputs["input_ids"].shape[-1]
         written = output.sequences[0, num_read:].tolist()
-        ends = self._network.generation_config.eos_token_id
+        ends = self.network.generation_config.eos_token_id
         ends = ends if isinstance(ends, list) else [ends]
         text = self.inputs.tokenizer.decode(written, skip_special_tokens=True)
         ended_by: Literal["itself", "length", "time"] = "time"
@@ -124,7 +125,7 @@ class LocalModel:
         logits: torch.Tensor = output.logits[0][0].float().cpu()
         if logits.isnan().any():
             raise BackendError(
-                f"{self._label} computes no numbers in {_name_of(self._network.dtype)}.",
+                f"{self._label} computes no numbers in {_name_of(self.network.dtype)}.",
                 f"Use `{role}.dtype=bfloat16`, or float32.",
             )
         return logits
@@ -132,7 +133,7 @@ class LocalModel:
     def _generate(self, inputs: Mapping[str, Any], role: Role, **options: Any) -> Any:
         def compute() -> Any:
             with self._turn, torch.inference_mode():
-                return self._network.generate(
+                return self.network.generate(
                     **self._placed(inputs), do_sample=False, return_dict_in_generate=True, **options
                 )
 
@@ -141,12 +142,12 @@ class LocalModel:
 
     def _placed(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         placed = {
-            name: value.to(self._device, self._network.dtype if value.is_floating_point() else value.dtype)
+            name: value.to(self._device, self.network.dtype if value.is_floating_point() else value.dtype)
             for name, value in inputs.items()
             if isinstance(value, torch.Tensor)
         }
         # Many tokenizers always return it, and networks without that parameter raise.
-        if "token_type_ids" not in inspect.signature(self._network.forward).parameters:
+        if "token_type_ids" not in inspect.signature(self.network.forward).parameters:
             placed.pop("token_type_ids", None)
         return placed
 

@@ -56,7 +56,7 @@ class TransformersChat:
             role="llm",
             max_new_tokens=max_new_tokens,
             max_time=config.timeout_s,
-            logits_processor=[_Sampling(config.temperature)] if config.temperature else (),
+            logits_processor=[Sampling(config.temperature)] if config.temperature else (),
         )
         if answer.ended_by == "time":
             raise BackendError(
@@ -72,7 +72,7 @@ def without_reasoning(text: str) -> str:
     return _REASONING.sub("", text, count=1) if _REASONING.match(text) else text
 
 
-class _Sampling(LogitsProcessor):  # type: ignore[misc]  # transformers is untyped
+class Sampling(LogitsProcessor):  # type: ignore[misc]  # transformers is untyped
     """Sampling at a temperature by Gumbel noise: the largest logit is then a sample of the softmax.
 
     `generate(do_sample=True)` would draw from the global random state, which all threads share.

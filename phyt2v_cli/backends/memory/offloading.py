@@ -25,7 +25,7 @@ _FASTEST_FIRST: tuple[OffloadLevel, ...] = ("none", "group", "model", "sequentia
 # Bytes beside the weights, for each pixel of the video and each byte of the dtype. Measured with
 # CogVideoX-5B, 49 frames of 480x720 in bfloat16, on one H200 (benchmarks/gpu_memory.py), and rounded up.
 # Another architecture may need more; its first out-of-memory error then moves it to the next offload level.
-_DENOISE_BYTES = 100
+DENOISE_BYTES = 100
 _DECODE_BYTES = 560
 _TILED_DECODE_BYTES = 125
 
@@ -79,7 +79,7 @@ def need_of(pipeline: Any, *, num_pixels: int) -> MemoryNeed:
         largest_component=max(sizes.values()),
         # The current block, the prefetched one, and what lies between blocks.
         group=outside_blocks + 3 * max(blocks, default=0),
-        denoise=num_pixels * _DENOISE_BYTES * denoiser_bytes,
+        denoise=num_pixels * DENOISE_BYTES * denoiser_bytes,
         decode=num_pixels * _DECODE_BYTES * vae_bytes,
         tiled_decode=num_pixels * _TILED_DECODE_BYTES * vae_bytes,
     )

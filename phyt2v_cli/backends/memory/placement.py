@@ -31,7 +31,8 @@ class PlacedPipeline:
         self._wanted = wanted
         self._is_on_device = False
         on_cpu = device.type == "cpu"
-        self._levels = offloading.OFFLOAD_LEVELS[:1] if on_cpu else offloading.OFFLOAD_LEVELS
+        self.levels = offloading.OFFLOAD_LEVELS[:1] if on_cpu else offloading.OFFLOAD_LEVELS
+        """Offload levels of this device; running out of memory moves to the next one."""
         self._chosen = Placement("none", "no GPU to offload from") if on_cpu else None
         with residency.on_device(self, spare_bytes=self.need.denoise):
             pass
@@ -55,16 +56,27 @@ class PlacedPipeline:
 
         Raises the library's out-of-memory error if no level is left, and any other error as it comes.
         """
-        while not self._is_on_device:
-            try:
-                offloading.place(self._pipeline, self.placement, self.device)
-                self._is_on_device = True
-                return
-            except Exception as error:
-                lower = self._lower_after(error)
-                if lower is None:
-                    raise
-            self._fall(lower)
+        if self._is_on_device:
+            return
+        try:
+            offloading.place(self._pipeline, self.placement, self.device)
+            self._is_on_device = True
+            return
+        except Exception as error:
+            lower = self._lower_after(error)
+            if lower is None:
+                raise
+        self.move_to(lower)
+
+    def move_to(self, placement: Placement) -> None:
+        """Apply another placement, or a lower one, as `to_device`.
+
+        After an error, call it once the error is gone, because its frames hold device tensors.
+        """
+        device.release()
+        self._chosen = placement
+        self._is_on_device = False
+        self.to_device()
 
     def to_cpu(self) -> None:
         """Remove the offloading, and move all weights to the CPU."""
@@ -94,19 +106,12 @@ class PlacedPipeline:
                     lower = self._lower_after(error, decoding=decoding)
                     if lower is None:
                         raise
-                self._fall(lower)
-                self.to_device()
+                self.move_to(lower)
 
     def _lower_after(self, error: Exception, *, decoding: bool = False) -> Placement | None:
         if not failures.is_out_of_memory(error):
             return None
-        return offloading.lower(self.placement, self._levels, decoding=decoding)
-
-    def _fall(self, lower: Placement) -> None:
-        """Move to a lower level; call it after the error is gone, because its frames hold device tensors."""
-        device.release()
-        self._chosen = lower
-        self._is_on_device = False
+        return offloading.lower(self.placement, self.levels, decoding=decoding)
 
     def _without_gradients(self) -> AbstractContextManager[None]:
         # Offloading creates parameters, and a tensor created in inference mode cannot become one.

@@ -68,7 +68,7 @@ def test_a_draft_that_is_stopped_in_the_middle_leaves_nothing_behind(
     whole = denoise(cached, draft=True, cache=cache)
     with pytest.raises(Stopped):
         cached.denoise("a ball drops", seed=0, num_inference_steps=12, on_step=stop, draft=True)
-    assert not cached._pipeline.transformer.is_cache_enabled
+    assert not cached.pipeline.transformer.is_cache_enabled
     np.testing.assert_array_equal(denoise(cached, draft=False), alone)
     np.testing.assert_array_equal(denoise(cached, draft=True, cache=cache), whole)
 

@@ -51,10 +51,10 @@ def test_what_else_it_needs(
 
 def test_only_products_over_tokens_are_quantised() -> None:
     linear = torch.nn.Linear(32, 48)
-    assert quantization._is_over_tokens(linear, "attn1.to_q")
-    assert not quantization._is_over_tokens(linear, "norm1.linear")
-    assert not quantization._is_over_tokens(torch.nn.Linear(8, 48), "ff.net.0.proj")
-    assert not quantization._is_over_tokens(torch.nn.LayerNorm(32), "attn1.to_q")
+    assert quantization.is_over_tokens(linear, "attn1.to_q")
+    assert not quantization.is_over_tokens(linear, "norm1.linear")
+    assert not quantization.is_over_tokens(torch.nn.Linear(8, 48), "ff.net.0.proj")
+    assert not quantization.is_over_tokens(torch.nn.LayerNorm(32), "attn1.to_q")
 
 
 @pytest.mark.gpu

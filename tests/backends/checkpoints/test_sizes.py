@@ -1,7 +1,7 @@
 import pytest
 
 from phyt2v_cli.backends.checkpoints.sizes import size_of
-from phyt2v_cli.backends.memory.offloading import _DENOISE_BYTES
+from phyt2v_cli.backends.memory.offloading import DENOISE_BYTES
 from phyt2v_cli.config.layers import load_config
 from phyt2v_cli.config.presets import list_presets
 
@@ -33,7 +33,7 @@ def test_large_videos_need_room_beside_the_weights(name: str) -> None:
     assert size is not None
     assert made.num_frames and made.height and made.width
     pixels = made.num_frames * made.height * made.width
-    assert size.working_gb == pytest.approx(pixels * _DENOISE_BYTES * 2 / 1e9, rel=0.02)
+    assert size.working_gb == pytest.approx(pixels * DENOISE_BYTES * 2 / 1e9, rel=0.02)
 
 
 def test_nothing_is_known_of_other_models() -> None:

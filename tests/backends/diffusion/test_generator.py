@@ -1,6 +1,6 @@
 """The generator on tiny random pipelines of the real classes, loaded from disk."""
 
-import time
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +9,7 @@ import torch
 from diffusers import CogVideoXPipeline, DiffusionPipeline
 
 from phyt2v_cli.backends.acceleration.kernels import prefer_onednn
-from phyt2v_cli.backends.diffusion import generator as generator_module
-from phyt2v_cli.backends.diffusion.generator import load
+from phyt2v_cli.backends.diffusion.generator import NUM_CACHED_PROMPTS, load
 from phyt2v_cli.backends.diffusion.solvers import choose_solver
 from phyt2v_cli.config.schema import GeneratorConfig
 from phyt2v_cli.errors import BackendError, ConfigError, RunInterruptedError
@@ -142,7 +141,7 @@ def test_latents_depend_on_prompt_seed_and_steps_only(config):
 
 def test_a_prompt_is_encoded_once(generator):
     calls = []
-    generator._pipeline.text_encoder.register_forward_hook(lambda *_: calls.append(1))
+    generator.pipeline.text_encoder.register_forward_hook(lambda *_: calls.append(1))
     first = denoise(generator)
     assert len(calls) == 2  # the prompt and the negative prompt
     np.testing.assert_array_equal(denoise(generator), first)
@@ -152,15 +151,15 @@ def test_a_prompt_is_encoded_once(generator):
     assert len(calls) == 4
 
 
-def test_remembered_prompts_are_few(generator, monkeypatch):
-    monkeypatch.setattr(generator_module, "_NUM_CACHED_PROMPTS", 2)
+def test_remembered_prompts_are_few(generator):
     calls = []
-    generator._pipeline.text_encoder.register_forward_hook(lambda *_: calls.append(1))
-    for prompt in ("a", "b", "a", "c", "a"):
+    generator.pipeline.text_encoder.register_forward_hook(lambda *_: calls.append(1))
+    others = [f"c{number}" for number in range(NUM_CACHED_PROMPTS - 1)]
+    for prompt in ("a", "b", "a", *others, "a"):
         denoise(generator, prompt, steps=1)
-    assert len(calls) == 6
+    assert len(calls) == 2 * (2 + len(others))
     denoise(generator, "b", steps=1)
-    assert len(calls) == 8
+    assert len(calls) == 2 * (3 + len(others))
 
 
 def test_guidance_and_negative_prompt_are_respected(config):
@@ -242,7 +241,7 @@ def test_libraries_print_nothing(config, capfd):
 
 def test_weights_in_half_precision_on_disk_run_in_float32_on_a_cpu(tmp_path):
     generator = load(GeneratorConfig(model=str(save_cogvideox(tmp_path, dtype=torch.float16)), device="cpu"))
-    models = [part for part in generator._pipeline.components.values() if isinstance(part, torch.nn.Module)]
+    models = [part for part in generator.pipeline.components.values() if isinstance(part, torch.nn.Module)]
     assert {model.dtype for model in models} == {torch.float32}
     assert generator.settings["dtype"] == "float32"
     assert np.isfinite(denoise(generator)).all()
@@ -300,7 +299,7 @@ def test_out_of_memory_is_a_backend_error_and_not_the_end(generator, error, part
         raise error
 
     hook = (
-        generator._pipeline.components[part.split(".")[0]]
+        generator.pipeline.components[part.split(".")[0]]
         .get_submodule(part.partition(".")[2])
         .register_forward_pre_hook(run_out)
     )
@@ -325,23 +324,19 @@ def test_whatever_on_step_raises_comes_out_as_it_is(generator):
         denoise(generator, on_step=fail)
 
 
-@pytest.mark.slow
-def test_our_call_costs_nothing_beside_the_pipelines_own(generator):
-    pipeline, arguments = generator._pipeline, {**generator._arguments, "output_type": "latent"}
-    pipeline.set_progress_bar_config(disable=True)
-
-    def seconds(call):
-        start = time.perf_counter()
+def test_our_call_computes_what_the_pipelines_own_does_and_nothing_else(config):
+    def computed(pipeline, call):
+        calls = Counter()
+        parts = (pipeline.text_encoder, pipeline.transformer, pipeline.vae.decoder, pipeline.vae.encoder)
+        hooks = [
+            part.register_forward_hook(lambda part, *_: calls.update([type(part).__name__])) for part in parts
+        ]
         call()
-        return time.perf_counter() - start
+        for hook in hooks:
+            hook.remove()
+        return calls
 
-    def raw():
-        pipeline(
-            prompt=PROMPT, num_inference_steps=50, generator=torch.Generator().manual_seed(1), **arguments
-        )
-
-    ours, theirs = [], []
-    for _ in range(6):
-        ours.append(seconds(lambda: denoise(generator, steps=50)))
-        theirs.append(seconds(raw))
-    assert min(ours) < 1.15 * min(theirs)
+    generator, pipeline = load(config), DiffusionPipeline.from_pretrained(config.model)
+    ours = computed(generator.pipeline, lambda: denoise(generator, steps=5))
+    theirs = computed(pipeline, lambda: pipeline(PROMPT, num_inference_steps=5, output_type="latent"))
+    assert ours == theirs == {"T5EncoderModel": 2, "CogVideoXTransformer3DModel": 5}

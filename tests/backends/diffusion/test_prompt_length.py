@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator, load
+from phyt2v_cli.backends.diffusion.prompt_length import find_prompt_length
 from phyt2v_cli.config.schema import GeneratorConfig
 from phyt2v_cli.errors import ConfigError
 from tests import tiny_families, tiny_pipelines, tiny_unets
@@ -53,11 +54,13 @@ def test_what_fits_is_read_to_the_last_letter_and_what_does_not_is_cut(name: str
 
 def test_counting_leaves_the_pipeline_as_it_was(tmp_path: Path) -> None:
     generator = make("hunyuan", tmp_path)
-    pipeline = generator._pipeline
+    pipeline = generator.pipeline
     assert "progress_bar" not in vars(pipeline)
     assert type(pipeline.tokenizer).__module__.startswith("transformers")
-    assert generator._prompt_length is not None
-    assert generator._prompt_length.tokenizer is not pipeline.tokenizer
+    found = find_prompt_length(pipeline, lambda prompt: pipeline(prompt=prompt, num_inference_steps=2))
+    assert found is not None
+    assert found.tokenizer is not pipeline.tokenizer
+    assert "progress_bar" not in vars(pipeline)
 
 
 def test_a_negative_prompt_that_does_not_fit_is_refused(tmp_path: Path) -> None:

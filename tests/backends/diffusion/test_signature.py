@@ -23,11 +23,11 @@ def denoise(generator):
 def test_a_family_that_is_not_listed_works_from_its_signature(save, frames, tmp_path, monkeypatch):
     config = GeneratorConfig(model=str(save(tmp_path)), num_frames=frames, height=32, width=32, fps=24)
     listed = denoise(load(config))
-    monkeypatch.setattr(families, "_FAMILY_OF_PIPELINE", {})
+    monkeypatch.setattr(families, "FAMILY_OF_PIPELINE", {})
     np.testing.assert_array_equal(denoise(load(config)), listed)
     with pytest.raises(ConfigError) as caught:
         load(config.model_copy(update={"true_cfg_scale": 2.0, "image": "a.png"}))
-    name = load(config)._pipeline.__class__.__name__
+    name = load(config).pipeline.__class__.__name__
     assert str(caught.value).splitlines() == [
         f"generator.image: {name} does not take it; leave it out",
         f"generator.true_cfg_scale: {name} does not take it; leave it out",
@@ -35,7 +35,7 @@ def test_a_family_that_is_not_listed_works_from_its_signature(save, frames, tmp_
 
 
 def test_an_image_that_an_unlisted_class_needs_is_asked_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(families, "_FAMILY_OF_PIPELINE", {})
+    monkeypatch.setattr(families, "FAMILY_OF_PIPELINE", {})
     path = str(save_cogvideox(tmp_path / "model", takes_images=True))
     with pytest.raises(ConfigError, match=r"generator\.image: .* needs one; name it with `image`"):
         load(GeneratorConfig(model=path))
@@ -61,7 +61,7 @@ def test_a_pipeline_of_pictures_is_refused(tiny_cogvideox_dir, tmp_path):
 def test_wrong_sizes_of_an_unlisted_class_are_refused_before_it_is_loaded(
     tmp_path, monkeypatch, phyt2v: CommandLine
 ):
-    monkeypatch.setattr(families, "_FAMILY_OF_PIPELINE", {})
+    monkeypatch.setattr(families, "FAMILY_OF_PIPELINE", {})
     path = save_wan(tmp_path / "model")
     words = ["generate", "--prompt", "a ball", "--model", str(path), "--steps", "2"]
     right = phyt2v(*words, *assignments(sizes(5, 16, 32)))
@@ -77,7 +77,7 @@ def test_wrong_sizes_of_an_unlisted_class_are_refused_before_it_is_loaded(
 
 
 def test_another_number_of_frames_than_was_wanted_is_no_video(tmp_path, monkeypatch):
-    monkeypatch.setattr(families, "_FAMILY_OF_PIPELINE", {})  # which would know that it makes 8k+1
+    monkeypatch.setattr(families, "FAMILY_OF_PIPELINE", {})  # which would know that it makes 8k+1
     config = GeneratorConfig(model=str(save_cogvideox(tmp_path)), num_frames=5, height=16, width=16)
     generator = load(config)
     latents = denoise(generator)

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from phyt2v_cli.backends.local import models
-from phyt2v_cli.backends.local.roles import TransformersChat, without_reasoning
+from phyt2v_cli.backends.local.roles import Sampling, TransformersChat, without_reasoning
 from phyt2v_cli.config.schema import LlmConfig
 from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError, ReplyError
 from phyt2v_cli.refinement.loop import refine
@@ -73,10 +73,8 @@ def test_a_temperature_samples_and_equal_requests_get_equal_replies(tiny_llama_d
 
 
 def test_sampling_follows_the_softmax() -> None:
-    from phyt2v_cli.backends.local.roles import _Sampling
-
     logits = torch.tensor([[2.0, 1.0, 0.0, -1.0]])
-    sample = _Sampling(temperature=1.5)
+    sample = Sampling(temperature=1.5)
     counts = torch.zeros(4)
     for length in range(4000):
         counts[sample(torch.empty(1, length), logits).argmax()] += 1

@@ -160,7 +160,7 @@ def test_a_failure_while_computing(folder: Path, error: Exception, expected: str
         raise error
 
     inputs, _ = model.inputs.encode([Message("user", "a ball")])
-    hook = model._network.register_forward_pre_hook(fail)
+    hook = model.network.register_forward_pre_hook(fail)
     with pytest.raises(BackendError, match=expected):
         model.write(inputs, role="llm", max_new_tokens=4, max_time=60)
     hook.remove()
@@ -213,11 +213,11 @@ def test_on_a_gpu_a_model_makes_way_and_a_wrong_estimate_is_mended(folder: Path,
         if failures:
             raise failures.pop()
 
-    hook = model._network.register_forward_pre_hook(fail_once)
+    hook = model.network.register_forward_pre_hook(fail_once)
     answer = model.write(inputs, role="llm", max_new_tokens=8, max_time=60)
     hook.remove()
     assert answer == expected
-    assert model._network.device.type == "cuda"
-    assert other._network.device.type == "cpu"
+    assert model.network.device.type == "cuda"
+    assert other.network.device.type == "cpu"
     residency.forget(model)
-    assert model._network.device.type == "cpu"
+    assert model.network.device.type == "cpu"

@@ -19,9 +19,8 @@ from tests.tiny_generators import denoise
 def test_every_rung_makes_the_same_video(
     level: offloading.OffloadLevel, tiny_generator: DiffusersGenerator, tiny_result: tuple[Latents, Frames]
 ) -> None:
-    placed = tiny_generator._placed
-    placed._chosen = Placement(level, "a test")
-    offloading.place(tiny_generator._pipeline, placed.placement, placed.device)
+    placed = tiny_generator.placed
+    placed.move_to(Placement(level, "a test"))
     latents = denoise(tiny_generator)
     np.testing.assert_array_equal(latents, tiny_result[0])
     np.testing.assert_array_equal(tiny_generator.decode(latents).frames, tiny_result[1])
