@@ -101,7 +101,6 @@ def video_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let clients reach servers on this machine, with a key in $CANARY_KEY."""
-    from tests.server_clients import KEY
+    from tests.server_clients import set_key
 
-    monkeypatch.setenv("CANARY_KEY", KEY)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    set_key(monkeypatch)

@@ -19,6 +19,12 @@ MESSAGES = [{"role": "user", "content": "hello"}]
 ANALYSIS = '{"reasoning": "r", "main_object": "the ball", "physical_law": "gravity"}'
 
 
+def set_key(patch: pytest.MonkeyPatch) -> None:
+    """Let clients reach servers on this machine, with a key in $CANARY_KEY."""
+    patch.setenv("CANARY_KEY", KEY)
+    patch.setenv("NO_PROXY", "127.0.0.1")
+
+
 def client_of(url: str, *, backoff_s: float = 0.01, **settings: object) -> OpenAIClient:
     config = ServiceConfig.model_validate(
         {"model": "some/model", "base_url": url, "api_key_env": "CANARY_KEY", "timeout_s": 60, **settings}

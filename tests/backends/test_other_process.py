@@ -17,16 +17,18 @@ from phyt2v_cli.errors import BackendError, RunInterruptedError
 from phyt2v_cli.refinement.prompts import analysis_request
 from phyt2v_cli.roles import ChatReply, Decoded, Denoised, DenoisingStep, Scores
 from tests.scripted_server import ScriptedServer, answer_of_any_task, answer_with
+from tests.server_clients import set_key
 from tests.tiny_generators import denoise, make_generator
 
 SPAWN = multiprocessing.get_context("spawn")
 TIMEOUT_S = 120
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def call() -> Iterator[Callable[..., Any]]:
-    """Call a function of this module in a process that shares nothing with this one."""
-    with ProcessPoolExecutor(1, mp_context=SPAWN) as process:
+    """Call a function of this module in a process that shares nothing with this one but the environment."""
+    with pytest.MonkeyPatch.context() as patch, ProcessPoolExecutor(1, mp_context=SPAWN) as process:
+        set_key(patch)
         yield lambda function, *args: process.submit(function, *args).result(TIMEOUT_S)
 
 
@@ -93,7 +95,6 @@ def test_the_embedded_judges_say_there_what_they_say_here(video_path: Path, call
     assert call(score, scorer, video_path) == score(scorer, video_path)
 
 
-@pytest.mark.usefixtures("loopback")
 def test_judges_on_servers(video_path: Path, call: Callable[..., Any]) -> None:
     with ScriptedServer(answer_with(answer_of_any_task)) as server:
         at = {"backend": "openai", "model": "m", "base_url": server.url, "api_key_env": "CANARY_KEY"}
