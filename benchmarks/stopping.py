@@ -19,9 +19,9 @@ from pathlib import Path
 from subprocess import Popen
 
 from tests.faults.processes import (
+    EIGHT_STEPS,
     PHYT2V,
     QUICK,
-    REFINE_EMBEDDED,
     STOPPING,
     Doubled,
     end,
@@ -57,7 +57,7 @@ def while_the_model_loads(folder: Path) -> "Popen[str]":
 
 
 def while_the_model_denoises(folder: Path) -> "Popen[str]":
-    process = start([*REFINE_EMBEDDED, "--out", str(folder / "run")], with_a_bar())
+    process = start([*PHYT2V, *EIGHT_STEPS, "--out", str(folder / "run")], with_a_bar())
     read_until(process, r"denoising[^\r\n]* [1-9]/8 ")
     return process
 

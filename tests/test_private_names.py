@@ -17,7 +17,7 @@ BY_STRING = {"setattr", "delattr", "getattr", "hasattr", "attrgetter", "object"}
 
 
 def is_private(name: str) -> bool:
-    return name.startswith("_") and not name.endswith("__")
+    return name.startswith("_") and not name.endswith("__") and name != "_exit"  # which is public, in os
 
 
 def private_names(code: str) -> Iterator[str]:

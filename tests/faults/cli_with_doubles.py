@@ -1,4 +1,4 @@
-"""The real command line in a process of its own, with torch-free doubles of the four roles.
+"""The real command line with torch-free doubles of the four roles, here or in a process of its own.
 
     DOUBLES='{"log": FILE, …}' python -m tests.faults.cli_with_doubles refine --prompt … --out …
 
@@ -16,7 +16,7 @@ the product knows of this.
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -42,7 +42,7 @@ from phyt2v_cli.roles import (
 )
 from phyt2v_cli.testing.fakes import FakeGenerator, answer
 
-SCRIPT: dict[str, Any] = json.loads(os.environ["DOUBLES"])
+SCRIPT: dict[str, Any] = {}
 _calls: dict[str, int] = {}
 
 
@@ -185,7 +185,11 @@ def load_generator(config: GeneratorConfig, *, num_planned_steps: int) -> VideoG
     return generator
 
 
-def main() -> None:
+def install(script: Mapping[str, Any], patch: Callable[[Any, str, Any], None] = setattr) -> None:
+    """Put the doubles where the command line looks for backends."""
+    SCRIPT.clear()
+    SCRIPT.update(script)
+    _calls.clear()
     doubles = {
         "load_generator": load_generator,
         "make_chat_model": lambda _: Chat(),
@@ -194,10 +198,10 @@ def main() -> None:
     }
     for name, double in doubles.items():
         if name == "load_generator" or not SCRIPT.get("real_judges"):
-            setattr(backends, name, double)
-    signals.GRACE_S = SCRIPT.get("grace_s", signals.GRACE_S)
-    run()
+            patch(backends, name, double)
+    patch(signals, "GRACE_S", SCRIPT.get("grace_s", signals.GRACE_S))
 
 
 if __name__ == "__main__":
-    main()
+    install(json.loads(os.environ["DOUBLES"]))
+    run()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.fake_runs import make_config, run_through
-from tests.faults.processes import QUICK, REFINE_EMBEDDED, Doubled, end, start
+from tests.faults.processes import QUICK, Doubled
 
 
 @pytest.fixture(scope="session")
@@ -22,15 +22,6 @@ def doubled_whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("doubled")
     assert Doubled(folder).run(*QUICK, "--out", folder / "run").code == 0
     return folder / "run"
-
-
-@pytest.fixture(scope="session")
-def embedded_whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A complete run of `REFINE_EMBEDDED` that nothing happened to. Do not write into it."""
-    path = tmp_path_factory.mktemp("embedded") / "run"
-    ended = end(start([*REFINE_EMBEDDED, "--out", str(path)]))
-    assert ended.code == 0, ended.err
-    return path
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Start phyt2v in real processes, wait for places in them, and compare what they leave behind."""
 
+import io
 import json
 import os
 import re
@@ -12,10 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from tests.faults import cli_with_doubles
+
 PHYT2V = (sys.executable, "-m", "phyt2v_cli")
 QUICK = ("refine", "--prompt", "a red ball drops", "--rounds", "1", "--min", "3", "--max", "6")
-REFINE_EMBEDDED = (*PHYT2V, *QUICK[:5], "--steps", "8,9")
-"""On the embedded model, with a first round that takes long enough to be met in it."""
+EIGHT_STEPS = (*QUICK[:5], "--steps", "8,9")
+"""Of which the first round on the embedded model takes long enough to be met in it."""
 ROOT = Path(__file__).parents[2]
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE_S = 120
@@ -41,9 +46,30 @@ class Doubled:
             **options,
         )
 
-    def run(self, *arguments: str | Path, script: dict[str, Any] | None = None, **options: Any) -> "Ended":
-        """Run a process to its end."""
-        return end(self.start(*arguments, script=script, **options))
+    def run_apart(self, *arguments: str | Path, **options: Any) -> "Ended":
+        """Run a process to its end; the options are those of `start`."""
+        return end(self.start(*arguments, **options))
+
+    def run(
+        self, *arguments: str | Path, script: dict[str, Any] | None = None, cwd: Path | None = None
+    ) -> "Ended":
+        """Do in this process what a new one does, in a third of the time."""
+        assert script is None or "fill" not in script, "it would fill the disk of this process"
+        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+        with pytest.MonkeyPatch.context() as patch:
+            cli_with_doubles.install({"log": str(self.log_path), **(script or {})}, patch.setattr)
+            for name, value in {
+                "argv": ["phyt2v", *map(str, arguments)],
+                "stdout": out,
+                "stderr": err,
+            }.items():
+                patch.setattr(sys, name, value)
+            patch.setattr(os, "_exit", sys.exit)  # of threads that nobody waits for
+            patch.chdir(cwd or Path.cwd())
+            with pytest.raises(SystemExit) as leaving:
+                cli_with_doubles.run()
+        assert isinstance(leaving.value.code, int)
+        return ended(leaving.value.code, *(file.buffer.getvalue().decode() for file in (out, err)))
 
     def calls(self) -> list[str]:
         """Return the roles that were called so far, in order."""
@@ -104,8 +130,12 @@ def end(process: "subprocess.Popen[str]") -> Ended:
     except subprocess.TimeoutExpired:
         process.kill()
         raise
+    return ended(process.returncode, out, err)
+
+
+def ended(code: int, out: str, err: str) -> Ended:
     assert "Traceback" not in err, err
-    return Ended(process.returncode, out, err)
+    return Ended(code, out, err)
 
 
 def wait_until(reached: Any, what: str) -> None:

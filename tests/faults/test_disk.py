@@ -52,7 +52,7 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
 def test_fault_14_disk_full_while_writing_the_video(
     disk: Disk, doubled: Doubled, doubled_whole: Path
 ) -> None:
-    failed = doubled.run(
+    failed = doubled.run_apart(
         *QUICK, "--out", disk.run, script=disk.filled_at("decode:1", spare=2**15, only=".mp4.")
     )
     assert (failed.code, failed.out) == (3, "")
@@ -72,7 +72,7 @@ def test_fault_14_disk_full_while_writing_the_video(
 def test_fault_15_disk_full_while_writing_a_record(
     call: str, disk: Disk, doubled: Doubled, doubled_whole: Path
 ) -> None:
-    failed = doubled.run(*QUICK, "--out", disk.run, script=disk.filled_at(call))
+    failed = doubled.run_apart(*QUICK, "--out", disk.run, script=disk.filled_at(call))
     assert (failed.code, failed.out) == (3, "")
     assert "could not be written: the disk is full" in failed.err
     for name in ("run.json", f"round{call[-1]}.json"):
@@ -102,7 +102,7 @@ def test_fault_16_a_folder_that_may_not_be_written_to(tmp_path: Path, doubled: D
         tmp_path / "file" / "run",
         Path("/proc/none/run"),
     ):
-        refused = doubled.run(*QUICK, "--out", out, preexec_fn=without_privilege)
+        refused = doubled.run_apart(*QUICK, "--out", out, preexec_fn=without_privilege)
         assert (refused.code, refused.out) == (3, ""), refused.err
         assert "--out" in refused.err
     assert doubled.calls() == []

@@ -49,7 +49,7 @@ def test_after_a_kill_no_denoising_step_runs_again(doubled: Doubled, out: Path, 
 
 
 def test_after_a_full_disk_no_denoising_step_runs_again(doubled: Doubled, out: Path) -> None:
-    failed = doubled.run(*GENERATE, "--out", out, script={"fill": "decode:1", "only": ".mp4."})
+    failed = doubled.run_apart(*GENERATE, "--out", out, script={"fill": "decode:1", "only": ".mp4."})
     assert (failed.code, failed.out) == (3, "")
     assert "the disk is full\nhint: Free some space, and do the same again.\n" in failed.err
     assert kept(out) == ["ball.mp4.phyt2v-latents"]

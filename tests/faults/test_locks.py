@@ -23,7 +23,7 @@ def test_fault_12_the_second_process_is_refused_with_pid_and_host(tmp_path: Path
             ["refine", "--resume", path],
             [*QUICK, "--out", path, "--force"],
         ):
-            second = doubled.run(*arguments)
+            second = doubled.run_apart(*arguments)
             assert (second.code, second.out) == (3, "")
             assert f"in use by process {holder.pid} on {socket.gethostname()}" in second.err
         with pytest.raises(RunDirError, match=f"process {holder.pid}"):

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.processes import (
+    EIGHT_STEPS,
     PHYT2V,
     QUICK,
-    REFINE_EMBEDDED,
     STOPPING,
     Doubled,
     Ended,
@@ -185,9 +185,10 @@ def test_fault_09_while_the_embedded_model_is_loaded(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_fault_09_10_11_while_the_embedded_model_denoises(tmp_path: Path, embedded_whole: Path) -> None:
-    path = tmp_path / "run"
-    command = [*REFINE_EMBEDDED, "--out", str(path)]
+def test_fault_09_10_11_while_the_embedded_model_denoises(tmp_path: Path) -> None:
+    path, whole = tmp_path / "run", tmp_path / "whole"
+    assert end(start([*PHYT2V, *EIGHT_STEPS, "--out", str(whole)])).code == 0
+    command = [*PHYT2V, *EIGHT_STEPS, "--out", str(path)]
     for number in STOPPING:
         process = start(command, with_a_bar())
         read_until(process, r"denoising[^\r\n]* [1-9]/8 ")
@@ -196,4 +197,4 @@ def test_fault_09_10_11_while_the_embedded_model_denoises(tmp_path: Path, embedd
         command = [*PHYT2V, "refine", "--resume", str(path)]
     resumed = end(start(command))
     assert (resumed.code, resumed.out) == (0, f"{path}/output2.mp4\n")
-    assert outcome(path) == outcome(embedded_whole)
+    assert outcome(path) == outcome(whole)

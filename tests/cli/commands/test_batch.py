@@ -1,4 +1,4 @@
-"""`phyt2v batch` in processes of its own, with torch-free doubles; once on the embedded model."""
+"""`phyt2v batch` with torch-free doubles; once on the embedded model."""
 
 import json
 import signal
@@ -114,7 +114,7 @@ def test_json_names_every_prompt_and_what_came_of_it(three: Path, tmp_path: Path
 def test_standard_input(tmp_path: Path, doubled: Doubled) -> None:
     (tmp_path / "set.jsonl").write_text('{"prompt": "a ball"}\n{"prompt": "a cube"}\n')
     with (tmp_path / "set.jsonl").open() as stdin:
-        ended = doubled.run(*QUICK, "-", "--quiet", cwd=tmp_path, stdin=stdin)
+        ended = doubled.run_apart(*QUICK, "-", "--quiet", cwd=tmp_path, stdin=stdin)
     assert (ended.code, ended.err) == (0, "")
     assert [run.parent.name.rpartition("-")[0] for run in runs_of(ended.out)] == ["stdin", "stdin"]
 
@@ -185,7 +185,7 @@ def test_a_set_in_a_folder_that_may_not_be_written_to(three: Path, tmp_path: Pat
     assert doubled.run(*command).code == 0
     (tmp_path / "set").chmod(0o555)
     for more in ([], ["--dry-run"]):
-        refused = doubled.run(*command, *more, preexec_fn=without_privilege)
+        refused = doubled.run_apart(*command, *more, preexec_fn=without_privilege)
         assert (refused.code, refused.out) == (3, "")
         error, hint = refused.err.splitlines()
         assert "set cannot be used: permission denied" in error
@@ -229,7 +229,7 @@ def test_a_second_process_is_refused_at_once(three: Path, tmp_path: Path, double
     holder = doubled.start(*command, script={"hang": ["caption:1"]})
     try:
         doubled.wait_for("caption:1 hangs")
-        second = doubled.run(*command)
+        second = doubled.run_apart(*command)
         assert (second.code, second.out) == (3, "")
         assert f"in use by process {holder.pid}" in second.err
     finally:
