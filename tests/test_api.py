@@ -3,6 +3,7 @@
 import copy
 import gc
 import pickle
+import shutil
 import subprocess
 import sys
 import weakref
@@ -212,23 +213,32 @@ def test_a_prompt_that_is_none(prompt: str) -> None:
 # Memory
 
 
-def test_closing_frees_the_models(tmp_path: Path, tiny_cogvideox_dir: Path, tiny_llama_dir: Path) -> None:
+def test_closing_frees_the_models(
+    tmp_path: Path, tiny_cogvideox_dir: Path, tiny_llama_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    llama = shutil.copytree(tiny_llama_dir, tmp_path / "llama")  # no other test has loaded it
     config = {
         "generator": {"model": str(tiny_cogvideox_dir), "num_frames": 9, "height": 16, "width": 16},
-        "llm": {"backend": "transformers", "model": str(tiny_llama_dir), "max_tokens": 8, "device": "cpu"},
+        "llm": {"backend": "transformers", "model": str(llama), "max_tokens": 8, "device": "cpu"},
     }
+    held, load, of_others = [], backends.load_generator, set(models.loaded_models())
+
+    def load_and_watch(config: GeneratorConfig, *, num_planned_steps: int) -> VideoGenerator:
+        generator: Any = load(config, num_planned_steps=num_planned_steps)
+        held.append(weakref.ref(generator.pipeline.transformer))
+        return generator
+
+    monkeypatch.setattr(backends, "load_generator", load_and_watch)
     studio = Studio(captioner=FakeCaptioner(), scorer=FakeScorer(), config=config, **QUICK)
     studio.generate("a ball", steps=2)
     with pytest.raises(phyt2v_cli.errors.BackendError):  # a random model gives no analysis
         studio.refine("a ball")
-    pipelines = [one for one in gc.get_objects() if type(one).__name__ == "CogVideoXTransformer3DModel"]
-    networks = [one for one in gc.get_objects() if type(one).__name__ == "LlamaForCausalLM"]
-    held = [weakref.ref(pipelines.pop()), weakref.ref(networks.pop())]
-    del pipelines, networks
+    held += [weakref.ref(model.network) for model in models.loaded_models() if model not in of_others]
+    assert [type(one()).__name__ for one in held] == ["CogVideoXTransformer3DModel", "LlamaForCausalLM"]
+    del of_others
     studio.close()
     gc.collect()
     assert [one() for one in held] == [None, None]
-    assert not models.loaded_models()
     studio.close()
     with pytest.raises(RuntimeError, match="this studio is closed"):
         studio.generate("a ball", out=tmp_path / "again.mp4")

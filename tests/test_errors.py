@@ -10,15 +10,12 @@ from pathlib import Path
 import pytest
 
 import phyt2v_cli
-from phyt2v_cli.cli.app import app
+from phyt2v_cli.cli.app import COMMANDS
 from phyt2v_cli.cli.wording import in_flags
 from phyt2v_cli.errors import ConfigError, Phyt2vError, RunInterruptedError, message_of
 
 PACKAGE = Path(phyt2v_cli.__file__).parent
-COMMANDS = [command.name for command in app.registered_commands] + [
-    group.name for group in app.registered_groups
-]
-OF_THE_COMMAND_LINE = re.compile(rf"(?<![\w-])--[a-z]|\bphyt2v ({'|'.join(map(str, COMMANDS))})\b")
+OF_THE_COMMAND_LINE = re.compile(rf"(?<![\w-])--[a-z]|\bphyt2v ({'|'.join(COMMANDS)})\b")
 TO_MODELS = "refinement/prompts.py"
 """Asks LLMs, and names in backticks what it shows to them."""
 QUOTED = re.compile("`([^`\n]+)`")
