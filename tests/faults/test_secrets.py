@@ -12,7 +12,7 @@ from tests.faults.processes import PHYT2V, QUICK, Doubled, start
 from tests.scripted_server import ScriptedServer, answer, answer_of_any_task, answer_with, status
 from tests.server_clients import KEY, ask, client_of, fail
 
-CANARY = "sk-canary-7d41c9e2b8f04a35"
+CANARY = "sk-canary/7d41c9e2b8f04a35=="
 VARIABLES = ("OPENAI_API_KEY", "MY_KEY", "HF_TOKEN", "ANTHROPIC_API_KEY")
 NAMED = ("--set", "llm.api_key_env=MY_KEY", "--set", "scorer.api_key_env=MY_KEY")
 
@@ -30,9 +30,9 @@ def end(process: "subprocess.Popen[str]") -> tuple[int, str]:
 
 
 def search(path: Path) -> list[Path]:
-    """Return the files below `path` that hold the canary, in their names or in their bytes."""
+    """Return the files below `path` that hold the canary, as JSON may write it too."""
     files = [file for file in path.rglob("*") if file.is_file()]
-    return [file for file in files if CANARY in file.name or CANARY.encode() in file.read_bytes()]
+    return [file for file in files if CANARY.encode() in file.read_bytes().replace(b"\\/", b"/")]
 
 
 @pytest.mark.usefixtures("canary")
@@ -75,12 +75,21 @@ def ask_servers(url: str) -> list[str]:
     return [word for pair in pairs for word in ("--set", pair)]
 
 
+def escape(text: str) -> str:
+    """Return a text as JSON may write it, with an escape for each character."""
+    return "".join(f"\\u{ord(char):04X}" for char in text)
+
+
 @pytest.mark.usefixtures("canary")
-def test_fault_44_a_server_that_repeats_the_key(tmp_path: Path, doubled: Doubled) -> None:
+@pytest.mark.parametrize(
+    "repeated",
+    [CANARY, escape(CANARY), escape("sk-") + CANARY[3:], CANARY.replace("/", "\\/").replace("=", "\\u003d")],
+)
+def test_fault_44_46_a_server_that_repeats_the_key(repeated: str, tmp_path: Path, doubled: Doubled) -> None:
     def repeat_key(body: dict[str, object]) -> str:
         reply = answer_of_any_task(body)
         for words in ("It moves.", "the ball", "it hovers"):
-            reply = reply.replace(words, f"{words} {CANARY}")
+            reply = reply.replace(words, f"{words} {repeated}")
         return reply
 
     path = tmp_path / "run"
@@ -93,6 +102,22 @@ def test_fault_44_a_server_that_repeats_the_key(tmp_path: Path, doubled: Doubled
     assert CANARY not in ended.out + ended.err + sent
     assert "It moves. [key]" in (path / "round1.json").read_text()
     assert doubled.run("report", path).code == 0
+    assert search(tmp_path) == []
+
+
+@pytest.mark.usefixtures("canary")
+@pytest.mark.parametrize("named", ["MY_KEY", "OTHER_KEY"])
+def test_fault_46_a_program_that_repeats_the_key(named: str, tmp_path: Path, doubled: Doubled) -> None:
+    program = tmp_path / "judge"
+    reply = {"semantic_adherence": 0.5, "physical_commonsense": 0.5, "reasons": ["said KEY"]}
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(reply)}\nEND\n".replace("KEY", escape(CANARY)))
+    program.chmod(0o755)
+    settings = ("scorer.backend=command", f"scorer.command={program}", f"scorer.api_key_env={named}")
+    scorer = [word for setting in settings for word in ("--set", setting)]
+    ended = doubled.run(*QUICK, *scorer, "--out", tmp_path / "run", script={"real_judges": True})
+    assert ended.code == 0, ended.err
+    assert CANARY not in ended.out + ended.err
+    assert "said [key]" in (tmp_path / "run" / "round1.json").read_text()
     assert search(tmp_path) == []
 
 

@@ -16,6 +16,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from phyt2v_cli.backends.program.process import ExternalProgram, printable
+from phyt2v_cli.backends.redaction import redact
 from phyt2v_cli.config.schema import ScorerConfig
 from phyt2v_cli.errors import BackendError, ConfigError
 from phyt2v_cli.files.untrusted import refusals_as
@@ -101,15 +102,16 @@ class CommandScorer:
     def _ask(self, program: ExternalProgram, line: bytes) -> Scores:
         try:
             answer = program.ask(line, timeout_s=self._config.timeout_s, stays=self._config.keep_alive)
-            reply = self._parse(answer, program.label)
+            text = redact(answer.decode(errors="replace"), self._config.api_key_env)
+            reply = self._parse(text, program.label)
         except BackendError as error:
-            said = self._quote(program.last_words(), 200)
+            said = printable(redact(program.last_words(), self._config.api_key_env), 200)
             quoted = f" It last said on stderr: {said}" if said else ""
             raise BackendError(f"{error.message}{quoted}", error.hint) from error
         reasons = tuple(flat for reason in reply.reasons if (flat := " ".join(reason.split())))
         return Scores(reply.semantic_adherence, reply.physical_commonsense, reasons)
 
-    def _parse(self, answer: bytes, label: str) -> _Reply:
+    def _parse(self, answer: str, label: str) -> _Reply:
         try:
             return _Reply.model_validate_json(answer)
         except ValidationError as error:
@@ -118,12 +120,8 @@ class CommandScorer:
             raise BackendError(f"{label} printed no scores: its stdout is empty.")
         where = ".".join(str(part) for part in problem["loc"])
         what = f"{where}: {problem['msg']}" if where else problem["msg"]
-        start = self._quote(answer.decode(errors="replace"), 80)
+        start = printable(answer, 80)
         raise BackendError(f"{label} printed no usable scores ({what}): {start}")
-
-    def _quote(self, text: str, limit: int) -> str:
-        key = os.environ.get(self._config.api_key_env)
-        return printable(text.replace(key, f"<{self._config.api_key_env}>") if key else text, limit)
 
 
 def find_program(command: Sequence[str]) -> str:

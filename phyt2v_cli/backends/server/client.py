@@ -14,18 +14,31 @@ from typing import Any, Literal
 
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
 
+from phyt2v_cli.backends.redaction import redact
 from phyt2v_cli.backends.server import event_loop
 from phyt2v_cli.backends.server.answers import Answer, Failure, read_answer, read_rejection
 from phyt2v_cli.backends.server.endpoint import Endpoint, Role
 from phyt2v_cli.config.schema import ServiceConfig
 
 _CONNECT_TIMEOUT_S = 10.0
+_SENT_HEADERS = frozenset(
+    {
+        "authorization",
+        "host",
+        "user-agent",
+        "accept",
+        "accept-encoding",
+        "connection",
+        "content-type",
+        "content-length",
+        "x-stainless-raw-response",  # the SDK reads its own header to tell how the response is wanted
+    }
+)
+_VENDOR_HEADERS = frozenset({"openai-organization", "openai-project"})
+"""Headers that only the vendor's own server gets; the SDK reads them from the environment."""
 _MAX_BACKOFF_S = 30.0
 _NUM_LOGPROBS = 20
 """Largest `top_logprobs` that the protocol allows."""
-
-_MIN_SECRET_CHARS = 8
-"""Shortest key that is redacted: shorter ones are placeholders such as "none", which answers may contain."""
 
 _NAMES_A_FORMAT = re.compile("response_format|json_schema|json_object|structured|grammar|schema")
 _NOT_STRICT = {"title", "default", "minLength", "maxLength"}
@@ -159,16 +172,26 @@ class _Attempts:
         return answer
 
     def _connect(self) -> AsyncOpenAI:
-        sdk = AsyncOpenAI(
+        return AsyncOpenAI(
             api_key=self._key or "none",
             base_url=self._endpoint.url,
             max_retries=0,
             timeout=Timeout(None, connect=_CONNECT_TIMEOUT_S),
-            http_client=DefaultAsyncHttpxClient(follow_redirects=False),  # a redirect would send the key on
+            http_client=DefaultAsyncHttpxClient(
+                follow_redirects=False,  # a redirect would send the key on
+                event_hooks={"request": [self._send_only_what_is_named]},
+            ),
         )
-        if not self._endpoint.is_vendors:  # the SDK reads both from the environment; only OpenAI may see them
-            sdk.organization = sdk.project = None
-        return sdk
+
+    async def _send_only_what_is_named(self, request: Any) -> None:
+        """Drop the headers that the SDK takes from the environment, which may hold another key.
+
+        Done as the request leaves, because the SDK knows more variables with each version.
+        """
+        sent = _SENT_HEADERS | _VENDOR_HEADERS if self._endpoint.is_vendors else _SENT_HEADERS
+        for name in set(request.headers) - sent:
+            del request.headers[name]
+        request.headers["authorization"] = f"Bearer {self._key or 'none'}"
 
     async def _ask(self, sdk: AsyncOpenAI, question: _Question, deadline: float) -> Answer:
         num_failed = 0
@@ -215,7 +238,7 @@ class _Attempts:
         return read_answer(self._redact(response.text), response.headers.get("content-type", ""))
 
     def _redact(self, text: str) -> str:
-        return text.replace(self._key, "[key]") if len(self._key) >= _MIN_SECRET_CHARS else text
+        return redact(text, self._config.api_key_env)
 
 
 def _body(config: ServiceConfig, question: _Question, traits: _Traits) -> dict[str, Any]:

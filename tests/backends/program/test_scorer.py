@@ -99,7 +99,7 @@ def test_a_key_is_never_quoted(scorer: MakeScorer, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("MY_KEY", "sk-very-secret")  # the program inherits the environment
     message = refusal(scorer("echo $MY_KEY; echo no $MY_KEY >&2", api_key_env="MY_KEY"))
     assert "sk-very" not in message
-    assert "<MY_KEY>" in message
+    assert "[key]" in message
 
 
 def gone(pid: int) -> bool:

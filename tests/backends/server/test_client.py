@@ -41,9 +41,18 @@ def test_a_temperature_that_is_not_set_is_not_sent() -> None:
 def test_the_vendors_own_variables_go_to_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_ORG_ID", "org-canary")
     monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-canary")
+    monkeypatch.setenv("OPENAI_ADMIN_KEY", "admin-canary")
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/elsewhere")
     _, server = ask(answer("hi"))
     assert "canary" not in str({k: v for k, v in server.requests[0].headers.items() if k != "authorization"})
+
+
+def test_only_the_named_key_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    headers = "Authorization: Bearer other\nX-Api-Key: other\nCookie: other\nApi-Key: other"
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", headers)
+    _, server = ask(answer("hi"))
+    assert server.requests[0].headers["authorization"] == f"Bearer {KEY}"
+    assert "other" not in str(server.requests[0].headers)
 
 
 def test_a_server_without_keys_gets_a_placeholder(monkeypatch: pytest.MonkeyPatch) -> None:
