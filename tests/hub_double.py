@@ -16,8 +16,12 @@ NEXT_COMMIT = "89abcdef0123456789abcdef0123456789abcdef"
 
 
 @contextmanager
-def serve_hub(folder: Path, next_folder: Path | None = None) -> Iterator[tuple[str, list[str]]]:
+def serve_hub(
+    folder: Path, next_folder: Path | None = None, *, gated: bool = False
+) -> Iterator[tuple[str, list[str]]]:
     """Serve the files of `folder` as a model; yield its address, and the files asked for so far.
+
+    A `gated` model shows its description and refuses its files, as the hub does without access.
 
     As soon as somebody has read model_index.json, `next_folder` is published as the model's newest commit.
     """
@@ -40,6 +44,12 @@ def serve_hub(folder: Path, next_folder: Path | None = None) -> Iterator[tuple[s
                 self.send_error(404)
                 return
             what, revision, name = asked.groups()
+            if gated and what == "resolve":
+                self.send_response(403)
+                self.send_header("X-Error-Code", "GatedRepo")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             commit = newest() if revision in (None, "main") else revision
             here = folders[commit]
             files = [file for file in sorted(here.rglob("*")) if file.is_file()]

@@ -8,11 +8,11 @@ import pytest
 
 import phyt2v_cli
 from phyt2v_cli.backends.diffusion import families
-from phyt2v_cli.backends.server.endpoint import VENDOR_URL
 from phyt2v_cli.config.schema import ServiceConfig
+from phyt2v_cli.config.server_url import VENDOR_URL
 
 ROOT = Path(phyt2v_cli.__file__).parent
-KNOWING = {"layers.py", "schema.py", "trust.py"}
+KNOWING = {"layers.py", "schema.py", "server_url.py", "trust.py"}
 """What each setting may hold is said there, and what a key that is set means."""
 
 MODULES = sorted(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from phyt2v_cli.config.schema import CaptionerConfig, Config, LlmConfig, ScorerConfig, ServiceConfig
+from phyt2v_cli.config.server_url import VENDOR_URL, server_url
 from phyt2v_cli.errors import BackendError, FilesError, ModelLoadError, Phyt2vError
 
 State = Literal["ok", "missing", "problem"]
@@ -146,7 +147,9 @@ def check_keys(config: Config) -> Iterator[Check]:
         needed_by = [
             role
             for role, section in services
-            if (section.backend, section.base_url, section.api_key_env) == ("openai", None, name)
+            if section.backend == "openai"
+            and section.api_key_env == name
+            and server_url(section) == VENDOR_URL
         ]
         if os.environ.get(name):
             yield Check("key", "ok", f"{name} is set")
@@ -163,12 +166,10 @@ def check_endpoints(config: Config) -> Iterator[Check]:
 
     Any HTTP status counts as an answer: healthy servers may fail at /models.
     """
-    from phyt2v_cli.backends.server.endpoint import VENDOR_URL
-
     roles_of: dict[str, list[str]] = {}
     for role, section in _services(config):
         if section.backend == "openai":
-            roles_of.setdefault(section.base_url or VENDOR_URL, []).append(role)
+            roles_of.setdefault(server_url(section), []).append(role)
     if not roles_of:
         yield Check("server", "ok", "no role of this config asks one")
     for base_url, roles in roles_of.items():
@@ -222,7 +223,9 @@ def _ask(base_url: str) -> tuple[str, int]:
     """Request /models: the address without what may be secret in it, and the HTTP status."""
     from urllib.error import HTTPError
     from urllib.parse import urlsplit
-    from urllib.request import Request, urlopen
+    from urllib.request import ProxyHandler, Request, build_opener
+
+    from phyt2v_cli.backends import network
 
     parts = urlsplit(base_url)
     port = f":{parts.port}" if parts.port else ""
@@ -231,7 +234,8 @@ def _ask(base_url: str) -> tuple[str, int]:
     request = Request(f"{shown}/models", headers={"User-Agent": "phyt2v"})
     try:
         # The key is not sent: whether it is right is not checked.
-        with urlopen(request, timeout=ENDPOINT_TIMEOUT_S) as answer:
+        opener = build_opener(*([ProxyHandler({})] if network.is_loopback(base_url) else []))
+        with opener.open(request, timeout=ENDPOINT_TIMEOUT_S) as answer:
             return shown, answer.status
     except HTTPError as error:
         with error:

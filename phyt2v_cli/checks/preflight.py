@@ -67,6 +67,7 @@ def check_judges(config: Config, *, will_ask: bool = True, given: Collection[str
         hint = f"Set them, as in `llm.backend=openai`, or export {key}; docs/models.md shows how. {hint}"
     if will_ask:
         lines += _missing_keys(roles)
+        lines += _broken_network(roles)
     if lines:
         raise ConfigError("\n".join(lines), hint)
     if will_ask:
@@ -100,6 +101,14 @@ def _missing_keys(roles: "Sequence[tuple[str, _Judge]]") -> Iterator[str]:
             f"{', '.join(fields)}: the environment variable {variable} is not set, and the vendor's own "
             "server answers nobody without a key. Set it, name another variable, or a server with base_url."
         )
+
+
+def _broken_network(roles: "Sequence[tuple[str, _Judge]]") -> list[str]:
+    from phyt2v_cli.backends import network
+    from phyt2v_cli.config.server_url import server_url
+
+    urls = [server_url(section) for _, section in roles if section.backend == "openai"]
+    return list(dict.fromkeys(line for url in urls for line in network.complaints(url)))
 
 
 def _complaints_about_program(section: ScorerConfig) -> list[str]:

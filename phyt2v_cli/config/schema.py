@@ -3,12 +3,30 @@
 This file does not know the layers that a value may come from; `layers.py` does.
 """
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 ScheduleKind = Literal["linear", "constant", "cosine", "geometric", "final-only"]
 Steps = Annotated[int, Field(ge=1, le=1000)]
+
+
+BASE_URL_PATTERN = r"\Ahttps?://[^?#@\s\x00-\x1f\x7f]+\Z"
+BASE_URL_WORDS = (
+    "must be a URL such as http://localhost:8000/v1: http or https, without user, password, query or spaces"
+)
+
+
+def _fits(pattern: str, words: str) -> AfterValidator:
+    """Check of a text against `pattern`, whose error is `words` in place of a regular expression."""
+
+    def check(text: str) -> str:
+        if not re.search(pattern, text):
+            raise ValueError(words)
+        return text
+
+    return AfterValidator(check)
 
 
 class Section(BaseModel):
@@ -88,12 +106,19 @@ class ServiceConfig(Section):
 
     model: str | None = Field(default=None, min_length=1)
     """`openai`: the model name that the server knows. `transformers`: a local folder or a hub id."""
-    base_url: str | None = Field(default=None, pattern="^https?://[^?#@]*$")
-    """`openai`: base URL of any compatible endpoint; None: the vendor's own. Setting it alone chooses
+    base_url: Annotated[str, _fits(BASE_URL_PATTERN, BASE_URL_WORDS)] | None = None
+    """`openai`: base URL of any compatible endpoint; None: that of OPENAI_BASE_URL if the
+    key is OPENAI_API_KEY and both are set, else the vendor's own. Setting it alone chooses
     `openai`.
 
     No user, password or query: the URL is stored with the run, and a secret may only ever be named."""
-    api_key_env: str = Field(default="OPENAI_API_KEY", pattern="^[A-Z_][A-Z0-9_]{0,63}$")
+    api_key_env: Annotated[
+        str,
+        _fits(
+            r"\A[A-Z_][A-Z0-9_]{0,63}\Z",
+            "must be the name of an environment variable, in capitals, such as OPENAI_API_KEY",
+        ),
+    ] = "OPENAI_API_KEY"
     """Environment variable that holds the API key. Keys are only ever named. The pattern keeps most keys
     out."""
     timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 300.0
@@ -140,7 +165,17 @@ class ScorerConfig(VlmConfig):
     """Scorer of a video."""
 
     backend: Literal["tracker", "openai", "transformers", "command"] | None = None
-    name: str | None = Field(default=None, pattern="^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")
+    name: (
+        Annotated[
+            str,
+            _fits(
+                r"\A[A-Za-z0-9][A-Za-z0-9._:-]{0,63}\Z",
+                "must be at most 64 letters, digits, dots, dashes, colons and underscores, and begin with a "
+                "letter or digit",
+            ),
+        ]
+        | None
+    ) = None
     """Key of its scores in the record; None: made from backend and model."""
     command: tuple[str, ...] | None = Field(default=None, min_length=1)
     """`command`: a program and its arguments, started without a shell."""

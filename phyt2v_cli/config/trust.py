@@ -8,6 +8,7 @@ Knows no terminal and reads no file.
 from collections.abc import Iterator
 
 from phyt2v_cli.config.schema import Config, ScorerConfig, ServiceConfig
+from phyt2v_cli.config.server_url import server_url
 from phyt2v_cli.errors import ModelLoadError
 from phyt2v_cli.files.untrusted import expand, is_hub_id, refusals_as
 
@@ -24,7 +25,7 @@ def list_reaches(config: Config) -> list[str]:
     for role, section in _services(config):
         backend = getattr(section, "backend", None)
         if backend == "openai":
-            where = section.base_url or "the vendor's own server"
+            where = server_url(section)
             reaches.append(f"{role}: sends data to {where}, with the key in ${section.api_key_env}")
         if backend == "transformers" and section.model is not None and _is_fetched(section.model):
             reaches.append(f"{role}: fetches {section.model}")

@@ -37,7 +37,7 @@ def test_further_scorers_are_tables(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "line"),
     [
-        ('name = "a b"', "scorer.others[1].name: 'a b' does not fit: String should match pattern"),
+        ('name = "a b"', "scorer.others[1].name: must be at most 64 letters"),
         ('backned = "openai"', "scorer.others[1].backned: no such setting (FILE). Did you mean backend?"),
         ("num_frames = 0", "scorer.others[1].num_frames: 0 does not fit: it should be greater than or equal"),
         ('others = [{backend = "tracker"}]', "scorer.others: a further scorer has no others of its own"),

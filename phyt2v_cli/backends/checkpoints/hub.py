@@ -3,9 +3,11 @@
 Knows huggingface_hub and the sizes of models. It must not import torch or validate a model's files.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from phyt2v_cli.backends import network
 from phyt2v_cli.backends.checkpoints.sizes import size_of
 from phyt2v_cli.config.presets import preset_of_model
 from phyt2v_cli.errors import ModelLoadError
@@ -27,11 +29,37 @@ def fetch_files(hub_id: str, allow: Sequence[str], ignore: Sequence[str] = ()) -
     if the cache cannot be written.
     """
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
-    try:
+    with _hub_errors(hub_id):
         HfApi().model_info(hub_id)  # without it, the next line would accept whatever is in the cache
         return Path(snapshot_download(hub_id, allow_patterns=list(allow), ignore_patterns=list(ignore)))
+
+
+def fetch(hub_id: str, patterns: Sequence[str]) -> Path:
+    """Fetch the matching files of a model's newest revision; return their folder, named by the commit.
+
+    If the hub cannot be reached, cached files are used. Raises ModelLoadError if the model does not exist,
+    the hub refuses, or it is unreachable and nothing is cached.
+    """
+    from huggingface_hub import snapshot_download
+
+    with _hub_errors(hub_id):
+        return Path(snapshot_download(hub_id, allow_patterns=list(patterns)))
+
+
+@contextmanager
+def _hub_errors(hub_id: str) -> Iterator[None]:
+    """Raise ModelLoadError for whatever huggingface_hub raises inside the block."""
+    from huggingface_hub import constants
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    try:
+        yield
     except GatedRepoError as error:
         raise ModelLoadError(
             f"{hub_id} asks for your consent.",
@@ -42,16 +70,18 @@ def fetch_files(hub_id: str, allow: Sequence[str], ignore: Sequence[str] = ()) -
             f"{hub_id} is neither a folder here nor a model on the hub (or it needs a login).",
             "Check the name.",
         ) from error
+    except LocalEntryNotFoundError as error:
+        raise unreachable(hub_id) from error
     except HfHubHTTPError as error:
         raise ModelLoadError(f"The hub refuses {hub_id}: {str(error).strip().splitlines()[0]}") from error
-    except OSError as error:
-        if error.errno is None:  # huggingface_hub's own errors for being offline
-            raise unreachable(hub_id) from error
-        raise ModelLoadError(
-            f"{hub_id} cannot be written into the local cache: {error.strerror}.",
-            "Mend that, or choose another disk with HF_HOME, and fetch it again; it goes on.",
-        ) from error
-    except Exception as error:  # of whichever HTTP library this huggingface_hub uses
+    except Exception as error:  # of the file system, or of whichever HTTP library this huggingface_hub uses
+        if broken := next(network.complaints(constants.ENDPOINT), None):
+            raise ModelLoadError(f"{hub_id} cannot be fetched.", broken) from error
+        if isinstance(error, OSError) and error.errno is not None:
+            raise ModelLoadError(
+                f"{hub_id} cannot be written into the local cache: {error.strerror}.",
+                "Mend that, or choose another disk with HF_HOME, and fetch it again; it goes on.",
+            ) from error
         raise unreachable(hub_id) from error
 
 
@@ -64,25 +94,3 @@ def unreachable(hub_id: str) -> ModelLoadError:
         f"{hub_id} is not a folder here, not whole in the local cache, and the hub cannot be reached.",
         f"{how_big} it where there is a network with {command}, or give a local folder.",
     )
-
-
-def fetch(hub_id: str, patterns: Sequence[str]) -> Path:
-    """Fetch the matching files of a model's newest revision; return their folder, named by the commit.
-
-    If the hub cannot be reached, cached files are used. Raises ModelLoadError if the model does not exist,
-    the hub refuses, or it is unreachable and nothing is cached.
-    """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
-
-    try:
-        return Path(snapshot_download(hub_id, allow_patterns=list(patterns)))
-    except RepositoryNotFoundError as error:
-        raise ModelLoadError(
-            f"{hub_id} is neither a folder here nor a model on the hub (or it needs a login).",
-            "Check the name.",
-        ) from error
-    except LocalEntryNotFoundError as error:
-        raise unreachable(hub_id) from error
-    except HfHubHTTPError as error:
-        raise ModelLoadError(f"The hub refuses {hub_id}: {str(error).strip().splitlines()[0]}") from error

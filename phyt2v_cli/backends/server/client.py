@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
 
+from phyt2v_cli.backends import network
 from phyt2v_cli.backends.redaction import redact
 from phyt2v_cli.backends.server import event_loop
 from phyt2v_cli.backends.server.answers import Answer, Failure, read_answer, read_rejection
@@ -179,6 +180,7 @@ class _Attempts:
             timeout=Timeout(None, connect=_CONNECT_TIMEOUT_S),
             http_client=DefaultAsyncHttpxClient(
                 follow_redirects=False,  # a redirect would send the key on
+                trust_env=not network.is_loopback(self._endpoint.url),  # proxies lead away from this machine
                 event_hooks={"request": [self._send_only_what_is_named]},
             ),
         )

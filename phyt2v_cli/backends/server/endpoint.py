@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
+from phyt2v_cli.backends import network
 from phyt2v_cli.backends.server.answers import Answer, Failure
 from phyt2v_cli.config.schema import ServiceConfig
+from phyt2v_cli.config.server_url import VENDOR_URL, server_url
 from phyt2v_cli.errors import BackendError, ConfigError, RefusalError, ReplyError
-
-VENDOR_URL = "https://api.openai.com/v1"
 
 Role = Literal["llm", "captioner", "scorer"]
 
@@ -38,9 +38,7 @@ class Endpoint:
 
         Raises ConfigError if its base URL is not the URL of a server.
         """
-        endpoint = cls(
-            role, config.base_url or VENDOR_URL, config.model or "", config.api_key_env, config.timeout_s
-        )
+        endpoint = cls(role, server_url(config), config.model or "", config.api_key_env, config.timeout_s)
         try:
             usable = bool(endpoint._parts.hostname) and endpoint._parts.port != 0
         except ValueError:
@@ -85,7 +83,15 @@ class Endpoint:
         if failure.kind == "connection":
             return BackendError(
                 f"{self} gave no answer{tried}: {detail}.",
-                f"Is the server running, and is `{role}.base_url` right?",
+                " ".join(
+                    filter(
+                        None,
+                        [
+                            f"Is the server running, and is `{role}.base_url` right?",
+                            network.at_work(self.url),
+                        ],
+                    )
+                ),
             )
         if failure.kind == "foreign":
             return BackendError(

@@ -127,3 +127,33 @@ def test_a_model_that_is_not_on_the_hub(phyt2v: Phyt2v, tiny_cogvideox_dir: Path
     assert failed.returncode == 4
     assert "some-one/other-model" in failed.stderr
     assert len(failed.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("role", ["generator", "llm"])
+def test_a_gated_model_says_so(role: str, phyt2v: Phyt2v, tiny_cogvideox_dir: Path) -> None:
+    command = {
+        "generator": ["generate", "--prompt", "x", "--model", HUB_ID],
+        "llm": [
+            "refine",
+            "--prompt",
+            "x",
+            "--set",
+            "llm.backend=transformers",
+            "--set",
+            f"llm.model={HUB_ID}",
+        ],
+    }[role]
+    with serve_hub(tiny_cogvideox_dir, gated=True) as (endpoint, _):
+        failed = phyt2v(*command, endpoint=endpoint)
+    assert failed.returncode == 4
+    assert f"{HUB_ID} asks for your consent." in failed.stderr
+    assert "hf auth login" in failed.stderr
+
+
+def test_broken_certificates_are_named(phyt2v: Phyt2v, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/gone.pem")
+    failed = phyt2v("doctor", "--fetch", HUB_ID, endpoint="https://hub.example")
+    assert failed.returncode == 4
+    assert f"{HUB_ID} cannot be fetched." in failed.stderr
+    assert "SSL_CERT_FILE names a file that cannot be used" in failed.stderr
+    assert "HF_HOME" not in failed.stderr
