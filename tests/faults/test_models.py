@@ -11,8 +11,11 @@ import pytest
 
 from phyt2v_cli.backends.checkpoints.diffusers_folder import find_model
 from phyt2v_cli.backends.diffusion.generator import load
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.backends.local import models as local_models
+from phyt2v_cli.config.schema import GeneratorConfig, LlmConfig
 from phyt2v_cli.errors import ModelLoadError
+from tests.faults.processes import PHYT2V, QUICK, end, start
+from tests.hub_double import HUB_ID, serve_hub
 
 
 class Evil:
@@ -46,6 +49,66 @@ def test_fault_43_pickle_weights_are_refused(
     weights.unlink()
     (folder / component / f"{weights.stem}{suffix}").write_bytes(pickle.dumps(Evil(tmp_path / "ran")))
     assert "pickle" in refuse(folder)
+    assert not (tmp_path / "ran").exists()
+
+
+def name_pickle(folder: Path, trace: Path, index_name: str) -> None:
+    """Put a pickle into a folder of weights, and an index that names it."""
+    (weights,) = folder.glob("*.safetensors")
+    (folder / "evil.bin").write_bytes(pickle.dumps(Evil(trace)))
+    weight_map = {"a": weights.name, "b": "evil.bin"}
+    (folder / index_name).write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+
+
+@pytest.mark.parametrize(
+    ("component", "stem"),
+    [
+        ("transformer", "diffusion_pytorch_model"),
+        ("vae", "diffusion_pytorch_model"),
+        ("text_encoder", "model"),
+    ],
+)
+@pytest.mark.parametrize("variant", ["", ".fp16"])
+def test_fault_47_an_index_that_names_a_pickle_is_refused(
+    component: str, stem: str, variant: str, folder: Path, tmp_path: Path
+) -> None:
+    name_pickle(folder / component, tmp_path / "ran", f"{stem}.safetensors.index{variant}.json")
+    said = refuse(folder)
+    assert "names 'evil.bin'" in said
+    assert "only read from *.safetensors" in said
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["../../evil.safetensors", "/evil.safetensors", "a/b.safetensors"])
+def test_fault_47_an_index_that_names_a_file_elsewhere_is_refused(name: str, folder: Path) -> None:
+    index = {"weight_map": {"a": name}}
+    (folder / "vae" / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
+    assert "beside it" in refuse(folder)
+
+
+def test_fault_47_so_is_a_language_models(tiny_llama_dir: Path, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(tiny_llama_dir, tmp_path / "llm"))
+    name_pickle(model, tmp_path / "ran", "model.safetensors.index.json")
+    with pytest.raises(ModelLoadError, match=r"names 'evil\.bin'"):
+        local_models.load(LlmConfig(model=str(model)), role="llm")
+    (model / "model.safetensors.index.json").unlink()
+    (model / "adapter_config.json").write_text('{"base_model_name_or_path": "../elsewhere"}')
+    with pytest.raises(ModelLoadError, match="holds an adapter"):
+        local_models.load(LlmConfig(model=str(model)), role="llm")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_fault_47_so_is_a_language_model_of_the_hub(tiny_llama_dir: Path, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(tiny_llama_dir, tmp_path / "llm"))
+    name_pickle(model, tmp_path / "ran", "model.safetensors.index.json")
+    with serve_hub(model) as (endpoint, fetched):
+        settings = ("llm.backend=transformers", f"llm.model={HUB_ID}")
+        command = [*PHYT2V, *QUICK, *(word for setting in settings for word in ("--set", setting))]
+        hub = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_XET": "1"}
+        ended = end(start(command, {**os.environ, **hub}, cwd=tmp_path))
+    assert ended.code == 4
+    assert "names 'evil.bin'" in ended.err
+    assert "evil.bin" not in fetched
     assert not (tmp_path / "ran").exists()
 
 

@@ -179,13 +179,7 @@ def _check_component(path: Path, class_name: str, *, label: str) -> None:
         raise ModelLoadError(f"{label} has no config.json.", _FETCH_AGAIN)
     suffixes = {file.suffix for file in path.iterdir()}
     if ".safetensors" in suffixes:
-        for index_path in path.glob("*.safetensors.index.json"):
-            weight_map = read_json(index_path).get("weight_map")
-            shards = {str(shard) for shard in weight_map.values()} if isinstance(weight_map, dict) else set()
-            if missing := [shard for shard in shards if not (path / shard).is_file()]:
-                raise ModelLoadError(
-                    f"{label} lacks {len(missing)} of {len(shards)} files of weights.", _FETCH_AGAIN
-                )
+        files.check_what_is_read(path)
         files.check_all(path)
         return
     if pickles := suffixes.intersection(_PICKLES):

@@ -26,6 +26,32 @@ def check_all(folder: Path) -> None:
             raise fault
 
 
+def check_what_is_read(folder: Path, *, whole: bool = True) -> None:
+    """Check that the weights a library would read from a folder are safetensors, by what their indexes name.
+
+    A library reads the files that an index names, whatever else lies beside it. If the folder is `whole`,
+    they must be there too. Raises ModelLoadError for the first fault.
+    """
+    if (folder / "adapter_config.json").exists():
+        raise ModelLoadError(
+            f"{folder} holds an adapter, whose base model could be anything.",
+            "Merge it into its base model, and name that folder.",
+        )
+    for index_path in sorted(folder.glob("*.safetensors.index*.json")):
+        weight_map = read_json(index_path).get("weight_map")
+        named = set(weight_map.values()) if isinstance(weight_map, dict) else set()
+        for name in sorted(map(str, named)):
+            if not name.endswith(".safetensors") or Path(name).name != name:
+                raise ModelLoadError(
+                    f"{index_path} names {name!r}, and weights are only read from *.safetensors beside it.",
+                    "Fetch the model elsewhere, or convert it to safetensors.",
+                )
+        if whole and (missing := [name for name in named if not (folder / name).is_file()]):
+            raise ModelLoadError(
+                f"{folder} lacks {len(missing)} of {len(named)} files of weights.", _FETCH_IT_AGAIN
+            )
+
+
 def fault_of(path: Path) -> ModelLoadError | None:
     """Check one safetensors file; return the error if it is incomplete or broken, else None.
 

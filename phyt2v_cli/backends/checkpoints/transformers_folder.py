@@ -52,7 +52,10 @@ def _find(model: str) -> LanguageFolder:
         raise ModelLoadError(
             f"{model} does not exist.", "Give the folder of a model of transformers, or a hub id."
         )
-    snapshot = hub.fetch(model, ["config.json", "model_index.json"])
+    snapshot = hub.fetch(
+        model, ["config.json", "model_index.json", "adapter_config.json", "*.safetensors.index*.json"]
+    )
+    files.check_what_is_read(snapshot, whole=False)
     model_type = _read_model_type(snapshot, label=model)
     return LanguageFolder(source=model, revision=snapshot.name, model_type=model_type)
 
@@ -78,6 +81,7 @@ def _read_model_type(path: Path, *, label: str) -> str:
 def _check_weights(path: Path) -> None:
     suffixes = {file.suffix for file in path.iterdir()}
     if ".safetensors" in suffixes:
+        files.check_what_is_read(path)
         files.check_all(path)
         return
     if pickles := suffixes.intersection(_PICKLES):

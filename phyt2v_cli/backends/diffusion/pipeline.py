@@ -17,6 +17,7 @@ import transformers
 
 from phyt2v_cli.backends import failures
 from phyt2v_cli.backends.checkpoints.diffusers_folder import ModelFolder
+from phyt2v_cli.backends.checkpoints.files import check_what_is_read
 from phyt2v_cli.backends.diffusion import lora_gguf
 from phyt2v_cli.config.schema import GeneratorConfig
 from phyt2v_cli.errors import ModelLoadError
@@ -45,6 +46,8 @@ def load_pipeline(
     if folder.revision is not None:
         with _failures_named(config.model):
             source = pipeline_class.download(source, revision=folder.revision, use_safetensors=True, **given)
+        for name in components:
+            check_what_is_read(Path(source) / name)
     for name, (library, class_name) in components.items():
         model_class = getattr(transformers, class_name, None) if library == "transformers" else None
         if isinstance(model_class, type) and issubclass(model_class, transformers.PreTrainedModel):
