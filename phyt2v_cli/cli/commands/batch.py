@@ -90,6 +90,7 @@ def batch(
     """
     from phyt2v_cli.checks.preflight import check_disk, check_model, needed_bytes
     from phyt2v_cli.runs.opening import check_run_folder
+    from phyt2v_cli.sets.force import ForceMemory
     from phyt2v_cli.sets.jobs import (
         check_batch_dir,
         default_batch_dir,
@@ -126,10 +127,14 @@ def batch(
     batch_dir = out or default_batch_dir(prompts, settings)
     check_batch_dir(batch_dir)
     jobs = make_jobs(entries, settings, batch_dir)
-    # Runs that --force moves aside are done again.
+    memory = ForceMemory.read(batch_dir)
     found, refused = look_into_all(jobs, batch_dir, force=force)
-    complete = {number for number, run in found.items() if run.is_complete and not force}
-    usable = [job for job in jobs if job.number not in refused]
+    complete = {
+        job.number
+        for job in jobs
+        if job.number in found and found[job.number].is_complete and not (force and job.path not in memory)
+    }
+    usable = [job for job in jobs if job.number not in refused and job.number not in complete]
     num_new = sum(force or not (job.path / "run.json").exists() for job in usable)
     needed = needed_bytes(settings, len(planned) + settings.refinement.control)
     if num_new:
@@ -148,10 +153,18 @@ def batch(
         if not (job.path / "run.json").exists():
             # Checked again before each run, since the disk fills while the set is rendered.
             check_disk(job.path, needed)
-        return RunDir.open(job.path, prompt=job.entry.prompt, config=job.config, plan=planned, force=force)
+        must_renew = force and job.number not in complete
+        run = RunDir.open(
+            job.path, prompt=job.entry.prompt, config=job.config, plan=planned, force=must_renew
+        )
+        if must_renew:
+            memory.add(job.path)
+        return run
 
     with lock_batch_dir(batch_dir):
         outcomes = _run(jobs, complete, planned, open_run, fail_fast=not continue_on_fail, stream=not as_json)
+        if len(outcomes) == len(jobs) and all(outcome.result is not None for outcome in outcomes):
+            memory.forget()
     _sum_up(batch_dir, jobs, outcomes, as_json=as_json)
 
 

@@ -162,6 +162,24 @@ def test_another_config_needs_another_folder_or_force(three: Path, tmp_path: Pat
     assert len(list((tmp_path / "set").glob("*.old-1"))) == 3
 
 
+def test_fault_48_a_killed_force_does_not_begin_again(three: Path, tmp_path: Path, doubled: Doubled) -> None:
+    command = (*QUICK, three, "--out", tmp_path / "set")
+    whole = doubled.run(*command)
+    denoised = doubled.count("denoise")
+    process = doubled.start(*command, "--force", script={"hang": ["caption:5"]})
+    doubled.wait_for("caption:5 hangs")  # two of the three are done anew
+    process.kill()
+    process.communicate()
+    dry = doubled.run(*command, "--force", "--dry-run", "--json")
+    assert [run["status"] for run in json.loads(dry.out)["runs"]] == ["complete", "complete", "to_do"]
+    again = doubled.run(*command, "--force")
+    assert (again.code, again.out) == (0, whole.out)
+    assert doubled.count("denoise") == 2 * denoised, "nothing was rendered a third time"
+    assert len(list((tmp_path / "set").glob("*.old-*"))) == 3
+    assert doubled.run(*command, "--force").code == 0, "a set that is complete is begun anew"
+    assert len(list((tmp_path / "set").glob("*.old-*"))) == 6
+
+
 def test_a_dry_run_tells_which_prompts_would_fail(three: Path, tmp_path: Path, doubled: Doubled) -> None:
     command = [*QUICK, three, "--out", tmp_path / "set"]
     told = json.loads(doubled.run(*command, "--dry-run", "--json").out)

@@ -1,0 +1,63 @@
+"""Memory of an unfinished `force` over a set: which runs it has begun anew.
+
+`force` concerns the runs that were there when it was first given. If the set is stopped and the same command
+comes again, runs that it has completed since then stay. Knows no jobs and no runs, only folder names.
+"""
+
+import json
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from phyt2v_cli.files.atomic import replace_file
+from phyt2v_cli.files.untrusted import read_plain_file
+
+MEMORY_NAME = ".phyt2v-force.json"
+_MAX_BYTES = 256 * 2**20
+
+
+class _Memory(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    schema_id: Literal["phyt2v.force/1"] = Field(alias="schema")
+    renewed: list[str]
+
+
+class ForceMemory:
+    """Names of the run folders that an unfinished `force` has begun anew, kept in the set's folder."""
+
+    def __init__(self, path: Path, renewed: set[str]) -> None:
+        self._path = path
+        self._renewed = renewed
+
+    @classmethod
+    def read(cls, batch_dir: Path) -> Self:
+        """Read the memory of a set's folder; it is empty if there is none that can be understood."""
+        path = batch_dir / MEMORY_NAME
+        try:
+            memory = _Memory.model_validate_json(read_plain_file(path, _MAX_BYTES))
+        except (OSError, ValueError):
+            return cls(path, set())
+        return cls(path, set(memory.renewed))
+
+    def __contains__(self, run_dir: Path) -> bool:
+        """Whether `force` has begun this run anew already."""
+        return run_dir.name in self._renewed
+
+    def add(self, run_dir: Path) -> None:
+        """Remember a run that was begun anew. Call it once the old one is out of the way.
+
+        Raises FilesError if the memory cannot be written.
+        """
+        if run_dir in self:
+            return
+        self._renewed.add(run_dir.name)
+        content = {"schema": "phyt2v.force/1", "renewed": sorted(self._renewed)}
+        with replace_file(self._path) as temporary:
+            temporary.write_text(json.dumps(content), encoding="utf-8")
+
+    def forget(self) -> None:
+        """Forget all, because the set is complete."""
+        self._renewed.clear()
+        self._path.unlink(missing_ok=True)
