@@ -123,6 +123,15 @@ class Message:
     content: str
 
 
+def without_system(messages: Sequence[Message]) -> list[Message]:
+    """Conversation for a model without the role of the system: its text is put before the first message."""
+    system, *others = messages
+    if system.role != "system":
+        return [system, *others]
+    first, *rest = others
+    return [Message(first.role, f"{system.content}\n\n{first.content}"), *rest]
+
+
 @dataclass(frozen=True)
 class ChatRequest:
     """One question to the LLM, as chat messages, and as the task and data that they were made from.
@@ -146,7 +155,7 @@ class ChatReply:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     problem: ReplyError | None = None
-    """Why `text` is no answer: refused, empty or cut off. A value and no exception, so that its tokens are
+    """Why `text` is no answer: refused or cut off. A value and no exception, so that its tokens are
     counted."""
     note: str = ""
     """Note for the user about who answered, if that matters."""
@@ -164,7 +173,7 @@ class VideoCaptioner(Protocol):
     """Model that describes what is seen in a video."""
 
     def caption(self, video_path: Path, instruction: str) -> str:
-        """Caption a video in a few sentences."""
+        """Caption a video in a few sentences; raise ReplyError if no usable caption comes."""
         ...
 
 
@@ -176,6 +185,9 @@ class Scores:
     physical_commonsense: float | None
     reasons: tuple[str, ...] = ()
     """Reasons for deductions or for abstaining, one short sentence each."""
+    problem: ReplyError | None = None
+    """Why a score is missing though the scorer did not abstain: refused, cut off or unusable. A value and no
+    exception, because the other score may be there."""
 
 
 class VideoScorer(Protocol):

@@ -10,12 +10,12 @@ from phyt2v_cli.backends.server.roles import OpenAICaptioner, OpenAIChat, OpenAI
 from phyt2v_cli.config.schema import CaptionerConfig, LlmConfig, ScorerConfig, ServiceConfig
 from phyt2v_cli.errors import BackendError
 from phyt2v_cli.refinement import prompts
-from phyt2v_cli.roles import ChatReply
+from phyt2v_cli.roles import ChatReply, Message
 from tests.scripted_server import Behaviour, Body, ScriptedServer
 
 KEY = "sk-canary-0123456789"
 """In $CANARY_KEY, with the fixture `loopback`."""
-MESSAGES = [{"role": "user", "content": "hello"}]
+MESSAGES = [Message("user", "hello")]
 ANALYSIS = '{"reasoning": "r", "main_object": "the ball", "physical_law": "gravity"}'
 
 

@@ -8,15 +8,24 @@ not know any server or model.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from phyt2v_cli import replies
 from phyt2v_cli.config.schema import VlmConfig
+from phyt2v_cli.errors import ReplyError
 from phyt2v_cli.files.video import sample_frames
+from phyt2v_cli.replies import Correction, UnusableReplyError, read_json, read_text
+from phyt2v_cli.roles import Message
+
+Send = Callable[[Sequence[Message]], str]
+"""Shows a VLM the frames with these messages, and returns its reply."""
+
+_Answer = TypeVar("_Answer")
 
 
 def sampled_images(video_path: Path, config: VlmConfig) -> list[Image.Image]:
@@ -30,8 +39,6 @@ def sampled_images(video_path: Path, config: VlmConfig) -> list[Image.Image]:
         image.thumbnail((config.max_frame_size, config.max_frame_size), Image.Resampling.LANCZOS)
     return images
 
-
-MAX_RATING_CHARS = 10_000
 
 _FRAMES = "You see frames of one video, in the order in which they are shown."
 
@@ -75,21 +82,31 @@ PHYSICAL_RATING_QUESTION = f"{_PHYSICAL} {_RATE}"
 class Rating(BaseModel):
     """Score from 0 to 1 that a VLM writes itself; the schema of its JSON reply."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(strict=True)
     score: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
-def parse_rating(text: str) -> float | str:
-    """Parse the score of a reply that is one `Rating` as JSON; a string says why the reply is unusable."""
-    if len(text) > MAX_RATING_CHARS:
-        return f"it has {len(text)} characters, more than {MAX_RATING_CHARS}"
+def ask_for_caption(send: Send, instruction: str, *, who: str, hint: str) -> str:
+    """Ask for a caption, again once if the reply is unusable; ReplyError if the second one is too.
+
+    `who` names the VLM in the error, and `hint` is the error's.
+    """
+    return _ask(send, caption_question(instruction), read_text, who, hint)
+
+
+def ask_for_rating(send: Send, question: str, *, who: str, hint: str) -> float:
+    """Ask for a number from 0 to 1, as `ask_for_caption` does; `question` says that it is a `Rating`."""
+    return _ask(send, question, lambda reply: read_json(reply, Rating).score, who, hint)
+
+
+def _ask(send: Send, question: str, read: Callable[[str], _Answer], who: str, hint: str) -> _Answer:
+    def send_all(correction: Correction | None) -> str:
+        return send([Message("user", question), *(correction.messages if correction else ())])
+
     try:
-        return Rating.model_validate_json(text.strip()).score
-    except ValidationError as error:
-        faults = error.errors(include_url=False, include_context=False, include_input=False)
-        if any(fault["type"] == "json_invalid" for fault in faults):
-            return "it is not one JSON object without anything around it"
-        return "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'reply'}: {fault['msg']}" for fault in faults)
+        return replies.ask(send_all, read)
+    except UnusableReplyError as error:
+        raise ReplyError(f"{who} gave no usable answer, twice; the last time: {error}", hint) from error
 
 
 def yes_or_no(text: str) -> bool | None:

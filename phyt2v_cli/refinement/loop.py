@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
-from phyt2v_cli.errors import FilesError, RefusalError, ReplyError, RunInterruptedError
+from phyt2v_cli.errors import FilesError, ReplyError, RunInterruptedError
 from phyt2v_cli.events import AnalysisDone, ControlStarted, Emit, Notice, Purpose, RoundDone, RoundStarted
 from phyt2v_cli.refinement.prompts import (
     MismatchReply,
@@ -27,6 +27,7 @@ from phyt2v_cli.roles import Roles
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.reader import read_run
 from phyt2v_cli.runs.records import (
+    JUDGEMENT_FLAGS,
     AnalysisRecord,
     MismatchRecord,
     ResultRecord,
@@ -142,23 +143,25 @@ class _Loop:
             made = same.model_copy(deep=True)
             record.generator, record.caption = made.generator, made.caption
             record.scores, record.scorers = made.scores, made.scorers
+            record.flags += [flag for flag in JUDGEMENT_FLAGS if flag in made.flags]
         return record
 
     def _find_mismatch(self, record: VideoRecord, analysis: PhysicsAnalysis) -> None:
-        if record.mismatch is not None or "mismatch_unusable" in record.flags:
+        # Without a caption there is nothing to compare.
+        if record.mismatch is not None or record.caption is None or record.is_unusable("mismatch"):
             return
         with self.session.stage(record, "mismatch"):
             request = mismatch_request(
                 original_prompt=self.original_prompt,
                 prompt=record.prompt,
                 analysis=analysis,
-                caption=record.caption or "",
+                caption=record.caption,
                 scores=record.all_scores(),
             )
             try:
                 reply = ask(self.llm, request, MismatchReply, on_reply=self.session.count_reply)
             except ReplyError as error:
-                record.flags += _flags("mismatch", error)
+                record.flag_unusable("mismatch", error)
                 self.emit(Notice(f"{error.message}; the prompt is kept", error.hint))
             else:
                 record.mismatch = MismatchRecord(found=reply.found, text=reply.text if reply.found else "")
@@ -205,7 +208,7 @@ class _Loop:
                     find_fault=find_fault,
                 )
             except ReplyError as error:
-                record.flags += _flags("refinement", error)
+                record.flag_unusable("refinement", error)
                 record.refined_prompt = record.prompt
                 self.emit(Notice(f"{error.message}; the prompt is kept", error.hint))
             else:
@@ -222,10 +225,6 @@ class _Loop:
         if run.record != before:
             run.save()
         return result_of(read_run(run.path))
-
-
-def _flags(task: str, error: ReplyError) -> list[str]:
-    return [f"{task}_unusable", *(["refused"] if isinstance(error, RefusalError) else [])]
 
 
 def _round_done(id: RoundId, record: VideoRecord) -> RoundDone:

@@ -23,12 +23,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
+from phyt2v_cli import replies
 from phyt2v_cli.errors import ReplyError
+from phyt2v_cli.replies import Correction, UnusableReplyError, read_json
 from phyt2v_cli.roles import ChatModel, ChatReply, ChatRequest, Message, Scores, Task
-
-MAX_REPLY_CHARS = 100_000
 
 
 def _one_line(text: str) -> str:
@@ -276,53 +276,31 @@ def ask(
 ) -> Reply:
     """Ask the LLM for a validated reply. An unusable reply is re-asked once, with the fault in it.
 
-    The reply must be one JSON object and nothing else: picking an object out of prose, fences or several
-    objects would mean guessing which one was meant. `on_reply` is called with every reply, to count its
-    tokens. Raises ReplyError if the second reply cannot be used either or a reply has a `problem`, and
+    The reply must be one JSON object, read as `replies` does. `on_reply` is called with every reply, to count
+    its tokens. Raises ReplyError if the second reply cannot be used either or a reply has a `problem`, and
     whatever `llm` raises.
     """
-    first = _reply(llm, request, on_reply)
-    parsed = _parse(first.text, reply_type, find_fault)
-    if not isinstance(parsed, str):
-        return parsed
-    complaint = (
-        f"This reply cannot be used: {parsed}. Reply again, with one JSON object that fits the schema."
-    )
-    again = replace(
-        request,
-        messages=(
-            *request.messages,
-            Message("assistant", first.text[:MAX_REPLY_CHARS]),
-            Message("user", complaint),
-        ),
-        data={**request.data, "error": parsed},
-    )
-    second = _reply(llm, again, on_reply)
-    parsed = _parse(second.text, reply_type, find_fault)
-    if not isinstance(parsed, str):
-        return parsed
-    raise ReplyError(
-        f"The LLM's reply to the {request.task} could not be used, twice; the last time: {parsed}"
-    )
 
+    def send(correction: Correction | None) -> str:
+        asked = request
+        if correction is not None:
+            messages = (*request.messages, *correction.messages)
+            asked = replace(request, messages=messages, data={**request.data, "error": correction.why})
+        reply = llm.reply(asked)
+        on_reply(reply)
+        if reply.problem is not None:
+            raise reply.problem
+        return reply.text
 
-def _reply(llm: ChatModel, request: ChatRequest, on_reply: Callable[[ChatReply], None]) -> ChatReply:
-    reply = llm.reply(request)
-    on_reply(reply)
-    if reply.problem is not None:
-        raise reply.problem
-    return reply
+    def read(text: str) -> Reply:
+        reply = read_json(text, reply_type)
+        if fault := find_fault(reply):
+            raise UnusableReplyError(fault)
+        return reply
 
-
-def _parse(text: str, reply_type: type[Reply], find_fault: Callable[[Reply], str | None]) -> Reply | str:
-    """Parse a reply; a string says why it cannot be used."""
-    if len(text) > MAX_REPLY_CHARS:
-        return f"it has {len(text)} characters, more than {MAX_REPLY_CHARS}"
     try:
-        reply = reply_type.model_validate_json(text.strip())
-    except ValidationError as error:
-        faults = error.errors(include_url=False, include_context=False, include_input=False)
-        if any(fault["type"] == "json_invalid" for fault in faults):
-            return f"it is not one JSON object without anything around it ({faults[0]['msg']})"
-        return "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'reply'}: {fault['msg']}" for fault in faults)
-    return find_fault(reply) or reply
+        return replies.ask(send, read)
+    except UnusableReplyError as error:
+        raise ReplyError(
+            f"The LLM's reply to the {request.task} could not be used, twice; the last time: {error}"
+        ) from error

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property, partial
 
-from phyt2v_cli.errors import FaultyFramesError, RunInterruptedError
+from phyt2v_cli.errors import FaultyFramesError, ReplyError, RunInterruptedError
 from phyt2v_cli.events import (
     Emit,
     GeneratorReady,
@@ -103,19 +103,28 @@ def complete_video(session: Session, record: VideoRecord, *, main_object: str) -
     if record.sha256 != recorded_sha256:
         if recorded_sha256 is not None:
             # Another machine may round differently, so the caption and scores of the lost video do not count.
-            record.caption, record.scores, record.scorers = None, None, {}
+            record.forget_judgement()
             record.flags.append("rerendered")
         run.save_video(record)
     run.release_latents(record)
-    if record.caption is None:
+    if record.caption is None and not record.is_unusable("caption"):
         with session.stage(record, "caption"):
-            caption = session.roles.captioner.caption(
-                run.video_path(record), caption_instruction(main_object)
-            )
-            record.caption = storable_text(caption)
+            _caption(session, record, main_object)
     if record.scores is None:
         with session.stage(record, "score"):
             _score(session, record)
+
+
+def _caption(session: Session, record: VideoRecord, main_object: str) -> None:
+    try:
+        caption = session.roles.captioner.caption(
+            session.run.video_path(record), caption_instruction(main_object)
+        )
+    except ReplyError as error:
+        record.flag_unusable("caption", error)
+        session.emit(Notice(f"{error.message}; the video has no caption", error.hint))
+    else:
+        record.caption = storable_text(caption)
 
 
 def _score(session: Session, record: VideoRecord) -> None:
@@ -125,6 +134,9 @@ def _score(session: Session, record: VideoRecord) -> None:
             # Scored against the original prompt, whatever this video was made from.
             scores = scorer.score(session.run.video_path(record), session.run.record.prompt)
             record.scorers[scorer.name] = ScorerRecord.of(scores, scorer.name)
+            if scores.problem is not None:
+                record.flag_unusable("score", scores.problem)
+                session.emit(Notice(f"{scores.problem.message}; a score is missing", scores.problem.hint))
             session.run.save_video(record)
     decisive = record.scorers[scorers[0].name]
     record.scores = ScoresRecord(

@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from phyt2v_cli import __version__
-from phyt2v_cli.errors import BackendError
+from phyt2v_cli.errors import BackendError, RefusalError, ReplyError
 from phyt2v_cli.events import Purpose
 from phyt2v_cli.roles import Scores
 from phyt2v_cli.video_id import CONTROL, MAX_ROUND, ControlId, RoundId, VideoId, parse_video_id
@@ -36,6 +36,9 @@ MAX_TEXT_CHARS = 20_000
 """Limit of a caption or of a scorer's reason: a rambling judge must not fill the record or the next
 request."""
 MAX_REASONS = 100
+
+JUDGEMENT_FLAGS = ("caption_unusable", "score_unusable")
+"""Flags that belong to the caption and the scores of a video."""
 
 StopReason = Literal["no_mismatch", "stop_score"]
 
@@ -204,6 +207,7 @@ class VideoRecord(_NamedRecord):
     refined_prompt: str | None = None
     """Prompt of the next round. Set also if the prompt was kept, so that it marks the round as finished."""
     flags: list[str] = Field(default_factory=list)
+    """What was not as usual; see `flag_unusable` for what a judge could not say."""
     generator: dict[str, str] = Field(default_factory=dict)
     seconds: dict[str, float] = Field(default_factory=dict)
     pixels_key: str = ""
@@ -217,6 +221,21 @@ class VideoRecord(_NamedRecord):
         if self.video != self.id.video_name:
             raise ValueError("the video is not the record's own")
         return self
+
+    def flag_unusable(self, what: str, error: ReplyError) -> None:
+        """Note that no usable `what` (caption, score, mismatch, refinement) came, and if it was refused."""
+        for flag in (f"{what}_unusable", *(["refused"] if isinstance(error, RefusalError) else [])):
+            if flag not in self.flags:
+                self.flags.append(flag)
+
+    def is_unusable(self, what: str) -> bool:
+        """Check if no usable `what` came, though it was asked for."""
+        return f"{what}_unusable" in self.flags
+
+    def forget_judgement(self) -> None:
+        """Forget caption and scores, for example of a video that was lost."""
+        self.caption, self.scores, self.scorers = None, None, {}
+        self.flags = [flag for flag in self.flags if flag not in JUDGEMENT_FLAGS]
 
     def all_scores(self) -> Scores:
         """Scores and reasons, all of them of the deciding scorer.

@@ -110,13 +110,19 @@ class FakeChat:
 
 @dataclass
 class FakeCaptioner:
-    """Fake `VideoCaptioner`: the caption is made from the digest of the video's bytes."""
+    """Fake `VideoCaptioner`: the caption is made from the digest of the video's bytes.
+
+    If `error` is set, it is raised.
+    """
 
     calls: int = 0
+    error: Exception | None = None
 
     def caption(self, video_path: Path, instruction: str) -> str:
         self.calls += 1
         assert instruction
+        if self.error is not None:
+            raise self.error
         return f"I see {hashlib.sha256(video_path.read_bytes()).hexdigest()[:8]}"
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from phyt2v_cli.backends.vlm import (
     PHYSICAL_QUESTION,
     PHYSICAL_RATING_QUESTION,
+    ask_for_rating,
     caption_question,
-    parse_rating,
     probability_of_yes,
     semantic_question,
     semantic_rating_question,
@@ -71,6 +71,9 @@ def test_any_probabilities_give_a_score_or_none(logprobs: dict[str, float]) -> N
     assert score is None or 0 <= score <= 1
 
 
-@pytest.mark.parametrize(("text", "score"), [('{"score": 0.8}', 0.8), (' {"score": 1}\n', 1.0)])
+@pytest.mark.parametrize(
+    ("text", "score"),
+    [('{"score": 0.8}', 0.8), (' {"score": 1}\n', 1.0), ('{"score": 0.7, "reason": "it falls"}', 0.7)],
+)
 def test_a_rating(text: str, score: float) -> None:
-    assert parse_rating(text) == score
+    assert ask_for_rating(lambda _: text, "How good?", who="The VLM", hint="") == score

@@ -20,7 +20,6 @@ pytestmark = pytest.mark.usefixtures("loopback")
     "bad",
     [
         "Sure! It is gravity.",
-        f"```json\n{ANALYSIS}\n```",
         ANALYSIS + ANALYSIS,
         '{"main_object": ""}',
         '{"main_object"',
@@ -38,7 +37,6 @@ def test_fault_33_34_a_bad_reply_is_asked_again_with_the_error(bad: str) -> None
     ("refusal", "flags"),
     [
         (answer(None, refusal="I cannot help with that"), ["refinement_unusable", "refused"]),
-        (answer(""), ["refinement_unusable"]),
         (answer("x", finish_reason="length"), ["refinement_unusable"]),
     ],
 )
@@ -70,10 +68,14 @@ def test_fault_35_an_analysis_that_is_refused_ends_the_run_before_a_generator_is
     assert cast.loads == 0
 
 
-@pytest.mark.parametrize("behaviour", [answer(None, refusal="no"), answer("")])
-def test_fault_35_a_refusal_is_no_caption(behaviour: Behaviour, video_path: Path) -> None:
-    with ScriptedServer(behaviour) as server, pytest.raises(ReplyError, match="captioner"):
-        captioner_at(server).caption(video_path, "Say what you see.")
+@pytest.mark.parametrize(
+    ("behaviour", "num_requests"), [(answer(None, refusal="no"), 1), (answer(""), 2), (answer("<think>x"), 2)]
+)
+def test_fault_35_a_refusal_is_no_caption(behaviour: Behaviour, num_requests: int, video_path: Path) -> None:
+    with ScriptedServer(behaviour) as server:
+        with pytest.raises(ReplyError, match="captioner"):
+            captioner_at(server).caption(video_path, "Say what you see.")
+        assert len(server.requests) == num_requests
 
 
 @pytest.mark.parametrize("bad", ['{"score": 7}', "0.9", "```json\n{}\n```", "I like it"])
@@ -87,6 +89,8 @@ def test_fault_34_a_bad_number_is_asked_again_once(bad: str, video_path: Path) -
     assert len(bodies) == 5
     assert scores.physical_commonsense is None
     assert "no usable answer, twice" in scores.reasons[1]
+    assert scores.problem is not None
+    assert scores.problem.hint
 
 
 @pytest.mark.parametrize(
@@ -102,6 +106,7 @@ def test_fault_35_a_refusal_is_no_score(behaviour: Behaviour, video_path: Path) 
         scores = scorer_at(server).score(video_path, "p")
     assert (scores.semantic_adherence, scores.physical_commonsense) == (None, None)
     assert len(scores.reasons) == 2
+    assert scores.problem is not None
 
 
 def test_fault_37_a_prompt_that_gives_orders_stays_data(video_path: Path) -> None:

@@ -59,7 +59,6 @@ def test_a_good_reply_is_taken_at_once() -> None:
     [
         "",
         "The main object is the ball.",
-        f"```json\n{GOOD}\n```",
         f"{GOOD}\n{GOOD}",
         f"Sure! {GOOD}",
         f"[{GOOD}]",

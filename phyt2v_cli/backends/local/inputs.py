@@ -15,11 +15,11 @@ from transformers.processing_utils import ProcessorMixin
 
 from phyt2v_cli.backends.failures import first_line
 from phyt2v_cli.errors import BackendError, ModelLoadError
-from phyt2v_cli.roles import Message
+from phyt2v_cli.roles import Message, without_system
 
 
 class ChatInputs:
-    """Encoder of chat messages, and of images beside the last of them, for one model."""
+    """Encoder of chat messages, and of images beside the first of them, for one model."""
 
     def __init__(self, reader: Any, label: str, max_context: int | None) -> None:
         """Wrap `reader`: a processor of transformers if the model takes images, else a tokenizer.
@@ -55,7 +55,7 @@ class ChatInputs:
         messages = [Message(message.role, self._defuse(message.content)) for message in messages]
         try:
             if not self._keeps_system(messages):
-                messages = _merge_system(messages)
+                messages = without_system(messages)
             inputs = self._reader.apply_chat_template(
                 self._conversation(messages, images),
                 add_generation_prompt=True,
@@ -87,7 +87,7 @@ class ChatInputs:
             {"role": message.role, "content": [{"type": "text", "text": message.content}]}
             for message in messages
         ]
-        conversation[-1]["content"][:0] = [{"type": "image", "image": image} for image in images]
+        conversation[0]["content"][:0] = [{"type": "image", "image": image} for image in images]
         return conversation
 
     def _defuse(self, text: str) -> str:
@@ -152,8 +152,3 @@ class _NoVideoProcessor(dict[str, Any]):
     num_frames = None
     fps = None
     model_input_names = ()
-
-
-def _merge_system(messages: Sequence[Message]) -> list[Message]:
-    system, first, *rest = messages
-    return [Message(first.role, f"{system.content}\n\n{first.content}"), *rest]

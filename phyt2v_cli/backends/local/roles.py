@@ -4,7 +4,7 @@ Knows how to call the model and how to parse its reply; it must not know the wor
 sampling of frames or the schemas of replies.
 """
 
-import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,14 @@ from transformers import LogitsProcessor
 from phyt2v_cli.backends.local import models
 from phyt2v_cli.backends.vlm import (
     PHYSICAL_QUESTION,
-    caption_question,
+    ask_for_caption,
     sampled_images,
     semantic_question,
     yes_or_no,
 )
 from phyt2v_cli.config.schema import CaptionerConfig, LlmConfig, ScorerConfig
-from phyt2v_cli.errors import BackendError, ReplyError
+from phyt2v_cli.errors import BackendError
 from phyt2v_cli.roles import ChatReply, ChatRequest, Message, Scores
-
-_REASONING = re.compile(r"\s*(?:<think>.*?(?:</think>|\Z)|[^{].*?</think>)", re.DOTALL)
-"""Reasoning at the start of a reply. Some templates write the first `<think>` into the prompt, so that the
-reply has only the closing tag."""
 
 
 class TransformersChat:
@@ -43,7 +39,7 @@ class TransformersChat:
         self._model.close()
 
     def reply(self, request: ChatRequest) -> ChatReply:
-        """Generate an answer of at most `max_tokens` tokens; its reasoning is removed.
+        """Generate an answer of at most `max_tokens` tokens.
 
         Raises ModelLoadError if the model cannot be loaded, ConfigError if the device is missing, and
         BackendError if the model fails, the request is longer than its context, or `timeout_s` is over.
@@ -64,12 +60,7 @@ class TransformersChat:
                 f"({answer.completion_tokens} tokens).",
                 "Raise `llm.timeout_s`, or name a smaller model.",
             )
-        return ChatReply(without_reasoning(answer.text), answer.prompt_tokens, answer.completion_tokens)
-
-
-def without_reasoning(text: str) -> str:
-    """Remove a block of reasoning from the start of a reply; empty if the reply is nothing else."""
-    return _REASONING.sub("", text, count=1) if _REASONING.match(text) else text
+        return ChatReply(answer.text, answer.prompt_tokens, answer.completion_tokens)
 
 
 class Sampling(LogitsProcessor):  # type: ignore[misc]  # transformers is untyped
@@ -106,27 +97,28 @@ class TransformersCaptioner:
         """Caption sampled frames of a video as `instruction` asks, by greedy decoding.
 
         Raises ModelLoadError if the model cannot be loaded or takes no images, ConfigError if the device is
-        missing, BackendError if the model fails or the frames do not fit into its context, ReplyError if the
-        caption is empty, and VideoError if the video is missing or broken.
+        missing, BackendError if the model fails or the frames do not fit into its context, ReplyError if no
+        usable caption comes, twice, and VideoError if the video is missing or broken.
         """
         config = self._config
         images = sampled_images(video_path, config)
         model = self._model.get()
-        inputs, max_new_tokens = model.inputs.encode(
-            [Message("user", caption_question(instruction))],
-            images,
-            max_new_tokens=min(config.max_tokens, _MAX_CAPTION_TOKENS),
-        )
-        answer = model.write(
-            inputs, role="captioner", max_new_tokens=max_new_tokens, max_time=config.timeout_s
-        )
-        caption = without_reasoning(answer.text).strip()
-        if not caption:
-            raise ReplyError(
-                f"{config.model} says nothing about {video_path.name} ({answer.completion_tokens} tokens).",
-                "Raise `captioner.max_tokens` or `captioner.timeout_s`, or name another model.",
+
+        def send(messages: Sequence[Message]) -> str:
+            inputs, max_new_tokens = model.inputs.encode(
+                messages, images, max_new_tokens=min(config.max_tokens, _MAX_CAPTION_TOKENS)
             )
-        return caption
+            answer = model.write(
+                inputs, role="captioner", max_new_tokens=max_new_tokens, max_time=config.timeout_s
+            )
+            return str(answer.text)
+
+        return ask_for_caption(
+            send,
+            instruction,
+            who=f"The captioner {config.model}",
+            hint="Raise `captioner.max_tokens` or `captioner.timeout_s`, or name another `captioner.model`.",
+        )
 
 
 class TransformersScorer:

@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from phyt2v_cli.backends.program.process import ExternalProgram, printable
 from phyt2v_cli.backends.redaction import redact
 from phyt2v_cli.config.schema import ScorerConfig
 from phyt2v_cli.errors import BackendError, ConfigError
 from phyt2v_cli.files.untrusted import refusals_as
+from phyt2v_cli.replies import UnusableReplyError, read_json
 from phyt2v_cli.roles import Scores
 
 REQUEST_SCHEMA = "phyt2v.score-request/1"
@@ -30,7 +31,7 @@ _Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None
 class _Reply(BaseModel):
     """JSON reply of the program. Both scores are required, so that a misspelt one is not an abstention."""
 
-    model_config = ConfigDict(extra="ignore", strict=True)
+    model_config = ConfigDict(strict=True)
 
     semantic_adherence: _Score
     physical_commonsense: _Score
@@ -112,16 +113,13 @@ class CommandScorer:
         return Scores(reply.semantic_adherence, reply.physical_commonsense, reasons)
 
     def _parse(self, answer: str, label: str) -> _Reply:
-        try:
-            return _Reply.model_validate_json(answer)
-        except ValidationError as error:
-            problem = error.errors(include_url=False, include_context=False)[0]
         if not answer.strip():
             raise BackendError(f"{label} printed no scores: its stdout is empty.")
-        where = ".".join(str(part) for part in problem["loc"])
-        what = f"{where}: {problem['msg']}" if where else problem["msg"]
-        start = printable(answer, 80)
-        raise BackendError(f"{label} printed no usable scores ({what}): {start}")
+        try:
+            return read_json(answer, _Reply)
+        except UnusableReplyError as error:
+            start = printable(answer, 80)
+            raise BackendError(f"{label} printed no usable scores ({error}): {start}") from error
 
 
 def find_program(command: Sequence[str]) -> str:

@@ -81,9 +81,21 @@ class _Usage(BaseModel):
     completion_tokens: int = Field(default=0, ge=0)
 
 
+_TEXT_PARTS = ("text", "output_text")
+
+
 class _Message(BaseModel):
-    content: str | None = None
+    content: JsonValue = None
+    """A text, or a list of parts."""
     refusal: str | None = None
+    reasoning_content: JsonValue = None
+    reasoning: JsonValue = None
+
+    @property
+    def text(self) -> str:
+        """Answer. Some servers take a model's whole answer for reasoning, and leave the content empty."""
+        fields = (self.content, self.reasoning_content, self.reasoning)
+        return next(filter(str.strip, map(_text_in, fields)), "")
 
 
 class _Choice(BaseModel):
@@ -106,7 +118,7 @@ def read_answer(body: str, content_type: str) -> Answer | Failure:
     choice = completion.choices[0]
     usage, token = _read_usage(completion.usage), _read_first_token(choice.logprobs)
     return Answer(
-        text=choice.message.content or "",
+        text=choice.message.text,
         refusal=choice.message.refusal or "",
         finish_reason=choice.finish_reason or "",
         prompt_tokens=usage.prompt_tokens,
@@ -134,6 +146,13 @@ def _explain_no_answer(body: str, content_type: str) -> Failure:
         status = code if isinstance(code, int) and 400 <= code < 600 else 400
         return Failure("status", _one_line(_detail_in(body)), status, body.casefold())
     return Failure("foreign", "JSON that is no chat completion")
+
+
+def _text_in(content: JsonValue) -> str:
+    if isinstance(content, list):
+        parts = [part for part in content if isinstance(part, dict) and part.get("type") in _TEXT_PARTS]
+        return "".join(str(part.get("text") or "") for part in parts)
+    return content if isinstance(content, str) else ""
 
 
 def _read_usage(usage: JsonValue) -> _Usage:

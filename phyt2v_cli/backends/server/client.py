@@ -20,6 +20,7 @@ from phyt2v_cli.backends.server import event_loop
 from phyt2v_cli.backends.server.answers import Answer, Failure, read_answer, read_rejection
 from phyt2v_cli.backends.server.endpoint import Endpoint, Role
 from phyt2v_cli.config.schema import ServiceConfig
+from phyt2v_cli.roles import Message, without_system
 
 _CONNECT_TIMEOUT_S = 10.0
 _SENT_HEADERS = frozenset(
@@ -45,8 +46,8 @@ _NAMES_A_FORMAT = re.compile("response_format|json_schema|json_object|structured
 _NOT_STRICT = {"title", "default", "minLength", "maxLength"}
 """JSON Schema keywords that strict mode rejects or that blow up grammars; replies are validated anyway."""
 
-ChatMessage = Mapping[str, Any]
-"""Message of the protocol: `role`, and `content` as a text or as a list of parts."""
+Part = Mapping[str, Any]
+"""Part of a message's content, in the protocol: a text or a picture."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class _Traits:
     """Way to get JSON, the most binding first; `prompt` leaves it to the wording of the prompt."""
     limit_name: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     gives_logprobs: bool = True
+    takes_system: bool = True
+    """Whether a system message may be sent; if not, its text goes into the user's message."""
 
 
 _known_traits: dict[tuple[str, str], _Traits] = {}
@@ -67,14 +70,11 @@ _known_traits: dict[tuple[str, str], _Traits] = {}
 class _Question:
     """Request before it is adapted to the endpoint's traits."""
 
-    messages: Sequence[ChatMessage]
+    messages: Sequence[Message]
+    pictures: Sequence[Part]
     schema: Mapping[str, object] | None
     wants_logprobs: bool
     max_tokens: int
-
-    @property
-    def has_pictures(self) -> bool:
-        return any(not isinstance(message["content"], str) for message in self.messages)
 
 
 class OpenAIClient:
@@ -90,6 +90,9 @@ class OpenAIClient:
         self._endpoint = Endpoint.of(config, role)
         self._backoff_s = backoff_s
 
+    def __str__(self) -> str:
+        return str(self._endpoint)
+
     @property
     def gives_logprobs(self) -> bool:
         """Whether the endpoint may give logprobs; False once it has ignored or rejected the parameter."""
@@ -97,41 +100,44 @@ class OpenAIClient:
 
     def complete(
         self,
-        messages: Sequence[ChatMessage],
+        messages: Sequence[Message],
         *,
+        pictures: Sequence[Part] = (),
         schema: Mapping[str, object] | None = None,
         wants_logprobs: bool = False,
     ) -> Answer:
         """Ask as `ask` does, and accept only a complete answer.
 
-        Raises RefusalError for a refusal, ReplyError for an empty answer or one that is cut off twice, and
-        what `ask` raises.
+        Raises RefusalError for a refusal, ReplyError for an answer that is cut off twice, and what `ask`
+        raises.
         """
-        return self.check(self.ask(messages, schema=schema, wants_logprobs=wants_logprobs))
+        return self.check(self.ask(messages, pictures=pictures, schema=schema, wants_logprobs=wants_logprobs))
 
     def check(self, answer: Answer) -> Answer:
         """Check that an answer is complete, and return it.
 
-        Raises RefusalError for a refusal, and ReplyError for an empty answer or one that is cut off.
+        Raises RefusalError for a refusal, and ReplyError for an answer that is cut off.
         """
         return self._endpoint.check(answer)
 
     def ask(
         self,
-        messages: Sequence[ChatMessage],
+        messages: Sequence[Message],
         *,
+        pictures: Sequence[Part] = (),
         schema: Mapping[str, object] | None = None,
         wants_logprobs: bool = False,
     ) -> Answer:
         """Ask the model, with retries; the answer may be a refusal, empty or cut off.
 
         An answer that is cut off is asked for once more with twice the tokens; the tokens of both are
-        counted. `schema` is the JSON Schema of the reply. The messages must describe it too, for endpoints
-        that cannot enforce it. With `wants_logprobs` only the answer's first token matters, so a cut is no
-        fault. Raises BackendError if the endpoint rejects the request, lacks a key, or gives no answer within
-        the config's `timeout_s` (retries included), and ReplyError if it cannot give twice the tokens.
+        counted. `pictures` are shown before the text of the first message. `schema` is the JSON Schema of the
+        reply. The messages must describe it too, for endpoints that cannot enforce it. With `wants_logprobs`
+        only the answer's first token matters, so a cut is no fault. Raises BackendError if the endpoint
+        rejects the request, lacks a key, or gives no answer within the config's `timeout_s` (retries
+        included), and ReplyError if it cannot give twice the tokens.
         """
-        question = _Question(messages, schema, wants_logprobs, self._config.max_tokens)
+        question = _Question(messages, pictures, schema, wants_logprobs, self._config.max_tokens)
         attempts = _Attempts(self._config, self._endpoint, self._backoff_s, self._traits)
         # In an event loop, because the timeout of a blocking socket starts anew with every byte of a slow
         # server; only a cancelled task ends in time.
@@ -209,7 +215,7 @@ class _Attempts:
                 self.traits = lesser
                 continue
             num_failed += 1
-            lasting = not outcome.may_pass or (question.has_pictures and self._endpoint.cannot_see(outcome))
+            lasting = not outcome.may_pass or (bool(question.pictures) and self._endpoint.cannot_see(outcome))
             if lasting or num_failed > self._config.max_retries:
                 if question.max_tokens > self._config.max_tokens and outcome.status in (400, 422):
                     raise self._endpoint.explain_cut()  # it cannot give twice as much
@@ -217,7 +223,7 @@ class _Attempts:
                     outcome,
                     attempts=num_failed,
                     has_key=bool(self._key),
-                    has_pictures=question.has_pictures,
+                    has_pictures=bool(question.pictures),
                 )
             # Full jitter, so that runs that failed together do not retry together. SystemRandom, because the
             # host may have seeded `random` alike in several processes.
@@ -244,9 +250,13 @@ class _Attempts:
 
 
 def _body(config: ServiceConfig, question: _Question, traits: _Traits) -> dict[str, Any]:
+    messages = question.messages if traits.takes_system else without_system(question.messages)
     body: dict[str, Any] = {
         "model": config.model,
-        "messages": question.messages,
+        "messages": [
+            {"role": message.role, "content": _content(message.content, () if number else question.pictures)}
+            for number, message in enumerate(messages)
+        ],
         traits.limit_name: question.max_tokens,
     }
     if config.temperature is not None:
@@ -261,6 +271,11 @@ def _body(config: ServiceConfig, question: _Question, traits: _Traits) -> dict[s
             wanted = {"schema": schema}  # an extension of llama.cpp, harmless elsewhere
         body["response_format"] = {"type": traits.format, **wanted}
     return body
+
+
+def _content(text: str, pictures: Sequence[Part]) -> str | list[Part]:
+    # A plain text where there are no pictures, because not every server takes parts.
+    return [*pictures, {"type": "text", "text": text}] if pictures else text
 
 
 def _ask_for_less(question: _Question, traits: _Traits, failure: Failure) -> _Traits | None:

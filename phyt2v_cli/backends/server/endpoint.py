@@ -138,15 +138,13 @@ class Endpoint:
     def check(self, answer: Answer) -> Answer:
         """Check that an answer is complete, and return it.
 
-        Raises RefusalError for a refusal, and ReplyError for an empty answer or one that is cut off.
+        Raises RefusalError for a refusal, and ReplyError for an answer that is cut off.
         """
         if answer.refusal or answer.finish_reason == "content_filter":
             why = f": {' '.join(answer.refusal.split())[:300]}" if answer.refusal else " (content filter)"
             raise RefusalError(f"{self} refused to answer{why}")
         if answer.is_cut_off:
             raise self.explain_cut()
-        if not answer.text.strip():
-            raise ReplyError(f"{self} gave an empty answer")
         return answer
 
     def explain_cut(self) -> ReplyError:

@@ -8,18 +8,17 @@ import base64
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from PIL import Image
 
-from phyt2v_cli.backends.server.client import ChatMessage, OpenAIClient
+from phyt2v_cli.backends.server.client import OpenAIClient, Part
 from phyt2v_cli.backends.vlm import (
-    MAX_RATING_CHARS,
     PHYSICAL_QUESTION,
     PHYSICAL_RATING_QUESTION,
     Rating,
-    caption_question,
-    parse_rating,
+    ask_for_caption,
+    ask_for_rating,
     probability_of_yes,
     sampled_images,
     semantic_question,
@@ -28,7 +27,7 @@ from phyt2v_cli.backends.vlm import (
 )
 from phyt2v_cli.config.schema import CaptionerConfig, LlmConfig, ScorerConfig, VlmConfig
 from phyt2v_cli.errors import ReplyError
-from phyt2v_cli.roles import ChatReply, ChatRequest, Scores
+from phyt2v_cli.roles import ChatReply, ChatRequest, Message, Scores
 
 
 class OpenAIChat:
@@ -44,11 +43,10 @@ class OpenAIChat:
     def reply(self, request: ChatRequest) -> ChatReply:
         """Ask the model; the reply's text is the answer unchanged.
 
-        A refusal, an empty answer or one that is cut off comes as the reply's `problem`. Raises what
-        `OpenAIClient.ask` raises.
+        A refusal or an answer that is cut off comes as the reply's `problem`. Raises what `OpenAIClient.ask`
+        raises.
         """
-        messages = [{"role": message.role, "content": message.content} for message in request.messages]
-        answer = self._client.ask(messages, schema=request.schema)
+        answer = self._client.ask(request.messages, schema=request.schema)
         problem = None
         try:
             self._client.check(answer)
@@ -71,16 +69,20 @@ class OpenAICaptioner:
     def caption(self, video_path: Path, instruction: str) -> str:
         """Caption sampled frames of a video as `instruction` asks.
 
-        Raises ReplyError for a refusal, an empty answer or one that is cut off twice, BackendError if the
-        endpoint fails, and VideoError if the video is missing or broken.
+        Raises ReplyError for a refusal, and for an answer that is cut off or unusable twice, BackendError if
+        the endpoint fails, and VideoError if the video is missing or broken.
         """
-        question = caption_question(instruction)
         pictures = _pictures(video_path, self._config)
-        return self._client.complete([_message(pictures, question)]).text.strip()
+        return ask_for_caption(
+            lambda messages: self._client.complete(messages, pictures=pictures).text,
+            instruction,
+            who=str(self._client),
+            hint="Name another `captioner.model`.",
+        )
 
 
 class OpenAIScorer:
-    """Scorer on a server; implements `roles.VideoScorer`. A refusal counts as an abstention."""
+    """Scorer on a server; implements `roles.VideoScorer`."""
 
     def __init__(self, config: ScorerConfig) -> None:
         """Set the endpoint; nothing is sent before the first video.
@@ -98,45 +100,50 @@ class OpenAIScorer:
     def score(self, video_path: Path, prompt: str) -> Scores:
         """Semantic adherence to `prompt`, and physical commonsense, asked without the prompt.
 
-        A score is None if no usable number came; the reasons say why. Raises BackendError if the endpoint
-        fails, and VideoError if the video is missing or broken.
+        A score is None if the model refused, or if no usable number came, twice; the reasons and the
+        `problem` say why. Raises BackendError if the endpoint fails, and VideoError if the video is missing
+        or broken.
         """
         pictures = _pictures(video_path, self._config)
-        semantic, why_semantic = self._judge(
-            pictures, semantic_question(prompt), semantic_rating_question(prompt)
+        semantic = self._judge(pictures, semantic_question(prompt), semantic_rating_question(prompt))
+        physical = self._judge(pictures, PHYSICAL_QUESTION, PHYSICAL_RATING_QUESTION)
+        return Scores(
+            semantic.score,
+            physical.score,
+            (f"SA: {semantic.why}", f"PC: {physical.why}"),
+            semantic.problem or physical.problem,
         )
-        physical, why_physical = self._judge(pictures, PHYSICAL_QUESTION, PHYSICAL_RATING_QUESTION)
-        return Scores(semantic, physical, (f"SA: {why_semantic}", f"PC: {why_physical}"))
 
-    def _judge(self, pictures: Sequence[ChatMessage], question: str, rating: str) -> tuple[float | None, str]:
+    def _judge(self, pictures: Sequence[Part], question: str, rating: str) -> "_Judgement":
         try:
             if self._client.gives_logprobs:
-                answer = self._client.complete([_message(pictures, question)], wants_logprobs=True)
+                asked = [Message("user", question)]
+                answer = self._client.complete(asked, pictures=pictures, wants_logprobs=True)
                 # An answer that begins with another word has not decided yet, so its other candidates for the
                 # first token say nothing.
                 if yes_or_no(answer.first_token) is not None:
                     chance = probability_of_yes(answer.logprobs)
                     if chance is not None:
-                        return round(chance, 4), f"P(yes) {chance:.2f} from logprobs"
-            return self._rate(pictures, rating)
+                        return _Judgement(round(chance, 4), f"P(yes) {chance:.2f} from logprobs")
+            score = ask_for_rating(
+                lambda messages: (
+                    self._client.complete(messages, pictures=pictures, schema=Rating.model_json_schema()).text
+                ),
+                rating,
+                who=str(self._client),
+                hint="Name another `scorer.model`.",
+            )
         except ReplyError as error:
-            return None, error.message
+            return _Judgement(None, error.message, error)
+        return _Judgement(score, f"answered {score:g}")
 
-    def _rate(self, pictures: Sequence[ChatMessage], question: str) -> tuple[float | None, str]:
-        messages = [_message(pictures, question)]
-        schema = Rating.model_json_schema()
-        first = self._client.complete(messages, schema=schema).text
-        score = parse_rating(first)
-        if isinstance(score, str):
-            complaint = f"This reply cannot be used: {score}. Reply again, with one JSON object as described."
-            messages += [
-                {"role": "assistant", "content": first[:MAX_RATING_CHARS]},
-                {"role": "user", "content": complaint},
-            ]
-            score = parse_rating(self._client.complete(messages, schema=schema).text)
-        if isinstance(score, str):
-            return None, f"no usable answer, twice; the last time: {score}"
-        return score, f"answered {score:g}"
+
+class _Judgement(NamedTuple):
+    """Answer to one of a scorer's two questions."""
+
+    score: float | None
+    why: str
+    problem: ReplyError | None = None
 
 
 def _pictures(video_path: Path, config: VlmConfig) -> list[dict[str, Any]]:
@@ -151,7 +158,3 @@ def _data_uri(image: Image.Image) -> str:
     png = io.BytesIO()
     image.save(png, format="PNG")
     return f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode('ascii')}"
-
-
-def _message(pictures: Sequence[ChatMessage], text: str) -> ChatMessage:
-    return {"role": "user", "content": [*pictures, {"type": "text", "text": text}]}

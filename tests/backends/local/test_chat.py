@@ -7,7 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from phyt2v_cli.backends.local import models
-from phyt2v_cli.backends.local.roles import Sampling, TransformersChat, without_reasoning
+from phyt2v_cli.backends.local.roles import Sampling, TransformersChat
 from phyt2v_cli.config.schema import LlmConfig
 from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError, ReplyError
 from phyt2v_cli.refinement.loop import refine
@@ -133,21 +133,6 @@ def test_a_vlm_plays_the_llm_too(tiny_vlm_dir: Path) -> None:
     reply = chat(tiny_vlm_dir).reply(request())
     assert reply == chat(tiny_vlm_dir).reply(request())
     assert reply.completion_tokens >= 1
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ('{"a": 1}', '{"a": 1}'),
-        ('<think>\nfirst {"a": 0}\n</think>\n\n{"a": 1}', '\n\n{"a": 1}'),
-        ('so it falls\n</think>{"a": 1}', '{"a": 1}'),
-        ("<think>and on and on", ""),
-        ('{"a": "</think>"}', '{"a": "</think>"}'),
-        ("", ""),
-    ],
-)
-def test_reasoning_is_no_part_of_a_reply(text: str, expected: str) -> None:
-    assert without_reasoning(text) == expected
 
 
 def test_nonsense_fails_the_run_before_the_generator_is_loaded(tiny_llama_dir: Path, tmp_path: Path) -> None:

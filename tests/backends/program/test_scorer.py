@@ -63,8 +63,8 @@ def test_a_program_may_abstain(scorer: MakeScorer) -> None:
     [
         ("", "stdout is empty"),
         ("  \n", "stdout is empty"),
-        ("Loading checkpoint... done\n" + GOOD, "Invalid JSON"),
-        (GOOD + "\n" + GOOD, "trailing characters"),
+        ("Loading checkpoint... done\n" + GOOD, "is not one JSON object"),
+        (GOOD + "\n" + GOOD, "Extra data"),
         ("[0.2, 0.3]", "[0.2, 0.3]"),
         ("0.5", "0.5"),
         (GOOD.replace("1}", "1.01}"), "physical_commonsense: Input should be less than or equal to 1"),

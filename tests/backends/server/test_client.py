@@ -28,7 +28,7 @@ def test_what_is_sent_and_what_comes_back() -> None:
     assert request.headers["authorization"] == f"Bearer {KEY}"
     assert request.body == {
         "model": "some/model",
-        "messages": MESSAGES,
+        "messages": [{"role": "user", "content": "hello"}],
         "temperature": 0.5,
         "max_tokens": 77,
     }
