@@ -13,7 +13,7 @@ from typing import Any
 
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
 
-from phyt2v_cli.backends.server import event_loop, remedies
+from phyt2v_cli.backends.server import bodies, event_loop, remedies
 from phyt2v_cli.backends.server.answers import Answer, Failure, read_answer, read_rejection
 from phyt2v_cli.backends.server.endpoint import Endpoint, Role
 from phyt2v_cli.backends.server.questions import Part, Question, Traits, adapt, body_of
@@ -136,7 +136,8 @@ class _Attempts:
             base_url=self._endpoint.url,
             max_retries=0,
             timeout=Timeout(None, connect=_CONNECT_TIMEOUT_S),
-            http_client=DefaultAsyncHttpxClient(follow_redirects=False),  # a redirect would send the key on
+            # A redirect would send the key on.
+            http_client=DefaultAsyncHttpxClient(follow_redirects=False, event_hooks=bodies.HOOKS),
         )
         if not self._endpoint.is_vendors:  # the SDK reads both from the environment; only OpenAI may see them
             sdk.organization = sdk.project = None
@@ -188,9 +189,15 @@ class _Attempts:
             headers = {name: self._redact(value) for name, value in response.headers.items()}
             return read_rejection(response.status_code, headers, self._redact(response.text))
         except APIConnectionError as error:
+            if isinstance(error.__cause__, bodies.UnusableBodyError):
+                return Failure("foreign", str(error.__cause__))
             return Failure("connection", self._redact(str(error.__cause__ or error)))
         response = raw.http_response
-        return read_answer(self._redact(response.text), response.headers.get("content-type", ""))
+        try:
+            text = response.content.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            return Failure("foreign", "bytes that are not UTF-8")
+        return read_answer(self._redact(text), response.headers.get("content-type", ""))
 
     def _redact(self, text: str) -> str:
         return text.replace(self._key, "[key]") if len(self._key) >= _MIN_SECRET_CHARS else text
