@@ -55,10 +55,9 @@ class Failure:
 
     @property
     def may_pass(self) -> bool:
-        """Whether a retry may bring an answer."""
+        """Whether a retry may bring an answer, as far as the status tells."""
         if self.kind == "status":
-            # OpenAI's code for an account without credit, which no retry fixes.
-            return (self.status in _RETRIED or self.status >= 500) and "insufficient_quota" not in self.said
+            return self.status in _RETRIED or self.status >= 500
         return self.kind == "connection"
 
 

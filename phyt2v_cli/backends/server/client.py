@@ -7,20 +7,20 @@ videos or the wording of questions.
 
 import asyncio
 import random
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
 
 from phyt2v_cli.backends import network
 from phyt2v_cli.backends.redaction import redact
-from phyt2v_cli.backends.server import event_loop
+from phyt2v_cli.backends.server import bodies, event_loop, remedies
 from phyt2v_cli.backends.server.answers import Answer, Failure, read_answer, read_rejection
 from phyt2v_cli.backends.server.endpoint import Endpoint, Role
+from phyt2v_cli.backends.server.questions import Part, Question, Traits, adapt, body_of
 from phyt2v_cli.config.schema import ServiceConfig
-from phyt2v_cli.roles import Message, without_system
+from phyt2v_cli.roles import Message
 
 _CONNECT_TIMEOUT_S = 10.0
 _SENT_HEADERS = frozenset(
@@ -39,42 +39,8 @@ _SENT_HEADERS = frozenset(
 _VENDOR_HEADERS = frozenset({"openai-organization", "openai-project"})
 """Headers that only the vendor's own server gets; the SDK reads them from the environment."""
 _MAX_BACKOFF_S = 30.0
-_NUM_LOGPROBS = 20
-"""Largest `top_logprobs` that the protocol allows."""
-
-_NAMES_A_FORMAT = re.compile("response_format|json_schema|json_object|structured|grammar|schema")
-_NOT_STRICT = {"title", "default", "minLength", "maxLength"}
-"""JSON Schema keywords that strict mode rejects or that blow up grammars; replies are validated anyway."""
-
-Part = Mapping[str, Any]
-"""Part of a message's content, in the protocol: a text or a picture."""
-
-
-@dataclass(frozen=True)
-class _Traits:
-    """Optional parameters that an endpoint and its model support."""
-
-    format: Literal["json_schema", "json_object", "prompt"] = "json_schema"
-    """Way to get JSON, the most binding first; `prompt` leaves it to the wording of the prompt."""
-    limit_name: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    gives_logprobs: bool = True
-    takes_system: bool = True
-    """Whether a system message may be sent; if not, its text goes into the user's message."""
-
-
-_known_traits: dict[tuple[str, str], _Traits] = {}
+_known_traits: dict[tuple[str, str], Traits] = {}
 """Cache by base URL and model. Traits are stored only after they brought an answer."""
-
-
-@dataclass(frozen=True)
-class _Question:
-    """Request before it is adapted to the endpoint's traits."""
-
-    messages: Sequence[Message]
-    pictures: Sequence[Part]
-    schema: Mapping[str, object] | None
-    wants_logprobs: bool
-    max_tokens: int
 
 
 class OpenAIClient:
@@ -137,7 +103,7 @@ class OpenAIClient:
         rejects the request, lacks a key, or gives no answer within the config's `timeout_s` (retries
         included), and ReplyError if it cannot give twice the tokens.
         """
-        question = _Question(messages, pictures, schema, wants_logprobs, self._config.max_tokens)
+        question = Question(messages, pictures, schema, wants_logprobs, self._config.max_tokens)
         attempts = _Attempts(self._config, self._endpoint, self._backoff_s, self._traits)
         # In an event loop, because the timeout of a blocking socket starts anew with every byte of a slow
         # server; only a cancelled task ends in time.
@@ -146,14 +112,14 @@ class OpenAIClient:
         return answer
 
     @property
-    def _traits(self) -> _Traits:
-        return _known_traits.get((self._endpoint.url, self._endpoint.model), _Traits())
+    def _traits(self) -> Traits:
+        return _known_traits.get((self._endpoint.url, self._endpoint.model), Traits())
 
 
 class _Attempts:
     """Attempts at one answer, all under one deadline."""
 
-    def __init__(self, config: ServiceConfig, endpoint: Endpoint, backoff_s: float, traits: _Traits) -> None:
+    def __init__(self, config: ServiceConfig, endpoint: Endpoint, backoff_s: float, traits: Traits) -> None:
         self.traits = traits
         self._config = config
         self._endpoint = endpoint
@@ -161,7 +127,7 @@ class _Attempts:
         self._key = endpoint.read_key()
         self._last: Failure | None = None
 
-    async def answer(self, question: _Question) -> Answer:
+    async def answer(self, question: Question) -> Answer:
         try:
             async with asyncio.timeout(self._config.timeout_s) as limit, self._connect() as sdk:
                 deadline = limit.when() or 0.0
@@ -187,7 +153,10 @@ class _Attempts:
             http_client=DefaultAsyncHttpxClient(
                 follow_redirects=False,  # a redirect would send the key on
                 trust_env=not network.is_loopback(self._endpoint.url),  # proxies lead away from this machine
-                event_hooks={"request": [self._send_only_what_is_named]},
+                event_hooks={
+                    **bodies.HOOKS,
+                    "request": [self._send_only_what_is_named, *bodies.HOOKS["request"]],
+                },
             ),
         )
 
@@ -201,30 +170,25 @@ class _Attempts:
             del request.headers[name]
         request.headers["authorization"] = f"Bearer {self._key or 'none'}"
 
-    async def _ask(self, sdk: AsyncOpenAI, question: _Question, deadline: float) -> Answer:
+    async def _ask(self, sdk: AsyncOpenAI, question: Question, deadline: float) -> Answer:
         num_failed = 0
         while True:
-            outcome = await self._send(sdk, _body(self._config, question, self.traits))
+            outcome = await self._send(sdk, body_of(self._config, question, self.traits))
             if isinstance(outcome, Answer):
                 if question.wants_logprobs and outcome.text and not outcome.logprobs:
                     self.traits = replace(self.traits, gives_logprobs=False)
                 return outcome
             self._last = outcome
-            lesser = _ask_for_less(question, self.traits, outcome)
-            if lesser is not None:
-                self.traits = lesser
+            adapted = adapt(question, self.traits, outcome)
+            if adapted is not None:
+                question, self.traits = adapted
                 continue
             num_failed += 1
-            lasting = not outcome.may_pass or (bool(question.pictures) and self._endpoint.cannot_see(outcome))
-            if lasting or num_failed > self._config.max_retries:
+            asked = self._asked(question)
+            if num_failed > self._config.max_retries or not remedies.may_pass(outcome, asked):
                 if question.max_tokens > self._config.max_tokens and outcome.status in (400, 422):
                     raise self._endpoint.explain_cut()  # it cannot give twice as much
-                raise self._endpoint.explain(
-                    outcome,
-                    attempts=num_failed,
-                    has_key=bool(self._key),
-                    has_pictures=bool(question.pictures),
-                )
+                raise remedies.explain(outcome, asked, attempts=num_failed)
             # Full jitter, so that runs that failed together do not retry together. SystemRandom, because the
             # host may have seeded `random` alike in several processes.
             spread_s = min(self._backoff_s * 2 ** (num_failed - 1), _MAX_BACKOFF_S)
@@ -232,6 +196,18 @@ class _Attempts:
             if asyncio.get_running_loop().time() + delay_s >= deadline:
                 raise self._endpoint.explain_timeout(outcome)
             await asyncio.sleep(delay_s)
+
+    def _asked(self, question: Question) -> remedies.Asked:
+        return remedies.Asked(
+            who=str(self._endpoint),
+            key=self._endpoint.role,
+            model=self._endpoint.model,
+            key_variable=self._endpoint.api_key_env,
+            has_key=bool(self._key),
+            num_pictures=len(question.pictures),
+            max_tokens=question.max_tokens,
+            ambient=network.at_work(self._endpoint.url),
+        )
 
     async def _send(self, sdk: AsyncOpenAI, body: Mapping[str, Any]) -> Answer | Failure:
         try:
@@ -241,61 +217,15 @@ class _Attempts:
             headers = {name: self._redact(value) for name, value in response.headers.items()}
             return read_rejection(response.status_code, headers, self._redact(response.text))
         except APIConnectionError as error:
+            if isinstance(error.__cause__, bodies.UnusableBodyError):
+                return Failure("foreign", str(error.__cause__))
             return Failure("connection", self._redact(str(error.__cause__ or error)))
         response = raw.http_response
-        return read_answer(self._redact(response.text), response.headers.get("content-type", ""))
+        try:
+            text = response.content.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            return Failure("foreign", "bytes that are not UTF-8")
+        return read_answer(self._redact(text), response.headers.get("content-type", ""))
 
     def _redact(self, text: str) -> str:
         return redact(text, self._config.api_key_env)
-
-
-def _body(config: ServiceConfig, question: _Question, traits: _Traits) -> dict[str, Any]:
-    messages = question.messages if traits.takes_system else without_system(question.messages)
-    body: dict[str, Any] = {
-        "model": config.model,
-        "messages": [
-            {"role": message.role, "content": _content(message.content, () if number else question.pictures)}
-            for number, message in enumerate(messages)
-        ],
-        traits.limit_name: question.max_tokens,
-    }
-    if config.temperature is not None:
-        body["temperature"] = config.temperature
-    if question.wants_logprobs and traits.gives_logprobs:
-        body |= {"logprobs": True, "top_logprobs": _NUM_LOGPROBS}
-    if question.schema is not None and traits.format != "prompt":
-        schema = _strict(question.schema)
-        if traits.format == "json_schema":
-            wanted: dict[str, Any] = {"json_schema": {"name": "reply", "strict": True, "schema": schema}}
-        else:
-            wanted = {"schema": schema}  # an extension of llama.cpp, harmless elsewhere
-        body["response_format"] = {"type": traits.format, **wanted}
-    return body
-
-
-def _content(text: str, pictures: Sequence[Part]) -> str | list[Part]:
-    # A plain text where there are no pictures, because not every server takes parts.
-    return [*pictures, {"type": "text", "text": text}] if pictures else text
-
-
-def _ask_for_less(question: _Question, traits: _Traits, failure: Failure) -> _Traits | None:
-    """Traits without the optional parameter that explains a failure; None if none explains it."""
-    if failure.status not in (400, 422, 500, 501):
-        return None
-    if traits.limit_name == "max_tokens" and "max_completion_tokens" in failure.said:
-        return replace(traits, limit_name="max_completion_tokens")
-    if question.wants_logprobs and traits.gives_logprobs and "logprob" in failure.said:
-        return replace(traits, gives_logprobs=False)
-    if question.schema is not None and traits.format != "prompt" and _NAMES_A_FORMAT.search(failure.said):
-        return replace(traits, format="json_object" if traits.format == "json_schema" else "prompt")
-    return None
-
-
-def _strict(schema: Mapping[str, object]) -> dict[str, object]:
-    """Convert a JSON Schema for strict mode: every property required, and no others allowed."""
-    kept = {key: value for key, value in schema.items() if key not in _NOT_STRICT}
-    properties = schema.get("properties")
-    if isinstance(properties, Mapping):
-        kept["properties"] = {name: _strict(value) for name, value in properties.items()}
-        kept |= {"required": list(properties), "additionalProperties": False}
-    return kept

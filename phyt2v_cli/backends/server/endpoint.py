@@ -1,25 +1,20 @@
-"""Endpoint of a role: its URL, its key, and error messages for its failures.
+"""Endpoint of a role: its URL, its key, and errors for answers that are late, cut off or refused.
 
 A key is read from the environment when it is needed; messages name only the variable. This file must not know
 requests or retries.
 """
 
 import os
-import re
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
-from phyt2v_cli.backends import network
 from phyt2v_cli.backends.server.answers import Answer, Failure
 from phyt2v_cli.config.schema import ServiceConfig
 from phyt2v_cli.config.server_url import VENDOR_URL, server_url
 from phyt2v_cli.errors import BackendError, ConfigError, RefusalError, ReplyError
 
 Role = Literal["llm", "captioner", "scorer"]
-
-_NAMES_PICTURES = re.compile(r"image|vision|multi-?modal|mmproj|content type|\bstring\b|\bstr\b")
-"""Words in the errors of a text-only model's server: it names the image, or wants a string as message."""
 
 
 @dataclass(frozen=True)
@@ -76,55 +71,6 @@ class Endpoint:
             )
         return key
 
-    def explain(self, failure: Failure, *, attempts: int, has_key: bool, has_pictures: bool) -> BackendError:
-        """Error for a failed request, with a hint that fits the failure."""
-        detail, status, role = failure.detail, failure.status, self.role
-        tried = f" after {attempts} attempts" if attempts > 1 else ""
-        if failure.kind == "connection":
-            return BackendError(
-                f"{self} gave no answer{tried}: {detail}.",
-                " ".join(
-                    filter(
-                        None,
-                        [
-                            f"Is the server running, and is `{role}.base_url` right?",
-                            network.at_work(self.url),
-                        ],
-                    )
-                ),
-            )
-        if failure.kind == "foreign":
-            return BackendError(
-                f"{self} is not OpenAI-compatible: it answered with {detail!r}.",
-                f"Check `{role}.base_url`; it usually ends in /v1.",
-            )
-        if 300 <= status < 400:
-            return BackendError(
-                f"{self} redirects to another address ({status}: {detail}), and no key is taken along.",
-                f"Set `{role}.base_url` to where the server is.",
-            )
-        if status in (401, 403):
-            what = "refuses the key in" if has_key else "wants a key, and none is set in"
-            return BackendError(
-                f"{self} {what} the environment variable {self.api_key_env} ({status}: {detail}).",
-                f"Set it to a key for this endpoint, or name another variable with `{role}.api_key_env`.",
-            )
-        if has_pictures and self.cannot_see(failure):
-            return BackendError(
-                f"{self} does not take pictures ({status}: {detail}).",
-                f"Set `{role}.model` to a model that sees.",
-            )
-        if status == 404:
-            return BackendError(
-                f"{self} is not there (404: {detail}).",
-                f"Check `{role}.model`, and `{role}.base_url`, which usually ends in /v1.",
-            )
-        if failure.may_pass:
-            return BackendError(
-                f"{self} gave no answer{tried}; it said {status}: {detail}.", "Try again later."
-            )
-        return BackendError(f"{self} rejects the request ({status}: {detail}).")
-
     def explain_timeout(self, last: Failure | None) -> BackendError:
         """Error for a request that ran into `timeout_s`; `last` is the latest failure before it."""
         before = f" The last attempt failed: {last.detail}." if last is not None else ""
@@ -149,14 +95,10 @@ class Endpoint:
 
     def explain_cut(self) -> ReplyError:
         """Error for an answer that does not fit into twice its `max_tokens`."""
-        return ReplyError(f"{self} was cut off in its answer, twice", f"Raise `{self.role}.max_tokens`.")
-
-    def cannot_see(self, failure: Failure) -> bool:
-        """Check if a failure complains of images, so that the model cannot see."""
-        # The model's name is removed first, because it may contain "vision"; as a whole word, because a short
-        # name may be part of another word.
-        said = re.sub(rf"(?<!\w){re.escape(self.model.casefold())}(?!\w)", "", failure.said)
-        return failure.status in (400, 404, 415, 422, 500, 501) and bool(_NAMES_PICTURES.search(said))
+        return ReplyError(
+            f"{self} was cut off in its answer, twice",
+            f"Raise `{self.role}.max_tokens`; if it gives no more, name another `{self.role}.model`.",
+        )
 
     def __str__(self) -> str:
         parts = self._parts

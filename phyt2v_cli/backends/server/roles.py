@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from phyt2v_cli.backends.server.client import OpenAIClient, Part
+from phyt2v_cli.backends.server.client import OpenAIClient
+from phyt2v_cli.backends.server.questions import Part
 from phyt2v_cli.backends.vlm import (
     PHYSICAL_QUESTION,
     PHYSICAL_RATING_QUESTION,
