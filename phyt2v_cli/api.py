@@ -142,9 +142,7 @@ class Studio:
             force=force,
             given=self._given,
         )
-        emit = _emit_to(on_event)
-        if prepared.notice is not None:
-            emit(Notice(prepared.notice))
+        emit = _emit_to(on_event, prepared.notices)
         with prepared.open() as run:
             return self.complete(run, emit=emit, cancelled=cancelled)
 
@@ -167,7 +165,7 @@ class Studio:
         prepared = prepare_video(
             read_prompt(None, prompt), loaded, out=Path(out), steps=steps, force=force, given=self._given
         )
-        return self.render(prepared, emit=_emit_to(on_event), cancelled=cancelled)
+        return self.render(prepared, emit=_emit_to(on_event, prepared.notices), cancelled=cancelled)
 
     def complete(
         self, run: RunDir, *, emit: Emit, cancelled: Cancelled, num_planned_steps: int | None = None
@@ -329,11 +327,13 @@ def generate(
         )
 
 
-def _emit_to(on_event: OnEvent | None) -> Emit:
+def _emit_to(on_event: OnEvent | None, notices: Sequence[str]) -> Emit:
     def emit(event: Event) -> None:
         if on_event is not None:
             on_event(event)
 
+    for notice in notices:
+        emit(Notice(notice))
     return emit
 
 

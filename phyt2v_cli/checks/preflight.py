@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
+from phyt2v_cli.checks.notices import find_notices
 from phyt2v_cli.config.layers import LoadedConfig, clamp_steps
 from phyt2v_cli.config.schema import CaptionerConfig, Config, LlmConfig, ScorerConfig, Section, ServiceConfig
 from phyt2v_cli.errors import BackendError, ConfigError, FilesError, ModelLoadError, UsageError
@@ -185,8 +186,8 @@ class PreparedRun:
     """What exists of it already."""
     needed_bytes: int
     """Estimate of the disk space that it takes at most."""
-    notice: str | None
-    """Note about the steps, if they were changed."""
+    notices: tuple[str, ...]
+    """Notes about settings that were changed, or that have no effect."""
     force: bool
 
     @property
@@ -233,7 +234,11 @@ def prepare_run(
         check_model(config)
     if is_new:
         check_disk(path, needed)
-    return PreparedRun(prompt, path, config, planned, found, needed, steps_notice(loaded), force)
+    changed = steps_notice(loaded)
+    notices: tuple[str, ...] = () if changed is None else (changed,)
+    if "generator" not in given:
+        notices += find_notices(config.generator, planned)
+    return PreparedRun(prompt, path, config, planned, found, needed, notices, force)
 
 
 @dataclass(frozen=True)
@@ -245,6 +250,7 @@ class PreparedVideo:
     config: Config
     steps: int
     needed_bytes: int
+    notices: tuple[str, ...]
 
 
 def prepare_video(
@@ -268,7 +274,9 @@ def prepare_video(
     needed = needed_bytes(config, 1)
     check_disk(out.parent, needed)
     steps = steps or max(config.schedule.min_steps, config.schedule.max_steps)
-    return PreparedVideo(prompt, out, config, steps, needed)
+    final = PlannedRound(1, steps, "final")
+    notices = () if "generator" in given else find_notices(config.generator, [final])
+    return PreparedVideo(prompt, out, config, steps, needed, notices)
 
 
 def needed_bytes(config: Config, num_videos: int) -> int:
