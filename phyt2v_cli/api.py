@@ -62,8 +62,7 @@ class Studio:
     """Models that are loaded once, for any number of runs. Use it in a ``with`` statement.
 
     Nothing is loaded before the first run needs it. Threads may share a studio: their renders wait for each
-    other, everything else runs in parallel. A studio may be used inside a running event loop, as in a
-    notebook; its calls block.
+    other, everything else runs in parallel. Its calls block, inside a running event loop (a notebook) too.
     """
 
     def __init__(
@@ -194,6 +193,7 @@ class Studio:
             prepared.config,
             steps=prepared.steps,
             out=prepared.out,
+            may_replace=prepared.force,
             emit=emit,
             cancelled=cancelled,
         )

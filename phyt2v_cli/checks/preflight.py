@@ -15,7 +15,7 @@ from phyt2v_cli.checks.notices import find_notices
 from phyt2v_cli.config.layers import LoadedConfig, clamp_steps
 from phyt2v_cli.config.schema import CaptionerConfig, Config, LlmConfig, ScorerConfig, Section, ServiceConfig
 from phyt2v_cli.errors import BackendError, ConfigError, FilesError, ModelLoadError, UsageError
-from phyt2v_cli.files.atomic import describe_os_error
+from phyt2v_cli.files.atomic import already_there, describe_os_error
 from phyt2v_cli.files.untrusted import expand, is_hub_id, refusals_as
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.opening import FoundRun, default_run_dir, look_into
@@ -250,6 +250,8 @@ class PreparedVideo:
     config: Config
     steps: int
     needed_bytes: int
+    force: bool
+    """Whether a file at `out` is replaced."""
     notices: tuple[str, ...]
 
 
@@ -276,7 +278,7 @@ def prepare_video(
     steps = steps or max(config.schedule.min_steps, config.schedule.max_steps)
     final = PlannedRound(1, steps, "final")
     notices = () if "generator" in given else find_notices(config.generator, [final])
-    return PreparedVideo(prompt, out, config, steps, needed, notices)
+    return PreparedVideo(prompt, out, config, steps, needed, force, notices)
 
 
 def needed_bytes(config: Config, num_videos: int) -> int:
@@ -302,9 +304,7 @@ def check_video_path(out: Path, *, force: bool) -> None:
         if out.is_dir():
             raise FilesError(f"{out} is a folder", "Give the name of a file with `out`.")
         if out.exists() and not force:
-            raise FilesError(
-                f"{out} is there already", "Choose another name with `out`, or replace it with `force`."
-            )
+            raise already_there(out)
         if not out.parent.is_dir():
             raise FilesError(
                 f"there is no folder {out.parent}", "Create it, or choose another one with `out`."

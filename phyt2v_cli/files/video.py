@@ -68,12 +68,15 @@ class VideoMetadata:
     """Digest of what made the pixels; empty in videos of phyt2v 0.1.0."""
 
 
-def write_video(path: Path, frames: Frames, *, fps: int, metadata: VideoMetadata) -> str:
+def write_video(
+    path: Path, frames: Frames, *, fps: int, metadata: VideoMetadata, must_be_new: bool = False
+) -> str:
     """Write an mp4, verify it by decoding it in full, move it into place, and return its sha256.
 
     `frames` is uint8 RGB (num_frames, height, width, 3). Until the video is verified `path` stays as it was.
     Raises VideoError for an odd or empty size, and if the file does not decode to the same number of frames
-    of the same size with the same metadata; FilesError if the disk is full or not writable.
+    of the same size with the same metadata; FilesError if the disk is full or not writable, or if a file that
+    `must_be_new` is there by now.
     """
     from av import FFmpegError
 
@@ -87,7 +90,7 @@ def write_video(path: Path, frames: Frames, *, fps: int, metadata: VideoMetadata
         encoded = _encode(frames, fps, comment=json.dumps(asdict(metadata), ensure_ascii=False))
     except (FFmpegError, ValueError) as error:
         raise VideoError(f"{path} could not be encoded: {error}") from error
-    with replace_file(path) as temporary:
+    with replace_file(path, must_be_new=must_be_new) as temporary:
         temporary.write_bytes(encoded)
         sizes, stored = _decode(temporary, lambda frame, width: (width, frame.height))
         if sizes != [(width, height)] * num_frames or stored != metadata:
