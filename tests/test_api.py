@@ -172,7 +172,7 @@ def test_settings_of_one_run_do_not_stay() -> None:
         ({"steps": "3,6", "min_steps": 2}, UsageError, "argument steps gives the steps of every video"),
         ({"seed": -1}, ConfigError, r"run\.seed: .*argument seed"),
         ({"preset": "huge"}, UsageError, "there is no preset 'huge'"),
-        ({"config": "gone.toml"}, UsageError, r"gone\.toml cannot be read"),
+        ({"config": "gone.toml"}, UsageError, r"there is no file gone\.toml"),
     ],
 )
 def test_wrong_settings_are_told_at_once(settings: dict[str, Any], kind: type[UsageError], said: str) -> None:

@@ -26,6 +26,7 @@ from typing import Annotated, TypeVar
 from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 
 from phyt2v_cli.errors import ReplyError
+from phyt2v_cli.files.user_text import is_blank
 from phyt2v_cli.roles import ChatModel, ChatReply, ChatRequest, Message, Scores, Task
 
 MAX_REPLY_CHARS = 100_000
@@ -44,7 +45,7 @@ Line = Annotated[str, AfterValidator(_one_line)]
 
 def _filled(max_chars: int) -> AfterValidator:
     def check(text: str) -> str:
-        if not text:
+        if is_blank(text):
             raise ValueError("is empty")
         if len(text) > max_chars:
             raise ValueError(f"has {len(text)} characters, more than {max_chars}")
