@@ -10,7 +10,6 @@ the tracker finds it.
 """
 
 import argparse
-import gc
 import json
 import tempfile
 import time
@@ -64,7 +63,6 @@ class Row:
 
 def h264(frames: Frames, _: np.random.Generator) -> Frames:
     """Write the clip as the product does, and read it back."""
-    gc.freeze()  # as in the product: imageio collects garbage on every close, slowly when torch is loaded
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.mp4"
         write_video(path, frames, fps=world.FPS, metadata=VideoMetadata("clip", seed=0, steps=1))

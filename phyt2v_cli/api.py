@@ -62,8 +62,7 @@ class Studio:
     """Models that are loaded once, for any number of runs. Use it in a ``with`` statement.
 
     Nothing is loaded before the first run needs it. Threads may share a studio: their renders wait for each
-    other, everything else runs in parallel. A studio may be used inside a running event loop, as in a
-    notebook; its calls block.
+    other, everything else runs in parallel. Its calls block, inside a running event loop (a notebook) too.
     """
 
     def __init__(
@@ -142,9 +141,7 @@ class Studio:
             force=force,
             given=self._given,
         )
-        emit = _emit_to(on_event)
-        if prepared.notice is not None:
-            emit(Notice(prepared.notice))
+        emit = _emit_to(on_event, prepared.notices)
         with prepared.open() as run:
             return self.complete(run, emit=emit, cancelled=cancelled)
 
@@ -167,7 +164,7 @@ class Studio:
         prepared = prepare_video(
             read_prompt(None, prompt), loaded, out=Path(out), steps=steps, force=force, given=self._given
         )
-        return self.render(prepared, emit=_emit_to(on_event), cancelled=cancelled)
+        return self.render(prepared, emit=_emit_to(on_event, prepared.notices), cancelled=cancelled)
 
     def complete(
         self, run: RunDir, *, emit: Emit, cancelled: Cancelled, num_planned_steps: int | None = None
@@ -196,6 +193,7 @@ class Studio:
             prepared.config,
             steps=prepared.steps,
             out=prepared.out,
+            may_replace=prepared.force,
             emit=emit,
             cancelled=cancelled,
         )
@@ -329,11 +327,13 @@ def generate(
         )
 
 
-def _emit_to(on_event: OnEvent | None) -> Emit:
+def _emit_to(on_event: OnEvent | None, notices: Sequence[str]) -> Emit:
     def emit(event: Event) -> None:
         if on_event is not None:
             on_event(event)
 
+    for notice in notices:
+        emit(Notice(notice))
     return emit
 
 

@@ -1,6 +1,5 @@
 """Fixtures that several test files share."""
 
-import gc
 import itertools
 import os
 import tempfile
@@ -22,13 +21,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="phyt2v-test-cache-")
 
 _numbers = itertools.count()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _little_to_collect() -> None:
-    """imageio collects garbage whenever it closes a video; let it pass over all that is loaded by now."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -35,7 +35,6 @@ LIBRARIES = (
     "av",
     "diffusers",
     "huggingface_hub",
-    "imageio.v3",
     "numpy",
     "openai",
     "PIL.Image",

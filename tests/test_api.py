@@ -19,7 +19,8 @@ from phyt2v_cli.backends.local import models
 from phyt2v_cli.config.schema import Config, GeneratorConfig
 from phyt2v_cli.errors import ConfigError, FilesError, RunDirError, RunInterruptedError, UsageError
 from phyt2v_cli.events import Event, RoundDone, StepDone
-from phyt2v_cli.roles import VideoGenerator
+from phyt2v_cli.files.video import read_video
+from phyt2v_cli.roles import Decoded, Latents, VideoGenerator
 from phyt2v_cli.testing.fakes import FakeCaptioner, FakeChat, FakeGenerator, FakeRoles, FakeScorer
 from phyt2v_cli.video_id import CONTROL, RoundId
 from tests.fake_studio import PROMPT, QUICK, studio_of
@@ -171,7 +172,7 @@ def test_settings_of_one_run_do_not_stay() -> None:
         ({"steps": "3,6", "min_steps": 2}, UsageError, "argument steps gives the steps of every video"),
         ({"seed": -1}, ConfigError, r"run\.seed: .*argument seed"),
         ({"preset": "huge"}, UsageError, "there is no preset 'huge'"),
-        ({"config": "gone.toml"}, UsageError, r"gone\.toml cannot be read"),
+        ({"config": "gone.toml"}, UsageError, r"there is no file gone\.toml"),
     ],
 )
 def test_wrong_settings_are_told_at_once(settings: dict[str, Any], kind: type[UsageError], said: str) -> None:
@@ -256,3 +257,22 @@ def test_a_role_that_was_given_is_not_closed() -> None:
         studio.refine(PROMPT)
     assert isinstance(fakes.generator, Closing)
     assert not fakes.generator.closed
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_video_that_came_while_another_was_rendered(force: bool, tmp_path: Path) -> None:
+    out = tmp_path / "a.mp4"
+
+    class Slow(FakeGenerator):
+        def decode(self, latents: Latents) -> Decoded:
+            out.write_bytes(b"of another process")
+            return super().decode(latents)
+
+    with studio_of(FakeRoles(generator=Slow())) as studio:
+        if force:
+            studio.generate(PROMPT, out=out, force=True)
+            assert read_video(out)[0].shape[-1] == 3
+        else:
+            with pytest.raises(FilesError, match="is there already\nChoose another name"):
+                studio.generate(PROMPT, out=out)
+            assert out.read_bytes() == b"of another process"

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
+from phyt2v_cli.checks.notices import find_notices
 from phyt2v_cli.config.layers import LoadedConfig, clamp_steps
 from phyt2v_cli.config.schema import CaptionerConfig, Config, LlmConfig, ScorerConfig, Section, ServiceConfig
 from phyt2v_cli.errors import BackendError, ConfigError, FilesError, ModelLoadError, UsageError
-from phyt2v_cli.files.atomic import describe_os_error
+from phyt2v_cli.files.atomic import already_there, describe_os_error
 from phyt2v_cli.files.untrusted import expand, is_hub_id, refusals_as
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.opening import FoundRun, default_run_dir, look_into
@@ -194,8 +195,8 @@ class PreparedRun:
     """What exists of it already."""
     needed_bytes: int
     """Estimate of the disk space that it takes at most."""
-    notice: str | None
-    """Note about the steps, if they were changed."""
+    notices: tuple[str, ...]
+    """Notes about settings that were changed, or that have no effect."""
     force: bool
 
     @property
@@ -242,7 +243,11 @@ def prepare_run(
         check_model(config)
     if is_new:
         check_disk(path, needed)
-    return PreparedRun(prompt, path, config, planned, found, needed, steps_notice(loaded), force)
+    changed = steps_notice(loaded)
+    notices: tuple[str, ...] = () if changed is None else (changed,)
+    if "generator" not in given:
+        notices += find_notices(config.generator, planned)
+    return PreparedRun(prompt, path, config, planned, found, needed, notices, force)
 
 
 @dataclass(frozen=True)
@@ -254,6 +259,9 @@ class PreparedVideo:
     config: Config
     steps: int
     needed_bytes: int
+    force: bool
+    """Whether a file at `out` is replaced."""
+    notices: tuple[str, ...]
 
 
 def prepare_video(
@@ -277,7 +285,9 @@ def prepare_video(
     needed = needed_bytes(config, 1)
     check_disk(out.parent, needed)
     steps = steps or max(config.schedule.min_steps, config.schedule.max_steps)
-    return PreparedVideo(prompt, out, config, steps, needed)
+    final = PlannedRound(1, steps, "final")
+    notices = () if "generator" in given else find_notices(config.generator, [final])
+    return PreparedVideo(prompt, out, config, steps, needed, force, notices)
 
 
 def needed_bytes(config: Config, num_videos: int) -> int:
@@ -303,9 +313,7 @@ def check_video_path(out: Path, *, force: bool) -> None:
         if out.is_dir():
             raise FilesError(f"{out} is a folder", "Give the name of a file with `out`.")
         if out.exists() and not force:
-            raise FilesError(
-                f"{out} is there already", "Choose another name with `out`, or replace it with `force`."
-            )
+            raise already_there(out)
         if not out.parent.is_dir():
             raise FilesError(
                 f"there is no folder {out.parent}", "Create it, or choose another one with `out`."

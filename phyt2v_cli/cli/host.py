@@ -4,10 +4,8 @@ The library changes nothing in its host process. Here the command line is the ho
 and environment variables; knows no command, no config and no model.
 """
 
-import gc
 import os
 import warnings
-from functools import cache
 
 _ENVIRONMENT = {
     # pydantic would search the metadata of every installed package for plugins.
@@ -42,12 +40,3 @@ def prepare_for_models() -> None:
     folder = make_cache_dir()
     if folder is not None:  # torch's default is the temporary folder, which a restart empties
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder / "inductor"))
-
-
-@cache
-def pass_over_what_is_loaded() -> None:
-    """Exclude all present objects from garbage collection, at the first call.
-
-    imageio collects garbage on every close: 0.26 s each with torch loaded, and about nothing after this.
-    """
-    gc.freeze()

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from phyt2v_cli.cli import console, host
+from phyt2v_cli.cli import console
 from phyt2v_cli.cli.wording import worded
 
 if TYPE_CHECKING:
@@ -25,11 +25,15 @@ def plan_loop(loaded: "LoadedConfig", *, will_ask: bool = True) -> "tuple[Config
 
     Without `will_ask` no judge will be asked, so keys and local judges may be missing.
     """
+    from phyt2v_cli.checks.notices import find_notices
     from phyt2v_cli.checks.preflight import check_judges, complete
 
     check_judges(loaded.config, will_ask=will_ask)
     loaded = complete(loaded)
-    return loaded.config, plan_rounds(loaded)
+    planned = plan_rounds(loaded)
+    for notice in find_notices(loaded.config.generator, planned):
+        console.warn(notice)
+    return loaded.config, planned
 
 
 def plan_rounds(loaded: "LoadedConfig") -> "Sequence[PlannedRound]":
@@ -86,7 +90,6 @@ def watching(
 ) -> "Iterator[Emit]":
     """Yield the `emit` of a run: it passes events to the console, the meter and the timeline."""
     from phyt2v_cli.cli.progress import RunProgress
-    from phyt2v_cli.events import GeneratorReady
     from phyt2v_cli.schedule import control_steps
     from phyt2v_cli.timing import speeds
     from phyt2v_cli.timing.meter import Meter
@@ -101,8 +104,6 @@ def watching(
         listeners: list[Emit] = [meter, progress] if timeline is None else [meter, timeline, progress]
 
         def emit(event: "Event") -> None:
-            if isinstance(event, GeneratorReady):
-                host.pass_over_what_is_loaded()
             for listener in listeners:
                 listener(event)
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from phyt2v_cli.config.presets import did_you_mean, find_preset
 from phyt2v_cli.config.schema import Config, ScorerConfig
 from phyt2v_cli.errors import ConfigError, UsageError
+from phyt2v_cli.files.user_text import read_text
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -174,15 +175,9 @@ def clamp_steps(loaded: LoadedConfig) -> LoadedConfig:
 def _read_toml(path: Path, origin: str) -> Layer:
     import tomllib
 
+    content = read_text(str(path), MAX_CONFIG_BYTES, UsageError, "Give a TOML file with settings.")
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_CONFIG_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"{origin} cannot be read: {error.strerror}") from error
-    if len(content) > MAX_CONFIG_BYTES:
-        raise UsageError(f"{origin} is larger than {MAX_CONFIG_BYTES // 1024:,} KiB, so it is no config file")
-    try:
-        sections = tomllib.loads(content.decode())
+        sections = tomllib.loads(content)
     except (ValueError, RecursionError) as error:  # deep nesting, and numbers of thousands of digits
         raise UsageError(f"{origin} is not TOML: {error}") from error
     return _from_tree(sections, origin)

@@ -13,13 +13,25 @@ TEMPORARY = ".*.phyt2v-tmp"
 """Glob of the temporary files. The holder of a folder's lock may delete those of a killed process."""
 
 
+_NOT_OFFERED = {
+    errno.EINVAL,
+    errno.ENOSYS,
+    errno.ENOTSUP,
+    errno.EOPNOTSUPP,
+    errno.EBADF,
+    errno.EPERM,
+    errno.EACCES,  # a folder that may be written to and not read cannot be opened
+}
+"""Answers of file systems (FUSE, network, FAT) that cannot sync a folder or make hard links."""
+
+
 @contextmanager
-def replace_file(path: Path) -> Iterator[Path]:
+def replace_file(path: Path, *, must_be_new: bool = False) -> Iterator[Path]:
     """Replace a file atomically: yield a new, empty file to write to, which then becomes `path`.
 
-    It is synced to disk. Any number of threads and processes may replace one `path`: the last to end wins. If
-    the block raises, `path` stays as it was and the temporary file is deleted. Raises FilesError for every
-    OSError, inside the block too.
+    It is synced to disk. Any number of threads and processes may replace one `path`: the last to end wins; if
+    it `must_be_new`, the first, and FilesError is raised for the others. If the block raises, `path` stays as
+    it was and the temporary file is deleted. Raises FilesError for every OSError, inside the block too.
     """
     temporary = path.with_name(f".{path.name}.{token_hex(4)}.phyt2v-tmp")
     try:
@@ -30,7 +42,10 @@ def replace_file(path: Path) -> Iterator[Path]:
             yield temporary
             with temporary.open("rb") as file:
                 os.fsync(file.fileno())
-            temporary.replace(path)
+            if must_be_new:
+                _move_to_new(temporary, path)
+            else:
+                temporary.replace(path)
             sync_folder(path.parent)
         finally:
             with suppress(OSError):
@@ -40,12 +55,36 @@ def replace_file(path: Path) -> Iterator[Path]:
 
 
 def sync_folder(path: Path) -> None:
-    """Sync a folder, so that renames in it survive a power cut."""
-    folder = os.open(path, os.O_RDONLY)
+    """Sync a folder, so that renames in it survive a power cut, if the file system can do that."""
     try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        folder = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        if error.errno not in _NOT_OFFERED:
+            raise
+
+
+def already_there(path: Path) -> FilesError:
+    """Make the error for a file that is in the way of a new one."""
+    return FilesError(
+        f"{path} is there already", "Choose another name with `out`, or replace it with `force`."
+    )
+
+
+def _move_to_new(temporary: Path, path: Path) -> None:
+    try:
+        try:
+            os.link(temporary, path)  # never replaces anything; the temporary name is deleted afterwards
+        except OSError as error:
+            if error.errno not in _NOT_OFFERED:
+                raise
+            path.touch(exist_ok=False)  # claims the name
+            temporary.replace(path)
+    except FileExistsError as error:
+        raise already_there(path) from error
 
 
 def describe_os_error(error: OSError, what: str) -> FilesError:

@@ -2,22 +2,27 @@
 
 A video is H.264 in yuv420p, so its height and width must be even; other sizes are refused, never resized.
 Equal frames and metadata give equal bytes: no date, no path, a fixed number of encoder threads. The metadata
-are one JSON object in the container's `comment`, the key that every player and ffprobe show.
+are one JSON object in the container's `comment`, the key that every player and ffprobe show. Colours are
+written with the tags, and read with the rules, that players go by.
 """
 
 import hashlib
+import io
 import json
+import struct
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeVar, cast
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    from av import VideoFrame
 
 
 from phyt2v_cli.errors import VideoError
-from phyt2v_cli.files.atomic import replace_file
+from phyt2v_cli.files.atomic import describe_os_error, replace_file
 
 Frames: TypeAlias = "npt.NDArray[np.uint8]"
 """Frames of a decoded video: RGB, uint8 (num_frames, height, width, 3)."""
@@ -35,9 +40,19 @@ bytes need a fixed number of threads. x264's macroblock tree reads uninitialised
 AVX-512: in a process that had decoded a video, up to a third of equal small clips came out with other bytes
 (x264 core 165, av 18.1)."""
 
-_DECODER: dict[str, Any] = {"thread_count": 4, "thread_type": "FRAME"}
-"""Decoder options. On two cores they take half of the time; of 400 damaged files they refused the same 191 as
-one thread."""
+_DECODER_THREADS = 4
+"""Threads of the decoder, each with a frame of its own. On two cores they take half of the time; of 400
+damaged files they refused the same 191 as one thread."""
+
+_T = TypeVar("_T")
+_BT709, _UNSPECIFIED, _BT601 = 1, 2, 6
+"""Matrices of YUV, by their numbers in H.264 and mp4; FFmpeg's scaler takes them too."""
+_LIMITED_RANGE = 1
+
+
+def _matrix_of(width: int, height: int) -> int:
+    """Matrix that players assume for a video of this size if it has no tag: BT.709 for HD, BT.601 below."""
+    return _BT709 if width >= 1280 or height > 576 else _BT601
 
 
 @dataclass(frozen=True)
@@ -53,12 +68,15 @@ class VideoMetadata:
     """Digest of what made the pixels; empty in videos of phyt2v 0.1.0."""
 
 
-def write_video(path: Path, frames: Frames, *, fps: int, metadata: VideoMetadata) -> str:
+def write_video(
+    path: Path, frames: Frames, *, fps: int, metadata: VideoMetadata, must_be_new: bool = False
+) -> str:
     """Write an mp4, verify it by decoding it in full, move it into place, and return its sha256.
 
     `frames` is uint8 RGB (num_frames, height, width, 3). Until the video is verified `path` stays as it was.
     Raises VideoError for an odd or empty size, and if the file does not decode to the same number of frames
-    of the same size with the same metadata; FilesError if the disk is full or not writable.
+    of the same size with the same metadata; FilesError if the disk is full or not writable, or if a file that
+    `must_be_new` is there by now.
     """
     from av import FFmpegError
 
@@ -69,22 +87,16 @@ def write_video(path: Path, frames: Frames, *, fps: int, metadata: VideoMetadata
             "H.264 needs at least one frame, and an even width and height"
         )
     try:
-        # Encoded in memory, so that a full disk fails our own write and not the encoder.
-        with _open("<bytes>", "w", container="mp4", options={"fflags": "+bitexact"}) as file:
-            file.container_metadata["comment"] = json.dumps(asdict(metadata), ensure_ascii=False)
-            file.init_video_stream("libx264", fps=fps, pixel_format="yuv420p")
-            # imageio has no argument for the encoder's options.
-            file._video_stream.options = _ENCODER
-            encoded: bytes = file.write(frames)
+        encoded = _encode(frames, fps, comment=json.dumps(asdict(metadata), ensure_ascii=False))
     except (FFmpegError, ValueError) as error:
         raise VideoError(f"{path} could not be encoded: {error}") from error
-    with replace_file(path) as temporary:
+    with replace_file(path, must_be_new=must_be_new) as temporary:
         temporary.write_bytes(encoded)
-        decoded, stored = _decode(temporary, pixel_format="gray")  # two thirds of the time of RGB
-        if (len(decoded), *decoded[0].shape) != frames.shape[:3] or stored != metadata:
+        sizes, stored = _decode(temporary, lambda frame, width: (width, frame.height))
+        if sizes != [(width, height)] * num_frames or stored != metadata:
             raise VideoError(
                 f"{path} could not be verified: wrote {num_frames} frames of {width}x{height} pixels, "
-                f"read back {len(decoded)} of {decoded[0].shape[1]}x{decoded[0].shape[0]}"
+                f"read back {len(sizes)} of {sizes[0][0]}x{sizes[0][1]}"
             )
     return hashlib.sha256(encoded).hexdigest()
 
@@ -92,11 +104,13 @@ def write_video(path: Path, frames: Frames, *, fps: int, metadata: VideoMetadata
 def read_video(path: Path) -> tuple[Frames, VideoMetadata | None]:
     """Decode a video in full, to uint8 RGB frames (num_frames, height, width, 3) and its metadata.
 
-    The metadata are None if there are none. Raises VideoError if the file is missing, cut short or no video.
+    The frames are those that players show: without what an edit list cuts off, rotated as the display matrix
+    says, with square pixels. The metadata are None if there are none. Raises VideoError if the file is
+    missing, cut short or no video.
     """
     import numpy as np
 
-    frames, metadata = _decode(path, pixel_format="rgb24")
+    frames, metadata = _decode(path, _as_shown)
     try:
         return np.stack(frames), metadata
     except (ValueError, MemoryError) as error:
@@ -121,33 +135,100 @@ def sample_frames(path: Path, num_frames: int) -> Frames:
 
 
 def sha256_of(path: Path) -> str:
-    """sha256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """sha256 of a file, in hex. Raises FilesError if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise describe_os_error(error, f"{path} could not be read") from error
 
 
-def _decode(path: Path, *, pixel_format: str) -> tuple[list[Any], VideoMetadata | None]:
-    from av import FFmpegError
+def _encode(frames: Frames, fps: int, *, comment: str) -> bytes:
+    import av
+    from av.video.reformatter import VideoReformatter
 
-    unreadable = (FFmpegError, OSError, ValueError, LookupError, AttributeError, StopIteration, MemoryError)
+    num_frames, height, width, _ = frames.shape
+    matrix = _matrix_of(width, height)
+    scaler = VideoReformatter()
+    encoded = io.BytesIO()  # in memory, so that a full disk fails our own write and not the encoder
+    with av.open(encoded, "w", format="mp4", options={"fflags": "+bitexact"}) as file:
+        file.metadata["comment"] = comment
+        stream = file.add_stream("libx264", rate=fps, options=_ENCODER)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        codec = stream.codec_context
+        codec.colorspace, codec.color_range = matrix, _LIMITED_RANGE
+        # The primaries of sRGB, and the curve that players take for sRGB's.
+        codec.color_primaries = codec.color_trc = _BT709
+        for number in range(num_frames):
+            rgb = av.VideoFrame.from_ndarray(frames[number], format="rgb24")
+            frame = scaler.reformat(
+                rgb, format="yuv420p", dst_colorspace=matrix, dst_color_range=_LIMITED_RANGE
+            )
+            frame.pts = number
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return encoded.getvalue()
+
+
+def _decode(path: Path, convert: "Callable[[VideoFrame, int], _T]") -> tuple[list[_T], VideoMetadata | None]:
+    """Decode all frames that players show, and the metadata.
+
+    Each frame is passed through `convert`, with the width that it has if its pixels are made square.
+    """
+    import av
+
+    unreadable = (av.FFmpegError, OSError, ValueError, LookupError, AttributeError, MemoryError)
     if not path.is_file():  # opening a pipe would block for ever
         raise VideoError(f"{path} is " + ("no file" if path.exists() else "missing"))
-    frames, num_bytes = [], 0
+    frames: list[_T] = []
+    num_bytes = num_packets = num_shown = 0
     try:
-        # The format is given, because FFmpeg would also detect playlists, which name other files to open.
-        with _open(path, "r", format="mp4") as file:
-            comment = file.container_metadata.get("comment", "")
-            declared = file.properties().shape[0]  # what the container says
-            for frame in file.iter(format=pixel_format, **_DECODER):
-                frames.append(frame)
-                num_bytes += frame.nbytes
-                if num_bytes > MAX_DECODED_BYTES:
-                    raise VideoError(f"{path} decodes to more than {MAX_DECODED_BYTES // 2**30} GiB")
-    except unreadable as error:  # for example, imageio expects every stream to have a codec
+        # An opened file and its format are given: FFmpeg would take some names for addresses, and detect
+        # playlists, which name other files to open.
+        with path.open("rb") as content, av.open(content, "r", format="mp4") as file:
+            comment = file.metadata.get("comment", "")
+            stream = file.streams.video[0]
+            stream.thread_type, stream.thread_count = "FRAME", _DECODER_THREADS
+            for packet in file.demux(stream):
+                num_packets += packet.size > 0
+                num_shown += packet.size > 0 and not packet.is_discard  # the edit list cuts that off
+                for frame in packet.decode():
+                    width = round(frame.width * (stream.sample_aspect_ratio or 1))
+                    num_bytes += 3 * width * frame.height
+                    if num_bytes > MAX_DECODED_BYTES:
+                        raise VideoError(f"{path} decodes to more than {MAX_DECODED_BYTES // 2**30} GiB")
+                    frames.append(convert(frame, width))
+            declared = stream.frames
+        if declared not in (0, num_packets):  # an edit list hides even the packets behind its end
+            with path.open("rb") as content:
+                num_packets = _count_packets(content)
+    except unreadable as error:
         raise VideoError(f"{path} is cut short, or no video") from error
-    if not frames or (declared and declared != len(frames)):
+    if not frames or len(frames) != num_shown or declared not in (0, num_packets):
         raise VideoError(f"{path} is not a whole video: {len(frames)} of {declared} frames decode")
     return frames, _parse_metadata(comment)
+
+
+def _count_packets(content: BinaryIO) -> int:
+    import av
+
+    with av.open(content, "r", format="mp4", options={"ignore_editlist": "1"}) as file:
+        return sum(packet.size > 0 for packet in file.demux(file.streams.video[0]))
+
+
+def _as_shown(frame: "VideoFrame", width: int) -> Frames:
+    """RGB pixels of a frame as players show it, uint8 (height, width, 3)."""
+    is_tagged = frame.colorspace != _UNSPECIFIED
+    matrix = frame.colorspace if is_tagged else _matrix_of(frame.width, frame.height)
+    pixels: Any = frame.to_ndarray(format="rgb24", width=width, src_colorspace=matrix)
+    found: Any = frame.side_data.get("DISPLAYMATRIX")
+    if found is None:
+        return cast("Frames", pixels)
+    # (a, b, u, c, d, v, x, y, w): pixel (p, q) is shown at (a p + c q + x, b p + d q + y).
+    a, b, _, c, d, *_ = struct.unpack("<9i", bytes(found))
+    if abs(b) > abs(a):  # a quarter turn
+        pixels, a, d = pixels.swapaxes(0, 1), c, b
+    return cast("Frames", pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
 def _parse_metadata(comment: str) -> VideoMetadata | None:
@@ -163,11 +244,3 @@ def _parse_metadata(comment: str) -> VideoMetadata | None:
     ):
         return found
     return None
-
-
-def _open(path: Path | str, mode: Literal["r", "w"], **options: Any) -> Any:
-    import imageio.v3 as iio
-
-    # Temporary names end in no extension that imageio knows.
-    open_untyped: Any = iio.imopen
-    return open_untyped(path, mode, plugin="pyav", extension=".mp4", **options)

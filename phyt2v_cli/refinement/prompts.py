@@ -27,6 +27,7 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from phyt2v_cli import replies
 from phyt2v_cli.errors import ReplyError
+from phyt2v_cli.files.user_text import is_blank
 from phyt2v_cli.replies import Correction, UnusableReplyError, read_json
 from phyt2v_cli.roles import ChatModel, ChatReply, ChatRequest, Message, Scores, Task
 
@@ -44,7 +45,7 @@ Line = Annotated[str, AfterValidator(_one_line)]
 
 def _filled(max_chars: int) -> AfterValidator:
     def check(text: str) -> str:
-        if not text:
+        if is_blank(text):
             raise ValueError("is empty")
         if len(text) > max_chars:
             raise ValueError(f"has {len(text)} characters, more than {max_chars}")

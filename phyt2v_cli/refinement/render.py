@@ -34,6 +34,8 @@ class Target:
     """Callback with the settings that the model ran with, before the end of the stage."""
     round_number: int | None = None
     """Stored in the video, if it belongs to a round."""
+    may_replace: bool = True
+    """Whether a file at `video_path` is replaced; else FilesError is raised once it is there."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,13 @@ def render_video(generator: VideoGenerator, recipe: Recipe, target: Target) -> R
         metadata = VideoMetadata(
             recipe.prompt, recipe.seed, recipe.steps, target.round_number, recipe.pixels_key
         )
-        sha256 = write_video(target.video_path, decoded.frames, fps=generator.fps, metadata=metadata)
+        sha256 = write_video(
+            target.video_path,
+            decoded.frames,
+            fps=generator.fps,
+            metadata=metadata,
+            must_be_new=not target.may_replace,
+        )
     return Rendered(recipe, sha256)
 
 

@@ -39,14 +39,15 @@ def render_single(
     *,
     steps: int,
     out: Path,
+    may_replace: bool,
     emit: Emit,
     cancelled: Cancelled,
 ) -> VideoResult:
-    """Render `prompt` to the mp4 `out`, replacing a file that is there.
+    """Render `prompt` to the mp4 `out`. A file that is there by the end is replaced if `may_replace`.
 
     Latents are kept beside it until it is verified, so that the same call can go on from there. Raises
     RunInterruptedError once `cancelled()` is true, PromptError if the prompt is longer than the text encoder
-    reads, BackendError if the model fails, FilesError if something cannot be written.
+    reads, BackendError if the model fails, FilesError if something cannot be written or may not be replaced.
     """
     seconds: dict[str, float] = {}
     latents_path = out.with_name(f"{out.name}.phyt2v-latents")
@@ -77,7 +78,9 @@ def render_single(
     if notice is not None:
         emit(Notice(notice))
     recipe = Recipe(prompt, config.run.seed, steps, "final", config.generator)
-    target = Target(out, latents_path, on_step=on_step, cancelled=cancelled, stage=stage)
+    target = Target(
+        out, latents_path, on_step=on_step, cancelled=cancelled, stage=stage, may_replace=may_replace
+    )
     rendered = render_or_reseed(generator, recipe, target, on_reseed=on_reseed)
     drop_latents(latents_path)
     return VideoResult(out, prompt, steps, rendered.recipe.seed, rendered.sha256, seconds)

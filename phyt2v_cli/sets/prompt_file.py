@@ -1,14 +1,11 @@
 """User's prompt, from a file, standard input or the command line. The file is never written to."""
 
-import sys
-from pathlib import Path
-
 from phyt2v_cli.errors import PromptError, UsageError
-from phyt2v_cli.sets.prompt_set import MAX_PROMPT_CHARS
+from phyt2v_cli.files.user_text import read_text
+from phyt2v_cli.sets.prompt_set import fault_of_prompt
 
-_MAX_BYTES = (
-    4 * MAX_PROMPT_CHARS + 4
-)  # UTF-8 takes up to four a character, and there may be a byte order mark
+_MAX_BYTES = 2**20
+"""Limit of what is read. A longer prompt is refused for its characters, of up to four bytes each."""
 
 
 def read_prompt(file: str | None, text: str | None) -> str:
@@ -20,24 +17,15 @@ def read_prompt(file: str | None, text: str | None) -> str:
     """
     if (file is None) == (text is None):
         raise UsageError("give one prompt", "A text file, - for standard input, or `prompt`.")
-    if file == "-":
-        name, content = "standard input", sys.stdin.buffer.read(_MAX_BYTES + 1)
-    elif file is not None:
-        name, content = file, _read(Path(file))
+    if file is not None:
+        hint = "Give the file with the prompt, or its text as `prompt`."
+        name = "standard input" if file == "-" else file
+        content = read_text(file, _MAX_BYTES, PromptError, hint)
     else:
-        name, content = "the prompt", (text or "").encode(errors="surrogateescape")
-    if b"\0" in content:
-        raise PromptError(f"{name} is a binary file", "Give the text file with the prompt.")
-    if len(content) > _MAX_BYTES:
-        raise _too_long(name)
-    try:
-        prompt = content.decode("utf-8-sig").strip()
-    except UnicodeDecodeError as error:
-        raise PromptError(f"{name} is not UTF-8 text", "Save the prompt as UTF-8.") from error
-    if not prompt:
-        raise PromptError(f"{name} is empty", "Write what the video should show.")
-    if len(prompt) > MAX_PROMPT_CHARS:
-        raise _too_long(name)
+        name, content = "the prompt", text or ""
+    prompt = content.strip()
+    if fault := fault_of_prompt(prompt):
+        raise PromptError(f"{name} is {fault}", "A prompt says in words what one video shows.")
     return prompt
 
 
@@ -47,23 +35,3 @@ def several_lines_note(prompt: str) -> str | None:
     if lines < 2:
         return None
     return f"the {lines} lines are one prompt"
-
-
-def _read(path: Path) -> bytes:
-    try:
-        if path.is_dir():
-            raise PromptError(f"{path} is a directory", "Give the file with the prompt.")
-        with path.open("rb") as file:
-            return file.read(_MAX_BYTES + 1)
-    except FileNotFoundError as error:
-        raise PromptError(
-            f"there is no file {path}", "Give the file with the prompt, or its text as `prompt`."
-        ) from error
-    except OSError as error:
-        raise PromptError(f"{path} cannot be read: {error.strerror}") from error
-
-
-def _too_long(name: str) -> PromptError:
-    return PromptError(
-        f"{name} is longer than {MAX_PROMPT_CHARS:,} characters", "A prompt says what one video shows."
-    )

@@ -8,9 +8,7 @@ import csv
 import hashlib
 import io
 import json
-import os
 import re
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from phyt2v_cli.errors import PromptError
-from phyt2v_cli.files.untrusted import read_plain_file
+from phyt2v_cli.files.user_text import is_blank, read_text
 from phyt2v_cli.runs.identity import slugify
 
 MAX_PROMPT_CHARS = 10_000
@@ -53,8 +51,6 @@ def read_prompt_set(source: str) -> tuple[PromptEntry, ...]:
     Raises PromptError if the source cannot be read; for entries that cannot be used it has one ``FILE:LINE:
     message`` line each.
     """
-    if source != "-" and os.path.isdir(source):  # noqa: PTH112  a Path raises if a name is too long
-        raise PromptError(f"{source} is a directory", "Give the file with the prompts.")
     name = "standard input" if source == "-" else source
     parse = None if source == "-" else _PARSERS.get(Path(source).suffix.lower())
     if source != "-" and parse is None:
@@ -62,13 +58,7 @@ def read_prompt_set(source: str) -> tuple[PromptEntry, ...]:
             f"{source} has none of the endings that say how to read it: {', '.join(_PARSERS)}",
             "- reads standard input.",
         )
-    content = _read(source)
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise PromptError(
-            f"{name}:{_line_of(content, error.start)}: not UTF-8 text", "Save the set as UTF-8."
-        ) from error
+    text = read_text(source, MAX_SET_BYTES, PromptError, "Give the file with the prompts.")
     if parse is None:
         parse = _parse_jsonl if text.lstrip().startswith("{") else _parse_lines
     fields, faults = [], []
@@ -86,6 +76,15 @@ def read_prompt_set(source: str) -> tuple[PromptEntry, ...]:
     return tuple(_with_folders(fields))
 
 
+def fault_of_prompt(prompt: str) -> str | None:
+    """What a stripped prompt is, if it cannot be used: empty, too long, or no text; None if it can."""
+    if re.search("[\0\ud800-\udfff]", prompt):
+        return "no text: it holds NUL or half a character"
+    if is_blank(prompt):
+        return "empty"
+    return f"longer than {MAX_PROMPT_CHARS:,} characters" if len(prompt) > MAX_PROMPT_CHARS else None
+
+
 class _Line(NamedTuple):
     """Raw entry at one place of a set: its fields, or why there are none."""
 
@@ -101,22 +100,6 @@ class _Fields(NamedTuple):
     prompt: str
     seed: int | None
     line: int
-
-
-def _read(source: str) -> bytes:
-    if source == "-":
-        content = sys.stdin.buffer.read(MAX_SET_BYTES + 1)
-        if len(content) > MAX_SET_BYTES:
-            raise PromptError(f"standard input is larger than {MAX_SET_BYTES // 2**20} MiB", "Split the set.")
-        return content
-    try:
-        return read_plain_file(Path(source), MAX_SET_BYTES)
-    except FileNotFoundError as error:
-        raise PromptError(f"there is no file {source}", "Give the file with the prompts.") from error
-    except OSError as error:
-        raise PromptError(f"{source} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise PromptError(f"{source} cannot be read: {error}", "- reads standard input.") from error
 
 
 def _split(text: str) -> Iterator[tuple[int, str]]:
@@ -185,12 +168,8 @@ def _validate(line: _Line) -> _Fields:
     if not isinstance(prompt, str):
         raise ValueError("prompt: missing" if prompt is None else "prompt: not a text")
     prompt = prompt.strip()
-    if not prompt:
-        raise ValueError("prompt: empty")
-    if len(prompt) > MAX_PROMPT_CHARS:
-        raise ValueError(f"prompt: longer than {MAX_PROMPT_CHARS:,} characters")
-    if re.search("[\0\ud800-\udfff]", prompt):
-        raise ValueError("prompt: holds NUL or half a character, so it is no text")
+    if fault := fault_of_prompt(prompt):
+        raise ValueError(f"prompt: {fault}")
     return _Fields(
         _validate_id(line.fields.get("id")), prompt, _validate_seed(line.fields.get("seed")), line.number
     )
@@ -227,10 +206,6 @@ def _with_folders(fields: list[_Fields]) -> Iterator[PromptEntry]:
             )
         taken.add(folder)
         yield PromptEntry(*entry, folder)
-
-
-def _line_of(content: bytes, position: int) -> int:
-    return content.count(b"\n", 0, position) + 1
 
 
 def _at_most(faults: list[str]) -> list[str]:

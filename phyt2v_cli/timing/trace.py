@@ -96,7 +96,11 @@ class Timeline:
         return not self._spans and not self._started
 
     def write(self, path: Path) -> None:
-        """Write the file; open spans end here. Raises FilesError if it cannot be written."""
+        """Write the file; open spans end here. Raises FilesError if it cannot be written.
+
+        As `check_target` does too: what was written meanwhile may be a file of the run itself.
+        """
+        check_target(path)
         for name in list(self._started):
             self._end(name)
         rows = [

@@ -163,7 +163,9 @@ def here(
     [
         (b"", "is empty"),
         (b" \n\t\n", "is empty"),
-        (b"\xff\xfe\x00a", "binary"),
+        ("\u200b\u2060\ufeff \u3164".encode(), "is empty"),
+        (b"\x89PNG\0", "binary"),
+        (b"a\0b", "is no text"),
         (b"caf\xe9", "not UTF-8"),
         (b"a" * 10_001, "longer than 10,000 characters"),
         (b"a" * 100_000, "longer than 10,000 characters"),

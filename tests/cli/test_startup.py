@@ -9,7 +9,7 @@ import pytest
 from phyt2v_cli.cli import commands
 from phyt2v_cli.cli.app import COMMANDS
 
-HEAVY = ["torch", "diffusers", "transformers", "ray", "numpy", "scipy", "imageio", "av", "jinja2"]
+HEAVY = ["torch", "diffusers", "transformers", "ray", "numpy", "scipy", "av", "jinja2"]
 SCRIPT = f"""
 import sys
 from phyt2v_cli.cli.exit import run

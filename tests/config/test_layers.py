@@ -238,7 +238,11 @@ def test_a_mistyped_variable_is_not_ignored(environment: dict[str, str], message
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "cannot be read: No such file"), (b"a b", "is not TOML"), (b"\xff\xfe", "is not TOML")],
+    [
+        (None, r"there is no file .*mine\.toml\nGive a TOML file"),
+        (b"a b", "is not TOML"),
+        (b"\xe9", r"mine\.toml:1: not UTF-8 text\nSave it as UTF-8"),
+    ],
 )
 def test_a_config_file_that_cannot_be_read(content: bytes | None, message: str, tmp_path: Path) -> None:
     config_path = tmp_path / "mine.toml"

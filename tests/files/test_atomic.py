@@ -1,10 +1,13 @@
 """Files that are there whole or not at all, whoever writes the same one meanwhile."""
 
+import errno
 import os
 import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from contextlib import nullcontext
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -98,3 +101,59 @@ def test_a_temporary_name_that_is_taken_is_left_alone(
         temporary.write_text("theirs")
     assert mine.read_text() == taken.read_text() == "precious"
     assert not (tmp_path / "a.txt").exists()
+
+
+def test_of_several_that_must_be_new_the_first_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    with (
+        pytest.raises(FilesError, match=r"a\.mp4 is there already\nChoose another name"),
+        replace_file(path, must_be_new=True) as late,
+    ):
+        late.write_text("late")
+        with replace_file(path, must_be_new=True) as early:
+            early.write_text("early")
+    assert path.read_text() == "early"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def refuse(error: int) -> Callable[..., None]:
+    def call(*_: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    return call
+
+
+@pytest.mark.parametrize("lacks", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
+def test_file_systems_without_hard_links(lacks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "link", refuse(lacks))
+    test_of_several_that_must_be_new_the_first_stays(tmp_path)
+
+
+@pytest.mark.parametrize("answer", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EIO, errno.ENOSPC])
+def test_file_systems_that_cannot_sync_a_folder(
+    answer: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(answer, os.strerror(answer))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    is_lost = answer in (errno.EIO, errno.ENOSPC)
+    expected = pytest.raises(FilesError, match="could not be written") if is_lost else nullcontext()
+    with expected, replace_file(tmp_path / "a") as temporary:
+        temporary.write_text("x")
+    assert (tmp_path / "a").read_text() == "x"
+    assert list(tmp_path.iterdir()) == [tmp_path / "a"]
+
+
+def test_the_content_itself_must_be_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", refuse(errno.EIO))
+    with (
+        pytest.raises(FilesError, match="could not be written: Input/output error"),
+        replace_file(tmp_path / "a") as temporary,
+    ):
+        temporary.write_text("x")
+    assert not list(tmp_path.iterdir())

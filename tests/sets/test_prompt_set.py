@@ -1,7 +1,6 @@
 """Prompt sets in every format, and what is said of those that cannot be used."""
 
 import io
-import os
 import re
 import sys
 from pathlib import Path
@@ -95,8 +94,8 @@ def test_thousands_of_equal_prompts_are_told_apart_quickly(tmp_path: Path) -> No
         ("{}", "prompt: missing"),
         ('{"prompt": ["a"]}', "prompt: not a text"),
         ('{"prompt": " "}', "prompt: empty"),
-        ('{"prompt": "a\\u0000"}', "prompt: holds NUL or half a character, so it is no text"),
-        ('{"prompt": "a\\ud800"}', "prompt: holds NUL or half a character, so it is no text"),
+        ('{"prompt": "a\\u0000"}', "prompt: no text: it holds NUL or half a character"),
+        ('{"prompt": "a\\ud800"}', "prompt: no text: it holds NUL or half a character"),
         ('{"prompt": "' + "a" * 10_001 + '"}', "prompt: longer than 10,000 characters"),
         ('{"prompt": "a", "seed": -1}', f"seed: not a whole number from 0 to {2**63 - 1}"),
         ('{"prompt": "a", "seed": 1.5}', f"seed: not a whole number from 0 to {2**63 - 1}"),
@@ -142,11 +141,7 @@ def test_an_empty_set(name: str, content: str, tmp_path: Path) -> None:
 def test_what_is_no_text(tmp_path: Path) -> None:
     assert complaint(tmp_path / "a.txt", b"a\nb\xff\n") == [
         "a.txt:2: not UTF-8 text",
-        "Save the set as UTF-8.",
-    ]
-    assert complaint(tmp_path / "a.txt", "a".encode("utf-16")) == [
-        "a.txt:1: not UTF-8 text",
-        "Save the set as UTF-8.",
+        "Save it as UTF-8.",
     ]
 
 
@@ -155,12 +150,10 @@ def test_what_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         with pytest.raises(PromptError, match=fault):
             read_prompt_set(str(tmp_path / name))
     (tmp_path / "folder.txt").mkdir()
-    os.mkfifo(tmp_path / "pipe.txt")
-    for name, fault in (("folder.txt", "is a directory"), ("pipe.txt", "cannot be read: .*plain file")):
-        with pytest.raises(PromptError, match=fault):
-            read_prompt_set(str(tmp_path / name))
+    with pytest.raises(PromptError, match="is a directory"):
+        read_prompt_set(str(tmp_path / "folder.txt"))
     monkeypatch.setattr("phyt2v_cli.sets.prompt_set.MAX_SET_BYTES", 2**20)
     assert "larger than 1,024 KiB" in complaint(tmp_path / "large.txt", b"a" * (2**20 + 1))[0]
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a" * (2**20 + 1))))
-    with pytest.raises(PromptError, match="standard input is larger than 1 MiB"):
+    with pytest.raises(PromptError, match="standard input is larger than 1,024 KiB"):
         read_prompt_set("-")

@@ -88,6 +88,19 @@ def test_a_profile_that_cannot_be_written_at_the_end_is_a_note(
     assert capsys.readouterr().err.startswith("note: ")
 
 
+def test_a_file_of_the_run_that_came_meanwhile_stays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run.json"
+    check_target(path)
+    with watch.profiling(path) as timeline:
+        assert timeline is not None
+        timeline(StageStarted(RoundId(1), "decode"))
+        path.write_text("the record")
+    assert path.read_text() == "the record"
+    assert "is there already and is no profile" in capsys.readouterr().err
+
+
 def test_a_run_that_had_nothing_left_to_do_leaves_an_earlier_profile(tmp_path: Path) -> None:
     (tmp_path / "p.json").write_text("earlier")
     with watch.profiling(tmp_path / "p.json"):

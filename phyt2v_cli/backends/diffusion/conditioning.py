@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from phyt2v_cli.backends.diffusion.families import Family
 from phyt2v_cli.config.schema import GeneratorConfig
-from phyt2v_cli.errors import ConfigError, VideoError
+from phyt2v_cli.errors import ConfigError, FilesError, VideoError
+from phyt2v_cli.files.picture import is_transparent, read_picture
 from phyt2v_cli.files.untrusted import refusals_as
 from phyt2v_cli.files.video import read_frames, sha256_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-IMAGE_MEMORY_LIMIT = 64 * 2**20
-"""Most pixels of an image; a larger one is a decompression bomb rather than a first frame."""
 
 _KINDS = {
     "image": "a picture, such as a PNG or JPEG",
@@ -54,6 +52,12 @@ def complaints(family: Family, config: GeneratorConfig) -> Iterator[str]:
     for name, source in (("image", config.image), ("video", config.video)):
         if source is not None and (config.height is None or config.width is None):
             yield f"generator.{name}: it is scaled and cropped to height and width, so set both"
+
+
+def notes(config: GeneratorConfig) -> Iterator[str]:
+    """Yield notes about an image that passed `digest`."""
+    if config.image is not None and is_transparent(Path(config.image)):
+        yield f"{config.image} is transparent in parts; they are shown over black"
 
 
 def digest(config: GeneratorConfig) -> str | None:
@@ -110,19 +114,10 @@ def call_arguments(config: GeneratorConfig, family: Family) -> Mapping[str, Any]
 
 
 def _open_image(path: Path) -> "Image":
-    from PIL import Image
-
     try:
-        with Image.open(path) as image:
-            if image.width * image.height > IMAGE_MEMORY_LIMIT:
-                raise ConfigError(
-                    f"generator.image: {path} has {image.width} x {image.height} pixels", "Shrink it."
-                )
-            return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ConfigError(
-            f"generator.image: {path} is no image that can be read", f"Name {_KINDS['image']}."
-        ) from error
+        return read_picture(path)
+    except FilesError as error:
+        raise ConfigError(f"generator.image: {error.message}", error.hint) from error
 
 
 def _read_frames(path: Path) -> "list[Image]":

@@ -79,6 +79,8 @@ def generate(
 
         check_target(profile)
     prepared = prepare_video(text, layered, out=out, steps=steps, force=force)
+    for notice in prepared.notices:
+        console.warn(notice)
     if dry_run:
         console.say(
             f"Would render {out} with {prepared.steps} denoising steps of {prepared.config.generator.model}."

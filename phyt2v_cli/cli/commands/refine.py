@@ -138,8 +138,8 @@ def _start(
     from phyt2v_cli.checks.preflight import prepare_run
 
     prepared = prepare_run(prompt, loaded, out=out, force=force)
-    if prepared.notice is not None:
-        console.warn(prepared.notice)
+    for notice in prepared.notices:
+        console.warn(notice)
     if dry_run:
         _show_what_would_be_done(prepared, as_json=as_json)
         return

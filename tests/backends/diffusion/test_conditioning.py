@@ -164,7 +164,7 @@ def test_files_are_looked_at_before_anything_is_loaded(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no picture")
     for settings, message in [
         ({"image": str(tmp_path / "none.png")}, "there is no file"),
-        ({"image": str(tmp_path / "text.png")}, "no image that can be read\nName a picture"),
+        ({"image": str(tmp_path / "text.png")}, "no image that can be read\nThese can: PNG"),
         ({"video": str(tmp_path / "text.png")}, "cut short, or no video\nName a video"),
         ({"video": str(tmp_path)}, "is no file\nName a video"),
     ]:

@@ -1,9 +1,8 @@
 """Random VLMs of several architectures see real videos, through their real image processors."""
 
-import gc
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,14 +25,6 @@ from tests import tiny_language_models
 from tests.fake_runs import make_config, open_run
 
 ARCHITECTURES = ("qwen2_5_vl", "qwen3_vl", "idefics3", "internvl")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_garbage() -> Iterator[None]:
-    """Spare each reading of a video imageio's search through all that torch has loaded, as the loop does."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURES)

@@ -1,0 +1,26 @@
+"""Notes about a generator's settings that are valid, but may not do what was meant. Loads no model."""
+
+from collections.abc import Iterator, Sequence
+
+from phyt2v_cli.backends.diffusion import conditioning
+from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.schedule import PlannedRound
+
+
+def find_notices(generator: GeneratorConfig, planned: Sequence[PlannedRound]) -> tuple[str, ...]:
+    """Notes for the user about the checked settings; for a single video the plan is one final."""
+    return (*conditioning.notes(generator), *_without_effect(generator, planned))
+
+
+def _without_effect(generator: GeneratorConfig, planned: Sequence[PlannedRound]) -> Iterator[str]:
+    # Where guidance leads away from the negative prompt by another scale, the family's rules ask for that.
+    is_unguided = generator.guidance_scale is not None and generator.guidance_scale <= 1
+    if generator.negative_prompt and is_unguided and generator.true_cfg_scale is None:
+        scale = f"generator.guidance_scale {generator.guidance_scale:g}"
+        yield f"generator.negative_prompt has no effect at {scale}"
+    has_drafts = any(entry.purpose == "draft" for entry in planned)
+    if generator.draft_cache not in ("auto", "off") and not has_drafts:
+        yield (
+            f"generator.draft_cache {generator.draft_cache} has no effect: no video has fewer steps than the "
+            "last, so none is a draft"
+        )

@@ -1,0 +1,51 @@
+"""What a run says about settings that are valid and do nothing, before anything is rendered."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from phyt2v_cli.checks.notices import find_notices
+from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.schedule import PlannedRound
+from tests.command_line import CommandLine, assignments, sizes
+from tests.tiny_pipelines import save_ltx
+
+DRAFT, FINAL = PlannedRound(1, 4, "draft"), PlannedRound(2, 8, "final")
+
+
+@pytest.mark.parametrize(("scale", "num_notices"), [(0, 1), (1, 1), (1.5, 0), (None, 0)])
+def test_a_negative_prompt_without_guidance(scale: float | None, num_notices: int) -> None:
+    found = find_notices(GeneratorConfig(negative_prompt="fog", guidance_scale=scale), [FINAL])
+    expected = f"generator.negative_prompt has no effect at generator.guidance_scale {scale}"
+    assert found == (expected,) * num_notices
+    assert not find_notices(GeneratorConfig(guidance_scale=scale), [FINAL])
+
+
+def test_a_negative_prompt_that_another_scale_leads_away_from() -> None:
+    assert not find_notices(
+        GeneratorConfig(negative_prompt="fog", guidance_scale=1, true_cfg_scale=4), [FINAL]
+    )
+
+
+def test_a_draft_cache_without_drafts() -> None:
+    config = GeneratorConfig(draft_cache="first-block")
+    assert not find_notices(config, [DRAFT, FINAL])
+    (notice,) = find_notices(config, [FINAL, FINAL])
+    assert notice.startswith("generator.draft_cache first-block has no effect: ")
+    assert not find_notices(GeneratorConfig(), [FINAL])
+
+
+def test_they_are_said_by_every_command_that_renders(tmp_path: Path, phyt2v: CommandLine) -> None:
+    Image.new("RGBA", (8, 8), (0, 0, 0, 90)).save(tmp_path / "a.png")
+    model = save_ltx(tmp_path / "model")
+    settings = [*assignments(sizes(9, 32, 32)), "--set", "generator.guidance_scale=1"]
+    settings += ["--set", "generator.negative_prompt=fog", "--image", "a.png", "--model", str(model)]
+    judges = [w for role in ("llm", "captioner", "scorer") for w in ("--set", f"{role}.base_url=http://x/v1")]
+    judges += [w for role in ("llm", "captioner", "scorer") for w in ("--set", f"{role}.model=m")]
+    (tmp_path / "set.txt").write_text("a ball\n")
+    for words in (["generate", "--prompt", "a"], ["refine", "--prompt", "a"], ["batch", "set.txt"]):
+        shown = phyt2v(*words, "--dry-run", *settings, *(judges if words[0] != "generate" else []))
+        assert shown.code == 0, shown.err
+        assert "a.png is transparent in parts; they are shown over black" in shown.err
+        assert "has no effect at generator.guidance_scale 1" in shown.err
