@@ -17,6 +17,7 @@ from phyt2v_cli import backends
 from phyt2v_cli.backends import prefetch
 from phyt2v_cli.backends.guard import GuardedGenerator
 from phyt2v_cli.checks.preflight import PreparedVideo, prepare_run, prepare_video
+from phyt2v_cli.checks.probe import probed
 from phyt2v_cli.config.layers import LoadedConfig, Setting, layer_of_keywords, load_config
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.events import Emit, Event, Notice
@@ -56,6 +57,7 @@ class RunSettings(TypedDict, total=False):
     select: Literal["last", "best"]
     control: bool
     early_stop: bool
+    probe: bool
 
 
 class Studio:
@@ -113,8 +115,6 @@ class Studio:
     def config(self) -> Config:
         """Config that runs start from."""
         return self._loaded.config
-
-    # Runs
 
     def refine(
         self,
@@ -182,7 +182,7 @@ class Studio:
             if self._roles is None:
                 self._roles = self._make_roles()
             roles = replace(self._roles, load_generator=lambda: self._load_generator(num_planned_steps))
-        roles = prefetch.overlap(run.config, roles, record.prompt, span=self._on_span)
+        roles = prefetch.overlap(run.config, probed(run.config, roles), record.prompt, span=self._on_span)
         return loop.refine(run, roles, emit=emit, cancelled=cancelled)
 
     def render(self, prepared: PreparedVideo, *, emit: Emit, cancelled: Cancelled) -> VideoResult:

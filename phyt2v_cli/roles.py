@@ -212,6 +212,15 @@ class Closeable(Protocol):
         ...
 
 
+@runtime_checkable
+class Probeable(Protocol):
+    """Role that can be asked cheaply whether it would answer."""
+
+    def probe(self) -> None:
+        """Ask once; raise BackendError if there is no answer. Does nothing if it has answered before."""
+        ...
+
+
 @dataclass(frozen=True)
 class Roles:
     """The four roles of a run."""

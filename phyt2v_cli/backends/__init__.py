@@ -78,7 +78,8 @@ def make_scorers(config: "ScorerConfig") -> "list[VideoScorer]":
 
     Raises ConfigError if two of them have the same name, or as `make_scorer` does.
     """
-    scorers = [make_scorer(one) for one in (config, *config.others)]
+    others = [make_scorer(one, key=f"scorer.others[{n}]") for n, one in enumerate(config.others)]
+    scorers = [make_scorer(config), *others]
     names = [scorer.name for scorer in scorers]
     for name in names:
         if names.count(name) > 1:
@@ -86,8 +87,10 @@ def make_scorers(config: "ScorerConfig") -> "list[VideoScorer]":
     return scorers
 
 
-def make_scorer(config: "ScorerConfig") -> "VideoScorer":
+def make_scorer(config: "ScorerConfig", *, key: str = "scorer") -> "VideoScorer":
     """Make one scorer, without its `others`; nothing is loaded before its first use.
+
+    Errors call its section of the config `key`.
 
     Raises ConfigError if no backend is set, a local model or a program is not named, or a base URL is not
     that of a server.
@@ -100,7 +103,7 @@ def make_scorer(config: "ScorerConfig") -> "VideoScorer":
         case "openai":
             from phyt2v_cli.backends.server.roles import OpenAIScorer
 
-            return OpenAIScorer(config)
+            return OpenAIScorer(config, key=key)
         case "transformers":
             from phyt2v_cli.backends.local.roles import TransformersScorer
 
@@ -110,4 +113,4 @@ def make_scorer(config: "ScorerConfig") -> "VideoScorer":
 
             return CommandScorer(config)
         case None:
-            raise ConfigError("scorer.backend: none is set")
+            raise ConfigError(f"{key}.backend: none is set")

@@ -175,6 +175,15 @@ EarlyStop = Annotated[
         metavar="",
     ),
 ]
+Probe = Annotated[
+    bool | None,
+    typer.Option(
+        "--probe/--no-probe",
+        help="Ask each judge on a server once before the first video is rendered.",
+        show_default=False,
+        metavar="",
+    ),
+]
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on stdout.", rich_help_panel=_OUTPUT, metavar="")
 ]

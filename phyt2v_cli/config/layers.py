@@ -57,6 +57,7 @@ KEYWORDS: Mapping[str, str] = {
     "select": "refinement.select",
     "control": "refinement.control",
     "early_stop": "refinement.early_stop",
+    "probe": "run.probe",
 }
 """Settings with a short name: a keyword argument of the API, and an option of the commands."""
 

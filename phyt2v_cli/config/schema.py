@@ -209,6 +209,9 @@ class RunConfig(Section):
     """Settings of the run as a whole."""
 
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    probe: bool = True
+    """Ask each judge on a server once before the first video is rendered, so that a dead one costs no GPU
+    time."""
 
 
 class Config(Section):

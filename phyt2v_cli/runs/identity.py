@@ -27,6 +27,7 @@ _NOT_IDENTITY: Mapping[str, Any] = {
         "others": {"__all__": _NOT_IDENTITY_OF_SCORER},
     },
     "refinement": {"select", "control"},
+    "run": {"probe"},
 }
 """Settings outside the identity: where and how fast a run computes, the path of a file whose content counts,
 what is rendered beside it, and which video is selected at the end."""

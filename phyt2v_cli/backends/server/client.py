@@ -43,17 +43,23 @@ _known_traits: dict[tuple[str, str], Traits] = {}
 """Cache by base URL and model. Traits are stored only after they brought an answer."""
 
 
+_answered: set[tuple[str, str, str, int]] = set()
+"""Requests that brought an answer, by base URL, model, variable of the key and number of pictures."""
+
+
 class OpenAIClient:
     """Client of one model at one endpoint. Thread-safe: it keeps no connection between requests."""
 
-    def __init__(self, config: ServiceConfig, role: Role, *, backoff_s: float = 0.5) -> None:
-        """Set the endpoint of `role`; nothing is sent yet.
+    def __init__(
+        self, config: ServiceConfig, role: Role, *, key: str | None = None, backoff_s: float = 0.5
+    ) -> None:
+        """Set the endpoint of `role`, whose section of the config is called `key`; nothing is sent yet.
 
         `backoff_s` is the longest wait before the first retry, in seconds; it doubles with each retry.
         Raises ConfigError if the base URL is not the URL of a server.
         """
         self._config = config
-        self._endpoint = Endpoint.of(config, role)
+        self._endpoint = Endpoint.of(config, role, key=key)
         self._backoff_s = backoff_s
 
     def __str__(self) -> str:
@@ -108,12 +114,26 @@ class OpenAIClient:
         # In an event loop, because the timeout of a blocking socket starts anew with every byte of a slow
         # server; only a cancelled task ends in time.
         answer = event_loop.wait_for(attempts.answer(question))
-        _known_traits[self._endpoint.url, self._endpoint.model] = attempts.traits
+        _known_traits[self._place] = attempts.traits
+        _answered.add((*self._place, self._endpoint.api_key_env, len(pictures)))
         return answer
+
+    def probe(self, pictures: Sequence[Part] = ()) -> None:
+        """Ask for one word, unless the endpoint has answered this process before.
+
+        `pictures` are as many as later requests will show. Raises BackendError as `ask` does; a refusal or an
+        answer that is cut off is an answer.
+        """
+        if (*self._place, self._endpoint.api_key_env, len(pictures)) not in _answered:
+            self.ask([Message("user", "Answer with one word: yes.")], pictures=pictures)
+
+    @property
+    def _place(self) -> tuple[str, str]:
+        return self._endpoint.url, self._endpoint.model
 
     @property
     def _traits(self) -> Traits:
-        return _known_traits.get((self._endpoint.url, self._endpoint.model), Traits())
+        return _known_traits.get(self._place, Traits())
 
 
 class _Attempts:
@@ -200,7 +220,7 @@ class _Attempts:
     def _asked(self, question: Question) -> remedies.Asked:
         return remedies.Asked(
             who=str(self._endpoint),
-            key=self._endpoint.role,
+            key=self._endpoint.key,
             model=self._endpoint.model,
             key_variable=self._endpoint.api_key_env,
             has_key=bool(self._key),

@@ -22,24 +22,33 @@ class Endpoint:
     """Server and model of one role."""
 
     role: Role
+    key: str
+    """Section of the config, as in `llm` or `scorer.others[0]`, for messages."""
     url: str
     model: str
     api_key_env: str
     timeout_s: float
 
     @classmethod
-    def of(cls, config: ServiceConfig, role: Role) -> "Endpoint":
-        """Make the endpoint of a config section.
+    def of(cls, config: ServiceConfig, role: Role, *, key: str | None = None) -> "Endpoint":
+        """Make the endpoint of a config section, which is called `key`; the default is the role.
 
         Raises ConfigError if its base URL is not the URL of a server.
         """
-        endpoint = cls(role, server_url(config), config.model or "", config.api_key_env, config.timeout_s)
+        endpoint = cls(
+            role,
+            key or role,
+            server_url(config),
+            config.model or "",
+            config.api_key_env,
+            config.timeout_s,
+        )
         try:
             usable = bool(endpoint._parts.hostname) and endpoint._parts.port != 0
         except ValueError:
             usable = False
         if not usable:
-            raise ConfigError(f"{role}.base_url: {endpoint.url!r} is not the URL of a server")
+            raise ConfigError(f"{endpoint.key}.base_url: {endpoint.url!r} is not the URL of a server")
         return endpoint
 
     @property
@@ -61,8 +70,8 @@ class Endpoint:
         if self.lacks_key:
             raise BackendError(
                 f"{self} needs a key, and the environment variable {self.api_key_env} is not set.",
-                f"Set it, or name another variable with `{self.role}.api_key_env`, or another endpoint with "
-                f"`{self.role}.base_url`.",
+                f"Set it, or name another variable with `{self.key}.api_key_env`, or another endpoint with "
+                f"`{self.key}.base_url`.",
             )
         if not (key.isascii() and key.isprintable()) or " " in key:
             raise BackendError(
@@ -78,7 +87,7 @@ class Endpoint:
         asked = f" It asked to wait for {wait:.0f} s." if wait else ""
         return BackendError(
             f"{self} gave no answer within {self.timeout_s:g} s.{before}{asked}",
-            f"How long to wait is `{self.role}.timeout_s`.",
+            f"How long to wait is `{self.key}.timeout_s`.",
         )
 
     def check(self, answer: Answer) -> Answer:
@@ -97,7 +106,7 @@ class Endpoint:
         """Error for an answer that does not fit into twice its `max_tokens`."""
         return ReplyError(
             f"{self} was cut off in its answer, twice",
-            f"Raise `{self.role}.max_tokens`; if it gives no more, name another `{self.role}.model`.",
+            f"Raise `{self.key}.max_tokens`; if it gives no more, name another `{self.key}.model`.",
         )
 
     def __str__(self) -> str:

@@ -30,6 +30,9 @@ from phyt2v_cli.config.schema import CaptionerConfig, LlmConfig, ScorerConfig, V
 from phyt2v_cli.errors import ReplyError
 from phyt2v_cli.roles import ChatReply, ChatRequest, Message, Scores
 
+_BLANK_SIZE = 64
+"""Side of the pictures of a probe: small, but not below what image processors take."""
+
 
 class OpenAIChat:
     """LLM on a server; implements `roles.ChatModel`."""
@@ -40,6 +43,10 @@ class OpenAIChat:
         Raises ConfigError if the base URL is not the URL of a server.
         """
         self._client = OpenAIClient(config, "llm")
+
+    def probe(self) -> None:
+        """Ask for one word; raises what `OpenAIClient.probe` raises."""
+        self._client.probe()
 
     def reply(self, request: ChatRequest) -> ChatReply:
         """Ask the model; the reply's text is the answer unchanged.
@@ -67,6 +74,10 @@ class OpenAICaptioner:
         self._config = config
         self._client = OpenAIClient(config, "captioner")
 
+    def probe(self) -> None:
+        """Ask about blank pictures, as many as will be shown; raises what `OpenAIClient.probe` raises."""
+        self._client.probe(_blank_pictures(self._config))
+
     def caption(self, video_path: Path, instruction: str) -> str:
         """Caption sampled frames of a video as `instruction` asks.
 
@@ -85,18 +96,23 @@ class OpenAICaptioner:
 class OpenAIScorer:
     """Scorer on a server; implements `roles.VideoScorer`."""
 
-    def __init__(self, config: ScorerConfig) -> None:
-        """Set the endpoint; nothing is sent before the first video.
+    def __init__(self, config: ScorerConfig, *, key: str = "scorer") -> None:
+        """Set the endpoint of the config section `key`; nothing is sent before the first video.
 
         Raises ConfigError if the base URL is not the URL of a server.
         """
         self._config = config
-        self._client = OpenAIClient(config, "scorer")
+        self._key = key
+        self._client = OpenAIClient(config, "scorer", key=key)
 
     @property
     def name(self) -> str:
         """Key of this scorer in the record."""
         return self._config.name or f"openai:{self._config.model}"
+
+    def probe(self) -> None:
+        """Ask about blank pictures, as many as will be shown; raises what `OpenAIClient.probe` raises."""
+        self._client.probe(_blank_pictures(self._config))
 
     def score(self, video_path: Path, prompt: str) -> Scores:
         """Semantic adherence to `prompt`, and physical commonsense, asked without the prompt.
@@ -132,7 +148,7 @@ class OpenAIScorer:
                 ),
                 rating,
                 who=str(self._client),
-                hint="Name another `scorer.model`.",
+                hint=f"Name another `{self._key}.model`.",
             )
         except ReplyError as error:
             return _Judgement(None, error.message, error)
@@ -148,11 +164,18 @@ class _Judgement(NamedTuple):
 
 
 def _pictures(video_path: Path, config: VlmConfig) -> list[dict[str, Any]]:
-    """Sampled frames as parts of a message: PNG data URIs, which every compatible server takes."""
-    parts = []
-    for image in sampled_images(video_path, config):
-        parts.append({"type": "image_url", "image_url": {"url": _data_uri(image)}})
-    return parts
+    """Sampled frames as parts of a message."""
+    return [_part(image) for image in sampled_images(video_path, config)]
+
+
+def _blank_pictures(config: VlmConfig) -> list[dict[str, Any]]:
+    size = min(_BLANK_SIZE, config.max_frame_size)
+    return [_part(Image.new("RGB", (size, size)))] * config.num_frames
+
+
+def _part(image: Image.Image) -> dict[str, Any]:
+    """Picture as a part of a message: a PNG data URI, which every compatible server takes."""
+    return {"type": "image_url", "image_url": {"url": _data_uri(image)}}
 
 
 def _data_uri(image: Image.Image) -> str:
