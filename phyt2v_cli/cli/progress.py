@@ -143,6 +143,7 @@ class RunProgress:
         if settings.get("device") == "cuda":
             parts.append(f"offload {settings['offload']} ({settings['offload_reason']})")
             parts += [name for name in ("compile", "tiled_decode") if settings[name] == "on"]
+        parts.append(settings.get("weights", ""))
         text = ", ".join(part.replace("_", " ") for part in parts if part)
         if text != self._how_it_runs:
             # Also in the middle of a video, after memory ran out.

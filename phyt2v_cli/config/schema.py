@@ -62,9 +62,13 @@ class GeneratorConfig(Section):
     need."""
     lora: str | None = Field(default=None, min_length=1)
     """LoRA weights: a file, a folder or a hub id, as safetensors."""
+    lora_2: str | None = Field(default=None, min_length=1)
+    """LoRA weights of the second transformer, if there are two; it may be the same file."""
     lora_scale: Annotated[float, Field(ge=-10, le=10)] = 1.0
     gguf: str | None = Field(default=None, min_length=1)
     """GGUF file with the transformer's weights, quantised or not."""
+    gguf_2: str | None = Field(default=None, min_length=1)
+    """GGUF file with the second transformer's weights, if there are two."""
     image: str | None = Field(default=None, min_length=1)
     """First frame of every video: a picture file, scaled and cropped to the size of the video."""
     video: str | None = Field(default=None, min_length=1)

@@ -19,7 +19,7 @@ def list_reaches(config: Config) -> list[str]:
     Raises ModelLoadError if a model's path cannot be checked.
     """
     reaches = []
-    for weights in (config.generator.model, config.generator.lora):
+    for weights in (config.generator.model, config.generator.lora, config.generator.lora_2):
         if weights is not None and _is_fetched(weights):
             reaches.append(f"generator: fetches {weights}")
     for role, section in _services(config):

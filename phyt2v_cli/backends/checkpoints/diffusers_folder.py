@@ -178,7 +178,7 @@ def _check_component(path: Path, class_name: str, *, label: str) -> None:
     if not (path / "config.json").is_file():
         raise ModelLoadError(f"{label} has no config.json.", _FETCH_AGAIN)
     suffixes = {file.suffix for file in path.iterdir()}
-    if ".safetensors" in suffixes:
+    if files.find_weights(path):
         files.check_what_is_read(path)
         files.check_all(path)
         return

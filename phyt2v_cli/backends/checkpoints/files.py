@@ -6,6 +6,7 @@ layout or any family.
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,21 @@ _FETCH_IT_AGAIN = "Fetch it again."
 _LFS_POINTER = b"version https://git-lfs"
 
 
+def find_weights(folder: Path) -> list[Path]:
+    """Paths of the safetensors files in a folder, without the ._NAME that a Mac leaves beside NAME."""
+    return _find(folder, "*.safetensors")
+
+
+def variant_of(folder: Path) -> str | None:
+    """Variant of all weights in a folder, `fp16` or `bf16`, as in ``model.fp16.safetensors``; else None."""
+    found = [re.search(r"\.(fp16|bf16)[.-]", path.name) for path in find_weights(folder)]
+    variants = {match[1] if match else None for match in found}
+    return variants.pop() if len(variants) == 1 else None
+
+
 def check_all(folder: Path) -> None:
     """Check all safetensors files in a folder; raise ModelLoadError for the first incomplete one."""
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in find_weights(folder):
         if fault := fault_of(path):
             raise fault
 
@@ -37,7 +50,7 @@ def check_what_is_read(folder: Path, *, whole: bool = True) -> None:
             f"{folder} holds an adapter, whose base model could be anything.",
             "Merge it into its base model, and name that folder.",
         )
-    for index_path in sorted(folder.glob("*.safetensors.index*.json")):
+    for index_path in _find(folder, "*.safetensors.index*.json"):
         weight_map = read_json(index_path).get("weight_map")
         named = set(weight_map.values()) if isinstance(weight_map, dict) else set()
         for name in sorted(map(str, named)):
@@ -99,3 +112,7 @@ def read_json(path: Path, max_bytes: int = _MAX_BYTES) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ModelLoadError(f"{path} holds no json object.", "Fetch the model again.")
     return content
+
+
+def _find(folder: Path, pattern: str) -> list[Path]:
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("._"))

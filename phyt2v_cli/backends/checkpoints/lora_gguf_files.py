@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from phyt2v_cli.backends.checkpoints.files import fault_of
+from phyt2v_cli.backends.checkpoints.files import fault_of, find_weights
 from phyt2v_cli.config.schema import GeneratorConfig
 from phyt2v_cli.errors import ConfigError
 from phyt2v_cli.files.untrusted import is_hub_id, refusals_as
@@ -21,26 +21,38 @@ def complaints(config: GeneratorConfig) -> Iterator[str]:
     """
     if config.quantize != "off" and find_spec("torchao") is None:
         yield "generator.quantize: it needs the package torchao; pip install 'phyt2v[fp8]'"
-    if config.lora is not None:
-        with refusals_as(ConfigError, config.lora, prefix="generator.lora: "):
-            yield from _complaints_about_lora(config.lora)
-    if config.gguf is not None:
-        with refusals_as(ConfigError, config.gguf, prefix="generator.gguf: "):
-            if find_spec("gguf") is None:
-                yield "generator.gguf: it needs the package gguf; pip install 'phyt2v[gguf]'"
-            elif not Path(config.gguf).is_file():
-                yield f"generator.gguf: there is no file {config.gguf}"
+    for field, lora in (("lora", config.lora), ("lora_2", config.lora_2)):
+        if lora is not None:
+            with refusals_as(ConfigError, lora, prefix=f"generator.{field}: "):
+                yield from (f"generator.{field}: {fault}" for fault in _faults_of_lora(lora))
+    for field, gguf in (("gguf", config.gguf), ("gguf_2", config.gguf_2)):
+        if gguf is not None:
+            with refusals_as(ConfigError, gguf, prefix=f"generator.{field}: "):
+                if find_spec("gguf") is None:
+                    yield f"generator.{field}: it needs the package gguf; pip install 'phyt2v[gguf]'"
+                elif not Path(gguf).is_file():
+                    yield f"generator.{field}: there is no file {gguf}"
 
 
-def _complaints_about_lora(lora: str) -> Iterator[str]:
+def find_lora(lora: str) -> str:
+    """Path of the only weights in a folder; a file or a hub id as it is."""
+    found = find_weights(Path(lora))
+    return str(found[0]) if found else lora
+
+
+def _faults_of_lora(lora: str) -> Iterator[str]:
     path = Path(lora)
+    weights = find_weights(path)
     if find_spec("peft") is None:
-        yield "generator.lora: it needs the package peft; pip install 'phyt2v[lora]'"
-    elif path.is_dir() and not list(path.glob("*.safetensors")):
-        yield f"generator.lora: {path} has no *.safetensors in it; name the folder or the file of a LoRA"
+        yield "it needs the package peft; pip install 'phyt2v[lora]'"
+    elif path.is_dir() and not weights:
+        yield f"{path} has no *.safetensors in it; name the folder or the file of a LoRA"
+    elif weights[1:]:
+        names = ", ".join(found.name for found in weights[:3])
+        yield f"{path} has {len(weights)} files of weights ({names}); name one of them"
     elif path.suffix and path.is_file() and path.suffix != ".safetensors":
-        yield f"generator.lora: {path} is no *.safetensors; other formats can run code when loaded"
-    elif path.is_file() and (fault := fault_of(path)):
-        yield f"generator.lora: {fault.message} {fault.hint}"
+        yield f"{path} is no *.safetensors; other formats can run code when loaded"
+    elif (file := weights[0] if weights else path).is_file() and (fault := fault_of(file)):
+        yield f"{fault.message} {fault.hint}"
     elif not path.exists() and not is_hub_id(lora):
-        yield f"generator.lora: there is no {path}; give a file, a folder or a hub id"
+        yield f"there is no {path}; give a file, a folder or a hub id"

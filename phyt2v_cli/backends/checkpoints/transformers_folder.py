@@ -80,7 +80,7 @@ def _read_model_type(path: Path, *, label: str) -> str:
 
 def _check_weights(path: Path) -> None:
     suffixes = {file.suffix for file in path.iterdir()}
-    if ".safetensors" in suffixes:
+    if files.find_weights(path):
         files.check_what_is_read(path)
         files.check_all(path)
         return

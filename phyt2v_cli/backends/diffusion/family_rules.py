@@ -70,6 +70,9 @@ def _option_complaints(family: Family, config: GeneratorConfig) -> Iterator[str]
         )
     if config.flow_shift is not None and not family.has_flow_shift:
         yield f"generator.flow_shift: the noise schedule of this {family.name} has none to set; leave it out"
+    for name in ("lora_2", "gguf_2"):
+        if getattr(config, name) is not None and "guidance_scale_2" not in (family.options or ()):
+            yield f"generator.{name}: {family.name} has no second transformer; leave it out"
     needed = family.negative_prompt_needs
     if needed and config.negative_prompt and (getattr(config, needed) or 1) <= 1:
         yield (

@@ -99,6 +99,7 @@ class DiffusersGenerator:
         self._draft_cache = "off" if config.draft_cache == "auto" else config.draft_cache
         size = (config.num_frames, config.height, config.width)
         num_pixels = math.prod(given or assumed for given, assumed in zip(size, _UNKNOWN_SIZE, strict=True))
+        self._misfit = lora_gguf.describe_misfit(pipeline, config)
         if config.quantize != "off":
             quantization.quantize_blocks(pipeline, device)
         # Before the weights are placed, so that offloading hooks stay outside of the compiled blocks.
@@ -161,6 +162,7 @@ class DiffusersGenerator:
             "compile": "on" if self._compiled else "off",
             **({"attention": self._attention} if self._attention else {}),
             **({} if self._config.quantize == "off" else {"quantize": self._config.quantize}),
+            **({"weights": self._misfit} if self._misfit else {}),
             "device": self.placed.device.type,
             **({"device_name": torch.cuda.get_device_name()} if self.placed.device.type == "cuda" else {}),
             "dtype": str(_weights_dtype(self.pipeline)).removeprefix("torch."),

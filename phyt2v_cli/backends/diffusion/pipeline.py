@@ -17,7 +17,7 @@ import transformers
 
 from phyt2v_cli.backends import failures
 from phyt2v_cli.backends.checkpoints.diffusers_folder import ModelFolder
-from phyt2v_cli.backends.checkpoints.files import check_what_is_read
+from phyt2v_cli.backends.checkpoints.files import check_what_is_read, variant_of
 from phyt2v_cli.backends.diffusion import lora_gguf
 from phyt2v_cli.config.schema import GeneratorConfig
 from phyt2v_cli.errors import ModelLoadError
@@ -55,7 +55,13 @@ def load_pipeline(
             given[name] = _load_text_model(config.model, Path(source) / name, model_class, dtype)
     with _failures_named(config.model):
         pipeline = pipeline_class.from_pretrained(
-            source, dtype=dtypes, use_safetensors=True, trust_remote_code=False, **given
+            source,
+            dtype=dtypes,
+            # Of components that have no such file diffusers takes the plain one.
+            variant=next(filter(None, (variant_of(Path(source) / name) for name in components)), None),
+            use_safetensors=True,
+            trust_remote_code=False,
+            **given,
         )
     for name, component in pipeline.components.items():
         if isinstance(component, torch.nn.Module):
@@ -81,7 +87,12 @@ def _load_text_model(model: str, path: Path, model_class: Any, dtype: torch.dtyp
     """Load a component of transformers by itself, because in a pipeline it hides that it lacks weights."""
     with _failures_named(model, path.name):
         network, report = model_class.from_pretrained(
-            path, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+            path,
+            dtype=dtype,
+            variant=variant_of(path),
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
         )
     _check_whole(model, path.name, sorted(report["missing_keys"]))  # these are random numbers now
     return network

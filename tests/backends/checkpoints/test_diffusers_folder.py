@@ -151,3 +151,11 @@ def test_a_missing_file_of_sharded_weights(folder):
     assert "vae lacks 1 of 2 files of weights" in refused(folder)
     save_file({}, vae / "part-2.safetensors")
     find_model(str(folder))
+
+
+def test_what_a_mac_leaves_beside_the_weights_is_passed_over(folder):
+    weights = folder / "vae" / "diffusion_pytorch_model.safetensors"
+    (folder / "vae" / f"._{weights.name}").write_bytes(b"\0\5\x16\7 of a Mac")
+    assert find_model(str(folder)).source == str(folder)
+    weights.unlink()
+    assert "has no weights" in refused(folder)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from diffusers import CogVideoXPipeline, DiffusionPipeline, WanPipeline
 from safetensors.numpy import load_file
+from safetensors.torch import save_file
 
 from phyt2v_cli.backends.checkpoints import lora_gguf_files
 from phyt2v_cli.backends.diffusion import lora_gguf
@@ -139,3 +140,54 @@ def test_a_broken_gguf_file_is_a_load_error(tmp_path: Path) -> None:
     ):
         render(save_wan(tmp_path / "model"), gguf=str(tmp_path / "wan.gguf"))
     assert "gguf" in sys.modules
+
+
+def lora_with(places: list[str], path: Path) -> Path:
+    """Save LoRA weights of a Wan for these modules, which may be none of its modules."""
+    generator = torch.Generator().manual_seed(0)
+    weights = {}
+    for place in places:
+        weights[f"transformer.{place}.lora_A.weight"] = torch.randn(4, 24, generator=generator)
+        weights[f"transformer.{place}.lora_B.weight"] = torch.randn(24, 4, generator=generator)
+    save_file(weights, path)
+    return path
+
+
+def test_what_fits_in_part_is_told_and_what_mostly_does_not_is_refused(tmp_path: Path) -> None:
+    model = save_wan(tmp_path / "model")
+    here = [f"blocks.0.attn1.to_{name}" for name in "qkv"]
+    mostly = lora_with([*here, "blocks.40.attn1.to_q"], tmp_path / "mostly.safetensors")
+    settings = load(GeneratorConfig(model=str(model), **SIZE, lora=str(mostly))).settings
+    left = [f"transformer.blocks.40.attn1.to_q.lora_{part}.weight" for part in "AB"]
+    assert settings["weights"] == f"no place for 2 of 8 weights: {', '.join(left)}"
+    whole = lora_with(here, tmp_path / "whole.safetensors")
+    assert "weights" not in load(GeneratorConfig(model=str(model), **SIZE, lora=str(whole))).settings
+    hardly = lora_with([here[0], "blocks.40.attn1.to_q", "blocks.41.attn1.to_q"], tmp_path / "h.safetensors")
+    with pytest.raises(ModelLoadError, match=r"no place for 4 of its 6 weights, transformer\.blocks"):
+        render(model, lora=str(hardly))
+
+
+def test_a_folder_of_several_loras_is_refused_and_one_of_a_mac_is_not(tmp_path: Path) -> None:
+    model = save_wan(tmp_path / "model")
+    (tmp_path / "lora").mkdir()
+    one = lora_with(["blocks.0.attn1.to_q"], tmp_path / "lora" / "b.safetensors")
+    (tmp_path / "lora" / "._b.safetensors").write_bytes(b"\0\5\x16\7 of a Mac")
+    np.testing.assert_array_equal(render(model, lora=str(one.parent)), render(model, lora=str(one)))
+    lora_with(["blocks.0.attn1.to_q"], tmp_path / "lora" / "a.safetensors")
+    with pytest.raises(ConfigError, match=r"has 2 files of weights \(a\.safetensors, b\.safetensors\)"):
+        render(model, lora=str(one.parent))
+
+
+def test_the_second_transformer_gets_its_own(tmp_path: Path) -> None:
+    model = save_wan(tmp_path / "model", two_transformers=True)
+    lora = str(lora_with([f"blocks.{n}.attn1.to_q" for n in (0, 1)], tmp_path / "a.safetensors"))
+    videos = [render(model, **more) for more in ({}, {"lora": lora}, {"lora": lora, "lora_2": lora})]
+    assert len({video.tobytes() for video in videos}) == 3
+    first = load(GeneratorConfig(model=str(model), **SIZE, lora=lora)).settings["weights"]
+    assert first == "one of two transformers goes without; name its file with generator.lora_2"
+    assert "weights" not in load(GeneratorConfig(model=str(model), **SIZE, lora=lora, lora_2=lora)).settings
+    gguf = str(save_gguf(model, tmp_path / "wan.gguf"))
+    both = load(GeneratorConfig(model=str(model), **SIZE, gguf=gguf, gguf_2=gguf))
+    assert "weights" not in both.settings
+    with pytest.raises(ConfigError, match="Wan has no second transformer"):
+        render(save_wan(tmp_path / "one"), lora_2=lora)

@@ -159,3 +159,11 @@ def test_too_little_memory_is_no_broken_model(
     with pytest.raises(BackendError, match="Out of memory while loading the model") as caught:
         load(GeneratorConfig(model=str(folder), device="cpu"))
     assert not isinstance(caught.value, ModelLoadError)
+
+
+@pytest.mark.parametrize("components", [("text_encoder", "transformer", "vae"), ("transformer",)])
+def test_weights_that_are_there_as_a_variant_only(components: tuple[str, ...], folder: Path) -> None:
+    for component in components:
+        for path in (folder / component).glob("*.safetensors"):
+            path.rename(path.with_suffix(".fp16.safetensors"))
+    assert load(GeneratorConfig(model=str(folder), num_frames=9, height=16, width=16)).settings
