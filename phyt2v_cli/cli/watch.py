@@ -25,8 +25,9 @@ def plan_loop(loaded: "LoadedConfig", *, will_ask: bool = True) -> "tuple[Config
 
     Without `will_ask` no judge will be asked, so keys and local judges may be missing.
     """
+    from phyt2v_cli.checks.judges import check_judges
     from phyt2v_cli.checks.notices import find_notices
-    from phyt2v_cli.checks.preflight import check_judges, complete
+    from phyt2v_cli.checks.preflight import complete
 
     check_judges(loaded.config, will_ask=will_ask)
     loaded = complete(loaded)

@@ -176,7 +176,7 @@ def _show_what_would_be_done(prepared: "PreparedRun", *, as_json: bool) -> None:
 
 
 def _resume(path: Path, *, trust: bool, profile: Path | None, as_json: bool) -> None:
-    from phyt2v_cli.checks.preflight import check_judges
+    from phyt2v_cli.checks.judges import check_judges
     from phyt2v_cli.config.trust import list_reaches
     from phyt2v_cli.runs.directory import RunDir
     from phyt2v_cli.schedule import PlannedRound
