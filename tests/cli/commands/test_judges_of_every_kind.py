@@ -1,4 +1,4 @@
-"""Judges from the command line: each way to go wrong is one line and exit code 4, and costs no video."""
+"""Judges from the command line: each way to go wrong is one line and exit code 4, and loses no video."""
 
 import json
 from collections.abc import Iterator
@@ -45,6 +45,8 @@ class Situation:
     wrong: dict[str, object] = field(default_factory=dict)
     wrong_key: str = GOOD_KEY
     program_prints: str = SCORES
+    costs_a_video: bool = False
+    """Whether it shows only once there is something to judge."""
 
 
 SITUATIONS = [
@@ -53,7 +55,9 @@ SITUATIONS = [
     Situation("server down", "Is the server running", {"captioner.base_url": "http://127.0.0.1:1/v1"}),
     Situation("not OpenAI's", "not OpenAI-compatible", {"captioner.base_url": "{root}/foreign/v1"}),
     Situation("cannot see", "does not take pictures", {"captioner.model": "blind"}),
-    Situation("rubbish scores", "printed no usable scores", program_prints="loading... 0.5"),
+    Situation(
+        "rubbish scores", "printed no usable scores", program_prints="loading... 0.5", costs_a_video=True
+    ),
 ]
 
 
@@ -94,12 +98,14 @@ def test_bad_judges_cost_one_line_and_no_video(
     assert "Traceback" not in failed.err
     assert not {"sk-wrong", GOOD_KEY} & set(failed.err.split())
     (run,) = (phyt2v.folder / "runs").iterdir()
-    paid = (run / "output1.mp4").stat()
+    video = run / "output1.mp4"
+    assert video.exists() == situation.costs_a_video
+    paid = video.stat() if situation.costs_a_video else None
 
     done = refine({}, GOOD_KEY, SCORES)
     assert done.code == 0, done.err
     assert done.out == f"runs/{run.name}/output2.mp4\n"
-    assert (run / "output1.mp4").stat() == paid
+    assert paid is None or video.stat() == paid
     assert refine({}, GOOD_KEY, SCORES).out == done.out
     assert [path.name for path in run.parent.iterdir()] == [run.name]
 
