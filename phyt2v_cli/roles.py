@@ -17,12 +17,13 @@ if TYPE_CHECKING:  # numpy takes 0.1 s to import, and a preview does not need it
     import numpy as np
     import numpy.typing as npt
 
-Latents: TypeAlias = "npt.NDArray[np.float32]"
+Latents: TypeAlias = "npt.NDArray[np.float32 | np.uint8]"
 """Denoised latents in the form that the autoencoder takes, float32 whatever dtype the model computes in.
 
 Usually (1, num_channels, num_latent_frames, height / 8, width / 8), or with frames before channels.
 Pipelines that decode pictures have (num_frames, num_channels, height / 8, width / 8). The pipeline's
-family decides."""
+family decides. A pipeline that cannot be stopped before it decodes hands over its frames instead, uint8
+(num_frames, height, width, 3)."""
 
 HowItRan: TypeAlias = Mapping[str, str]
 """Settings that a model ran with, by name (offload, compile, cache, device, …), for the record of a video."""

@@ -122,7 +122,8 @@ def tiny_wan_vae() -> AutoencoderKLWan:
     )
 
 
-def _wan_transformer() -> WanTransformer3DModel:
+def tiny_wan_transformer() -> WanTransformer3DModel:
+    """Return the transformer of `save_wan`."""
     return WanTransformer3DModel(
         patch_size=(1, 2, 2),
         num_attention_heads=2,
@@ -147,8 +148,8 @@ def save_wan(path: Path, *, two_transformers: bool = False) -> Path:
         tokenizer=tiny_tokenizer(),
         text_encoder=tiny_text_encoder(32),
         vae=tiny_wan_vae(),
-        transformer=_wan_transformer(),
-        transformer_2=_wan_transformer() if two_transformers else None,
+        transformer=tiny_wan_transformer(),
+        transformer_2=tiny_wan_transformer() if two_transformers else None,
         boundary_ratio=0.875 if two_transformers else None,
         scheduler=UniPCMultistepScheduler(
             prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0

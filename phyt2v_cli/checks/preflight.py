@@ -56,10 +56,18 @@ def check_model(config: Config) -> None:
     ]
     if lines:
         raise ConfigError("\n".join(lines))
-    if config.generator.device == "cuda":
-        from phyt2v_cli.backends.memory.device import choose_device
+    if _only_the_loader_can_tell(family, config):
+        from phyt2v_cli.backends.diffusion.generator import check
 
-        choose_device(config.generator.device, "generator")
+        check(config.generator)
+
+
+def _only_the_loader_can_tell(family: "Family", config: Config) -> bool:
+    """Whether torch and diffusers have to be asked, whose import takes seconds."""
+    generator = config.generator
+    extras = (generator.lora, generator.lora_2, generator.gguf, generator.gguf_2)
+    is_plain = generator.device != "cuda" and generator.quantize == "off" and not any(extras)
+    return not (family.is_listed and is_plain)
 
 
 def complete(loaded: LoadedConfig) -> LoadedConfig:
@@ -73,7 +81,7 @@ def complete(loaded: LoadedConfig) -> LoadedConfig:
 
     is_set = loaded.config.schedule.steps is not None or loaded.is_given("schedule.max_steps")
     if loaded.preset is None and not is_set:
-        steps = _family(loaded.config).num_inference_steps
+        steps = _steps_of(_family(loaded.config))
         loaded = clamp_steps(loaded.with_schedule("max_steps", steps, "the model's family"))
     config = loaded.config
     if sha256 := conditioning.digest(config.generator):
@@ -95,6 +103,14 @@ def _family(config: Config) -> "Family":
 
     folder = find_model(config.generator.model)
     return family_of(folder.pipeline_class, folder.component_configs)
+
+
+def _steps_of(family: "Family") -> int:
+    if family.is_listed:
+        return family.num_inference_steps
+    from phyt2v_cli.backends.diffusion.signature import steps_of
+
+    return steps_of(family)
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def read_latents(path: Path, *, pixels_key: str, version_1: dict[str, str] | Non
             latents: Latents = file.get_tensor(_KEY)
     except (SafetensorError, OSError, ValueError, TypeError, AttributeError):  # the last two: its dtype
         return None
-    if latents.dtype != "float32" or metadata.pop("sha256", None) != _sha256(latents):
+    if latents.dtype not in ("float32", "uint8") or metadata.pop("sha256", None) != _sha256(latents):
         return None
     how = _read_how(metadata.pop("how", "{}"))
     if how is None or metadata not in ({"pixels_key": pixels_key}, version_1):

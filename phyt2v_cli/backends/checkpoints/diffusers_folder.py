@@ -23,6 +23,7 @@ _WEIGHTLESS = (
     "Scheduler",
     "Processor",
     "ProcessorFast",
+    "ProcessorPil",
     "FeatureExtractor",
     "Guidance",
 )
@@ -146,6 +147,11 @@ def _read(path: Path, *, source: str, revision: str | None = None, label: str) -
 def _index_path(path: Path, *, label: str) -> Path:
     index_path = path / "model_index.json"
     if not index_path.is_file():
+        if (path / "modular_model_index.json").exists():
+            raise ModelLoadError(
+                f"{label} is a modular pipeline of diffusers, and those are not supported.",
+                "Name the same model as a plain pipeline, with a model_index.json.",
+            )
         raise ModelLoadError(
             f"{label} has no model_index.json, so it is no diffusers pipeline.",
             "Give the folder that holds it; a single checkpoint must first be converted to diffusers layout.",

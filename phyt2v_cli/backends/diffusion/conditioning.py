@@ -40,17 +40,19 @@ def complaints(family: Family, config: GeneratorConfig) -> Iterator[str]:
     """Check image, video and strength against the family; yield a `field: message` line for each problem."""
     if config.image is not None and config.video is not None:
         yield "generator.image: there is generator.video too; a video begins with one of them"
-    is_known = family.options is not None  # otherwise its pipeline's signature decides
+    is_known = family.is_listed
     if config.image is not None and family.image_pipeline is None and is_known:
         yield f"generator.image: this {family.name} cannot begin with an image; name a checkpoint made for it"
     if config.video is not None and family.video_pipeline is None and is_known:
         yield f"generator.video: this {family.name} cannot begin with a video; name another model"
     if config.image is None and family.needs_image:
         yield f"generator.image: this {family.name} is made to begin with an image; name one with `image`"
+    if family.needs_more:
+        yield f"generator.model: this {family.name} needs {family.needs_more}, which cannot be given here"
     if config.strength is not None and config.video is None:
         yield "generator.strength: it says how far to leave generator.video, which is not set"
     for name, source in (("image", config.image), ("video", config.video)):
-        if source is not None and (config.height is None or config.width is None):
+        if source is not None and is_known and (config.height is None or config.width is None):
             yield f"generator.{name}: it is scaled and cropped to height and width, so set both"
 
 
@@ -95,8 +97,7 @@ def call_arguments(config: GeneratorConfig, family: Family) -> Mapping[str, Any]
             f"{config.image or config.video} has changed since the run began",
             "Put the old file back, or start another run.",
         )
-    assert config.height is not None and config.width is not None
-    size = config.width, config.height
+    size = (config.width, config.height) if config.width and config.height else None
     if config.image is not None:
         return {"image": _fit(_open_image(Path(config.image)), size)}
     frames = _read_frames(Path(config.video or ""))
@@ -108,9 +109,10 @@ def call_arguments(config: GeneratorConfig, family: Family) -> Mapping[str, Any]
             f"generator.video: {config.video} has {len(frames)} frames, and {max(num_frames, 1)} are needed"
         )
     video = [_fit(frame, size) for frame in frames[:num_frames]]
+    length = {"num_frames": num_frames}  # a call that does not ask for it takes the clip's
     if family.video_strength_keeps:
-        return {"video": [video], "strength": 1 - (config.strength or _DEFAULT_STRENGTH)}
-    return {"video": video} if config.strength is None else {"video": video, "strength": config.strength}
+        return {**length, "video": [video], "strength": 1 - (config.strength or _DEFAULT_STRENGTH)}
+    return {**length, "video": video, **({} if config.strength is None else {"strength": config.strength})}
 
 
 def _open_image(path: Path) -> "Image":
@@ -129,8 +131,8 @@ def _read_frames(path: Path) -> "list[Image]":
         raise ConfigError(f"generator.video: {error.message}", f"Name {_KINDS['video']}.") from error
 
 
-def _fit(image: "Image", size: tuple[int, int]) -> "Image":
-    """Scale an image to cover `size` (width, height), and crop it around its center."""
+def _fit(image: "Image", size: tuple[int, int] | None) -> "Image":
+    """Scale an image to cover `size` (width, height), if there is one, and crop it around its center."""
     from PIL import ImageOps
 
-    return ImageOps.fit(image, size)
+    return image if size is None else ImageOps.fit(image, size)

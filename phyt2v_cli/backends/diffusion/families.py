@@ -66,6 +66,15 @@ class Family:
     """Whether `video_pipeline` takes a list of videos, and its strength is the part of them that is kept."""
     needs_image: bool = False
     """Whether it makes no video without an image."""
+    needs_more: str = ""
+    """What else it needs to make a video, which cannot be given here."""
+    decodes_apart: bool = True
+    """Whether its pipelines decode once, and then only scale the colours of the frames."""
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the table knows it; else its pipeline's signature decides."""
+        return self.options is not None
 
 
 def _cogvideox(configs: ComponentConfigs) -> Family:
@@ -115,6 +124,7 @@ def _wan(configs: ComponentConfigs) -> Family:
         if compresses_more or needs_image or "transformer_2" in configs
         else "WanVideoToVideoPipeline",
         needs_image=needs_image,
+        needs_more="a last frame" if transformer.get("pos_embed_seq_len") else "",
     )
 
 
@@ -250,6 +260,9 @@ def _unlisted(pipeline_class: str, configs: ComponentConfigs) -> Family:
         num_frames=Grid(temporal, 1) if temporal else ANY_NUMBER,  # the first frame has its own latent frame
         height=Grid(pixels_of_a_patch(configs)),
         options=None,
+        decodes_apart=False,
+        # It needs some text to be guided away from.
+        call_arguments={"negative_prompt": ""} if pipeline_class.startswith("EasyAnimate") else {},
     )
 
 
@@ -260,6 +273,7 @@ FAMILY_OF_PIPELINE: Mapping[str, Callable[[ComponentConfigs], Family]] = {
     "WanImageToVideoPipeline": _wan,
     "SkyReelsV2Pipeline": _skyreels,
     "SanaVideoPipeline": _sana_video,
+    "SanaImageToVideoPipeline": _sana_video,
     "LTXPipeline": _ltx,
     "LTXConditionPipeline": _ltx,
     "HunyuanVideoPipeline": _hunyuan,
@@ -284,6 +298,7 @@ def family_of(pipeline_class: str, configs: ComponentConfigs) -> Family:
         family,
         # The call's default may belong to another checkpoint of the class, and would crash or mislead here.
         max_sequence_length=configs.get("transformer", {}).get("max_text_seq_length"),
-        solvers=allowed_solvers(scheduler),
+        # A class may need more of its solver than the noise schedule tells.
+        solvers=allowed_solvers(scheduler) if family.is_listed else (),
         has_flow_shift=has_flow_shift(scheduler),
     )

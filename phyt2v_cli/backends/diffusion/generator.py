@@ -6,11 +6,9 @@ or the terminal. It must not know any family or model by name: those differences
 
 import inspect
 import math
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import diffusers
 import torch
@@ -18,13 +16,16 @@ import transformers
 
 from phyt2v_cli.backends import failures
 from phyt2v_cli.backends.acceleration import compilation, draft_caches, kernels, quantization
-from phyt2v_cli.backends.checkpoints.diffusers_folder import find_model
-from phyt2v_cli.backends.diffusion import latent_split, lora_gguf
+from phyt2v_cli.backends.checkpoints.diffusers_folder import ModelFolder, find_model
+from phyt2v_cli.backends.diffusion import lora_gguf
+from phyt2v_cli.backends.diffusion.call import latent_split
+from phyt2v_cli.backends.diffusion.call.prompt_cache import remember
+from phyt2v_cli.backends.diffusion.call.prompt_length import find_prompt_length
+from phyt2v_cli.backends.diffusion.call.step_reporter import StepReporter
 from phyt2v_cli.backends.diffusion.conditioning import call_arguments
 from phyt2v_cli.backends.diffusion.families import Family, family_of
 from phyt2v_cli.backends.diffusion.pipeline import load_pipeline
-from phyt2v_cli.backends.diffusion.prompt_length import find_prompt_length
-from phyt2v_cli.backends.diffusion.signature import FPS_NAMES, NUM_FRAMES_NAMES, choose_pipeline_class
+from phyt2v_cli.backends.diffusion.signature import FPS_NAMES, NUM_FRAMES_NAMES, choose_pipeline_class, fps_of
 from phyt2v_cli.backends.diffusion.solvers import choose_solver
 from phyt2v_cli.backends.memory.device import choose_device
 from phyt2v_cli.backends.memory.placement import PlacedPipeline
@@ -42,21 +43,27 @@ from phyt2v_cli.roles import (
     never_cancelled,
 )
 
-NUM_CACHED_PROMPTS = 16
-"""Size of the cache of prompt embeddings; 226 tokens of T5-XXL take 2 MB, so a whole run costs little."""
-
-
 _UNKNOWN_SIZE = (49, 480, 720)
 """Assumed frames, height and width if the config leaves them to the model; for memory and compilation."""
 
 
-def load(config: GeneratorConfig, *, num_planned_steps: int = 0) -> "DiffusersGenerator":
-    """Load the pipeline that `config.model` names, for about `num_planned_steps` denoising steps.
+class Checked(NamedTuple):
+    """What is known of a model before its weights are loaded."""
 
-    Raises ConfigError before the weights are loaded if the family cannot make the wanted frames or sizes, the
-    device is missing, or the pipeline does not take a setting; and after that if the negative prompt is too
-    long. Raises ModelLoadError if the model is missing, broken or unsafe, and BackendError if memory runs out
-    or the model fails on a test prompt.
+    folder: ModelFolder
+    family: Family
+    pipeline_class: Any
+    device: torch.device
+    dtypes: dict[str, torch.dtype]
+    """By component, with a `default`."""
+
+
+def check(config: GeneratorConfig) -> Checked:
+    """Check all that can be checked before the weights are loaded, with torch and diffusers at hand.
+
+    Raises ConfigError if the family cannot make the wanted frames or sizes, the device is missing, or the
+    pipeline does not take a setting; ModelLoadError if the model is missing, broken, unsafe or makes no video
+    from a text.
     """
     folder = find_model(config.model)
     family = family_of(folder.pipeline_class, folder.component_configs)
@@ -64,8 +71,19 @@ def load(config: GeneratorConfig, *, num_planned_steps: int = 0) -> "DiffusersGe
     device = choose_device(config.device, "generator")
     dtypes = _choose_dtypes(config, family, device.type)
     quantization.check(config, device, dtypes.get("transformer", dtypes["default"]))
-    transformer_class = folder.component_configs.get("transformer", {}).get("_class_name")
-    lora_gguf.check(config, pipeline_class, transformer_class)
+    lora_gguf.check(
+        config, pipeline_class, folder.component_configs.get("transformer", {}).get("_class_name")
+    )
+    return Checked(folder, family, pipeline_class, device, dtypes)
+
+
+def load(config: GeneratorConfig, *, num_planned_steps: int = 0) -> "DiffusersGenerator":
+    """Load the pipeline that `config.model` names, for about `num_planned_steps` denoising steps.
+
+    Raises what `check` raises before the weights are loaded, and ConfigError after that if the negative
+    prompt is too long. Raises BackendError if memory runs out or the model fails on a test prompt.
+    """
+    folder, family, pipeline_class, device, dtypes = check(config)
     source = call_arguments(config, family)
     with failures.silenced(diffusers, transformers):
         with failures.memory_shortage_translated("loading the model"):
@@ -110,21 +128,23 @@ class DiffusersGenerator:
             kernels.prefer_onednn(pipeline.vae)
         self.placed = PlacedPipeline(pipeline, device=device, wanted=config.offload, num_pixels=num_pixels)
         """Offload level and memory need of the pipeline, for inspection."""
+        self._gpus = [device] if device.type == "cuda" else []
         # 4x8x8 pixels make one latent pixel, and 2x2 of these one token.
         self._attention = kernels.kernel_name(pipeline, num_tokens=num_pixels // 1024 + 1, device=device)
         self._call_parameters = inspect.signature(type(pipeline).__call__).parameters
-        self._fps = config.fps or family.fps
+        self._decodes_apart = family.decodes_apart
+        self._fps = config.fps or fps_of(family, self._call_parameters)
         wanted = {
+            **family.call_arguments,
             "height": config.height,
             "width": config.width,
             **dict.fromkeys(NUM_FRAMES_NAMES, config.num_frames),
             **config.model_dump(include={"guidance_scale", "guidance_scale_2", "true_cfg_scale"}),
-            "negative_prompt": config.negative_prompt or None,
+            **({"negative_prompt": config.negative_prompt} if config.negative_prompt else {}),
             "max_sequence_length": family.max_sequence_length,
             **dict.fromkeys(FPS_NAMES, self._fps),
             "output_type": "np",
-            **family.call_arguments,
-            **latent_split.arguments(pipeline),
+            **(latent_split.arguments(pipeline) if self._decodes_apart else {}),
             **source,
         }
         self._arguments = {
@@ -144,7 +164,8 @@ class DiffusersGenerator:
                 f"generator.negative_prompt: it is {excess} tokens longer than the model reads",
                 "Shorten it, or let it be cut with `allow_truncation`.",
             )
-        pipeline.encode_prompt = _remember(pipeline.encode_prompt)
+        if hasattr(pipeline, "encode_prompt"):
+            pipeline.encode_prompt = remember(pipeline.encode_prompt)
 
     @property
     def fps(self) -> int:
@@ -163,6 +184,9 @@ class DiffusersGenerator:
             **({"attention": self._attention} if self._attention else {}),
             **({} if self._config.quantize == "off" else {"quantize": self._config.quantize}),
             **({"weights": self._misfit} if self._misfit else {}),
+            **(
+                {} if self._decodes_apart else {"decode": "in the call that denoises, so no latents are kept"}
+            ),
             "device": self.placed.device.type,
             **({"device_name": torch.cuda.get_device_name()} if self.placed.device.type == "cuda" else {}),
             "dtype": str(_weights_dtype(self.pipeline)).removeprefix("torch."),
@@ -196,28 +220,35 @@ class DiffusersGenerator:
             if cancelled():
                 raise RunInterruptedError("The denoising was stopped.")
 
-        reporter = _StepReporter(report, num_inference_steps)
+        reporter = StepReporter(report, num_inference_steps)
+        how: dict[str, str] = {}
 
-        def call() -> None:
-            self.pipeline(
+        def call() -> Any:
+            return self.pipeline(
                 prompt=prompt,
                 num_inference_steps=num_inference_steps,
                 generator=torch.Generator().manual_seed(seed),
                 **self._arguments,
             )
 
-        def work() -> torch.Tensor:
-            with self._cache(name):
+        def work() -> Latents:
+            # Some solvers draw noise, and have no generator from the pipeline for it.
+            with self._cache(name), torch.random.fork_rng(self._gpus):
+                torch.manual_seed(seed)
                 try:
-                    return latent_split.run_until_decode(self.pipeline, call)
+                    if self._decodes_apart:
+                        return latent_split.run_until_decode(self.pipeline, call).float().cpu().numpy()
+                    frames, has_sound = latent_split.run_whole(call)
+                    how.update({"sound": "left out"} if has_sound else {})
+                    return frames
                 finally:
-                    # The pipeline does this at its end, which is not reached; its state would leak.
+                    # The pipeline does this at its end, which is not always reached; its state would leak.
                     self.pipeline.maybe_free_model_hooks()
 
         self.pipeline.progress_bar = reporter
         with failures.translated("denoising", let_through=reporter.is_mine):
-            latents = self.placed.run(work).float().cpu().numpy()
-        return Denoised(latents, self._how(name))
+            latents = self.placed.run(work)
+        return Denoised(latents, {**self._how(name), **how})
 
     def _how(self, cache: str) -> HowItRan:
         return {**self.settings, "cache": cache}
@@ -236,9 +267,18 @@ class DiffusersGenerator:
     def decode(self, latents: Latents) -> Decoded:
         """Decode latents to uint8 frames of shape (num_frames, height, width, 3).
 
-        Raises FaultyFramesError if the frames are not finite, and BackendError if the model fails or makes
-        another number of frames than the config wants.
+        Frames that `denoise` kept in place of latents come back as they are. Raises FaultyFramesError if the
+        frames are not finite, and BackendError if the model fails or makes another number of frames than the
+        config wants.
         """
+        wanted = self._config.num_frames
+        if latents.dtype == "uint8":
+            told = (
+                {}
+                if wanted in (None, len(latents))
+                else {"num_frames": f"{wanted} wanted, {len(latents)} made"}
+            )
+            return Decoded(latents.astype("uint8", copy=False), {**self.settings, **told})
 
         def work() -> Frames:
             try:
@@ -249,7 +289,6 @@ class DiffusersGenerator:
 
         with failures.translated("decoding"):
             frames = self.placed.run(work, decoding=True)
-        wanted = self._config.num_frames
         if wanted not in (None, len(frames)):
             raise BackendError(
                 f"{self._config.model} made {len(frames)} frames, and {wanted} were wanted; it makes some "
@@ -257,69 +296,6 @@ class DiffusersGenerator:
                 f"Use `generator.num_frames={len(frames)}`, or another of those.",
             )
         return Decoded(frames, self.settings)
-
-
-class _StepReporter:
-    """Replacement for `pipeline.progress_bar`, the only progress hook that every pipeline class has."""
-
-    def __init__(self, on_step: Callable[[int, int], None], num_steps: int) -> None:
-        self._on_step = on_step
-        self._num_steps = num_steps
-        self._num_done = 0
-        self._stopped_by: Exception | None = None
-
-    def __call__(self, iterable: Iterable[Any] | None = None, total: int | None = None) -> "_StepReporter":
-        self._iterable = iterable
-        self._num_steps = total or self._num_steps  # video-to-video takes fewer
-        self._num_done = 0
-        return self
-
-    def __iter__(self) -> Iterator[Any]:
-        for item in self._iterable or ():
-            yield item
-            self.update()
-
-    def __enter__(self) -> "_StepReporter":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
-
-    def update(self, n: int = 1) -> None:
-        self._num_done += n
-        try:
-            self._on_step(self._num_done, self._num_steps)
-        except Exception as error:
-            self._stopped_by = error
-            raise
-
-    def close(self) -> None:
-        return None
-
-    def is_mine(self, error: Exception) -> bool:
-        """True if `on_step` raised the error, and not the model."""
-        return error is self._stopped_by
-
-
-def _remember(encode_prompt: Callable[..., Any]) -> Callable[..., Any]:
-    """Cache the last results of `encode_prompt`: rounds, controls and retries encode the same texts.
-
-    The arguments are texts, numbers, a device and sometimes a template, and `repr` tells all of them apart.
-    """
-    results: OrderedDict[str, Any] = OrderedDict()
-
-    def remembering(*args: Any, **kwargs: Any) -> Any:
-        key = repr((args, sorted(kwargs.items())))
-        if key not in results:
-            results[key] = encode_prompt(*args, **kwargs)
-            if len(results) > NUM_CACHED_PROMPTS:
-                results.popitem(last=False)
-        results.move_to_end(key)
-        return results[key]
-
-    return remembering
 
 
 def _wants_compilation(

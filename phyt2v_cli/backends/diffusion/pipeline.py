@@ -119,8 +119,10 @@ def _failures_named(model: str, component: str | None = None) -> Iterator[None]:
         # Both libraries advise this option if the shapes of weights differ from the config's.
         does_not_fit = "ignore_mismatched_sizes" in str(error)
         why = "its weights do not fit its config.json" if does_not_fit else failures.first_line(error)
+        # An ImportError names the package that is missing: nothing is wrong with the model's files.
+        remedy = "Install what is missing" if isinstance(error, ImportError) else "Fetch the model again"
         raise ModelLoadError(
-            f"{model} cannot be loaded: {what}{why}.", "Fetch the model again, or name another."
+            f"{model} cannot be loaded: {what}{why}.", f"{remedy}, or name another."
         ) from error
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import diffusers
+from diffusers.utils import DummyObject
 
 from phyt2v_cli.backends.checkpoints.diffusers_folder import ModelFolder
 from phyt2v_cli.backends.diffusion import conditioning, family_rules
@@ -19,6 +20,9 @@ from phyt2v_cli.errors import ConfigError, ModelLoadError
 NUM_FRAMES_NAMES = ("num_frames", "video_length", "frames")
 FPS_NAMES = ("frame_rate", "fps")
 """Names of these two arguments in the calls of pipelines."""
+
+_GIVEN = ("self", "prompt", "image", "video", "args", "kwargs")
+"""Arguments without a default that a config can give."""
 
 _SETTINGS = (
     "height",
@@ -47,13 +51,11 @@ def choose_pipeline_class(config: GeneratorConfig, folder: ModelFolder, family: 
             f"{diffusers.__version__} does not have.",
             "Upgrade diffusers, or name another model.",
         )
-    parameters = inspect.signature(pipeline_class.__call__).parameters
-    makes_videos = config.video is not None or not parameters.keys().isdisjoint(NUM_FRAMES_NAMES)
-    if not (makes_videos and {"prompt", "num_inference_steps"} <= parameters.keys()):
+    if why := _why_unusable(pipeline_class, config):
         raise ModelLoadError(
-            f"{config.model} is a {folder.pipeline_class}, which makes no video from a text.",
-            "Name another model.",
+            f"{config.model} is a {pipeline_class.__name__}, which {why}.", "Name another model."
         )
+    parameters = inspect.signature(pipeline_class.__call__).parameters
     # The family's table comes first; the signature is checked only if the table finds no fault.
     lines = [*family_rules.complaints(family, config), *conditioning.complaints(family, config)] or [
         *_complaints(config, pipeline_class, parameters)
@@ -61,6 +63,47 @@ def choose_pipeline_class(config: GeneratorConfig, folder: ModelFolder, family: 
     if lines:
         raise ConfigError("\n".join(lines))
     return pipeline_class
+
+
+def _why_unusable(pipeline_class: Any, config: GeneratorConfig) -> str:
+    """Say why a class makes no videos here; empty if it does."""
+    if isinstance(pipeline_class, DummyObject):
+        lacking = (name for name in pipeline_class._backends if not _is_installed(name))
+        return f"needs a package that is not installed: {', '.join(lacking)}"
+    parameters = inspect.signature(pipeline_class.__call__).parameters
+    needed = [
+        name for name, value in parameters.items() if value.default is value.empty and name not in _GIVEN
+    ]
+    if "controlnet" in inspect.signature(pipeline_class.__init__).parameters:
+        needed.append("the input of its controlnet")
+    if needed:
+        return f"needs what cannot be given here: {', '.join(needed)}"
+    makes_videos = config.video is not None or not parameters.keys().isdisjoint(NUM_FRAMES_NAMES)
+    if not makes_videos or "prompt" not in parameters:
+        return "makes no video from a text"
+    if "num_inference_steps" not in parameters:
+        return "has a fixed list of denoising steps, so no number of them can be planned"
+    return ""
+
+
+def _is_installed(backend: str) -> bool:
+    return bool(getattr(diffusers.utils, f"is_{backend}_available", lambda: True)())
+
+
+def steps_of(family: Family) -> int:
+    """Number of denoising steps at full quality; a class that is not listed states it in its call."""
+    pipeline_class = None if family.is_listed else getattr(diffusers, family.name, None)
+    if pipeline_class is None:
+        return family.num_inference_steps
+    stated = inspect.signature(pipeline_class.__call__).parameters.get("num_inference_steps")
+    return stated.default if stated and isinstance(stated.default, int) else family.num_inference_steps
+
+
+def fps_of(family: Family, parameters: Mapping[str, inspect.Parameter]) -> int:
+    """Frames per second of a family's videos; of one that is not listed those that its call states."""
+    defaults = [parameters[name].default for name in FPS_NAMES if name in parameters]
+    stated = [round(value) for value in defaults if isinstance(value, int | float)]
+    return stated[0] if stated and not family.is_listed else family.fps
 
 
 def _complaints(
@@ -75,6 +118,10 @@ def _complaints(
         if getattr(config, field) not in (None, "") and field not in taken:
             yield f"generator.{field}: {pipeline_class.__name__} does not take it; leave it out"
     for field in ("image", "video"):
+        if getattr(config, field) is not None and None in (config.height, config.width):
+            missing = [side for side in ("height", "width") if side in parameters]
+            if missing:
+                yield f"generator.{field}: it is scaled and cropped to height and width, so set both"
         needed = field in parameters and parameters[field].default is inspect.Parameter.empty
         if needed and getattr(config, field) is None:
             yield f"generator.{field}: {pipeline_class.__name__} needs one; name it with `{field}`"

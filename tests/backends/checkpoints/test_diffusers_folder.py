@@ -50,6 +50,17 @@ def test_a_file(tmp_path):
 def test_no_model_index(folder):
     (folder / "model_index.json").unlink()
     assert "has no model_index.json" in refused(folder)
+    (folder / "modular_model_index.json").write_text("{}")
+    assert "is a modular pipeline of diffusers" in refused(folder)
+
+
+def test_a_processor_that_was_saved_without_torchvision_has_no_weights(folder):
+    index = folder / "model_index.json"
+    entry = {"image_processor": ["transformers", "CLIPImageProcessorPil"]}
+    index.write_text(json.dumps({**json.loads(index.read_text()), **entry}))
+    (folder / "image_processor").mkdir()
+    (folder / "image_processor" / "preprocessor_config.json").write_text("{}")
+    assert find_model(str(folder)).source == str(folder)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,14 @@ from tests.tiny_families import save_sana_video
 from tests.tiny_pipelines import save_cogvideox, save_ltx, save_wan
 from tests.tiny_unets import save_animatediff, save_text_to_video_sd
 
+
+def save_sana_image_to_video(path: Path) -> Path:
+    """Save the same model as a folder of its other class; return the path."""
+    index = save_sana_video(path) / "model_index.json"
+    index.write_text(index.read_text().replace("SanaVideoPipeline", "SanaImageToVideoPipeline"))
+    return path
+
+
 BOTH = Family(name="X", image_pipeline="I", video_pipeline="V")
 
 
@@ -66,8 +74,9 @@ def config_of(model: Path, size: tuple[int, int, int], **more: object) -> Genera
         (lambda path: save_cogvideox(path, takes_images=True), (9, 16, 32)),
         (save_ltx, (9, 32, 64)),
         (save_sana_video, (9, 32, 64)),
+        (save_sana_image_to_video, (9, 32, 64)),
     ],
-    ids=["cogvideox", "ltx", "sana-video"],
+    ids=["cogvideox", "ltx", "sana-video", "sana-image-to-video"],
 )
 def test_an_image_changes_the_video(save, size, tmp_path: Path) -> None:
     model = save(tmp_path / "model")
@@ -125,6 +134,9 @@ def test_a_video_of_no_named_length_is_used_as_far_as_it_fits_the_family(tmp_pat
     source = clip(tmp_path / "source.mp4", num_frames=12)
     config = GeneratorConfig(model=str(save_wan(tmp_path / "m")), height=16, width=16, video=str(source))
     assert render(config)[0].shape == (9, 16, 16, 3)
+    # Its call would make 161 frames of any clip.
+    config = GeneratorConfig(model=str(save_ltx(tmp_path / "l")), height=32, width=32, video=str(source))
+    assert render(config)[0].shape == (9, 32, 32, 3)
     long = clip(tmp_path / "long.mp4", num_frames=20)
     config = GeneratorConfig(model=str(save_cogvideox(tmp_path / "c")), height=16, width=16, video=str(long))
     assert render(config)[0].shape == (9, 16, 16, 3)  # the most that it was trained on
@@ -158,6 +170,9 @@ def test_what_does_not_fit_is_refused_with_the_reason() -> None:
     assert "one of them" in lines(BOTH, image="a.png", video="a.mp4")[0]
     assert lines(BOTH, strength=0.5)[0].startswith("generator.strength: ")
     assert "set both" in lines(BOTH, image="a.png", width=None)[0]
+    # A class that is not listed may take the image in its own size; its signature decides.
+    assert lines(replace(BOTH, options=None), image="a.png", width=None, height=None) == []
+    assert "needs a last frame, which cannot be given" in lines(replace(BOTH, needs_more="a last frame"))[0]
 
 
 def test_files_are_looked_at_before_anything_is_loaded(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import torch
 from diffusers import CogVideoXPipeline, DiffusionPipeline
 
 from phyt2v_cli.backends.acceleration.kernels import prefer_onednn
-from phyt2v_cli.backends.diffusion.generator import NUM_CACHED_PROMPTS, load
+from phyt2v_cli.backends.diffusion.call.prompt_cache import NUM_CACHED_PROMPTS
+from phyt2v_cli.backends.diffusion.generator import load
 from phyt2v_cli.backends.diffusion.solvers import choose_solver
 from phyt2v_cli.config.schema import GeneratorConfig
 from phyt2v_cli.errors import BackendError, ConfigError, RunInterruptedError
