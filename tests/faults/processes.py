@@ -114,7 +114,7 @@ def start(
 
 def default_signals() -> None:
     """Undo what nohup or a script's background job hands on."""
-    for number in STOPPING:
+    for number in (*STOPPING, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
 
 

@@ -17,6 +17,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from phyt2v_cli.backends.server.client import OpenAIClient
 from phyt2v_cli.config.schema import ServiceConfig
 from phyt2v_cli.errors import BackendError
+from phyt2v_cli.roles import Message
 
 pytestmark = pytest.mark.usefixtures("loopback")
 
@@ -118,13 +119,13 @@ def test_fault_28_a_model_that_the_server_does_not_have(url: str) -> None:
         ServiceConfig(model="no/such-model", base_url=url, max_retries=0, timeout_s=60), "llm"
     )
     with pytest.raises(BackendError, match="no/such-model"):
-        client.complete([{"role": "user", "content": "hello"}])
+        client.complete([Message("user", "hello")])
 
 
 def test_a_server_that_ignores_logprobs(model_dir: Path, url: str) -> None:
     client = OpenAIClient(
         ServiceConfig(model=str(model_dir), base_url=url, max_tokens=256, timeout_s=60), "scorer"
     )
-    answer = client.complete([{"role": "user", "content": "hi"}], wants_logprobs=True)
+    answer = client.complete([Message("user", "hi")], wants_logprobs=True)
     assert answer.prompt_tokens > 0
     assert not client.gives_logprobs

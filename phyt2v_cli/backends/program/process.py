@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
+from phyt2v_cli.backends.program import keeper
 from phyt2v_cli.errors import BackendError
 
 MAX_ANSWER_BYTES = 64 * 1024
@@ -27,7 +28,7 @@ _GRACE_S = 10.0
 
 
 class ExternalProgram:
-    """Running program in its own session, so that it can be killed with its children."""
+    """Running program in its own session, so that it ends with its children, and at the latest with us."""
 
     def __init__(self, command: Sequence[str], *, label: str) -> None:
         """Start `command`, whose program is a path; `label` names it in errors.
@@ -36,6 +37,7 @@ class ExternalProgram:
         """
         self.label = label
         self._stderr = b""
+        keeper.start()
         try:
             self._process = subprocess.Popen(
                 command,
@@ -51,6 +53,7 @@ class ExternalProgram:
                 "It must be a program that this machine can run; a script needs a first line like "
                 "`#!/usr/bin/env python3`.",
             ) from error
+        keeper.add(self._process.pid)
         assert self._process.stdin and self._process.stdout and self._process.stderr
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
         self._pipes = (self._stdin, self._stdout, self._process.stderr)
@@ -60,7 +63,7 @@ class ExternalProgram:
     @property
     def is_running(self) -> bool:
         """Whether the program has not exited yet."""
-        return self._process.poll() is None
+        return self._find_exit() is None
 
     def ask(self, request: bytes, *, timeout_s: float, stays: bool) -> bytes:
         """Send a request and wait for the answer on stdout.
@@ -110,10 +113,11 @@ class ExternalProgram:
         return answer
 
     def kill(self) -> None:
-        """Kill the program and its children at once."""
-        if self.is_running:  # after its exit the pid may belong to another process
-            with suppress(ProcessLookupError):
+        """Kill the program and what it has left behind at once."""
+        if self._process.returncode is None:  # until it is waited for, its number belongs to no other
+            with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
+            keeper.drop(self._process.pid)
         self._process.wait()
         for pipe in self._pipes:
             pipe.close()
@@ -121,8 +125,9 @@ class ExternalProgram:
     def close(self) -> None:
         """Close stdin, which asks the program to exit, and kill it if it does not exit in time."""
         self._stdin.close()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_GRACE_S)
+        deadline = time.monotonic() + _GRACE_S
+        while self.is_running and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
         self.kill()
 
     def last_words(self) -> str:
@@ -141,8 +146,17 @@ class ExternalProgram:
             return bool(os.read(self._stdout.fileno(), 1))
         return False
 
+    def _find_exit(self) -> int | None:
+        """Find its exit code, negative if a signal killed it, without waiting for it; None if it runs."""
+        if self._process.returncode is not None or not hasattr(os, "waitid"):
+            return self._process.poll()
+        ended = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if ended is None:
+            return None
+        return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+
     def _check_exit(self, *, stays: bool) -> None:
-        code = self._process.returncode
+        code = self._find_exit() or 0
         if code < 0 and -code in signal.valid_signals():
             raise BackendError(f"{self.label} was killed by {signal.Signals(-code).name}.")
         if stays:

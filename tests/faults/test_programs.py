@@ -1,0 +1,50 @@
+"""Programs of a run end with it, however it ends and whatever they ignore."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.command_line import assignments
+from tests.faults.processes import PHYT2V, QUICK, end, start, wait_until
+
+STUBBORN = """#!/bin/sh
+trap '' INT TERM HUP QUIT
+sleep 600 &
+sleep 1
+echo $! > {folder}/child
+echo $$ > {folder}/leader.new
+mv {folder}/leader.new {folder}/leader
+while :; do sleep 1; done
+"""
+
+
+def gone(pid: int) -> bool:
+    state = Path(f"/proc/{pid}/stat")
+    return not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+@pytest.mark.parametrize("keep_alive", [False, True])
+@pytest.mark.parametrize(
+    "signals",
+    [(signal.SIGKILL,), (signal.SIGQUIT,), (signal.SIGINT, signal.SIGINT)],
+    ids=lambda numbers: "-".join(number.name for number in numbers),
+)
+def test_fault_49_a_program_that_ignores_signals_ends_with_the_run(
+    signals: tuple[signal.Signals, ...], keep_alive: bool, tmp_path: Path
+) -> None:
+    program = tmp_path / "judge"
+    program.write_text(STUBBORN.format(folder=tmp_path))
+    program.chmod(0o755)
+    scorer = assignments(
+        {"scorer.backend": "command", "scorer.command": program, "scorer.keep_alive": str(keep_alive).lower()}
+    )
+    process = start([*PHYT2V, *QUICK[:3], "--preset", "tiny", "--steps", "2,3", *scorer], cwd=tmp_path)
+    wait_until((tmp_path / "leader").exists, "the scorer")
+    for number in signals:
+        if process.poll() is None:
+            process.send_signal(number)
+    end(process)
+    for name in ("leader", "child"):
+        pid = int((tmp_path / name).read_text())
+        wait_until(lambda: gone(pid), f"the end of the scorer's {name}")  # noqa: B023 - called at once
