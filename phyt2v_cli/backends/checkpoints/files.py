@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from phyt2v_cli.backends.checkpoints.model_config import check_sizes
 from phyt2v_cli.errors import ModelLoadError
 from phyt2v_cli.files.untrusted import read_plain_file
 
@@ -32,11 +33,20 @@ def variant_of(folder: Path) -> str | None:
     return variants.pop() if len(variants) == 1 else None
 
 
-def check_all(folder: Path) -> None:
-    """Check all safetensors files in a folder; raise ModelLoadError for the first incomplete one."""
-    for path in find_weights(folder):
+def check_weights(folder: Path) -> None:
+    """Check the weights in a folder: what is read of them, their completeness, and what config.json asks for.
+
+    Raises ModelLoadError for the first fault.
+    """
+    check_what_is_read(folder)
+    weights = find_weights(folder)
+    for path in weights:
         if fault := fault_of(path):
             raise fault
+    config_path = folder / "config.json"
+    if weights and config_path.is_file():
+        num_tensors = sum(len(_read_header(path)) for path in weights)
+        check_sizes(read_json(config_path), num_tensors=num_tensors, path=config_path)
 
 
 def check_what_is_read(folder: Path, *, whole: bool = True) -> None:
@@ -75,18 +85,15 @@ def fault_of(path: Path) -> ModelLoadError | None:
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(len(_LFS_POINTER))
-        if start == _LFS_POINTER:
-            return ModelLoadError(
-                f"{path} is only a pointer of git-lfs to the weights.", "Fetch them with `git lfs pull`."
-            )
-        header_bytes = int.from_bytes(start[:8], "little")
-        if len(start) < 8 or header_bytes > min(size - 8, _MAX_HEADER_BYTES):
-            return ModelLoadError(f"{path} is cut short, or no safetensors file.", _FETCH_IT_AGAIN)
-        file.seek(8)
-        header = file.read(header_bytes)
+    if start == _LFS_POINTER:
+        return ModelLoadError(
+            f"{path} is only a pointer of git-lfs to the weights.", "Fetch them with `git lfs pull`."
+        )
+    header_bytes = int.from_bytes(start[:8], "little")
+    if len(start) < 8 or header_bytes > min(size - 8, _MAX_HEADER_BYTES):
+        return ModelLoadError(f"{path} is cut short, or no safetensors file.", _FETCH_IT_AGAIN)
     try:
-        tensors = json.loads(header)
-        ends = [entry["data_offsets"][1] for name, entry in tensors.items() if name != "__metadata__"]
+        ends = [tensor["data_offsets"][1] for tensor in _read_header(path).values()]
         needed = 8 + header_bytes + max(ends, default=0)
     except (ValueError, RecursionError, AttributeError, LookupError, TypeError):
         return ModelLoadError(f"{path} is no safetensors file.", _FETCH_IT_AGAIN)
@@ -112,6 +119,14 @@ def read_json(path: Path, max_bytes: int = _MAX_BYTES) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ModelLoadError(f"{path} holds no json object.", "Fetch the model again.")
     return content
+
+
+def _read_header(path: Path) -> dict[str, Any]:
+    """Read what a safetensors file says of each of its tensors, by name."""
+    with path.open("rb") as file:
+        tensors: dict[str, Any] = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    tensors.pop("__metadata__", None)
+    return tensors
 
 
 def _find(folder: Path, pattern: str) -> list[Path]:

@@ -81,8 +81,7 @@ def _read_model_type(path: Path, *, label: str) -> str:
 def _check_weights(path: Path) -> None:
     suffixes = {file.suffix for file in path.iterdir()}
     if files.find_weights(path):
-        files.check_what_is_read(path)
-        files.check_all(path)
+        files.check_weights(path)
         return
     if pickles := suffixes.intersection(_PICKLES):
         raise ModelLoadError(

@@ -17,7 +17,8 @@ import transformers
 
 from phyt2v_cli.backends import failures
 from phyt2v_cli.backends.checkpoints.diffusers_folder import ModelFolder
-from phyt2v_cli.backends.checkpoints.files import check_what_is_read, variant_of
+from phyt2v_cli.backends.checkpoints.files import check_weights, variant_of
+from phyt2v_cli.backends.checkpoints.template_check import check_template
 from phyt2v_cli.backends.diffusion import lora_gguf
 from phyt2v_cli.config.schema import GeneratorConfig
 from phyt2v_cli.errors import ModelLoadError
@@ -47,7 +48,7 @@ def load_pipeline(
         with _failures_named(config.model):
             source = pipeline_class.download(source, revision=folder.revision, use_safetensors=True, **given)
         for name in components:
-            check_what_is_read(Path(source) / name)
+            check_weights(Path(source) / name)
     for name, (library, class_name) in components.items():
         model_class = getattr(transformers, class_name, None) if library == "transformers" else None
         if isinstance(model_class, type) and issubclass(model_class, transformers.PreTrainedModel):
@@ -64,6 +65,9 @@ def load_pipeline(
             **given,
         )
     for name, component in pipeline.components.items():
+        if template := getattr(component, "chat_template", None):
+            tokenizer = getattr(component, "tokenizer", component)
+            check_template(template, tokenizer.special_tokens_map, f"{config.model} ({name})")
         if isinstance(component, torch.nn.Module):
             # diffusers leaves a weight that is in no file on the meta device, without a value.
             lacking = [weight for weight, tensor in component.named_parameters() if tensor.is_meta]

@@ -13,6 +13,7 @@ from transformers import AutoImageProcessor, AutoTokenizer
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING, processor_class_from_name
 from transformers.processing_utils import ProcessorMixin
 
+from phyt2v_cli.backends.checkpoints.template_check import check_template
 from phyt2v_cli.backends.failures import first_line
 from phyt2v_cli.errors import BackendError, ModelLoadError
 from phyt2v_cli.roles import Message, without_system
@@ -40,6 +41,7 @@ class ChatInputs:
                 f"{label} has no chat template, so it cannot be talked to.",
                 "Name a model tuned for chat (often the one whose name ends in Instruct or Chat).",
             )
+        check_template(reader.chat_template, self.tokenizer.special_tokens_map, label)
 
     def encode(
         self, messages: Sequence[Message], images: Sequence[Image.Image] = (), *, max_new_tokens: int = 1

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 
 import torch
 import transformers
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, GenerationConfig
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
@@ -165,6 +165,16 @@ class LocalModel:
             return compute()
 
 
+_KEPT = (
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+    "decoder_start_token_id",
+    "repetition_penalty",
+    "suppress_tokens",
+    "begin_suppress_tokens",
+)
+
 _Key = tuple[str, str, str, str]
 _loaded: dict[_Key, LocalModel] = {}
 _turns: defaultdict[_Key, threading.Lock] = defaultdict(threading.Lock)
@@ -271,7 +281,16 @@ def _load(folder: LanguageFolder, role: Role, dtype: str, device: torch.device) 
             f"{folder.source} lacks {len(lacking)} of its weights, {lacking[0]} for one.",
             "Fetch the model again, or name another.",
         )
+    network.generation_config = _kept_settings(network.generation_config)
     return LocalModel(network.eval().requires_grad_(False), inputs, folder.source, device)
+
+
+def _kept_settings(published: GenerationConfig) -> GenerationConfig:
+    """Settings of a published generation config that shape one greedy answer.
+
+    The others, such as a number of beams or of answers, could ask for any time and memory.
+    """
+    return GenerationConfig(**{name: getattr(published, name, None) for name in _KEPT})
 
 
 @contextmanager
