@@ -9,6 +9,7 @@
     │   └── VideoError               an mp4 that could not be written or is not whole
     ├── BackendError             4   a model, a server or a program in one of the four roles
     │   ├── ModelLoadError           a model folder that is broken, missing or has pickle weights
+    │   ├── LatentsError             latents that the model cannot decode
     │   ├── FaultyFramesError        latents or frames that are no picture: NaN, or one flat colour
     │   └── ReplyError               an LLM whose replies cannot be used
     │       └── RefusalError             it said that it will not answer
@@ -72,6 +73,10 @@ class BackendError(Phyt2vError):
 
 class ModelLoadError(BackendError):
     """Model that cannot be loaded."""
+
+
+class LatentsError(BackendError):
+    """Latents that the model cannot decode to the wanted frames, for example of another shape."""
 
 
 class FaultyFramesError(BackendError):

@@ -26,11 +26,20 @@ from phyt2v_cli.runs.identity import Recipe, run_key
 from phyt2v_cli.runs.latents import drop_latents, move_latents
 from phyt2v_cli.runs.opening import check_run_folder, find_run
 from phyt2v_cli.runs.reader import AnyRecord, is_run_dir, read_record, read_videos
-from phyt2v_cli.runs.records import SCHEMA, PlanRecord, Record, RunRecord, VideoRecord, installed_versions
+from phyt2v_cli.runs.records import (
+    MAX_COUNT,
+    SCHEMA,
+    PlanRecord,
+    Record,
+    RunRecord,
+    VideoRecord,
+    installed_versions,
+)
 from phyt2v_cli.schedule import PlannedRound
 from phyt2v_cli.video_id import CONTROL, RoundId, VideoId
 
 BROKEN = "is empty or broken"
+MAX_SHOWN_FAULTS = 20
 
 
 class RunDir:
@@ -114,6 +123,7 @@ class RunDir:
                     "Begin it again with this folder as `out`, and what remains is used.",
                 )
             run.record, stored = record, record.schema_id
+            run._check_plan()
             run._adopt_records(run.key)
             if record.schema_id != stored:
                 run.save()
@@ -128,10 +138,19 @@ class RunDir:
         try:
             return Config.model_validate(self.record.config)
         except ValidationError as error:
-            lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+            faults = error.errors()[:MAX_SHOWN_FAULTS]
+            lines = [f"  {'.'.join(map(str, fault['loc']))[:100]}: {fault['msg']}" for fault in faults]
             raise RunDirError(
                 "\n".join([f"{self.path}: this phyt2v does not understand the run's config", *lines])
             ) from error
+
+    def _check_plan(self) -> None:
+        planned, wanted = len(self.record.plan), self.config.refinement.rounds + 1
+        if planned != wanted:
+            raise RunDirError(
+                f"{self.path}: run.json is damaged: its plan has {planned} rounds, and its config {wanted}",
+                "Begin it again with this folder as `out`, and what remains is used.",
+            )
 
     @property
     def key(self) -> str:
@@ -155,8 +174,9 @@ class RunDir:
             completion_cost = reply.completion_tokens * llm.completion_token_price
             usage.cost = priced_so_far + (prompt_cost + completion_cost) / 1e6
         usage.requests += 1
-        usage.prompt_tokens += reply.prompt_tokens
-        usage.completion_tokens += reply.completion_tokens
+        # A server may claim any number.
+        usage.prompt_tokens = min(usage.prompt_tokens + reply.prompt_tokens, MAX_COUNT)
+        usage.completion_tokens = min(usage.completion_tokens + reply.completion_tokens, MAX_COUNT)
         self.save()
 
     def new_video(self, id: VideoId, *, prompt: str, steps: int, purpose: Purpose) -> VideoRecord:

@@ -6,7 +6,7 @@ the same schema survives.
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -20,8 +20,10 @@ from pydantic import (
 )
 
 from phyt2v_cli import __version__
+from phyt2v_cli.config.schema import MAX_REFINEMENTS, MAX_SCORERS
 from phyt2v_cli.errors import BackendError, RefusalError, ReplyError
 from phyt2v_cli.events import Purpose
+from phyt2v_cli.replies import MainObject, PhysicalLaw, filled
 from phyt2v_cli.roles import Scores
 from phyt2v_cli.video_id import CONTROL, MAX_ROUND, ControlId, RoundId, VideoId, parse_video_id
 
@@ -46,6 +48,12 @@ StopReason = Literal["no_mismatch", "stop_score"]
 RoundNumber = Annotated[int, Field(ge=1, le=MAX_ROUND)]
 NumSteps = Annotated[int, Field(ge=1, le=1000)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+MAX_COUNT = 2**63 - 1
+Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+Text = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
+Prompt = Annotated[str, filled(MAX_TEXT_CHARS)]
+Few = Field(max_length=100)
+"""Limit of a list or of a mapping, of which no more than a handful of entries are expected."""
 
 
 def _read_id(value: object) -> VideoId:
@@ -93,17 +101,17 @@ class PlanRecord(Record):
 class AnalysisRecord(Record):
     """Physics analysis of the original prompt."""
 
-    main_object: str
-    physical_law: str
+    main_object: MainObject
+    physical_law: PhysicalLaw
 
 
 class UsageRecord(Record):
     """LLM usage so far, unusable replies included."""
 
-    requests: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost: float | None = None
+    requests: Count = 0
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
+    cost: Annotated[float, Field(ge=0)] | None = None
     """Cost in the currency of the config's prices; None unless every reply had its prices."""
 
 
@@ -111,6 +119,8 @@ class _NamedRecord(Record):
     """Base class of records with the id of a video."""
 
     id: StoredId
+    video: str
+    """File name of the video: always that of the id, so that a record cannot point at another file."""
 
     @model_validator(mode="before")
     @classmethod
@@ -124,13 +134,18 @@ class _NamedRecord(Record):
             raise ValueError("round: neither a whole number nor null")
         return data | {"id": CONTROL.name if number is None else RoundId(number).name}
 
+    @model_validator(mode="after")
+    def _name_its_own_video(self) -> Self:
+        if self.video != self.id.video_name:
+            raise ValueError("the video is not that of the id")
+        return self
+
 
 class ResultRecord(_NamedRecord):
     """Video that the run returns."""
 
-    video: str
-    prompt: str
-    selected_by: str
+    prompt: Prompt
+    selected_by: Text
 
 
 class RunRecord(Record):
@@ -138,16 +153,25 @@ class RunRecord(Record):
 
     schema_id: Schema = Field(default=SCHEMA, alias="schema")
     status: Literal["running", "interrupted", "failed", "complete"] = "running"
-    prompt: str
+    prompt: Prompt
     seed: Seed
     config: dict[str, JsonValue]
-    versions: dict[str, str] = Field(default_factory=dict)
-    plan: list[PlanRecord]
+    versions: Annotated[dict[Text, Text], Few] = Field(default_factory=dict)
+    plan: list[PlanRecord] = Field(min_length=1, max_length=MAX_REFINEMENTS + 1)
+    """Rounds in order, from 1; the last one is a final."""
     analysis: AnalysisRecord | None = None
     stop_reason: StopReason | None = None
     """Why `early_stop` ended the run before its last planned round; None if it did not."""
     usage: UsageRecord = Field(default_factory=UsageRecord)
     result: ResultRecord | None = None
+
+    @model_validator(mode="after")
+    def _plan_all_rounds(self) -> "RunRecord":
+        if [entry.round for entry in self.plan] != list(range(1, len(self.plan) + 1)):
+            raise ValueError("plan: the rounds are not 1, 2, 3 and so on")
+        if self.plan[-1].purpose != "final":
+            raise ValueError("plan: the last round is no final")
+        return self
 
 
 class ScoresRecord(Record):
@@ -160,7 +184,7 @@ class ScoresRecord(Record):
 class ScorerRecord(ScoresRecord):
     """Scores and reasons of one scorer."""
 
-    reasons: list[str] = Field(default_factory=list)
+    reasons: list[Text] = Field(default_factory=list, max_length=MAX_REASONS)
 
     @classmethod
     def of(cls, scores: Scores, scorer_name: str) -> "ScorerRecord":
@@ -183,44 +207,37 @@ class MismatchRecord(Record):
     """Mismatch: how the caption departs from the prompt or from physics."""
 
     found: bool
-    text: str
+    text: Text
 
 
 class VideoRecord(_NamedRecord):
     """Content of roundN.json, and of control.json, which has no mismatch and no refined prompt."""
 
-    prompt: str
+    prompt: Prompt
     steps: NumSteps
     purpose: Purpose
     seed: Seed
     """Seed of the video: the run's seed, unless that gave no usable frames."""
-    video: str
-    """File name of the video: always the record's own, so that a record cannot point at another file."""
     sha256: str | None = None
     """Checksum, set once the video is decoded back in full; None: there is no video to trust."""
-    caption: str | None = None
+    caption: Text | None = None
     scores: ScoresRecord | None = None
     """Scores of the deciding scorer."""
-    scorers: dict[str, ScorerRecord] = Field(default_factory=dict)
+    scorers: dict[Text, ScorerRecord] = Field(default_factory=dict, max_length=MAX_SCORERS)
     """Scores by the name of the scorer, the deciding scorer first."""
     mismatch: MismatchRecord | None = None
-    refined_prompt: str | None = None
+    refined_prompt: Prompt | None = None
     """Prompt of the next round. Set also if the prompt was kept, so that it marks the round as finished."""
-    flags: list[str] = Field(default_factory=list)
+    flags: Annotated[list[Text], Few] = Field(default_factory=list)
     """What was not as usual; see `flag_unusable` for what a judge could not say."""
-    generator: dict[str, str] = Field(default_factory=dict)
-    seconds: dict[str, float] = Field(default_factory=dict)
+    generator: Annotated[dict[Text, Text], Few] = Field(default_factory=dict)
+    seconds: Annotated[dict[Text, Annotated[float, Field(ge=0, le=1e9)]], Few] = Field(default_factory=dict)
+    """Duration of each stage, in s."""
     pixels_key: str = ""
     """Digest of what made the pixels (`identity.Recipe`). The record is trusted only if the run would make
     the same pixels. Empty in a record of ``phyt2v.run/1``."""
     run_key: str
     """Digest of the run's prompt and config: identifies the run of this record if run.json is lost."""
-
-    @model_validator(mode="after")
-    def _name_its_own_video(self) -> "VideoRecord":
-        if self.video != self.id.video_name:
-            raise ValueError("the video is not the record's own")
-        return self
 
     def flag_unusable(self, what: str, error: ReplyError) -> None:
         """Note that no usable `what` (caption, score, mismatch, refinement) came, and if it was refused."""

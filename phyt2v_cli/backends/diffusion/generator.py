@@ -22,6 +22,7 @@ from phyt2v_cli.backends.checkpoints.diffusers_folder import find_model
 from phyt2v_cli.backends.diffusion import latent_split, lora_gguf
 from phyt2v_cli.backends.diffusion.conditioning import call_arguments
 from phyt2v_cli.backends.diffusion.families import Family, family_of
+from phyt2v_cli.backends.diffusion.geometry import check_size
 from phyt2v_cli.backends.diffusion.pipeline import load_pipeline
 from phyt2v_cli.backends.diffusion.prompt_length import find_prompt_length
 from phyt2v_cli.backends.diffusion.signature import FPS_NAMES, NUM_FRAMES_NAMES, choose_pipeline_class
@@ -29,7 +30,7 @@ from phyt2v_cli.backends.diffusion.solvers import choose_solver
 from phyt2v_cli.backends.memory.device import choose_device
 from phyt2v_cli.backends.memory.placement import PlacedPipeline
 from phyt2v_cli.config.schema import GeneratorConfig
-from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError, RunInterruptedError
+from phyt2v_cli.errors import ConfigError, LatentsError, ModelLoadError, RunInterruptedError
 from phyt2v_cli.files.video import Frames
 from phyt2v_cli.roles import (
     Cancelled,
@@ -236,8 +237,8 @@ class DiffusersGenerator:
     def decode(self, latents: Latents) -> Decoded:
         """Decode latents to uint8 frames of shape (num_frames, height, width, 3).
 
-        Raises FaultyFramesError if the frames are not finite, and BackendError if the model fails or makes
-        another number of frames than the config wants.
+        Raises FaultyFramesError if the frames are not finite, LatentsError if the model fails or makes
+        another number or size of frames than the config wants, and BackendError if memory runs out.
         """
 
         def work() -> Frames:
@@ -247,15 +248,9 @@ class DiffusersGenerator:
             finally:
                 self.pipeline.maybe_free_model_hooks()
 
-        with failures.translated("decoding"):
+        with failures.translated("decoding", raised=LatentsError):
             frames = self.placed.run(work, decoding=True)
-        wanted = self._config.num_frames
-        if wanted not in (None, len(frames)):
-            raise BackendError(
-                f"{self._config.model} made {len(frames)} frames, and {wanted} were wanted; it makes some "
-                "lengths only.",
-                f"Use `generator.num_frames={len(frames)}`, or another of those.",
-            )
+        check_size(frames, self._config)
         return Decoded(frames, self.settings)
 
 
