@@ -71,7 +71,7 @@ def profiling(path: Path | None) -> "Iterator[Timeline | None]":
     if path is None:
         yield None
         return
-    from phyt2v_cli.errors import FilesError
+    from phyt2v_cli.errors import Phyt2vError, message_of
     from phyt2v_cli.timing.trace import Timeline
 
     timeline = Timeline()
@@ -81,8 +81,10 @@ def profiling(path: Path | None) -> "Iterator[Timeline | None]":
         try:
             if not timeline.is_empty:  # else nothing was done, and an earlier profile may be there
                 timeline.write(path)
-        except FilesError as error:
+        except Phyt2vError as error:
             console.warn(*worded(error))
+        except Exception as error:
+            console.warn(f"no profile: {message_of(error)}")
 
 
 @contextmanager

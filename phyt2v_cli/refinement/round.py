@@ -108,6 +108,7 @@ def complete_video(session: Session, record: VideoRecord, *, main_object: str) -
                 record.flags.append("rerendered")
         run.save_video(record)
     run.release_latents(record)
+    session.tell_notices()
     if record.caption is None and not record.is_unusable("caption"):
         with session.stage(record, "caption"):
             _caption(session, record, main_object)

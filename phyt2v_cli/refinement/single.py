@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from phyt2v_cli.config.schema import Config
-from phyt2v_cli.errors import FaultyFramesError, RunInterruptedError
+from phyt2v_cli.errors import FaultyFramesError, FilesError, RunInterruptedError
 from phyt2v_cli.events import (
     Emit,
     GeneratorReady,
@@ -82,5 +82,8 @@ def render_single(
         out, latents_path, on_step=on_step, cancelled=cancelled, stage=stage, may_replace=may_replace
     )
     rendered = render_or_reseed(generator, recipe, target, on_reseed=on_reseed)
-    drop_latents(latents_path)
+    try:
+        drop_latents(latents_path)
+    except FilesError as error:  # the video is there all the same
+        emit(Notice(error.message, error.hint))
     return VideoResult(out, prompt, steps, rendered.recipe.seed, rendered.sha256, seconds)

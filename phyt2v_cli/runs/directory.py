@@ -27,7 +27,6 @@ from phyt2v_cli.runs.latents import drop_latents, move_latents
 from phyt2v_cli.runs.opening import check_run_folder, find_run
 from phyt2v_cli.runs.reader import AnyRecord, is_run_dir, read_record, read_videos
 from phyt2v_cli.runs.records import (
-    MAX_COUNT,
     SCHEMA,
     PlanRecord,
     Record,
@@ -164,19 +163,8 @@ class RunDir:
         self._save_record("run.json", self.record)
 
     def count_reply(self, reply: ChatReply) -> None:
-        """Add an LLM reply, usable or not, to the run's usage. Without prices for all, there is no cost."""
-        usage, llm = self.record.usage, self.config.llm
-        priced_so_far = usage.cost if usage.requests else 0.0
-        if priced_so_far is None or llm.prompt_token_price is None or llm.completion_token_price is None:
-            usage.cost = None
-        else:
-            prompt_cost = reply.prompt_tokens * llm.prompt_token_price
-            completion_cost = reply.completion_tokens * llm.completion_token_price
-            usage.cost = priced_so_far + (prompt_cost + completion_cost) / 1e6
-        usage.requests += 1
-        # A server may claim any number.
-        usage.prompt_tokens = min(usage.prompt_tokens + reply.prompt_tokens, MAX_COUNT)
-        usage.completion_tokens = min(usage.completion_tokens + reply.completion_tokens, MAX_COUNT)
+        """Add an LLM reply, usable or not, to the run's usage, and save it."""
+        self.record.usage.add(reply, self.config.llm)
         self.save()
 
     def new_video(self, id: VideoId, *, prompt: str, steps: int, purpose: Purpose) -> VideoRecord:
@@ -223,12 +211,18 @@ class RunDir:
         return self.path / id.latents_name
 
     def release_latents(self, record: VideoRecord) -> None:
-        """Delete the latents of a verified video, or move them to a control with the same pixels."""
+        """Delete the latents of a verified video, or move them to a control with the same pixels.
+
+        If that fails it is a notice: the video does not need them any more.
+        """
         wants_control = self.config.refinement.control and isinstance(record.id, RoundId)
-        if wants_control and record.pixels_key == self._control_key():
-            move_latents(self.latents_path(record.id), self.latents_path(CONTROL))
-        else:
-            drop_latents(self.latents_path(record.id))
+        try:
+            if wants_control and record.pixels_key == self._control_key():
+                move_latents(self.latents_path(record.id), self.latents_path(CONTROL))
+            else:
+                drop_latents(self.latents_path(record.id))
+        except FilesError as error:
+            self.notices.append(error.message)
 
     def has_video(self, record: VideoRecord) -> bool:
         """Check if the record's video is there and is the one that was verified; set a broken one aside.

@@ -20,11 +20,11 @@ from pydantic import (
 )
 
 from phyt2v_cli import __version__
-from phyt2v_cli.config.schema import MAX_REFINEMENTS, MAX_SCORERS
+from phyt2v_cli.config.schema import MAX_REFINEMENTS, MAX_SCORERS, LlmConfig
 from phyt2v_cli.errors import BackendError, RefusalError, ReplyError
 from phyt2v_cli.events import Purpose
 from phyt2v_cli.replies import MainObject, PhysicalLaw, filled
-from phyt2v_cli.roles import Scores
+from phyt2v_cli.roles import ChatReply, Scores
 from phyt2v_cli.video_id import CONTROL, MAX_ROUND, ControlId, RoundId, VideoId, parse_video_id
 
 Schema = Literal["phyt2v.run/1", "phyt2v.run/2"]
@@ -113,6 +113,20 @@ class UsageRecord(Record):
     completion_tokens: Count = 0
     cost: Annotated[float, Field(ge=0)] | None = None
     """Cost in the currency of the config's prices; None unless every reply had its prices."""
+
+    def add(self, reply: ChatReply, llm: LlmConfig) -> None:
+        """Add a reply, usable or not. Without prices for all, there is no cost."""
+        priced_so_far = self.cost if self.requests else 0.0
+        if priced_so_far is None or llm.prompt_token_price is None or llm.completion_token_price is None:
+            self.cost = None
+        else:
+            prompt_cost = reply.prompt_tokens * llm.prompt_token_price
+            completion_cost = reply.completion_tokens * llm.completion_token_price
+            self.cost = priced_so_far + (prompt_cost + completion_cost) / 1e6
+        self.requests += 1
+        # A server may claim any number.
+        self.prompt_tokens = min(self.prompt_tokens + reply.prompt_tokens, MAX_COUNT)
+        self.completion_tokens = min(self.completion_tokens + reply.completion_tokens, MAX_COUNT)
 
 
 class _NamedRecord(Record):

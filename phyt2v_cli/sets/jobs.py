@@ -168,7 +168,7 @@ def _complete(
     was_complete = run.record.status == "complete"
     result = refine(run, emit, cancelled)
     if not (was_complete and (run.path / "contact.png").exists()):
-        contact_sheet.contact_sheet(run.path)
+        contact_sheet.draw_if_possible(run.path, emit)
     return Outcome(job, result)
 
 
