@@ -22,6 +22,7 @@ from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.opening import FoundRun, default_run_dir, look_into
 from phyt2v_cli.runs.reader import is_complete
 from phyt2v_cli.schedule import PlannedRound, plan, steps_notice
+from phyt2v_cli.video_id import ids_of_run
 
 if TYPE_CHECKING:
     from phyt2v_cli.backends.diffusion.families import Family
@@ -140,7 +141,8 @@ def prepare_run(
     """
     # A complete run only returns its result. The folder of a run with an image, or without a preset, is not
     # known yet, so its keys are checked in any case.
-    is_done = is_complete(out or default_run_dir(prompt, loaded.config))
+    control = loaded.config.refinement.control
+    is_done = is_complete(out or default_run_dir(prompt, loaded.config), control=control)
     check_judges(loaded.config, will_ask=force or not is_done, given=given)
     if "generator" not in given:
         loaded = complete(loaded)
@@ -152,7 +154,10 @@ def prepare_run(
     found.check(force=force)
     is_new = (force and found.must_make_way) or not (path / "run.json").exists()
     # A run that has all of its videos needs no model any more.
-    is_to_render = is_new or any(not (path / entry.id.video_name).exists() for entry in planned)
+    ids = ids_of_run(len(planned), control=control)
+    is_to_render = is_new or (
+        not found.is_complete and any(not (path / id.video_name).exists() for id in ids)
+    )
     if is_to_render and "generator" not in given:
         check_model(config)
     if is_new:

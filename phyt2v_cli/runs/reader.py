@@ -18,7 +18,7 @@ from phyt2v_cli.files.atomic import describe_os_error
 from phyt2v_cli.files.lock import LOCK_NAME
 from phyt2v_cli.files.untrusted import read_plain_file
 from phyt2v_cli.runs.records import MAX_RECORD_BYTES, READ_SCHEMAS, SCHEMA, Record, RunRecord, VideoRecord
-from phyt2v_cli.video_id import CONTROL, RoundId
+from phyt2v_cli.video_id import CONTROL, RoundId, ids_of_run
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
@@ -126,12 +126,27 @@ def _place(record: VideoRecord) -> tuple[int, str]:
     return (record.id.number, record.id.candidate) if isinstance(record.id, RoundId) else (0, "")
 
 
-def is_complete(path: Path) -> bool:
-    """Check if `path` is a run that is recorded as complete, without looking at its videos."""
+def is_complete(path: Path, *, control: bool) -> bool:
+    """Check if `path` is a complete run; with `control`, one that has a control too."""
     try:
-        return read_run(path).record.status == "complete"
-    except RunDirError:
+        return has_all(path, read_run(path).record, control=control)
+    except FilesError:
         return False
+
+
+def has_all(path: Path, record: RunRecord, *, control: bool) -> bool:
+    """Check if a run is recorded as complete and each of its videos is there and scored.
+
+    That is each round and, if one is wanted, the `control`. The content of the videos is not looked at.
+    """
+    if record.status != "complete":
+        return False
+    done = {video.id for video in read_videos(path)[0] if video.scores and (path / video.video).is_file()}
+    num_rounds = len(record.plan)
+    if record.stop_reason is not None:
+        ends = [*done, *([record.result.id] if record.result is not None else [])]
+        num_rounds = max((id.number for id in ends if isinstance(id, RoundId)), default=1)
+    return done.issuperset(ids_of_run(num_rounds, control=control))
 
 
 def is_run_dir(path: Path) -> bool:
