@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phyt2v_cli.checks.judges import check_judges
-from phyt2v_cli.checks.notices import find_notices
+from phyt2v_cli.checks.notices import find_notices, find_notices_of_run
 from phyt2v_cli.config.layers import LoadedConfig, clamp_steps
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import ConfigError, FilesError, UsageError
@@ -165,7 +165,7 @@ def prepare_run(
     changed = steps_notice(loaded)
     notices: tuple[str, ...] = () if changed is None else (changed,)
     if "generator" not in given:
-        notices += find_notices(config.generator, planned)
+        notices += find_notices_of_run(config, planned)
     return PreparedRun(prompt, path, config, planned, found, needed, notices, force)
 
 

@@ -26,13 +26,13 @@ def plan_loop(loaded: "LoadedConfig", *, will_ask: bool = True) -> "tuple[Config
     Without `will_ask` no judge will be asked, so keys and local judges may be missing.
     """
     from phyt2v_cli.checks.judges import check_judges
-    from phyt2v_cli.checks.notices import find_notices
+    from phyt2v_cli.checks.notices import find_notices_of_run
     from phyt2v_cli.checks.preflight import complete
 
     check_judges(loaded.config, will_ask=will_ask)
     loaded = complete(loaded)
     planned = plan_rounds(loaded)
-    for notice in find_notices(loaded.config.generator, planned):
+    for notice in find_notices_of_run(loaded.config, planned):
         console.warn(notice)
     return loaded.config, planned
 

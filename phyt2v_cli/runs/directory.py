@@ -24,8 +24,8 @@ from phyt2v_cli.files.video import VideoMetadata, read_video, sha256_of
 from phyt2v_cli.roles import ChatReply
 from phyt2v_cli.runs.identity import Recipe, run_key
 from phyt2v_cli.runs.latents import drop_latents, move_latents
-from phyt2v_cli.runs.opening import check_run_folder, find_run
-from phyt2v_cli.runs.reader import AnyRecord, has_all, is_run_dir, read_record, read_videos
+from phyt2v_cli.runs.opening import begin_attempt, check_plan, check_run_folder, find_run
+from phyt2v_cli.runs.reader import AnyRecord, is_run_dir, read_record, read_videos
 from phyt2v_cli.runs.records import (
     SCHEMA,
     PlanRecord,
@@ -93,7 +93,7 @@ class RunDir:
                 # The same run, but maybe on another device, with another selection rule or another judge.
                 run.record = old.model_copy(update={"config": record.config, "plan": record.plan})
                 old_key = run_key(old.prompt, Config.model_validate(old.config))
-                run._reopen_if_incomplete()
+                begin_attempt(path, run.record, config)
             run._adopt_records(old_key)
             if run.record != old:
                 run.save()
@@ -122,11 +122,12 @@ class RunDir:
                     f"{path}: run.json is missing or broken, so the run cannot say what it was",
                     "Begin it again with this folder as `out`, and what remains is used.",
                 )
-            run.record, stored = record, record.schema_id
-            run._check_plan()
-            run._reopen_if_incomplete()
+            run.record = record
+            check_plan(path, record, run.config)
+            before = record.model_copy()
+            begin_attempt(path, record, run.config)
             run._adopt_records(run.key)
-            if record.schema_id != stored:
+            if record != before:
                 run.save()
         except BaseException:
             run.close()
@@ -144,20 +145,6 @@ class RunDir:
             raise RunDirError(
                 "\n".join([f"{self.path}: this phyt2v does not understand the run's config", *lines])
             ) from error
-
-    def _reopen_if_incomplete(self) -> None:
-        """Take a complete run for an interrupted one if this call wants more than it has, as a control."""
-        control = self.config.refinement.control
-        if self.record.status == "complete" and not has_all(self.path, self.record, control=control):
-            self.record.status = "interrupted"
-
-    def _check_plan(self) -> None:
-        planned, wanted = len(self.record.plan), self.config.refinement.rounds + 1
-        if planned != wanted:
-            raise RunDirError(
-                f"{self.path}: run.json is damaged: its plan has {planned} rounds, and its config {wanted}",
-                "Begin it again with this folder as `out`, and what remains is used.",
-            )
 
     @property
     def key(self) -> str:

@@ -17,7 +17,7 @@ from phyt2v_cli.files.lock import check_folder, check_lock
 from phyt2v_cli.files.untrusted import refusals_as
 from phyt2v_cli.runs.identity import heard_judges, list_differences, run_key, slugify
 from phyt2v_cli.runs.reader import ShownRun, has_all, is_run_dir, read_record, read_run, read_videos
-from phyt2v_cli.runs.records import RunRecord
+from phyt2v_cli.runs.records import MAX_ATTEMPTS, RunRecord, installed_versions
 from phyt2v_cli.video_id import RoundId
 
 
@@ -144,3 +144,28 @@ def default_run_dir(prompt: str, config: Config) -> Path:
     if os.path.lexists(own):
         return own
     return find_corrected_run(sorted(runs_dir.glob(f"{slug}-????????")), prompt, config) or own
+
+
+def check_plan(path: Path, record: RunRecord, config: Config) -> None:
+    """Raise RunDirError if the plan of the run at `path` is not as long as its config wants it."""
+    planned, wanted = len(record.plan), config.refinement.rounds + 1
+    if planned != wanted:
+        raise RunDirError(
+            f"{path}: run.json is damaged: its plan has {planned} rounds, and its config {wanted}",
+            "Begin it again with this folder as `out`, and what remains is used.",
+        )
+
+
+def begin_attempt(path: Path, record: RunRecord, config: Config) -> None:
+    """Update the record of a run that goes on: its status, and the versions that it goes on with.
+
+    A run that is recorded as complete and lacks something, such as a control that was not wanted before, is
+    an interrupted one. A complete one does not change.
+    """
+    if has_all(path, record, control=config.refinement.control):
+        return
+    if record.status == "complete":
+        record.status = "interrupted"
+    versions = installed_versions()
+    if versions != [record.versions, *record.later_versions][-1]:
+        record.later_versions = [*record.later_versions, versions][-MAX_ATTEMPTS:]

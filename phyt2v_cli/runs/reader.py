@@ -15,7 +15,7 @@ from pydantic_core import from_json
 
 from phyt2v_cli.errors import FilesError, RunDirError
 from phyt2v_cli.files.atomic import describe_os_error
-from phyt2v_cli.files.lock import LOCK_NAME
+from phyt2v_cli.files.lock import LOCK_NAME, is_locked
 from phyt2v_cli.files.untrusted import read_plain_file
 from phyt2v_cli.runs.records import MAX_RECORD_BYTES, READ_SCHEMAS, SCHEMA, Record, RunRecord, VideoRecord
 from phyt2v_cli.video_id import CONTROL, RoundId, ids_of_run
@@ -65,7 +65,10 @@ def find_runs(folder: Path, max_depth: int = 3) -> Iterator[Path]:
 
 
 def read_run(path: Path) -> ShownRun:
-    """Read a run directory; raise RunDirError if it holds no run that this phyt2v understands."""
+    """Read a run directory; raise RunDirError if it holds no run that this phyt2v understands.
+
+    A run that is recorded as running, and that no process holds, is interrupted.
+    """
     try:
         content = read_plain_file(path / "run.json", MAX_RECORD_BYTES)
     except OSError as error:
@@ -78,6 +81,9 @@ def read_run(path: Path) -> ShownRun:
         raise RunDirError(
             f"{path}/run.json is broken, or not of the schema {SCHEMA}", "Begin the run again to mend it."
         ) from error
+    with suppress(OSError):  # a folder that may not be looked into keeps what it says
+        if record.status == "running" and not is_locked(path):
+            record.status = "interrupted"  # its process was killed before it could say so
     videos, broken = read_videos(path)
     return ShownRun(path, record, videos, broken)
 

@@ -54,6 +54,8 @@ Text = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
 Prompt = Annotated[str, filled(MAX_TEXT_CHARS)]
 Few = Field(max_length=100)
 """Limit of a list or of a mapping, of which no more than a handful of entries are expected."""
+Versions = Annotated[dict[Text, Text], Few]
+MAX_ATTEMPTS = 100
 
 
 def _read_id(value: object) -> VideoId:
@@ -170,7 +172,10 @@ class RunRecord(Record):
     prompt: Prompt
     seed: Seed
     config: dict[str, JsonValue]
-    versions: Annotated[dict[Text, Text], Few] = Field(default_factory=dict)
+    versions: Versions = Field(default_factory=dict)
+    """Versions of the first start, by name."""
+    later_versions: list[Versions] = Field(default_factory=list, max_length=MAX_ATTEMPTS)
+    """Versions of each later start that had others than the one before it."""
     plan: list[PlanRecord] = Field(min_length=1, max_length=MAX_REFINEMENTS + 1)
     """Rounds in order, from 1; the last one is a final."""
     analysis: AnalysisRecord | None = None

@@ -242,8 +242,9 @@ def _refine(
 
 
 def _as_json(run: "RunDir", result: "RunResult", rounds: list[dict[str, object]]) -> dict[str, object]:
-    from phyt2v_cli.cli.views.rounds import round_number
+    from phyt2v_cli.cli.views.rounds import find_control, round_as_json, round_number
 
+    control = find_control(run)
     return {
         "schema": "phyt2v.result/1",
         "run_dir": str(run.path),
@@ -254,4 +255,5 @@ def _as_json(run: "RunDir", result: "RunResult", rounds: list[dict[str, object]]
         "selected_by": result.selected_by,
         "stop_reason": result.stop_reason,
         "rounds": rounds,
+        "control": None if control is None else round_as_json(control),
     }
