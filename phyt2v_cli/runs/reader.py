@@ -17,7 +17,15 @@ from phyt2v_cli.errors import FilesError, RunDirError
 from phyt2v_cli.files.atomic import describe_os_error
 from phyt2v_cli.files.lock import LOCK_NAME, is_locked
 from phyt2v_cli.files.untrusted import read_plain_file
-from phyt2v_cli.runs.records import MAX_RECORD_BYTES, READ_SCHEMAS, SCHEMA, Record, RunRecord, VideoRecord
+from phyt2v_cli.runs.records import (
+    MAX_RECORD_BYTES,
+    READ_SCHEMAS,
+    SCHEMA,
+    VIDEO_SCHEMA,
+    Record,
+    RunRecord,
+    VideoRecord,
+)
 from phyt2v_cli.video_id import CONTROL, RoundId, ids_of_run
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
@@ -104,9 +112,12 @@ def read_record(path: Path, kind: type[AnyRecord]) -> AnyRecord | None:
         return None
     except OSError as error:
         raise describe_os_error(error, f"{path} could not be read") from error
-    schema = schema_of(text) if kind is RunRecord else None
-    if schema not in (None, *READ_SCHEMAS):
-        raise RunDirError(f"{path} has the schema {schema}, and this phyt2v reads {SCHEMA}; upgrade phyt2v")
+    family, known = ("run/", READ_SCHEMAS) if kind is RunRecord else ("run-video/", (VIDEO_SCHEMA,))
+    schema = schema_of(text, family)
+    if schema not in (None, *known):
+        raise RunDirError(
+            f"{path} has the schema {schema}, and this phyt2v reads {known[-1]}; upgrade phyt2v"
+        )
     return kind.model_validate_json(text)
 
 
@@ -166,11 +177,14 @@ def is_run_dir(path: Path) -> bool:
         return False
 
 
-def schema_of(text: bytes) -> str | None:
-    """Schema named in the text of a run.json; None if the text is no run.json."""
+def schema_of(text: bytes, family: str = "run/") -> str | None:
+    """Schema named in the text of a record; None if it names none of that family, ``phyt2v.run/`` by default.
+
+    Raises nothing, whatever the text is.
+    """
     try:
         tree = from_json(text)
     except ValueError:
         return None
     schema = tree.get("schema") if isinstance(tree, dict) else None
-    return schema if isinstance(schema, str) and schema.startswith("phyt2v.run/") else None
+    return schema if isinstance(schema, str) and schema.startswith(f"phyt2v.{family}") else None

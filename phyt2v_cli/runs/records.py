@@ -30,7 +30,9 @@ from phyt2v_cli.video_id import CONTROL, MAX_ROUND, ControlId, RoundId, VideoId,
 Schema = Literal["phyt2v.run/1", "phyt2v.run/2"]
 SCHEMA: Schema = "phyt2v.run/2"
 READ_SCHEMAS = get_args(Schema)
-"""Schemas that can be read; the last one is written."""
+"""Schemas of a run.json that can be read; the last one is written."""
+VIDEO_SCHEMA: Literal["phyt2v.run-video/1"] = "phyt2v.run-video/1"
+"""Schema of the record of a video."""
 
 MAX_RECORD_BYTES = 16 * 2**20
 
@@ -232,6 +234,8 @@ class MismatchRecord(Record):
 class VideoRecord(_NamedRecord):
     """Content of roundN.json, and of control.json, which has no mismatch and no refined prompt."""
 
+    schema_id: Literal["phyt2v.run-video/1"] = Field(default=VIDEO_SCHEMA, alias="schema")
+    """Records of ``phyt2v.run/1`` have none."""
     prompt: Prompt
     steps: NumSteps
     purpose: Purpose

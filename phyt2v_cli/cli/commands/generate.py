@@ -88,7 +88,7 @@ def generate(
         if as_json:
             console.json_object(
                 {
-                    "schema": "phyt2v.dry-run/1",
+                    "schema": "phyt2v.video-dry-run/1",
                     "video": str(out),
                     "videos": [{"round": None, "steps": prepared.steps, "purpose": "final"}],
                     "needed_bytes": prepared.needed_bytes,

@@ -44,7 +44,7 @@ def test_a_dry_run_writes_nothing_and_says_what_it_would(tmp_path: Path) -> None
     shown = json.loads(result.stdout)
     assert shown.pop("needed_bytes") > 0
     assert shown == {
-        "schema": "phyt2v.dry-run/1",
+        "schema": "phyt2v.video-dry-run/1",
         "video": "ball.mp4",
         "videos": [{"round": None, "steps": 7, "purpose": "final"}],
     }
