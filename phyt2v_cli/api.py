@@ -159,7 +159,7 @@ class Studio:
     ) -> VideoResult:
         """Render one mp4, without judges and rounds; raises as `refine` does.
 
-        The default of `steps` is the maximum of the schedule. With `force` a file at `out` is replaced.
+        The default of `steps` is that of the schedule's final. With `force` a file at `out` is replaced.
         """
         loaded = self._layer({"seed": seed}, max_steps=steps)
         prepared = prepare_video(

@@ -21,7 +21,7 @@ from phyt2v_cli.files.untrusted import refusals_as
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.opening import FoundRun, default_run_dir, look_into
 from phyt2v_cli.runs.reader import is_complete
-from phyt2v_cli.schedule import PlannedRound, plan, steps_notice
+from phyt2v_cli.schedule import PlannedRound, final_steps, plan, steps_notice
 from phyt2v_cli.video_id import ids_of_run
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def prepare_video(
     force: bool = False,
     given: Collection[str] = (),
 ) -> PreparedVideo:
-    """Prepare a single video, as `prepare_run` does. The default of `steps` is the schedule's maximum.
+    """Prepare a single video, as `prepare_run` does. The default of `steps` is that of the schedule's final.
 
     Raises UsageError, FilesError, ConfigError and ModelLoadError.
     """
@@ -203,7 +203,7 @@ def prepare_video(
     config = loaded.config
     needed = needed_bytes(config, 1)
     check_disk(out.parent, needed)
-    steps = steps or max(config.schedule.min_steps, config.schedule.max_steps)
+    steps = steps or final_steps(config.schedule)
     final = PlannedRound(1, steps, "final")
     notices = () if "generator" in given else find_notices(config.generator, [final])
     return PreparedVideo(prompt, out, config, steps, needed, force, notices)

@@ -52,14 +52,11 @@ def show_plan(config: "Config", planned: "Sequence[PlannedRound]") -> None:
     from phyt2v_cli.cli.views.plan import plan_table
     from phyt2v_cli.schedule import control_steps
     from phyt2v_cli.timing import speeds
-    from phyt2v_cli.timing.speeds import duration
 
     err = console.stderr()
     speed = speeds.find(config.generator)
-    console.say(plan_table(planned, err.width, speed, ascii_only=err.options.ascii_only))
-    if steps := control_steps(config, planned):
-        time = "" if speed is None else f", {duration(speed.total_s([], steps))}"
-        console.say(f"The control adds {steps} denoising steps{time}.")
+    steps = control_steps(config, planned)
+    console.say(plan_table(planned, err.width, speed, control=steps, ascii_only=err.options.ascii_only))
 
 
 @contextmanager

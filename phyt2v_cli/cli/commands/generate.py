@@ -29,7 +29,10 @@ def generate(
     steps: Annotated[
         int | None,
         typer.Option(
-            "--steps", metavar="N", help="Denoising steps. (default: the preset's max)", show_default=False
+            "--steps",
+            metavar="N",
+            help="Denoising steps. (default: those of the schedule's final)",
+            show_default=False,
         ),
     ] = None,
     seed: options.Seed = None,
