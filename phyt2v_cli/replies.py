@@ -62,11 +62,6 @@ def filled(max_chars: int) -> AfterValidator:
     return AfterValidator(check)
 
 
-# The length is checked after white space is removed, so that "   " is as empty as "".
-MainObject = Annotated[Line, filled(500)]
-PhysicalLaw = Annotated[Line, filled(2000)]
-"""The two parts of a physics analysis, as an LLM gives them and as a record keeps them."""
-
 _Answer = TypeVar("_Answer")
 _Model = TypeVar("_Model", bound=BaseModel)
 

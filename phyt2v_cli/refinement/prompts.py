@@ -30,8 +30,6 @@ from phyt2v_cli.errors import ReplyError
 from phyt2v_cli.replies import (
     Correction,
     Line,
-    MainObject,
-    PhysicalLaw,
     UnusableReplyError,
     filled,
     read_json,
@@ -43,8 +41,8 @@ class PhysicsAnalysis(BaseModel):
     """The reply to *analysis*."""
 
     reasoning: str = Field(default="", description="your reasoning, step by step")
-    main_object: MainObject = Field(description="the main object or objects that move")
-    physical_law: PhysicalLaw = Field(
+    main_object: Annotated[Line, filled(500)] = Field(description="the main object or objects that move")
+    physical_law: Annotated[Line, filled(2000)] = Field(
         description="the physical laws at work and what they make the main object do, in a few sentences"
     )
 

@@ -23,7 +23,7 @@ from phyt2v_cli import __version__
 from phyt2v_cli.config.schema import MAX_REFINEMENTS, MAX_SCORERS, LlmConfig
 from phyt2v_cli.errors import BackendError, RefusalError, ReplyError
 from phyt2v_cli.events import Purpose
-from phyt2v_cli.replies import MainObject, PhysicalLaw, filled
+from phyt2v_cli.replies import filled
 from phyt2v_cli.roles import ChatReply, Scores
 from phyt2v_cli.video_id import CONTROL, MAX_ROUND, ControlId, RoundId, VideoId, parse_video_id
 
@@ -105,8 +105,8 @@ class PlanRecord(Record):
 class AnalysisRecord(Record):
     """Physics analysis of the original prompt."""
 
-    main_object: MainObject
-    physical_law: PhysicalLaw
+    main_object: Text
+    physical_law: Text
 
 
 class UsageRecord(Record):
@@ -138,7 +138,6 @@ class _NamedRecord(Record):
 
     id: StoredId
     video: str
-    """File name of the video: always that of the id, so that a record cannot point at another file."""
 
     @model_validator(mode="before")
     @classmethod
@@ -151,12 +150,6 @@ class _NamedRecord(Record):
         if number is not None and type(number) is not int:
             raise ValueError("round: neither a whole number nor null")
         return data | {"id": CONTROL.name if number is None else RoundId(number).name}
-
-    @model_validator(mode="after")
-    def _name_its_own_video(self) -> Self:
-        if self.video != self.id.video_name:
-            raise ValueError("the video is not that of the id")
-        return self
 
 
 class ResultRecord(_NamedRecord):
@@ -261,6 +254,12 @@ class VideoRecord(_NamedRecord):
     the same pixels. Empty in a record of ``phyt2v.run/1``."""
     run_key: str
     """Digest of the run's prompt and config: identifies the run of this record if run.json is lost."""
+
+    @model_validator(mode="after")
+    def _name_its_own_video(self) -> Self:
+        if self.video != self.id.video_name:
+            raise ValueError("the video is not the record's own, so that it would point at another file")
+        return self
 
     def flag_unusable(self, what: str, error: ReplyError) -> None:
         """Note that no usable `what` (caption, score, mismatch, refinement) came, and if it was refused."""

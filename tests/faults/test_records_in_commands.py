@@ -95,13 +95,11 @@ def entry(number: int, purpose: str = "draft") -> dict[str, object]:
         (("plan",), [entry(number, "final") for number in range(1, 11)]),
         (("plan", 1, "round"), 10_000),
         (("analysis", "main_object"), "ball " * 200_000),
-        (("analysis", "physical_law"), " "),
         (("prompt",), "\u200b"),
         (("prompt",), "x" * 10**6),
         (("versions",), {str(number): "1" for number in range(50_000)}),
         (("usage", "requests"), -1),
         (("usage", "prompt_tokens"), 2**64),
-        (("result", "video"), "output1.mp4"),
         (("result", "id"), "round99999"),
     ],
     ids=lambda value: str(value)[:30],
@@ -186,6 +184,17 @@ def test_fault_20_any_list_or_number_of_a_record_goes_through_the_commands(
             value = value[key]
         change(path, name, place, data.draw(rearranged(value)))
         run_all(path)
+
+
+@pytest.mark.parametrize("text", ["", "x" * 2001, "\x1b[2J", "\u200b"], ids=ascii)
+def test_fault_20_an_analysis_that_no_reply_could_give_is_asked_again(text: str, doubled_whole: Path) -> None:
+    with copied(doubled_whole) as path:
+        change(path, "run.json", ("analysis", "physical_law"), text)
+        resumed = run_all(path)[4]
+        assert resumed.code == 0
+        assert "note: the physics analysis in run.json cannot be used, and is asked for again" in resumed.err
+        for name in ("round1.json", "round2.json"):
+            assert read_record(path, name) == read_record(doubled_whole, name)
 
 
 @pytest.mark.parametrize("shape", [(3, 5, 8, 7), (1,), (3, 1, 8, 8), (1, 3, 5, 8, 8)], ids=str)
