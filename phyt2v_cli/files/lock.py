@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from phyt2v_cli.errors import RunDirError
-from phyt2v_cli.files.atomic import describe_os_error, replace_file
+from phyt2v_cli.files.atomic import describe_os_error, replace_file, sweep
 from phyt2v_cli.files.untrusted import read_plain_file
 
 LOCK_NAME = ".phyt2v.lock"
@@ -64,7 +64,7 @@ def is_locked(path: Path, lock_name: str = LOCK_NAME) -> bool:
 
 
 def lock_folder(path: Path, lock_name: str = LOCK_NAME) -> FileLock:
-    """Lock a folder, which is created if it is missing, and return the acquired lock.
+    """Lock a folder, which is created if it is missing, sweep it, and return the acquired lock.
 
     The operating system releases the lock of a killed process. With the default `lock_name` the folder
     becomes a run directory. Raises RunDirError, with pid and host, if another process holds the lock, and
@@ -75,6 +75,7 @@ def lock_folder(path: Path, lock_name: str = LOCK_NAME) -> FileLock:
         with _refusals(path):
             path.mkdir(parents=True, exist_ok=True)
             lock.acquire(poll_interval=0.01)
+            sweep(path)
             with replace_file(path / _OWNER_NAME) as temporary:
                 temporary.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
     except BaseException:

@@ -21,6 +21,7 @@ from phyt2v_cli.events import (
     StageStarted,
     StepDone,
 )
+from phyt2v_cli.files.atomic import sweep
 from phyt2v_cli.refinement.render import Target, check_prompt_length, render_or_reseed
 from phyt2v_cli.roles import Cancelled, DenoisingStep, VideoGenerator
 from phyt2v_cli.runs.identity import Recipe
@@ -71,6 +72,7 @@ def render_single(
     def on_reseed(error: FaultyFramesError, seed: int) -> None:
         emit(Notice(f"{error.message}; trying once with another seed, {seed}"))
 
+    sweep(out.parent, out.name)
     emit(LoadStarted())
     generator = load_generator()
     emit(GeneratorReady(dict(generator.settings)))

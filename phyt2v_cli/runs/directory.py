@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import FilesError, RunDirError, VideoError
 from phyt2v_cli.events import Purpose
-from phyt2v_cli.files.atomic import TEMPORARY, describe_os_error, replace_file, sync_folder
+from phyt2v_cli.files.atomic import describe_os_error, replace_file, sync_folder
 from phyt2v_cli.files.lock import lock_folder
 from phyt2v_cli.files.untrusted import refusals_as
 from phyt2v_cli.files.video import VideoMetadata, read_video, sha256_of
@@ -268,12 +268,9 @@ class RunDir:
     def _lock_folder(cls, path: Path) -> "RunDir":
         try:
             check_run_folder(path)
-            run = cls(path, lock_folder(path))
-            for leftover in path.glob(TEMPORARY):
-                leftover.unlink()
+            return cls(path, lock_folder(path))
         except OSError as error:
             raise describe_os_error(error, f"the run directory {path} cannot be used") from error
-        return run
 
     def _adopt_records(self, old_key: str) -> None:
         """Update key and schema in the records of videos whose pixels this run would make.
