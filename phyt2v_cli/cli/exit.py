@@ -70,6 +70,11 @@ def _exit_code() -> int:
             console.hush_stdout()
             console.error("standard output could not be written: the disk is full")
             return FilesError.exit_code
+        if isinstance(error, OSError) and error.filename is not None:
+            from phyt2v_cli.files.atomic import describe_os_error
+
+            console.error(*worded(describe_os_error(error, f"{error.filename} cannot be used")))
+            return FilesError.exit_code
         console.error(message_of(error), "" if console.is_verbose() else "--verbose shows where.")
         code = 1
     return code

@@ -158,7 +158,8 @@ def has_all(path: Path, record: RunRecord, *, control: bool) -> bool:
     """
     if record.status != "complete":
         return False
-    done = {video.id for video in read_videos(path)[0] if video.scores and (path / video.video).is_file()}
+    scored = [video for video in read_videos(path)[0] if video.scores is not None]
+    done = {video.id for video in scored if os.path.isfile(path / video.video)}  # noqa: PTH113  never raises
     num_rounds = len(record.plan)
     if record.stop_reason is not None:
         ends = [*done, *([record.result.id] if record.result is not None else [])]
