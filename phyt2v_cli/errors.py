@@ -1,6 +1,7 @@
 """Exception tree of phyt2v. Each class has the exit code that the command line ends with.
 
     Phyt2vError                  1   the run failed
+    ├── OutOfThreadsError        1   the process may start no more threads
     ├── UsageError               2   flags, config or prompt
     │   ├── ConfigError              a bad value or an unknown key
     │   └── PromptError              missing, empty, binary or too long
@@ -35,6 +36,10 @@ class Phyt2vError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class OutOfThreadsError(Phyt2vError):
+    """Process that may start no more threads."""
 
 
 class UsageError(Phyt2vError):
@@ -104,6 +109,35 @@ class RunInterruptedError(Phyt2vError):
     """
 
     exit_code = 130
+
+
+_NO_MEMORY = ("failed to map segment", "Cannot allocate memory", "bad_alloc")
+"""What the loader of shared libraries, the system and C++ say without memory."""
+
+
+def shortage_of(error: BaseException) -> Phyt2vError | None:
+    """Error that says what the machine lacked, if that made a library raise `error`; else None.
+
+    While libraries are imported they raise their own errors for it, with the reason somewhere below.
+    """
+    below: BaseException | None = error
+    while below is not None:
+        if isinstance(below, MemoryError) or any(words in str(below) for words in _NO_MEMORY):
+            return BackendError("Out of memory.", "End other programs, or raise the limit (`ulimit -v`).")
+        if isinstance(below, RuntimeError) and "can't start new thread" in str(below):
+            return out_of_threads()
+        if isinstance(below, OutOfThreadsError):
+            return below
+        below = below.__cause__ or below.__context__
+    return None
+
+
+def out_of_threads() -> OutOfThreadsError:
+    """Make the error for a process that may start no more threads."""
+    return OutOfThreadsError(
+        "No more threads can be started.",
+        "End other programs, or raise the limits (`ulimit -u`, `ulimit -s`); OMP_NUM_THREADS=1 needs fewer.",
+    )
 
 
 def message_of(error: Exception) -> str:

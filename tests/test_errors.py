@@ -20,6 +20,7 @@ TO_MODELS = "refinement/prompts.py"
 """Asks LLMs, and names in backticks what it shows to them."""
 QUOTED = re.compile("`([^`\n]+)`")
 SHELL = {"git lfs pull", "hf auth login", "hf download …", "chmod +x", "#!/usr/bin/env python3"}
+SHELL |= {"ulimit -s", "ulimit -u", "ulimit -v"}
 OTHERS = {"vae", "…"}
 """A part of a pipeline; and what `signature.py` puts in, which is `image` or `video`."""
 
@@ -101,7 +102,7 @@ z = ("a" f"{x} with `phyt2v runs`", "{a--b}", "phyt2v reads")
 def test_the_command_line_knows_whatever_the_library_names_in_backticks() -> None:
     quoted = {name for path, text in STRINGS if path != TO_MODELS for name in QUOTED.findall(text)}
     # Of `{role}.model` the key is what counts; each role has it, or the hint would be of no use.
-    named = {f"`{re.sub(r'^…[.]', 'scorer.', name)}`" for name in quoted - SHELL - OTHERS}
+    named = {f"`{re.sub(r'^(…|[{]key[}])[.]', 'scorer.', name)}`" for name in quoted - SHELL - OTHERS}
     assert {name for name in named if in_flags(name) == name} == set()
     assert {"`out`", "`force`", "`resume`", "`find_runs`", "`scorer.base_url`"} <= named
     assert quoted >= SHELL | OTHERS
