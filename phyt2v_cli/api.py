@@ -36,6 +36,7 @@ from phyt2v_cli.roles import (
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.result import RunResult, VideoResult
 from phyt2v_cli.sets.prompt_file import read_prompt
+from phyt2v_cli.video_id import ids_of_run
 
 ConfigSource = str | Path | Mapping[str, object] | Config
 """Config: the path of a TOML file, a mapping like such a file, or a `Config`, which is taken as it is: no
@@ -158,7 +159,7 @@ class Studio:
     ) -> VideoResult:
         """Render one mp4, without judges and rounds; raises as `refine` does.
 
-        The default of `steps` is the maximum of the schedule. With `force` a file at `out` is replaced.
+        The default of `steps` is that of the schedule's final. With `force` a file at `out` is replaced.
         """
         loaded = self._layer({"seed": seed}, max_steps=steps)
         prepared = prepare_video(
@@ -174,8 +175,8 @@ class Studio:
         if num_planned_steps is None:
             num_planned_steps = sum(planned.steps for planned in record.plan)
         # A run that has all of its videos may only have to be judged.
-        is_to_render = any(not (run.path / planned.id.video_name).exists() for planned in record.plan)
-        if record.status != "complete" and is_to_render:
+        ids = ids_of_run(len(record.plan), control=run.config.refinement.control)
+        if record.status != "complete" and any(not (run.path / id.video_name).exists() for id in ids):
             self.prefetch(num_planned_steps)
         with self._lock:
             self._check_open()
@@ -211,8 +212,6 @@ class Studio:
             self._check_open()
             if self._generator is None and self._prefetched is None and "generator" not in self._given:
                 self._prefetched = prefetch.begin(lambda: self._load(num_planned_steps), name="load")
-
-    # Life
 
     def close(self) -> None:
         """Free the GPU and CPU memory of the models, and end the programs that were started.

@@ -1,6 +1,7 @@
 """Exception tree of phyt2v. Each class has the exit code that the command line ends with.
 
     Phyt2vError                  1   the run failed
+    ├── OutOfThreadsError        1   the process may start no more threads
     ├── UsageError               2   flags, config or prompt
     │   ├── ConfigError              a bad value or an unknown key
     │   └── PromptError              missing, empty, binary or too long
@@ -9,6 +10,7 @@
     │   └── VideoError               an mp4 that could not be written or is not whole
     ├── BackendError             4   a model, a server or a program in one of the four roles
     │   ├── ModelLoadError           a model folder that is broken, missing or has pickle weights
+    │   ├── LatentsError             latents that the model cannot decode
     │   ├── FaultyFramesError        latents or frames that are no picture: NaN, or one flat colour
     │   └── ReplyError               an LLM whose replies cannot be used
     │       └── RefusalError             it said that it will not answer
@@ -34,6 +36,10 @@ class Phyt2vError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class OutOfThreadsError(Phyt2vError):
+    """Process that may start no more threads."""
 
 
 class UsageError(Phyt2vError):
@@ -74,6 +80,10 @@ class ModelLoadError(BackendError):
     """Model that cannot be loaded."""
 
 
+class LatentsError(BackendError):
+    """Latents that the model cannot decode to the wanted frames, for example of another shape."""
+
+
 class FaultyFramesError(BackendError):
     """Latents or frames with NaN, or with nothing but one flat colour. Another seed may help."""
 
@@ -99,6 +109,35 @@ class RunInterruptedError(Phyt2vError):
     """
 
     exit_code = 130
+
+
+_NO_MEMORY = ("failed to map segment", "Cannot allocate memory", "bad_alloc")
+"""What the loader of shared libraries, the system and C++ say without memory."""
+
+
+def shortage_of(error: BaseException) -> Phyt2vError | None:
+    """Error that says what the machine lacked, if that made a library raise `error`; else None.
+
+    While libraries are imported they raise their own errors for it, with the reason somewhere below.
+    """
+    below: BaseException | None = error
+    while below is not None:
+        if isinstance(below, MemoryError) or any(words in str(below) for words in _NO_MEMORY):
+            return BackendError("Out of memory.", "End other programs, or raise the limit (`ulimit -v`).")
+        if isinstance(below, RuntimeError) and "can't start new thread" in str(below):
+            return out_of_threads()
+        if isinstance(below, OutOfThreadsError):
+            return below
+        below = below.__cause__ or below.__context__
+    return None
+
+
+def out_of_threads() -> OutOfThreadsError:
+    """Make the error for a process that may start no more threads."""
+    return OutOfThreadsError(
+        "No more threads can be started.",
+        "End other programs, or raise the limits (`ulimit -u`, `ulimit -s`); OMP_NUM_THREADS=1 needs fewer.",
+    )
 
 
 def message_of(error: Exception) -> str:

@@ -11,10 +11,11 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar, get_origin
+from typing import Annotated, Any, TypeVar, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError
 
+from phyt2v_cli.files.user_text import is_blank
 from phyt2v_cli.roles import Message
 
 MAX_ANSWER_CHARS = 100_000
@@ -35,6 +36,31 @@ _FENCE = re.compile(
     r"(?P<fence>`{3,}|~{3,})[ \t]*(?:json\w*|[\w+-]*(?=\r?\n))(?P<inside>.*)(?P=fence)",
     re.DOTALL | re.IGNORECASE,
 )
+
+
+def _one_line(text: str) -> str:
+    text = " ".join(text.split())
+    if any(ord(char) < 32 or 127 <= ord(char) < 160 for char in text):
+        raise ValueError("has control characters in it")
+    return text
+
+
+Line = Annotated[str, AfterValidator(_one_line)]
+"""Text on one line, with one space where there was white space."""
+
+
+def filled(max_chars: int) -> AfterValidator:
+    """Check that a text shows something, and has at most `max_chars` characters."""
+
+    def check(text: str) -> str:
+        if is_blank(text):
+            raise ValueError("is empty")
+        if len(text) > max_chars:
+            raise ValueError(f"has {len(text)} characters, more than {max_chars}")
+        return text
+
+    return AfterValidator(check)
+
 
 _Answer = TypeVar("_Answer")
 _Model = TypeVar("_Model", bound=BaseModel)

@@ -111,7 +111,8 @@ class VideoGenerator(Protocol):
     def decode(self, latents: Latents) -> Decoded:
         """Decode latents to frames, uint8 (num_frames, height, width, 3).
 
-        The latents come from this generator, or from an equal one in another process.
+        The latents come from this generator, or from an equal one in another process. Raises LatentsError if
+        they cannot be decoded: if they were read from a file, they are then denoised anew.
         """
         ...
 

@@ -72,6 +72,11 @@ def plan(schedule: ScheduleConfig, rounds: int) -> tuple[PlannedRound, ...]:
     )
 
 
+def final_steps(schedule: ScheduleConfig) -> int:
+    """Denoising steps of the last video, whatever the number of rounds."""
+    return schedule.steps[-1] if schedule.steps else max(schedule.min_steps, schedule.max_steps)
+
+
 def schedule_name(schedule: ScheduleConfig) -> str:
     """Name of the schedule: its kind, or `explicit` for a list of steps."""
     return schedule.kind if schedule.steps is None else "explicit"

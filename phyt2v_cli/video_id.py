@@ -80,6 +80,12 @@ VideoId: TypeAlias = RoundId | ControlId
 
 CONTROL = ControlId()
 
+
+def ids_of_run(num_rounds: int, *, control: bool) -> list[VideoId]:
+    """Ids of the videos of a run: its rounds in order, then the control, if there is one."""
+    return [*map(RoundId, range(1, num_rounds + 1)), *([CONTROL] if control else [])]
+
+
 MAX_ROUND = 10_000
 """Upper limit of a round number. A record from somebody else may claim anything."""
 

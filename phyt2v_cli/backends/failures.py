@@ -79,11 +79,16 @@ def first_line(error: BaseException) -> str:
 
 
 @contextmanager
-def translated(doing: str, *, let_through: Callable[[Exception], bool] = lambda _: False) -> Iterator[None]:
-    """Raise BackendError for whatever a model's library raises inside the block.
+def translated(
+    doing: str,
+    *,
+    raised: type[BackendError] = BackendError,
+    let_through: Callable[[Exception], bool] = lambda _: False,
+) -> Iterator[None]:
+    """Raise `raised` for whatever a model's library raises inside the block.
 
-    `doing` says what failed, as in "denoising". Errors that `let_through` accepts, and FaultyFramesError,
-    come out as they are.
+    `doing` says what failed, as in "denoising". Without memory it is always BackendError. Errors that
+    `let_through` accepts, and FaultyFramesError, come out as they are.
     """
     try:
         yield
@@ -92,7 +97,7 @@ def translated(doing: str, *, let_through: Callable[[Exception], bool] = lambda 
             raise
         if is_out_of_memory(error):
             raise _out_of_memory(doing, error) from error
-        raise BackendError(f"The model failed while {doing}: {first_line(error)}.") from error
+        raise raised(f"The model failed while {doing}: {first_line(error)}.") from error
 
 
 @contextmanager

@@ -3,13 +3,25 @@
 from collections.abc import Iterator, Sequence
 
 from phyt2v_cli.backends.diffusion import conditioning
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.schema import Config, GeneratorConfig
 from phyt2v_cli.schedule import PlannedRound
 
 
 def find_notices(generator: GeneratorConfig, planned: Sequence[PlannedRound]) -> tuple[str, ...]:
     """Notes for the user about the checked settings; for a single video the plan is one final."""
     return (*conditioning.notes(generator), *_without_effect(generator, planned))
+
+
+def find_notices_of_run(config: Config, planned: Sequence[PlannedRound]) -> tuple[str, ...]:
+    """The same for a whole run, with what is selected at its end."""
+    notices = find_notices(config.generator, planned)
+    num_finals = sum(entry.purpose == "final" for entry in planned) + config.refinement.control
+    if config.refinement.select == "best" and num_finals < 2:
+        notices += (
+            "refinement.select best has no effect without refinement.control: one video is a final, and "
+            "drafts are not compared",
+        )
+    return notices
 
 
 def _without_effect(generator: GeneratorConfig, planned: Sequence[PlannedRound]) -> Iterator[str]:

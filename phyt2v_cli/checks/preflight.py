@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phyt2v_cli.checks.judges import check_judges
-from phyt2v_cli.checks.notices import find_notices
+from phyt2v_cli.checks.notices import find_notices, find_notices_of_run
 from phyt2v_cli.config.layers import LoadedConfig, clamp_steps
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import ConfigError, FilesError, UsageError
@@ -21,7 +21,8 @@ from phyt2v_cli.files.untrusted import refusals_as
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.opening import FoundRun, default_run_dir, look_into
 from phyt2v_cli.runs.reader import is_complete
-from phyt2v_cli.schedule import PlannedRound, plan, steps_notice
+from phyt2v_cli.schedule import PlannedRound, final_steps, plan, steps_notice
+from phyt2v_cli.video_id import ids_of_run
 
 if TYPE_CHECKING:
     from phyt2v_cli.backends.diffusion.families import Family
@@ -156,7 +157,8 @@ def prepare_run(
     """
     # A complete run only returns its result. The folder of a run with an image, or without a preset, is not
     # known yet, so its keys are checked in any case.
-    is_done = is_complete(out or default_run_dir(prompt, loaded.config))
+    control = loaded.config.refinement.control
+    is_done = is_complete(out or default_run_dir(prompt, loaded.config), control=control)
     check_judges(loaded.config, will_ask=force or not is_done, given=given)
     if "generator" not in given:
         loaded = complete(loaded)
@@ -168,7 +170,10 @@ def prepare_run(
     found.check(force=force)
     is_new = (force and found.must_make_way) or not (path / "run.json").exists()
     # A run that has all of its videos needs no model any more.
-    is_to_render = is_new or any(not (path / entry.id.video_name).exists() for entry in planned)
+    ids = ids_of_run(len(planned), control=control)
+    is_to_render = is_new or (
+        not found.is_complete and any(not (path / id.video_name).exists() for id in ids)
+    )
     if is_to_render and "generator" not in given:
         check_model(config)
     if is_new:
@@ -176,7 +181,7 @@ def prepare_run(
     changed = steps_notice(loaded)
     notices: tuple[str, ...] = () if changed is None else (changed,)
     if "generator" not in given:
-        notices += find_notices(config.generator, planned)
+        notices += find_notices_of_run(config, planned)
     return PreparedRun(prompt, path, config, planned, found, needed, notices, force)
 
 
@@ -203,7 +208,7 @@ def prepare_video(
     force: bool = False,
     given: Collection[str] = (),
 ) -> PreparedVideo:
-    """Prepare a single video, as `prepare_run` does. The default of `steps` is the schedule's maximum.
+    """Prepare a single video, as `prepare_run` does. The default of `steps` is that of the schedule's final.
 
     Raises UsageError, FilesError, ConfigError and ModelLoadError.
     """
@@ -214,7 +219,7 @@ def prepare_video(
     config = loaded.config
     needed = needed_bytes(config, 1)
     check_disk(out.parent, needed)
-    steps = steps or max(config.schedule.min_steps, config.schedule.max_steps)
+    steps = steps or final_steps(config.schedule)
     final = PlannedRound(1, steps, "final")
     notices = () if "generator" in given else find_notices(config.generator, [final])
     return PreparedVideo(prompt, out, config, steps, needed, force, notices)

@@ -92,10 +92,12 @@ def fits(table: Table) -> bool:
 
 
 def json_object(value: object) -> None:
-    """Print one JSON object as data. JSON escapes control characters by itself."""
+    """Print one JSON object as data, flushed at once. JSON escapes control characters by itself."""
     import json
 
-    stdout().file.write(json.dumps(value, indent=2) + "\n")
+    file = stdout().file
+    file.write(json.dumps(value, indent=2) + "\n")
+    file.flush()
 
 
 def say(renderable: RenderableType, style: str = "") -> None:

@@ -6,12 +6,21 @@ Knows Typer's exceptions and ours; it must not know any command or option.
 import errno
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import typer
 
 from phyt2v_cli.cli import host
-from phyt2v_cli.errors import FilesError, Phyt2vError, RunInterruptedError, UsageError, message_of
+from phyt2v_cli.errors import (
+    FilesError,
+    Phyt2vError,
+    RunInterruptedError,
+    UsageError,
+    message_of,
+    out_of_threads,
+    shortage_of,
+)
 
 
 def run() -> None:
@@ -28,9 +37,28 @@ def run() -> None:
     try:
         code = _exit_code()
     except KeyboardInterrupt:
-        code = 130
+        code = _code_of_interrupt()
+    except Exception as error:  # while the command was imported, or an error was shown
+        shortage = shortage_of(error)
+        if shortage is None:
+            raise
+        code = _report(shortage)
     _leave_what_was_begun(code)
     sys.exit(code)
+
+
+def _code_of_interrupt() -> int:
+    from phyt2v_cli.cli.signals import can_start_thread
+
+    return 130 if can_start_thread() else _report(out_of_threads())
+
+
+def _report(shortage: Phyt2vError) -> int:
+    """Print a shortage without the console, which takes memory; returns its exit code."""
+    with suppress(OSError):
+        sys.stderr.write(f"error: {shortage.message}\nhint: {shortage.hint}\n")
+        sys.stderr.flush()
+    return shortage.exit_code
 
 
 def _exit_code() -> int:
@@ -66,9 +94,16 @@ def _exit_code() -> int:
         console.hush_stdout()
         code = console.CLOSED_PIPE_EXIT_CODE
     except Exception as error:
+        if shortage := shortage_of(error):
+            return _report(shortage)
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             console.hush_stdout()
             console.error("standard output could not be written: the disk is full")
+            return FilesError.exit_code
+        if isinstance(error, OSError) and error.filename is not None:
+            from phyt2v_cli.files.atomic import describe_os_error
+
+            console.error(*worded(describe_os_error(error, f"{error.filename} cannot be used")))
             return FilesError.exit_code
         console.error(message_of(error), "" if console.is_verbose() else "--verbose shows where.")
         code = 1

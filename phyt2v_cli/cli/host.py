@@ -24,6 +24,10 @@ def prepare() -> None:
     """Set what must be set before any library is imported; takes no time."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    # An empty or relative value counts as none by its specification; libraries would write into the working
+    # folder.
+    if not os.path.isabs(os.environ.get("XDG_CACHE_HOME", os.sep)):  # noqa: PTH117  a Path would import more
+        del os.environ["XDG_CACHE_HOME"]
     warnings.filterwarnings("ignore", module=r"(diffusers|transformers|accelerate|torch)\b.*")
 
 

@@ -7,6 +7,7 @@ Python lets no exception, the next moment is taken. The second signal ends the p
 command and prints nothing.
 """
 
+import _thread
 import os
 import signal
 import sys
@@ -15,7 +16,7 @@ from types import FrameType, TracebackType
 from typing import Self
 
 from phyt2v_cli.cli import console
-from phyt2v_cli.errors import RunInterruptedError
+from phyt2v_cli.errors import RunInterruptedError, out_of_threads
 
 GRACE_S = 0.8
 
@@ -73,6 +74,8 @@ class StopRequest:
             raise interruption from error
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGINT and not can_start_thread():
+            raise out_of_threads()
         if self.signal is not None:
             self._on_second()
             os._exit(128 + number)
@@ -89,6 +92,18 @@ class StopRequest:
             signal.setitimer(signal.ITIMER_REAL, _AGAIN_S)
         else:
             self._previous_hook(dropped)
+
+
+def can_start_thread() -> bool:
+    """Check if this process may start a thread. If not, a SIGINT may be OpenBLAS's own, and no Ctrl-C.
+
+    OpenBLAS interrupts the process that imports it if it cannot start its threads.
+    """
+    try:
+        _thread.start_new_thread(int, ())
+    except RuntimeError:
+        return False
+    return True
 
 
 def exit_on_termination() -> None:

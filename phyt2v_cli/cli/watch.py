@@ -26,13 +26,13 @@ def plan_loop(loaded: "LoadedConfig", *, will_ask: bool = True) -> "tuple[Config
     Without `will_ask` no judge will be asked, so keys and local judges may be missing.
     """
     from phyt2v_cli.checks.judges import check_judges
-    from phyt2v_cli.checks.notices import find_notices
+    from phyt2v_cli.checks.notices import find_notices_of_run
     from phyt2v_cli.checks.preflight import complete
 
     check_judges(loaded.config, will_ask=will_ask)
     loaded = complete(loaded)
     planned = plan_rounds(loaded)
-    for notice in find_notices(loaded.config.generator, planned):
+    for notice in find_notices_of_run(loaded.config, planned):
         console.warn(notice)
     return loaded.config, planned
 
@@ -52,14 +52,11 @@ def show_plan(config: "Config", planned: "Sequence[PlannedRound]") -> None:
     from phyt2v_cli.cli.views.plan import plan_table
     from phyt2v_cli.schedule import control_steps
     from phyt2v_cli.timing import speeds
-    from phyt2v_cli.timing.speeds import duration
 
     err = console.stderr()
     speed = speeds.find(config.generator)
-    console.say(plan_table(planned, err.width, speed, ascii_only=err.options.ascii_only))
-    if steps := control_steps(config, planned):
-        time = "" if speed is None else f", {duration(speed.total_s([], steps))}"
-        console.say(f"The control adds {steps} denoising steps{time}.")
+    steps = control_steps(config, planned)
+    console.say(plan_table(planned, err.width, speed, control=steps, ascii_only=err.options.ascii_only))
 
 
 @contextmanager
@@ -71,7 +68,7 @@ def profiling(path: Path | None) -> "Iterator[Timeline | None]":
     if path is None:
         yield None
         return
-    from phyt2v_cli.errors import FilesError
+    from phyt2v_cli.errors import Phyt2vError, message_of
     from phyt2v_cli.timing.trace import Timeline
 
     timeline = Timeline()
@@ -81,8 +78,10 @@ def profiling(path: Path | None) -> "Iterator[Timeline | None]":
         try:
             if not timeline.is_empty:  # else nothing was done, and an earlier profile may be there
                 timeline.write(path)
-        except FilesError as error:
+        except Phyt2vError as error:
             console.warn(*worded(error))
+        except Exception as error:
+            console.warn(f"no profile: {message_of(error)}")
 
 
 @contextmanager

@@ -11,6 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 ScheduleKind = Literal["linear", "constant", "cosine", "geometric", "final-only"]
 Steps = Annotated[int, Field(ge=1, le=1000)]
 
+MAX_REFINEMENTS = 100
+MAX_SCORERS = 100
 
 BASE_URL_PATTERN = r"\Ahttps?://[^?#@\s\x00-\x1f\x7f]+\Z"
 BASE_URL_WORDS = (
@@ -144,10 +146,10 @@ class LlmConfig(ServiceConfig):
     """LLM that names the physics, finds the mismatch and rewrites the prompt."""
 
     backend: Literal["rulebook", "openai", "transformers"] | None = None
-    prompt_token_price: Annotated[float, Field(ge=0)] | None = None
+    prompt_token_price: Annotated[float, Field(ge=0, le=1e9)] | None = None
     """Price of a million prompt tokens, in any currency. With both prices set, the run's record has its
     cost."""
-    completion_token_price: Annotated[float, Field(ge=0)] | None = None
+    completion_token_price: Annotated[float, Field(ge=0, le=1e9)] | None = None
 
 
 class VlmConfig(ServiceConfig):
@@ -185,7 +187,7 @@ class ScorerConfig(VlmConfig):
     """`command`: a program and its arguments, started without a shell."""
     keep_alive: bool = False
     """`command`: the program runs for the whole run, and answers each line of input with a line."""
-    others: "tuple[ScorerConfig, ...]" = ()
+    others: "tuple[ScorerConfig, ...]" = Field(default=(), max_length=MAX_SCORERS - 1)
     """Further scorers. Their scores are recorded beside those of this one, which decides."""
 
     @field_validator("others")
@@ -199,7 +201,7 @@ class ScorerConfig(VlmConfig):
 class RefinementConfig(Section):
     """Refinement loop: rounds, early stop, and which video is the result."""
 
-    rounds: Annotated[int, Field(ge=0, le=100)] = 4
+    rounds: Annotated[int, Field(ge=0, le=MAX_REFINEMENTS)] = 4
     """Number of refinements; the run has one video more."""
     rewrite_from: Literal["previous", "original"] = "previous"
     early_stop: bool = False

@@ -1,6 +1,7 @@
 """Atomic writes: files are whole or absent, even after a crash or on a full disk. Knows no format."""
 
 import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,8 +10,9 @@ from secrets import token_hex
 
 from phyt2v_cli.errors import FilesError
 
-TEMPORARY = ".*.phyt2v-tmp"
-"""Glob of the temporary files. The holder of a folder's lock may delete those of a killed process."""
+_SUFFIX = ".phyt2v-tmp"
+TEMPORARY = f".*{_SUFFIX}"
+"""Glob of the temporary files. Their process has locked them, so that those of a killed one are known."""
 
 
 _NOT_OFFERED = {
@@ -31,13 +33,12 @@ def replace_file(path: Path, *, must_be_new: bool = False) -> Iterator[Path]:
 
     It is synced to disk. Any number of threads and processes may replace one `path`: the last to end wins; if
     it `must_be_new`, the first, and FilesError is raised for the others. If the block raises, `path` stays as
-    it was and the temporary file is deleted. Raises FilesError for every OSError, inside the block too.
+    it was and the temporary file is deleted; one that a killed process has left is deleted first. Raises
+    FilesError for every OSError, inside the block too.
     """
-    temporary = path.with_name(f".{path.name}.{token_hex(4)}.phyt2v-tmp")
+    sweep(path.parent, path.name)
     try:
-        # Created here, since in a folder from elsewhere the name may be taken by a link, and writing would
-        # follow it. Not by `tempfile`, whose files only their owner may read.
-        temporary.touch(exist_ok=False)
+        temporary, descriptor = _create_temporary(path)
         try:
             yield temporary
             with temporary.open("rb") as file:
@@ -50,8 +51,49 @@ def replace_file(path: Path, *, must_be_new: bool = False) -> Iterator[Path]:
         finally:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+            os.close(descriptor)
     except OSError as error:
         raise describe_os_error(error, f"{path} could not be written") from error
+
+
+def sweep(folder: Path, name: str = "") -> None:
+    """Delete temporary files that killed processes have left in a folder; with `name`, those of one file.
+
+    Files that are being written are left alone, and so is what cannot be deleted.
+    """
+    prefix = f".{name}." if name else "."
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            is_temporary = entry.name.startswith(prefix) and entry.name.endswith(_SUFFIX)
+            if is_temporary and entry.is_file(follow_symlinks=False):
+                _delete_if_unlocked(entry.path)
+
+
+def _delete_if_unlocked(path: str) -> None:
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(path)  # noqa: PTH108  the name is a text already
+        finally:
+            os.close(descriptor)
+
+
+def _create_temporary(path: Path) -> tuple[Path, int]:
+    """Create and lock the temporary file of `path`; returns its path and descriptor.
+
+    In a folder from elsewhere the name may be taken by a link, and writing would follow it, so it must be
+    new. It is not made by `tempfile`, whose files only their owner may read.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    while True:
+        temporary = path.with_name(f".{path.name}.{token_hex(4)}{_SUFFIX}")
+        descriptor = os.open(temporary, flags, 0o666)
+        with suppress(OSError):  # a file system without locks; `sweep` finds none of its files unlocked
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        if os.fstat(descriptor).st_nlink:  # else it was swept before it was locked
+            return temporary, descriptor
+        os.close(descriptor)
 
 
 def sync_folder(path: Path) -> None:

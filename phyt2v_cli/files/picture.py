@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phyt2v_cli.errors import FilesError
+from phyt2v_cli.files.atomic import describe_os_error
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -31,7 +32,7 @@ def _read(path: Path) -> "tuple[Image, bool]":
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(path, formats=_FORMATS) as opened:
+        with path.open("rb") as file, Image.open(file, formats=_FORMATS) as opened:
             if opened.width * opened.height > MAX_PIXELS:
                 raise FilesError(f"{path} has {opened.width} x {opened.height} pixels", "Shrink it.")
             image = ImageOps.exif_transpose(opened)
@@ -46,6 +47,8 @@ def _read(path: Path) -> "tuple[Image, bool]":
         flat.info = image.info
         return _in_srgb(flat), is_seen_through
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # not Pillow's, which have no number
+            raise describe_os_error(error, f"{path} could not be read") from error
         raise FilesError(
             f"{path} is no image that can be read", f"These can: {', '.join(_FORMATS)}."
         ) from error

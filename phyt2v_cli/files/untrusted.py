@@ -9,8 +9,23 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from phyt2v_cli.errors import Phyt2vError
+
+_CHUNK_BYTES = 2**16
+
+
+def read_up_to(file: BinaryIO, num_bytes: int) -> bytes:
+    """Read up to `num_bytes` bytes, and take no more memory than there is to read.
+
+    One call of `read` would allocate all of `num_bytes` first. It raises what that does.
+    """
+    chunks: list[bytes] = []
+    while num_bytes > 0 and (chunk := file.read(min(num_bytes, _CHUNK_BYTES))):
+        chunks.append(chunk)
+        num_bytes -= len(chunk)
+    return b"".join(chunks)
 
 
 def read_plain_file(path: Path, max_bytes: int) -> bytes:
@@ -19,15 +34,20 @@ def read_plain_file(path: Path, max_bytes: int) -> bytes:
     Raises ValueError if it is larger, or if it is a folder, a pipe or a device, which could block for ever;
     OSError if the operating system refuses.
     """
+    content = read_start(path, max_bytes + 1)
+    if len(content) > max_bytes:
+        raise ValueError(f"it is larger than {max_bytes // 1024:,} KiB")
+    return content
+
+
+def read_start(path: Path, num_bytes: int) -> bytes:
+    """Read up to the first `num_bytes` bytes of a plain file; raises as `read_plain_file` does otherwise."""
     # O_NONBLOCK: opening a pipe that nobody writes to would wait for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ValueError("it is not a plain file")
-        content = file.read(max_bytes + 1)
-    if len(content) > max_bytes:
-        raise ValueError(f"it is larger than {max_bytes // 1024:,} KiB")
-    return content
+        return read_up_to(file, num_bytes)
 
 
 # C0 and C1 controls except tab and newline, line separators, bidirectional controls and lone surrogates:

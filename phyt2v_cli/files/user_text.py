@@ -7,6 +7,7 @@ import unicodedata
 from pathlib import Path
 
 from phyt2v_cli.errors import UsageError
+from phyt2v_cli.files.untrusted import read_up_to
 
 STANDARD_INPUT = "-"
 
@@ -51,11 +52,11 @@ def _read(source: str, num_bytes: int, error: type[UsageError], hint: str) -> by
         if source == STANDARD_INPUT:
             if sys.stdin is None:
                 raise error(f"{name} is closed", hint)
-            return sys.stdin.buffer.read(num_bytes)
+            return read_up_to(sys.stdin.buffer, num_bytes)
         if os.path.isdir(source):  # noqa: PTH112  a Path raises if a name is too long
             raise error(f"{name} is a directory", hint)
         with Path(source).open("rb") as file:
-            return file.read(num_bytes)
+            return read_up_to(file, num_bytes)
     except FileNotFoundError as fault:
         raise error(f"there is no file {source}", hint) from fault
     except (OSError, ValueError) as fault:  # the latter for a name with NUL

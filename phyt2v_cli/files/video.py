@@ -10,7 +10,8 @@ import hashlib
 import io
 import json
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeVar, cast
@@ -106,7 +107,7 @@ def read_video(path: Path) -> tuple[Frames, VideoMetadata | None]:
 
     The frames are those that players show: without what an edit list cuts off, rotated as the display matrix
     says, with square pixels. The metadata are None if there are none. Raises VideoError if the file is
-    missing, cut short or no video.
+    missing, cut short or no video, and FilesError if it cannot be read.
     """
     import numpy as np
 
@@ -177,15 +178,13 @@ def _decode(path: Path, convert: "Callable[[VideoFrame, int], _T]") -> tuple[lis
     """
     import av
 
-    unreadable = (av.FFmpegError, OSError, ValueError, LookupError, AttributeError, MemoryError)
-    if not path.is_file():  # opening a pipe would block for ever
-        raise VideoError(f"{path} is " + ("no file" if path.exists() else "missing"))
+    unreadable = (av.FFmpegError, ValueError, LookupError, AttributeError, MemoryError)
     frames: list[_T] = []
     num_bytes = num_packets = num_shown = 0
     try:
         # An opened file and its format are given: FFmpeg would take some names for addresses, and detect
         # playlists, which name other files to open.
-        with path.open("rb") as content, av.open(content, "r", format="mp4") as file:
+        with _opened(path) as content, av.open(content, "r", format="mp4") as file:
             comment = file.metadata.get("comment", "")
             stream = file.streams.video[0]
             stream.thread_type, stream.thread_count = "FRAME", _DECODER_THREADS
@@ -200,7 +199,7 @@ def _decode(path: Path, convert: "Callable[[VideoFrame, int], _T]") -> tuple[lis
                     frames.append(convert(frame, width))
             declared = stream.frames
         if declared not in (0, num_packets):  # an edit list hides even the packets behind its end
-            with path.open("rb") as content:
+            with _opened(path) as content:
                 num_packets = _count_packets(content)
     except unreadable as error:
         raise VideoError(f"{path} is cut short, or no video") from error
@@ -209,7 +208,52 @@ def _decode(path: Path, convert: "Callable[[VideoFrame, int], _T]") -> tuple[lis
     return frames, _parse_metadata(comment)
 
 
-def _count_packets(content: BinaryIO) -> int:
+class _Content:
+    """Content of a file for a decoder. PyAV prints and drops what a file raises, so it is kept in `error`."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def read(self, num_bytes: int) -> bytes:
+        """Read bytes; none after an error, as at the end of the file."""
+        try:
+            return b"" if self.error else self._file.read(num_bytes)
+        except OSError as error:
+            self.error = error
+            return b""
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Seek; -1 after an error, as FFmpeg has it."""
+        try:
+            return -1 if self.error else self._file.seek(offset, whence)
+        except OSError as error:
+            self.error = error
+            return -1
+
+    def tell(self) -> int:
+        """Position in the file."""
+        return self._file.tell()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[_Content]:
+    """Open a file for a decoder. Raises VideoError if it is none, FilesError if it cannot be read."""
+    content: _Content | None = None
+    try:
+        if not path.is_file():  # opening a pipe would block for ever
+            raise VideoError(f"{path} is " + ("no file" if path.exists() else "missing"))
+        with path.open("rb") as file:
+            content = _Content(file)
+            yield content
+    except Exception as error:
+        refusal = content.error if content is not None else error
+        if isinstance(refusal, OSError):
+            raise describe_os_error(refusal, f"{path} could not be read") from error
+        raise
+
+
+def _count_packets(content: _Content) -> int:
     import av
 
     with av.open(content, "r", format="mp4", options={"ignore_editlist": "1"}) as file:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
+from pydantic import ValidationError
+
 from phyt2v_cli.errors import FilesError, ReplyError, RunInterruptedError
 from phyt2v_cli.events import AnalysisDone, ControlStarted, Emit, Notice, Purpose, RoundDone, RoundStarted
 from phyt2v_cli.refinement.prompts import (
@@ -76,21 +78,32 @@ class _Loop:
 
     def _analyse(self) -> PhysicsAnalysis:
         run = self.run
-        if run.record.analysis is None:
+        analysis = self._known_analysis()
+        if analysis is None:
             self.session.begin()
-            reply = ask(
+            analysis = ask(
                 self.llm,
                 analysis_request(self.original_prompt),
                 PhysicsAnalysis,
                 on_reply=self.session.count_reply,
             )
             run.record.analysis = AnalysisRecord(
-                main_object=reply.main_object, physical_law=reply.physical_law
+                main_object=analysis.main_object, physical_law=analysis.physical_law
             )
             run.save()
-        known = run.record.analysis
-        self.emit(AnalysisDone(known.main_object, known.physical_law))
-        return PhysicsAnalysis(main_object=known.main_object, physical_law=known.physical_law)
+        self.emit(AnalysisDone(analysis.main_object, analysis.physical_law))
+        return analysis
+
+    def _known_analysis(self) -> PhysicsAnalysis | None:
+        """Analysis in the record, if there is one that a reply could have given."""
+        known = self.run.record.analysis
+        if known is None:
+            return None
+        try:
+            return PhysicsAnalysis(main_object=known.main_object, physical_law=known.physical_law)
+        except ValidationError:
+            self.emit(Notice("the physics analysis in run.json cannot be used, and is asked for again"))
+            return None
 
     def _complete_rounds(self, analysis: PhysicsAnalysis) -> list[VideoRecord]:
         """Complete the planned rounds, or fewer if early stop ends them; the last one is a final."""

@@ -23,43 +23,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from phyt2v_cli import replies
 from phyt2v_cli.errors import ReplyError
-from phyt2v_cli.files.user_text import is_blank
-from phyt2v_cli.replies import Correction, UnusableReplyError, read_json
+from phyt2v_cli.replies import (
+    Correction,
+    Line,
+    UnusableReplyError,
+    filled,
+    read_json,
+)
 from phyt2v_cli.roles import ChatModel, ChatReply, ChatRequest, Message, Scores, Task
-
-
-def _one_line(text: str) -> str:
-    text = " ".join(text.split())
-    if any(ord(char) < 32 or 127 <= ord(char) < 160 for char in text):
-        raise ValueError("has control characters in it")
-    return text
-
-
-# The length is checked after white space is removed, so that "   " is as empty as "".
-Line = Annotated[str, AfterValidator(_one_line)]
-
-
-def _filled(max_chars: int) -> AfterValidator:
-    def check(text: str) -> str:
-        if is_blank(text):
-            raise ValueError("is empty")
-        if len(text) > max_chars:
-            raise ValueError(f"has {len(text)} characters, more than {max_chars}")
-        return text
-
-    return AfterValidator(check)
 
 
 class PhysicsAnalysis(BaseModel):
     """The reply to *analysis*."""
 
     reasoning: str = Field(default="", description="your reasoning, step by step")
-    main_object: Annotated[Line, _filled(500)] = Field(description="the main object or objects that move")
-    physical_law: Annotated[Line, _filled(2000)] = Field(
+    main_object: Annotated[Line, filled(500)] = Field(description="the main object or objects that move")
+    physical_law: Annotated[Line, filled(2000)] = Field(
         description="the physical laws at work and what they make the main object do, in a few sentences"
     )
 
@@ -84,7 +67,7 @@ class RefinedPrompt(BaseModel):
     """The reply to *refinement*."""
 
     step_back: str = Field(default="", description="the question behind the scene, and its answer")
-    prompt: Annotated[Line, _filled(10_000)] = Field(description="the rewritten prompt, one paragraph")
+    prompt: Annotated[Line, filled(10_000)] = Field(description="the rewritten prompt, one paragraph")
 
 
 Reply = TypeVar("Reply", bound=BaseModel)

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from phyt2v_cli.errors import FaultyFramesError, PromptError
+from phyt2v_cli.errors import FaultyFramesError, LatentsError, PromptError
 from phyt2v_cli.events import Stage
 from phyt2v_cli.files.video import Frames, VideoMetadata, write_video
 from phyt2v_cli.roles import Cancelled, Denoised, HowItRan, Latents, OnStep, VideoGenerator
@@ -47,7 +47,7 @@ class Rendered:
 
 
 def render_video(generator: VideoGenerator, recipe: Recipe, target: Target) -> Rendered:
-    """Render a video; latents that an earlier call left for the same pixels are reused.
+    """Render a video; latents that an earlier call left for the same pixels are reused if they decode.
 
     Raises FaultyFramesError if latents or frames are no picture, VideoError if the video cannot be written or
     read back, FilesError if the disk refuses, RunInterruptedError once `target.cancelled()` is true, and
@@ -56,22 +56,30 @@ def render_video(generator: VideoGenerator, recipe: Recipe, target: Target) -> R
     import numpy as np
 
     made_from = {"prompt": recipe.prompt, "seed": str(recipe.seed), "steps": str(recipe.steps)}
-    denoised = read_latents(target.latents_path, pixels_key=recipe.pixels_key, version_1=made_from)
-    if denoised is None:
-        with target.stage("denoise"):
-            fresh = generator.denoise(
-                recipe.prompt,
-                seed=recipe.seed,
-                num_inference_steps=recipe.steps,
-                on_step=target.on_step,
-                cancelled=target.cancelled,
-                draft=recipe.purpose == "draft",
-            )
-            # Contiguous, as if read from a file: models return transposed ones; layout may change rounding.
-            denoised = Denoised(np.ascontiguousarray(fresh.latents), fresh.how)
-            _check_latents(denoised.latents)
-            write_latents(target.latents_path, denoised, pixels_key=recipe.pixels_key)
-            target.on_how(denoised.how)
+    kept = read_latents(target.latents_path, pixels_key=recipe.pixels_key, version_1=made_from)
+    if kept is not None:
+        try:
+            return _write_video(generator, recipe, target, kept)
+        except LatentsError:  # whatever the file says, this model has not made them
+            drop_latents(target.latents_path)
+    with target.stage("denoise"):
+        fresh = generator.denoise(
+            recipe.prompt,
+            seed=recipe.seed,
+            num_inference_steps=recipe.steps,
+            on_step=target.on_step,
+            cancelled=target.cancelled,
+            draft=recipe.purpose == "draft",
+        )
+        # Contiguous, as if read from a file: models return transposed ones; layout may change rounding.
+        denoised = Denoised(np.ascontiguousarray(fresh.latents), fresh.how)
+        _check_latents(denoised.latents)
+        write_latents(target.latents_path, denoised, pixels_key=recipe.pixels_key)
+        target.on_how(denoised.how)
+    return _write_video(generator, recipe, target, denoised)
+
+
+def _write_video(generator: VideoGenerator, recipe: Recipe, target: Target, denoised: Denoised) -> Rendered:
     with target.stage("decode"):
         decoded = generator.decode(denoised.latents)
         _check_frames(decoded.frames)

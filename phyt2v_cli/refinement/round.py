@@ -104,9 +104,11 @@ def complete_video(session: Session, record: VideoRecord, *, main_object: str) -
         if recorded_sha256 is not None:
             # Another machine may round differently, so the caption and scores of the lost video do not count.
             record.forget_judgement()
-            record.flags.append("rerendered")
+            if "rerendered" not in record.flags:
+                record.flags.append("rerendered")
         run.save_video(record)
     run.release_latents(record)
+    session.tell_notices()
     if record.caption is None and not record.is_unusable("caption"):
         with session.stage(record, "caption"):
             _caption(session, record, main_object)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from phyt2v_cli.config.schema import Config
-from phyt2v_cli.errors import FaultyFramesError, RunInterruptedError
+from phyt2v_cli.errors import FaultyFramesError, FilesError, RunInterruptedError
 from phyt2v_cli.events import (
     Emit,
     GeneratorReady,
@@ -21,6 +21,7 @@ from phyt2v_cli.events import (
     StageStarted,
     StepDone,
 )
+from phyt2v_cli.files.atomic import sweep
 from phyt2v_cli.refinement.render import Target, check_prompt_length, render_or_reseed
 from phyt2v_cli.roles import Cancelled, DenoisingStep, VideoGenerator
 from phyt2v_cli.runs.identity import Recipe
@@ -71,6 +72,7 @@ def render_single(
     def on_reseed(error: FaultyFramesError, seed: int) -> None:
         emit(Notice(f"{error.message}; trying once with another seed, {seed}"))
 
+    sweep(out.parent, out.name)
     emit(LoadStarted())
     generator = load_generator()
     emit(GeneratorReady(dict(generator.settings)))
@@ -82,5 +84,8 @@ def render_single(
         out, latents_path, on_step=on_step, cancelled=cancelled, stage=stage, may_replace=may_replace
     )
     rendered = render_or_reseed(generator, recipe, target, on_reseed=on_reseed)
-    drop_latents(latents_path)
+    try:
+        drop_latents(latents_path)
+    except FilesError as error:  # the video is there all the same
+        emit(Notice(error.message, error.hint))
     return VideoResult(out, prompt, steps, rendered.recipe.seed, rendered.sha256, seconds)

@@ -1,10 +1,13 @@
 """Contact sheet of a run, made from its folder alone. Knows no model, no loop and no terminal."""
 
+import io
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from phyt2v_cli.errors import VideoError
+from phyt2v_cli.errors import VideoError, message_of
+from phyt2v_cli.events import Notice
 from phyt2v_cli.files.atomic import replace_file
 from phyt2v_cli.files.video import sample_frames
 from phyt2v_cli.runs.reader import read_videos
@@ -20,6 +23,15 @@ _GAP = 6
 _MARGIN = 20
 _TITLE_SIZE, _TEXT_SIZE = 20, 14
 _PAPER, _INK, _SOFT, _FINAL, _DRAFT = "#fbfaf7", "#1d1d1f", "#6b6b70", "#0b6e4f", "#9a6700"
+
+
+def draw_if_possible(run_path: Path, tell: Callable[[Notice], None]) -> Path | None:
+    """Write the contact sheet of a complete run; if that fails, only `tell` why, and return None."""
+    try:
+        return contact_sheet(run_path)
+    except Exception as error:
+        tell(Notice(f"no contact sheet: {message_of(error)}", getattr(error, "hint", "")))
+        return None
 
 
 def contact_sheet(run_path: Path) -> Path:
@@ -61,8 +73,10 @@ def contact_sheet(run_path: Path) -> Path:
         top += row_height + _MARGIN
 
     path = run_path / "contact.png"
+    drawn = io.BytesIO()
+    sheet.save(drawn, format="PNG")
     with replace_file(path) as temporary:
-        sheet.save(temporary, format="PNG")
+        temporary.write_bytes(drawn.getvalue())
     return path
 
 

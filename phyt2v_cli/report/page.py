@@ -35,7 +35,7 @@ MAX_DIFF_WORDS = 2000
 """Limit above which two prompts are shown without their difference, which takes quadratic time."""
 MAX_FLAGS, MAX_SCORERS, MAX_REASONS = 10, 10, 20
 """Limits for one video; that of reasons is for one scorer."""
-MAX_VERSIONS = 20
+MAX_VERSIONS, MAX_UPGRADES = 20, 5
 MAX_DOTS = 100
 """Maximum number of rounds in the plot of scores."""
 
@@ -126,7 +126,11 @@ def _facts(run: ShownRun) -> Iterator[tuple[str, str]]:
 def _made_with(run: ShownRun) -> str:
     generator = run.record.config.get("generator") or {}
     facts = [f"model {generator.get('model', 'unknown')}"] if isinstance(generator, dict) else []
-    facts += [f"{name} {version}" for name, version in list(run.record.versions.items())[:MAX_VERSIONS]]
+    before: dict[str, str] = {}
+    for versions in (run.record.versions, *run.record.later_versions[-MAX_UPGRADES:]):
+        changed = [f"{name} {version}" for name, version in versions.items() if before.get(name) != version]
+        facts += [f"{'then ' if before else ''}{name}" for name in changed[:MAX_VERSIONS]]
+        before = versions
     return ", ".join(facts)
 
 

@@ -17,20 +17,28 @@ from pydantic import ValidationError
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import FilesError, RunDirError, VideoError
 from phyt2v_cli.events import Purpose
-from phyt2v_cli.files.atomic import TEMPORARY, describe_os_error, replace_file, sync_folder
+from phyt2v_cli.files.atomic import describe_os_error, replace_file, sync_folder
 from phyt2v_cli.files.lock import lock_folder
 from phyt2v_cli.files.untrusted import refusals_as
 from phyt2v_cli.files.video import VideoMetadata, read_video, sha256_of
 from phyt2v_cli.roles import ChatReply
 from phyt2v_cli.runs.identity import Recipe, run_key
 from phyt2v_cli.runs.latents import drop_latents, move_latents
-from phyt2v_cli.runs.opening import check_run_folder, find_run
+from phyt2v_cli.runs.opening import begin_attempt, check_plan, check_run_folder, find_run
 from phyt2v_cli.runs.reader import AnyRecord, is_run_dir, read_record, read_videos
-from phyt2v_cli.runs.records import SCHEMA, PlanRecord, Record, RunRecord, VideoRecord, installed_versions
+from phyt2v_cli.runs.records import (
+    SCHEMA,
+    PlanRecord,
+    Record,
+    RunRecord,
+    VideoRecord,
+    installed_versions,
+)
 from phyt2v_cli.schedule import PlannedRound
 from phyt2v_cli.video_id import CONTROL, RoundId, VideoId
 
 BROKEN = "is empty or broken"
+MAX_SHOWN_FAULTS = 20
 
 
 class RunDir:
@@ -85,6 +93,7 @@ class RunDir:
                 # The same run, but maybe on another device, with another selection rule or another judge.
                 run.record = old.model_copy(update={"config": record.config, "plan": record.plan})
                 old_key = run_key(old.prompt, Config.model_validate(old.config))
+                begin_attempt(path, run.record, config)
             run._adopt_records(old_key)
             if run.record != old:
                 run.save()
@@ -113,9 +122,12 @@ class RunDir:
                     f"{path}: run.json is missing or broken, so the run cannot say what it was",
                     "Begin it again with this folder as `out`, and what remains is used.",
                 )
-            run.record, stored = record, record.schema_id
+            run.record = record
+            check_plan(path, record, run.config)
+            before = record.model_copy()
+            begin_attempt(path, record, run.config)
             run._adopt_records(run.key)
-            if record.schema_id != stored:
+            if record != before:
                 run.save()
         except BaseException:
             run.close()
@@ -128,7 +140,8 @@ class RunDir:
         try:
             return Config.model_validate(self.record.config)
         except ValidationError as error:
-            lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+            faults = error.errors()[:MAX_SHOWN_FAULTS]
+            lines = [f"  {'.'.join(map(str, fault['loc']))[:100]}: {fault['msg']}" for fault in faults]
             raise RunDirError(
                 "\n".join([f"{self.path}: this phyt2v does not understand the run's config", *lines])
             ) from error
@@ -145,18 +158,8 @@ class RunDir:
         self._save_record("run.json", self.record)
 
     def count_reply(self, reply: ChatReply) -> None:
-        """Add an LLM reply, usable or not, to the run's usage. Without prices for all, there is no cost."""
-        usage, llm = self.record.usage, self.config.llm
-        priced_so_far = usage.cost if usage.requests else 0.0
-        if priced_so_far is None or llm.prompt_token_price is None or llm.completion_token_price is None:
-            usage.cost = None
-        else:
-            prompt_cost = reply.prompt_tokens * llm.prompt_token_price
-            completion_cost = reply.completion_tokens * llm.completion_token_price
-            usage.cost = priced_so_far + (prompt_cost + completion_cost) / 1e6
-        usage.requests += 1
-        usage.prompt_tokens += reply.prompt_tokens
-        usage.completion_tokens += reply.completion_tokens
+        """Add an LLM reply, usable or not, to the run's usage, and save it."""
+        self.record.usage.add(reply, self.config.llm)
         self.save()
 
     def new_video(self, id: VideoId, *, prompt: str, steps: int, purpose: Purpose) -> VideoRecord:
@@ -203,12 +206,18 @@ class RunDir:
         return self.path / id.latents_name
 
     def release_latents(self, record: VideoRecord) -> None:
-        """Delete the latents of a verified video, or move them to a control with the same pixels."""
+        """Delete the latents of a verified video, or move them to a control with the same pixels.
+
+        If that fails it is a notice: the video does not need them any more.
+        """
         wants_control = self.config.refinement.control and isinstance(record.id, RoundId)
-        if wants_control and record.pixels_key == self._control_key():
-            move_latents(self.latents_path(record.id), self.latents_path(CONTROL))
-        else:
-            drop_latents(self.latents_path(record.id))
+        try:
+            if wants_control and record.pixels_key == self._control_key():
+                move_latents(self.latents_path(record.id), self.latents_path(CONTROL))
+            else:
+                drop_latents(self.latents_path(record.id))
+        except FilesError as error:
+            self.notices.append(error.message)
 
     def has_video(self, record: VideoRecord) -> bool:
         """Check if the record's video is there and is the one that was verified; set a broken one aside.
@@ -259,12 +268,9 @@ class RunDir:
     def _lock_folder(cls, path: Path) -> "RunDir":
         try:
             check_run_folder(path)
-            run = cls(path, lock_folder(path))
-            for leftover in path.glob(TEMPORARY):
-                leftover.unlink()
+            return cls(path, lock_folder(path))
         except OSError as error:
             raise describe_os_error(error, f"the run directory {path} cannot be used") from error
-        return run
 
     def _adopt_records(self, old_key: str) -> None:
         """Update key and schema in the records of videos whose pixels this run would make.

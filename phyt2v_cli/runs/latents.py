@@ -6,10 +6,13 @@ from pathlib import Path
 
 from phyt2v_cli.files.atomic import describe_os_error, replace_file
 from phyt2v_cli.roles import Denoised, HowItRan, Latents
+from phyt2v_cli.runs.records import MAX_TEXT_CHARS
 
 _KEY = "latents"
 _MAX_BYTES = 2**30
 """Limit of the file. Latents of the largest models are tens of MiB; a foreign file may claim anything."""
+
+_MAX_SETTINGS = 100
 
 
 def write_latents(path: Path, denoised: Denoised, *, pixels_key: str) -> None:
@@ -79,5 +82,9 @@ def _read_how(text: str) -> HowItRan | None:
         how = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    is_sound = isinstance(how, dict) and all(isinstance(value, str) for value in how.values())
+    is_sound = (
+        isinstance(how, dict)
+        and len(how) <= _MAX_SETTINGS
+        and all(isinstance(value, str) and len(value) <= MAX_TEXT_CHARS for value in how.values())
+    )
     return how if is_sound else None

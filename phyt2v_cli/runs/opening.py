@@ -16,8 +16,8 @@ from phyt2v_cli.errors import FilesError, RunDirError
 from phyt2v_cli.files.lock import check_folder, check_lock
 from phyt2v_cli.files.untrusted import refusals_as
 from phyt2v_cli.runs.identity import heard_judges, list_differences, run_key, slugify
-from phyt2v_cli.runs.reader import ShownRun, is_run_dir, read_record, read_run, read_videos
-from phyt2v_cli.runs.records import RunRecord
+from phyt2v_cli.runs.reader import ShownRun, has_all, is_run_dir, read_record, read_run, read_videos
+from phyt2v_cli.runs.records import MAX_ATTEMPTS, RunRecord, installed_versions
 from phyt2v_cli.video_id import RoundId
 
 
@@ -29,6 +29,8 @@ class FoundRun:
     """Record of the run that goes on, or that is in the way."""
     obstacle: str | None = None
     """Why the wanted run cannot go on here."""
+    has_all: bool = False
+    """Whether everything that is wanted is there already; the content of its videos was not looked at."""
     differences: tuple[str, ...] = ()
     """``key: there -> here`` lines, if these are the obstacle."""
     is_broken: bool = False
@@ -38,12 +40,13 @@ class FoundRun:
     @property
     def must_make_way(self) -> bool:
         """Whether `force` moves it aside. A run that goes on is left in place."""
-        return self.obstacle is not None or self.is_complete
+        is_complete = self.record is not None and self.record.status == "complete"
+        return self.obstacle is not None or is_complete
 
     @property
     def is_complete(self) -> bool:
-        """Whether the wanted run is here and recorded as complete. Its videos were not looked at."""
-        return self.obstacle is None and self.record is not None and self.record.status == "complete"
+        """Whether the wanted run is here and nothing is left to do."""
+        return self.obstacle is None and self.has_all
 
     def check(self, *, force: bool = False) -> None:
         """Raise RunDirError if the wanted run cannot go on here, unless `force` moves the obstacle aside."""
@@ -91,12 +94,13 @@ def find_run(path: Path, prompt: str, config: Config) -> FoundRun:
         return FoundRun(obstacle=_foreign_rounds(path, run_key(prompt, config)))
     differences = list_differences(prompt, config, record.prompt, record.config)
     if not differences:
-        return FoundRun(record)
+        return FoundRun(record, has_all=has_all(path, record, control=config.refinement.control))
     if record.analysis is None and not any(path.glob("round*.json")):
         return FoundRun()  # that run has produced nothing
     heard = heard_judges(record, read_videos(path)[0])
     if held := list_differences(prompt, config, record.prompt, record.config, heard):
-        return FoundRun(record, "\n  ".join([f"{path} holds another run:", *held]), tuple(held))
+        obstacle = "\n  ".join([f"{path} holds another run:", *held])
+        return FoundRun(record, obstacle, differences=tuple(held))
     notice = f"going on with another judge, for nothing was kept of {', '.join(differences)}"
     return FoundRun(record, notices=(notice,))
 
@@ -140,3 +144,28 @@ def default_run_dir(prompt: str, config: Config) -> Path:
     if os.path.lexists(own):
         return own
     return find_corrected_run(sorted(runs_dir.glob(f"{slug}-????????")), prompt, config) or own
+
+
+def check_plan(path: Path, record: RunRecord, config: Config) -> None:
+    """Raise RunDirError if the plan of the run at `path` is not as long as its config wants it."""
+    planned, wanted = len(record.plan), config.refinement.rounds + 1
+    if planned != wanted:
+        raise RunDirError(
+            f"{path}: run.json is damaged: its plan has {planned} rounds, and its config {wanted}",
+            "Begin it again with this folder as `out`, and what remains is used.",
+        )
+
+
+def begin_attempt(path: Path, record: RunRecord, config: Config) -> None:
+    """Update the record of a run that goes on: its status, and the versions that it goes on with.
+
+    A run that is recorded as complete and lacks something, such as a control that was not wanted before, is
+    an interrupted one. A complete one does not change.
+    """
+    if has_all(path, record, control=config.refinement.control):
+        return
+    if record.status == "complete":
+        record.status = "interrupted"
+    versions = installed_versions()
+    if versions != [record.versions, *record.later_versions][-1]:
+        record.later_versions = [*record.later_versions, versions][-MAX_ATTEMPTS:]

@@ -15,10 +15,18 @@ from pydantic_core import from_json
 
 from phyt2v_cli.errors import FilesError, RunDirError
 from phyt2v_cli.files.atomic import describe_os_error
-from phyt2v_cli.files.lock import LOCK_NAME
+from phyt2v_cli.files.lock import LOCK_NAME, is_locked
 from phyt2v_cli.files.untrusted import read_plain_file
-from phyt2v_cli.runs.records import MAX_RECORD_BYTES, READ_SCHEMAS, SCHEMA, Record, RunRecord, VideoRecord
-from phyt2v_cli.video_id import CONTROL, RoundId
+from phyt2v_cli.runs.records import (
+    MAX_RECORD_BYTES,
+    READ_SCHEMAS,
+    SCHEMA,
+    VIDEO_SCHEMA,
+    Record,
+    RunRecord,
+    VideoRecord,
+)
+from phyt2v_cli.video_id import CONTROL, RoundId, ids_of_run
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
@@ -65,7 +73,10 @@ def find_runs(folder: Path, max_depth: int = 3) -> Iterator[Path]:
 
 
 def read_run(path: Path) -> ShownRun:
-    """Read a run directory; raise RunDirError if it holds no run that this phyt2v understands."""
+    """Read a run directory; raise RunDirError if it holds no run that this phyt2v understands.
+
+    A run that is recorded as running, and that no process holds, is interrupted.
+    """
     try:
         content = read_plain_file(path / "run.json", MAX_RECORD_BYTES)
     except OSError as error:
@@ -78,6 +89,9 @@ def read_run(path: Path) -> ShownRun:
         raise RunDirError(
             f"{path}/run.json is broken, or not of the schema {SCHEMA}", "Begin the run again to mend it."
         ) from error
+    with suppress(OSError):  # a folder that may not be looked into keeps what it says
+        if record.status == "running" and not is_locked(path):
+            record.status = "interrupted"  # its process was killed before it could say so
     videos, broken = read_videos(path)
     return ShownRun(path, record, videos, broken)
 
@@ -98,9 +112,12 @@ def read_record(path: Path, kind: type[AnyRecord]) -> AnyRecord | None:
         return None
     except OSError as error:
         raise describe_os_error(error, f"{path} could not be read") from error
-    schema = schema_of(text) if kind is RunRecord else None
-    if schema not in (None, *READ_SCHEMAS):
-        raise RunDirError(f"{path} has the schema {schema}, and this phyt2v reads {SCHEMA}; upgrade phyt2v")
+    family, known = ("run/", READ_SCHEMAS) if kind is RunRecord else ("run-video/", (VIDEO_SCHEMA,))
+    schema = schema_of(text, family)
+    if schema not in (None, *known):
+        raise RunDirError(
+            f"{path} has the schema {schema}, and this phyt2v reads {known[-1]}; upgrade phyt2v"
+        )
     return kind.model_validate_json(text)
 
 
@@ -126,12 +143,28 @@ def _place(record: VideoRecord) -> tuple[int, str]:
     return (record.id.number, record.id.candidate) if isinstance(record.id, RoundId) else (0, "")
 
 
-def is_complete(path: Path) -> bool:
-    """Check if `path` is a run that is recorded as complete, without looking at its videos."""
+def is_complete(path: Path, *, control: bool) -> bool:
+    """Check if `path` is a complete run; with `control`, one that has a control too."""
     try:
-        return read_run(path).record.status == "complete"
-    except RunDirError:
+        return has_all(path, read_run(path).record, control=control)
+    except FilesError:
         return False
+
+
+def has_all(path: Path, record: RunRecord, *, control: bool) -> bool:
+    """Check if a run is recorded as complete and each of its videos is there and scored.
+
+    That is each round and, if one is wanted, the `control`. The content of the videos is not looked at.
+    """
+    if record.status != "complete":
+        return False
+    scored = [video for video in read_videos(path)[0] if video.scores is not None]
+    done = {video.id for video in scored if os.path.isfile(path / video.video)}  # noqa: PTH113  never raises
+    num_rounds = len(record.plan)
+    if record.stop_reason is not None:
+        ends = [*done, *([record.result.id] if record.result is not None else [])]
+        num_rounds = max((id.number for id in ends if isinstance(id, RoundId)), default=1)
+    return done.issuperset(ids_of_run(num_rounds, control=control))
 
 
 def is_run_dir(path: Path) -> bool:
@@ -145,11 +178,14 @@ def is_run_dir(path: Path) -> bool:
         return False
 
 
-def schema_of(text: bytes) -> str | None:
-    """Schema named in the text of a run.json; None if the text is no run.json."""
+def schema_of(text: bytes, family: str = "run/") -> str | None:
+    """Schema named in the text of a record; None if it names none of that family, ``phyt2v.run/`` by default.
+
+    Raises nothing, whatever the text is.
+    """
     try:
         tree = from_json(text)
     except ValueError:
         return None
     schema = tree.get("schema") if isinstance(tree, dict) else None
-    return schema if isinstance(schema, str) and schema.startswith("phyt2v.run/") else None
+    return schema if isinstance(schema, str) and schema.startswith(f"phyt2v.{family}") else None

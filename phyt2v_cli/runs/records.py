@@ -6,7 +6,7 @@ the same schema survives.
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -20,15 +20,19 @@ from pydantic import (
 )
 
 from phyt2v_cli import __version__
+from phyt2v_cli.config.schema import MAX_REFINEMENTS, MAX_SCORERS, LlmConfig
 from phyt2v_cli.errors import BackendError, RefusalError, ReplyError
 from phyt2v_cli.events import Purpose
-from phyt2v_cli.roles import Scores
+from phyt2v_cli.replies import filled
+from phyt2v_cli.roles import ChatReply, Scores
 from phyt2v_cli.video_id import CONTROL, MAX_ROUND, ControlId, RoundId, VideoId, parse_video_id
 
 Schema = Literal["phyt2v.run/1", "phyt2v.run/2"]
 SCHEMA: Schema = "phyt2v.run/2"
 READ_SCHEMAS = get_args(Schema)
-"""Schemas that can be read; the last one is written."""
+"""Schemas of a run.json that can be read; the last one is written."""
+VIDEO_SCHEMA: Literal["phyt2v.run-video/1"] = "phyt2v.run-video/1"
+"""Schema of the record of a video."""
 
 MAX_RECORD_BYTES = 16 * 2**20
 
@@ -46,6 +50,14 @@ StopReason = Literal["no_mismatch", "stop_score"]
 RoundNumber = Annotated[int, Field(ge=1, le=MAX_ROUND)]
 NumSteps = Annotated[int, Field(ge=1, le=1000)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+MAX_COUNT = 2**63 - 1
+Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
+Text = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
+Prompt = Annotated[str, filled(MAX_TEXT_CHARS)]
+Few = Field(max_length=100)
+"""Limit of a list or of a mapping, of which no more than a handful of entries are expected."""
+Versions = Annotated[dict[Text, Text], Few]
+MAX_ATTEMPTS = 100
 
 
 def _read_id(value: object) -> VideoId:
@@ -93,24 +105,39 @@ class PlanRecord(Record):
 class AnalysisRecord(Record):
     """Physics analysis of the original prompt."""
 
-    main_object: str
-    physical_law: str
+    main_object: Text
+    physical_law: Text
 
 
 class UsageRecord(Record):
     """LLM usage so far, unusable replies included."""
 
-    requests: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost: float | None = None
+    requests: Count = 0
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
+    cost: Annotated[float, Field(ge=0)] | None = None
     """Cost in the currency of the config's prices; None unless every reply had its prices."""
+
+    def add(self, reply: ChatReply, llm: LlmConfig) -> None:
+        """Add a reply, usable or not. Without prices for all, there is no cost."""
+        priced_so_far = self.cost if self.requests else 0.0
+        if priced_so_far is None or llm.prompt_token_price is None or llm.completion_token_price is None:
+            self.cost = None
+        else:
+            prompt_cost = reply.prompt_tokens * llm.prompt_token_price
+            completion_cost = reply.completion_tokens * llm.completion_token_price
+            self.cost = priced_so_far + (prompt_cost + completion_cost) / 1e6
+        self.requests += 1
+        # A server may claim any number.
+        self.prompt_tokens = min(self.prompt_tokens + reply.prompt_tokens, MAX_COUNT)
+        self.completion_tokens = min(self.completion_tokens + reply.completion_tokens, MAX_COUNT)
 
 
 class _NamedRecord(Record):
     """Base class of records with the id of a video."""
 
     id: StoredId
+    video: str
 
     @model_validator(mode="before")
     @classmethod
@@ -128,9 +155,8 @@ class _NamedRecord(Record):
 class ResultRecord(_NamedRecord):
     """Video that the run returns."""
 
-    video: str
-    prompt: str
-    selected_by: str
+    prompt: Prompt
+    selected_by: Text
 
 
 class RunRecord(Record):
@@ -138,16 +164,28 @@ class RunRecord(Record):
 
     schema_id: Schema = Field(default=SCHEMA, alias="schema")
     status: Literal["running", "interrupted", "failed", "complete"] = "running"
-    prompt: str
+    prompt: Prompt
     seed: Seed
     config: dict[str, JsonValue]
-    versions: dict[str, str] = Field(default_factory=dict)
-    plan: list[PlanRecord]
+    versions: Versions = Field(default_factory=dict)
+    """Versions of the first start, by name."""
+    later_versions: list[Versions] = Field(default_factory=list, max_length=MAX_ATTEMPTS)
+    """Versions of each later start that had others than the one before it."""
+    plan: list[PlanRecord] = Field(min_length=1, max_length=MAX_REFINEMENTS + 1)
+    """Rounds in order, from 1; the last one is a final."""
     analysis: AnalysisRecord | None = None
     stop_reason: StopReason | None = None
     """Why `early_stop` ended the run before its last planned round; None if it did not."""
     usage: UsageRecord = Field(default_factory=UsageRecord)
     result: ResultRecord | None = None
+
+    @model_validator(mode="after")
+    def _plan_all_rounds(self) -> "RunRecord":
+        if [entry.round for entry in self.plan] != list(range(1, len(self.plan) + 1)):
+            raise ValueError("plan: the rounds are not 1, 2, 3 and so on")
+        if self.plan[-1].purpose != "final":
+            raise ValueError("plan: the last round is no final")
+        return self
 
 
 class ScoresRecord(Record):
@@ -160,7 +198,7 @@ class ScoresRecord(Record):
 class ScorerRecord(ScoresRecord):
     """Scores and reasons of one scorer."""
 
-    reasons: list[str] = Field(default_factory=list)
+    reasons: list[Text] = Field(default_factory=list, max_length=MAX_REASONS)
 
     @classmethod
     def of(cls, scores: Scores, scorer_name: str) -> "ScorerRecord":
@@ -183,33 +221,34 @@ class MismatchRecord(Record):
     """Mismatch: how the caption departs from the prompt or from physics."""
 
     found: bool
-    text: str
+    text: Text
 
 
 class VideoRecord(_NamedRecord):
     """Content of roundN.json, and of control.json, which has no mismatch and no refined prompt."""
 
-    prompt: str
+    schema_id: Literal["phyt2v.run-video/1"] = Field(default=VIDEO_SCHEMA, alias="schema")
+    """Records of ``phyt2v.run/1`` have none."""
+    prompt: Prompt
     steps: NumSteps
     purpose: Purpose
     seed: Seed
     """Seed of the video: the run's seed, unless that gave no usable frames."""
-    video: str
-    """File name of the video: always the record's own, so that a record cannot point at another file."""
     sha256: str | None = None
     """Checksum, set once the video is decoded back in full; None: there is no video to trust."""
-    caption: str | None = None
+    caption: Text | None = None
     scores: ScoresRecord | None = None
     """Scores of the deciding scorer."""
-    scorers: dict[str, ScorerRecord] = Field(default_factory=dict)
+    scorers: dict[Text, ScorerRecord] = Field(default_factory=dict, max_length=MAX_SCORERS)
     """Scores by the name of the scorer, the deciding scorer first."""
     mismatch: MismatchRecord | None = None
-    refined_prompt: str | None = None
+    refined_prompt: Prompt | None = None
     """Prompt of the next round. Set also if the prompt was kept, so that it marks the round as finished."""
-    flags: list[str] = Field(default_factory=list)
+    flags: Annotated[list[Text], Few] = Field(default_factory=list)
     """What was not as usual; see `flag_unusable` for what a judge could not say."""
-    generator: dict[str, str] = Field(default_factory=dict)
-    seconds: dict[str, float] = Field(default_factory=dict)
+    generator: Annotated[dict[Text, Text], Few] = Field(default_factory=dict)
+    seconds: Annotated[dict[Text, Annotated[float, Field(ge=0, le=1e9)]], Few] = Field(default_factory=dict)
+    """Duration of each stage, in s."""
     pixels_key: str = ""
     """Digest of what made the pixels (`identity.Recipe`). The record is trusted only if the run would make
     the same pixels. Empty in a record of ``phyt2v.run/1``."""
@@ -217,9 +256,9 @@ class VideoRecord(_NamedRecord):
     """Digest of the run's prompt and config: identifies the run of this record if run.json is lost."""
 
     @model_validator(mode="after")
-    def _name_its_own_video(self) -> "VideoRecord":
+    def _name_its_own_video(self) -> Self:
         if self.video != self.id.video_name:
-            raise ValueError("the video is not the record's own")
+            raise ValueError("the video is not the record's own, so that it would point at another file")
         return self
 
     def flag_unusable(self, what: str, error: ReplyError) -> None:

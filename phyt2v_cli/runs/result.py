@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from phyt2v_cli.errors import RunDirError
 from phyt2v_cli.events import Purpose
+from phyt2v_cli.files.atomic import describe_os_error
 from phyt2v_cli.roles import HowItRan, Scores
 from phyt2v_cli.runs.reader import ShownRun, read_run
 from phyt2v_cli.runs.records import VideoRecord
@@ -164,7 +165,10 @@ def _frames(path: Path) -> "Frames":
 
 def _player(video: Path, caption: str) -> str:
     """HTML video player with the video embedded, so that a notebook sent to somebody still shows it."""
-    content = base64.b64encode(video.read_bytes()).decode("ascii")
+    try:
+        content = base64.b64encode(video.read_bytes()).decode("ascii")
+    except OSError as error:
+        raise describe_os_error(error, f"{video} could not be read") from error
     return (
         '<figure style="margin:0"><video controls loop muted playsinline style="max-width:100%" '
         f'src="data:video/mp4;base64,{content}"></video>'

@@ -10,7 +10,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from phyt2v_cli.files.atomic import replace_file
+from phyt2v_cli.files.atomic import describe_os_error, replace_file
 from phyt2v_cli.files.untrusted import read_plain_file
 
 MEMORY_NAME = ".phyt2v-force.json"
@@ -58,6 +58,9 @@ class ForceMemory:
             temporary.write_text(json.dumps(content), encoding="utf-8")
 
     def forget(self) -> None:
-        """Forget all, because the set is complete."""
+        """Forget all, because the set is complete; raise FilesError if the memory cannot be deleted."""
         self._renewed.clear()
-        self._path.unlink(missing_ok=True)
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError as error:
+            raise describe_os_error(error, f"{self._path} could not be deleted") from error

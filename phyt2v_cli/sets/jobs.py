@@ -20,6 +20,7 @@ from phyt2v_cli.errors import (
     RunDirError,
     RunInterruptedError,
     message_of,
+    shortage_of,
 )
 from phyt2v_cli.events import Emit
 from phyt2v_cli.files.atomic import describe_os_error
@@ -151,11 +152,15 @@ def run_jobs(
         except Exception as error:
             if cancelled():  # abandoned work may fail with any exception
                 raise
-            hint = error.hint if isinstance(error, Phyt2vError) else ""
-            outcome = Outcome(job, error=message_of(error), hint=hint, trace=traceback.format_exc())
+            outcome = _failure(job, shortage_of(error) or error)
         # A failed run's tensors are kept by its traceback until they are collected.
         gc.collect()
         yield outcome
+
+
+def _failure(job: Job, error: Exception) -> Outcome:
+    hint = error.hint if isinstance(error, Phyt2vError) else ""
+    return Outcome(job, error=message_of(error), hint=hint, trace=traceback.format_exc())
 
 
 def _complete(
@@ -168,7 +173,7 @@ def _complete(
     was_complete = run.record.status == "complete"
     result = refine(run, emit, cancelled)
     if not (was_complete and (run.path / "contact.png").exists()):
-        contact_sheet.contact_sheet(run.path)
+        contact_sheet.draw_if_possible(run.path, emit)
     return Outcome(job, result)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from phyt2v_cli.errors import RunInterruptedError
+from phyt2v_cli.errors import LatentsError, RunInterruptedError
 from phyt2v_cli.events import Event
 from phyt2v_cli.roles import (
     Cancelled,
@@ -26,6 +26,8 @@ from phyt2v_cli.roles import (
     Scores,
     never_cancelled,
 )
+
+LATENTS_SHAPE = (3, 5, 8, 8)
 
 
 @dataclass
@@ -57,7 +59,7 @@ class FakeGenerator:
         self.drafts.append(draft)
         digest = hashlib.sha256(f"{seed} {prompt}".encode()).digest()
         rng = np.random.default_rng(int.from_bytes(digest[:8]))
-        latents = rng.normal(size=(3, 5, 8, 8)).astype(np.float32)
+        latents = rng.normal(size=LATENTS_SHAPE).astype(np.float32)
         for step in range(1, num_inference_steps + 1):
             latents *= np.float32(0.98)
             on_step(DenoisingStep(step, num_inference_steps, self.settings))
@@ -66,6 +68,8 @@ class FakeGenerator:
         return Denoised(latents, self.settings)
 
     def decode(self, latents: Latents) -> Decoded:
+        if latents.shape != LATENTS_SHAPE:
+            raise LatentsError(f"These latents have the shape {latents.shape}.")
         pixels = np.clip(128 + 60 * latents, 0, 255).astype(np.uint8)
         frames = np.repeat(np.repeat(pixels, 4, axis=2), 4, axis=3).transpose(1, 2, 3, 0)
         return Decoded(frames, self.settings)

@@ -24,13 +24,12 @@ from phyt2v_cli.events import (
     StepDone,
 )
 from phyt2v_cli.files.atomic import replace_file
-from phyt2v_cli.files.untrusted import read_plain_file, refusals_as
+from phyt2v_cli.files.untrusted import read_start, refusals_as
 
 _Span = dict[str, object]
 
 _SCHEMA = "phyt2v.profile/1"
 _HEAD_BYTES = 40
-_MAX_BYTES = 2**30
 
 
 def check_target(path: Path) -> None:
@@ -43,7 +42,7 @@ def check_target(path: Path) -> None:
         if not path.exists():
             return
         with suppress(ValueError):
-            if f'"{_SCHEMA}"'.encode() in read_plain_file(path, _MAX_BYTES)[:_HEAD_BYTES]:
+            if f'"{_SCHEMA}"'.encode() in read_start(path, _HEAD_BYTES):
                 return
     raise FilesError(f"{path} is there already and is no profile", "Choose another file with `profile`.")
 

@@ -49,3 +49,24 @@ def test_they_are_said_by_every_command_that_renders(tmp_path: Path, phyt2v: Com
         assert shown.code == 0, shown.err
         assert "a.png is transparent in parts; they are shown over black" in shown.err
         assert "has no effect at generator.guidance_scale 1" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("settings", "has_note"),
+    [
+        ({}, True),
+        ({"refinement.control": True}, False),
+        ({"schedule.kind": "constant"}, False),
+        ({"refinement.select": "last"}, False),
+    ],
+    ids=str,
+)
+def test_the_best_of_one_final(settings: dict[str, object], has_note: bool, phyt2v: CommandLine) -> None:
+    words = assignments({"refinement.select": "best", **settings})
+    told = phyt2v("refine", "--prompt", "a ball", *words, "--dry-run", "-q")
+    assert told.code == 0
+    note = "note: refinement.select best has no effect without refinement.control: one video is a final"
+    assert (note in told.err) == has_note
+    if not settings:
+        (phyt2v.folder / "set.txt").write_text("a ball\n")
+        assert note in phyt2v("batch", "set.txt", *words, "--dry-run", "-q").err

@@ -83,3 +83,12 @@ def test_compiled_kernels_are_kept_for_the_next_process(tiny_cogvideox_dir: Path
         kept.append(set((cache / "phyt2v" / "inductor").rglob("*.so")))
     assert kept[0], "what the first process has compiled"
     assert kept[1] == kept[0], "which is all that the second one needs"
+
+
+@pytest.mark.parametrize("value", ["", "cache"])
+def test_a_cache_that_is_no_absolute_path_counts_as_none(value: str, tmp_path: Path) -> None:
+    environment, _ = generate(tmp_path, XDG_CACHE_HOME=value, HOME=str(tmp_path / "home"))
+    assert "XDG_CACHE_HOME" not in environment
+    if sys.platform == "linux":
+        assert environment["TORCHINDUCTOR_CACHE_DIR"] == f"{tmp_path}/home/.cache/phyt2v/inductor"
+    assert {entry.name for entry in tmp_path.iterdir()} <= {"a.mp4", "home"}

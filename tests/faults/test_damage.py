@@ -196,3 +196,21 @@ def test_fault_17_a_video_without_checksum_is_taken_over_if_it_is_the_right_one(
         run_through(path, make_config(rounds=1), cast)
         assert len(cast.generator.denoised) == costs
         assert outcome(path) == outcome(uninterrupted)
+
+
+def test_fault_21_a_newer_record_of_a_video_is_refused_and_one_without_schema_read(
+    tmp_path: Path, uninterrupted: Path
+) -> None:
+    path = shutil.copytree(uninterrupted, tmp_path / "run")
+    record = path / "round1.json"
+    newer = record.read_text().replace("phyt2v.run-video/1", "phyt2v.run-video/2")
+    record.write_text(newer)
+    with pytest.raises(RunDirError, match=r"phyt2v\.run-video/2.*upgrade phyt2v"):
+        run_through(path, make_config(rounds=1))
+    assert record.read_text() == newer
+    without = json.loads(newer)
+    del without["schema"]
+    record.write_text(json.dumps(without))
+    cast = FakeRoles()
+    run_through(path, make_config(rounds=1), cast)
+    assert not cast.worked()

@@ -1,6 +1,8 @@
 """A disk that is full or closed: a small real one where this account may mount it, else /dev/full."""
 
 import ctypes
+import errno
+import json
 import os
 import resource
 import signal
@@ -124,3 +126,72 @@ def test_fault_14_the_old_video_stays(tmp_path: Path) -> None:
         signal.signal(signal.SIGXFSZ, handler)
     assert sha256_of(path) == digest
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_fault_15_disk_full_while_drawing_the_contact_sheet(disk: Disk, doubled: Doubled) -> None:
+    script = disk.filled_at("score:2", spare=2**15, only="contact.png")
+    done = doubled.run_apart(*QUICK, "--out", disk.run, script=script)
+    assert (done.code, done.out) == (0, f"{disk.run}/output2.mp4\n")
+    assert "note: no contact sheet: " in done.err
+    assert "contact.png could not be written: the disk is full" in done.err
+    assert read_record(disk.run, "run.json")["status"] == "complete"
+    disk.free()
+    assert doubled.run(*QUICK, "--out", disk.run).code == 0
+    assert (disk.run / "contact.png").is_file()
+
+
+@pytest.mark.parametrize("output", [[], ["--json"]], ids=["path", "json"])
+def test_fault_15_what_only_decorates_a_run_cannot_fail_it(
+    output: list[str], tmp_path: Path, doubled: Doubled
+) -> None:
+    path, profile = tmp_path / "run", tmp_path / "gone" / "profile.json"
+    profile.parent.mkdir()
+    (path / "contact.png").mkdir(parents=True)
+    (path / ".phyt2v.lock").touch()
+    process = doubled.start(
+        *QUICK, "--out", path, "--profile", profile, *output, script={"hang": ["score:2"]}
+    )
+    doubled.wait_for("score:2 hangs")
+    profile.parent.rmdir()
+    doubled.let_go_on("score:2")
+    out, err = process.communicate()
+    assert process.returncode == 0
+    assert str(path / "output2.mp4") in out
+    assert "note: no contact sheet: " in err
+    assert f"note: there is no folder {profile.parent}" in err
+
+
+def test_fault_15_a_prompt_of_a_set_is_complete_without_its_contact_sheet(
+    tmp_path: Path, doubled: Doubled
+) -> None:
+    (tmp_path / "set.txt").write_text("a ball drops\na cube slides\n")
+    batch = ("batch", tmp_path / "set.txt", *QUICK[3:], "--out", tmp_path / "set")
+    folder = next(entry for entry in planned_runs(doubled, *batch) if "cube" in entry.name)
+    (folder / "contact.png").mkdir(parents=True)
+    (folder / ".phyt2v.lock").touch()
+    done = doubled.run(*batch)
+    assert done.code == 0, done.err
+    assert done.out.count("output2.mp4") == 2
+    assert "note: no contact sheet: " in done.err
+
+
+def planned_runs(doubled: Doubled, *batch: str | Path) -> list[Path]:
+    runs = json.loads(doubled.run(*batch, "--dry-run", "--json").out)["runs"]
+    return [Path(run["run_dir"]) for run in runs]
+
+
+def test_fault_15_latents_that_cannot_be_deleted_are_a_note(
+    tmp_path: Path, doubled: Doubled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unlink = Path.unlink
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        if "latents" in path.name and "tmp" not in path.name:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    for command in ((*QUICK, "--out", tmp_path / "run"), ("generate", *QUICK[1:3], "--steps", "3")):
+        done = doubled.run(*command, cwd=tmp_path)
+        assert done.code == 0
+        assert "could not be deleted: permission denied" in done.err

@@ -1,5 +1,6 @@
 """SIGKILL at every stage's boundary, inside every stage, and between a file's writing and its renaming."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from phyt2v_cli.files.atomic import TEMPORARY
 from phyt2v_cli.runs.records import RunRecord, VideoRecord
 from phyt2v_cli.testing.fakes import FakeRoles
 from tests.fake_runs import make_config, open_run, run_through
-from tests.faults.processes import PATIENCE_S, outcome
+from tests.faults.processes import PATIENCE_S, QUICK, Doubled, outcome
 
 
 def kill(path: Path, where: str) -> None:
@@ -129,3 +130,31 @@ def test_fault_08_killed_again_while_resuming(tmp_path: Path, uninterrupted: Pat
     cast = go_on(path, uninterrupted)
     assert cast.loads == 1
     assert not cast.generator.denoised
+
+
+def test_fault_07_temporary_files_are_swept_wherever_a_command_writes(
+    tmp_path: Path, doubled: Doubled, doubled_whole: Path
+) -> None:
+    run, videos = Path(shutil.copytree(doubled_whole, tmp_path / "run")), tmp_path / "videos"
+    videos.mkdir()
+    (tmp_path / "set.txt").write_text("a ball drops\n")
+    commands: dict[Path, tuple[str | Path, ...]] = {
+        run / ".report.html.1.phyt2v-tmp": ("report", run),
+        run / ".round1.json.1.phyt2v-tmp": ("refine", "--resume", run),
+        videos / ".a.mp4.1.phyt2v-tmp": ("generate", *QUICK[1:3], "--steps", "3", "--out", videos / "a.mp4"),
+        videos / ".b.mp4.phyt2v-latents.1.phyt2v-tmp": (
+            *("generate", *QUICK[1:3], "--steps", "3", "--out", videos / "b.mp4"),
+        ),
+        tmp_path / "set" / "..phyt2v-force.json.1.phyt2v-tmp": (
+            *("batch", tmp_path / "set.txt", "--steps", "3", "--rounds", "0", "--out", tmp_path / "set"),
+        ),
+        videos / ".profile.json.1.phyt2v-tmp": (
+            *(*QUICK, "--out", tmp_path / "other", "--profile", videos / "profile.json"),
+        ),
+    }
+    (tmp_path / "set").mkdir()
+    for left, command in commands.items():
+        left.write_text("half")
+        ended = doubled.run(*command)
+        assert ended.code == 0, ended.err
+        assert not left.exists(), left

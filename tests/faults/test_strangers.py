@@ -73,7 +73,8 @@ def test_resume_does_not_obey_a_foreign_config(
     assert not trace.exists()
 
 
-def test_with_trust_it_goes_on(tmp_path: Path, doubled: Doubled) -> None:
+def test_with_trust_it_goes_on(tmp_path: Path, doubled: Doubled, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "key")
     path = tmp_path / "run"
     run_through(path, make_config(rounds=1))
     tracked = {"backend": "tracker"}

@@ -1,6 +1,7 @@
 """Files that are there whole or not at all, whoever writes the same one meanwhile."""
 
 import errno
+import fcntl
 import os
 import stat
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 
 from phyt2v_cli.errors import FilesError
 from phyt2v_cli.files import atomic
-from phyt2v_cli.files.atomic import TEMPORARY, replace_file
+from phyt2v_cli.files.atomic import TEMPORARY, replace_file, sweep
 
 
 def test_the_file_is_there_once_the_block_has_ended(tmp_path: Path) -> None:
@@ -84,23 +85,25 @@ def test_the_umask_says_who_may_read_it(umask: int, tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
 
 
-@pytest.mark.parametrize("taken_by", ["link", "file"])
-def test_a_temporary_name_that_is_taken_is_left_alone(
-    taken_by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_temporary_name_that_a_link_has_taken_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(atomic, "token_hex", lambda _: "GUESSED")
     mine = tmp_path / "mine"
     mine.write_text("precious")
     taken = tmp_path / ".a.txt.GUESSED.phyt2v-tmp"
-    if taken_by == "link":
-        taken.symlink_to(mine)
-    else:
-        os.link(mine, taken)
+    taken.symlink_to(mine)
     refused = pytest.raises(FilesError, match=r"a\.txt could not be written: File exists")
     with refused, replace_file(tmp_path / "a.txt") as temporary:
         temporary.write_text("theirs")
     assert mine.read_text() == taken.read_text() == "precious"
     assert not (tmp_path / "a.txt").exists()
+
+    taken.unlink()
+    os.link(mine, taken)  # that is swept like any other, and its content stays under its other name
+    with replace_file(tmp_path / "a.txt") as temporary:
+        temporary.write_text("theirs")
+    assert mine.read_text() == "precious"
 
 
 def test_of_several_that_must_be_new_the_first_stays(tmp_path: Path) -> None:
@@ -114,6 +117,68 @@ def test_of_several_that_must_be_new_the_first_stays(tmp_path: Path) -> None:
             early.write_text("early")
     assert path.read_text() == "early"
     assert list(tmp_path.iterdir()) == [path]
+
+
+WRITER = """
+import os, signal, sys
+from pathlib import Path
+from phyt2v_cli.files.atomic import replace_file
+with replace_file(Path(sys.argv[1])) as temporary:
+    temporary.write_text("half")
+    print(temporary.name, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_what_killed_writers_left_goes_and_what_others_write_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(target)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        )
+        for target in (path, path, tmp_path / "b.txt")
+    ]
+    killed, alive, other = (tmp_path / (writer.stdout or sys.stdin).readline().strip() for writer in writers)
+    for writer in (writers[0], writers[2]):
+        writer.kill()
+        writer.communicate()
+    assert all(left.read_text() == "half" for left in (killed, alive, other))
+    (tmp_path / ".a.txt.mine").touch()
+    (tmp_path / ".a.txt.folder.phyt2v-tmp").mkdir()
+    (tmp_path / ".a.txt.link.phyt2v-tmp").symlink_to(tmp_path / ".a.txt.mine")
+
+    with replace_file(path) as temporary:
+        temporary.write_text("new")
+    assert (killed.exists(), alive.exists(), other.exists()) == (False, True, True)
+    sweep(tmp_path)
+    assert (alive.exists(), other.exists()) == (True, False)
+    writers[1].communicate("go on")
+    assert path.read_text() == "half"
+    kept = [".a.txt.folder.phyt2v-tmp", ".a.txt.link.phyt2v-tmp", ".a.txt.mine", "a.txt"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == kept
+
+
+def test_a_file_that_is_swept_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = fcntl.flock
+
+    def late(descriptor: int, how: int) -> None:
+        if how == fcntl.LOCK_SH and not locked:
+            locked.append(descriptor)
+            sweep(tmp_path)
+        lock(descriptor, how)
+
+    locked: list[int] = []
+    monkeypatch.setattr(fcntl, "flock", late)
+    with replace_file(tmp_path / "a") as temporary:
+        temporary.write_text("x")
+    assert (tmp_path / "a").read_text() == "x"
+    assert locked
 
 
 def refuse(error: int) -> Callable[..., None]:

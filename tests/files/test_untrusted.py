@@ -1,10 +1,12 @@
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from phyt2v_cli.errors import FilesError
-from phyt2v_cli.files.untrusted import expand, is_hub_id, read_plain_file, refusals_as
+from phyt2v_cli.files.untrusted import expand, is_hub_id, read_plain_file, read_start, refusals_as
 
 
 def test_what_looks_like_a_hub_id() -> None:
@@ -48,3 +50,48 @@ def test_what_could_block_or_never_end_is_refused(tmp_path: Path) -> None:
         read_plain_file(tmp_path, 10)
     with pytest.raises(FileNotFoundError):
         read_plain_file(tmp_path / "none", 10)
+
+
+READERS = """
+import resource, sys
+from pathlib import Path
+from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.errors import UsageError
+from phyt2v_cli.files import untrusted, user_text
+from phyt2v_cli.runs import reader
+from phyt2v_cli.sets import prompt_file
+from phyt2v_cli.timing import speeds, trace
+
+path = Path(sys.argv[1])
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 2 * 2**20,) * 2)
+assert untrusted.read_plain_file(path, 2**40) == b"{}"
+assert user_text.read_text(str(path), 2**40, UsageError, "") == "{}"
+assert prompt_file.read_prompt("-", None) == "a ball"
+assert reader.schema_of(untrusted.read_plain_file(path, 2**40)) is None
+speeds.find(GeneratorConfig())
+trace.check_target(Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory in use is read from /proc")
+def test_a_limit_takes_no_memory(tmp_path: Path) -> None:
+    record, profile = tmp_path / "a.json", tmp_path / "profile.json"
+    record.write_text("{}")
+    profile.write_text('{"schema": "phyt2v.profile/1"}')
+    subprocess.run(
+        [sys.executable, "-c", READERS, str(record), str(profile)],
+        input="a ball",
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+
+
+def test_what_comes_in_parts_is_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"x" * 200_001)
+    assert len(read_plain_file(path, 200_001)) == 200_001
+    with pytest.raises(ValueError, match="larger than 195 KiB"):
+        read_plain_file(path, 200_000)
+    assert read_start(path, 3) == b"xxx"

@@ -41,7 +41,10 @@ json_values = st.recursive(
 )
 
 
-@given(st.text(), st.dictionaries(st.text(min_size=1).map(lambda key: "x-" + key), json_values))
+@given(
+    st.text().map(lambda text: f"a ball {text}"),
+    st.dictionaries(st.text(min_size=1).map(lambda key: "x-" + key), json_values),
+)
 def test_records_survive_their_own_json_with_unknown_keys(prompt: str, unknown: dict[str, object]) -> None:
     known = {
         "round": 1,

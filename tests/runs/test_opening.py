@@ -10,7 +10,7 @@ from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import BackendError, RunDirError
 from phyt2v_cli.runs.identity import HeardJudges, heard_judges
 from phyt2v_cli.runs.opening import default_run_dir
-from phyt2v_cli.runs.records import RunRecord, VideoRecord
+from phyt2v_cli.runs.records import PlanRecord, RunRecord, VideoRecord
 from phyt2v_cli.testing.fakes import FakeCaptioner, FakeChat, FakeRoles, FakeScorer
 from tests.fake_runs import PROMPT, make_config, run_through
 from tests.faults.processes import outcome
@@ -95,7 +95,7 @@ def test_an_llm_is_heard_with_its_analysis(tmp_path: Path) -> None:
 
 
 def test_a_round_that_lost_its_run_still_speaks_for_its_llm() -> None:
-    run = RunRecord(prompt=PROMPT, seed=0, config={}, plan=[])
+    run = RunRecord(prompt=PROMPT, seed=0, config={}, plan=[PlanRecord(round=1, steps=1, purpose="final")])
     record = VideoRecord(
         round=1, prompt=PROMPT, steps=1, purpose="draft", seed=0, video="output1.mp4", run_key="k"
     )

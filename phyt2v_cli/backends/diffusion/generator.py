@@ -24,13 +24,14 @@ from phyt2v_cli.backends.diffusion.call.prompt_length import find_prompt_length
 from phyt2v_cli.backends.diffusion.call.step_reporter import StepReporter
 from phyt2v_cli.backends.diffusion.conditioning import call_arguments
 from phyt2v_cli.backends.diffusion.families import Family, family_of
+from phyt2v_cli.backends.diffusion.geometry import check_size
 from phyt2v_cli.backends.diffusion.pipeline import load_pipeline
 from phyt2v_cli.backends.diffusion.signature import FPS_NAMES, NUM_FRAMES_NAMES, choose_pipeline_class, fps_of
 from phyt2v_cli.backends.diffusion.solvers import choose_solver
 from phyt2v_cli.backends.memory.device import choose_device
 from phyt2v_cli.backends.memory.placement import PlacedPipeline
 from phyt2v_cli.config.schema import GeneratorConfig
-from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError, RunInterruptedError
+from phyt2v_cli.errors import ConfigError, LatentsError, ModelLoadError, RunInterruptedError
 from phyt2v_cli.files.video import Frames
 from phyt2v_cli.roles import (
     Cancelled,
@@ -268,16 +269,16 @@ class DiffusersGenerator:
         """Decode latents to uint8 frames of shape (num_frames, height, width, 3).
 
         Frames that `denoise` kept in place of latents come back as they are. Raises FaultyFramesError if the
-        frames are not finite, and BackendError if the model fails or makes another number of frames than the
-        config wants.
+        frames are not finite, LatentsError if the model fails, did not make the latents, or makes another
+        number or size of frames than the config wants, and BackendError if memory runs out.
         """
-        wanted = self._config.num_frames
-        if latents.dtype == "uint8":
-            told = (
-                {}
-                if wanted in (None, len(latents))
-                else {"num_frames": f"{wanted} wanted, {len(latents)} made"}
-            )
+        is_frames = latents.dtype == "uint8" and latents.shape[3:] == (3,)
+        if is_frames == self._decodes_apart:
+            raise LatentsError("The latents are none of this model's.")
+        if not self._decodes_apart:
+            wanted = self._config.num_frames
+            is_other = wanted not in (None, len(latents))
+            told = {"num_frames": f"{wanted} wanted, {len(latents)} made"} if is_other else {}
             return Decoded(latents.astype("uint8", copy=False), {**self.settings, **told})
 
         def work() -> Frames:
@@ -287,14 +288,9 @@ class DiffusersGenerator:
             finally:
                 self.pipeline.maybe_free_model_hooks()
 
-        with failures.translated("decoding"):
+        with failures.translated("decoding", raised=LatentsError):
             frames = self.placed.run(work, decoding=True)
-        if wanted not in (None, len(frames)):
-            raise BackendError(
-                f"{self._config.model} made {len(frames)} frames, and {wanted} were wanted; it makes some "
-                "lengths only.",
-                f"Use `generator.num_frames={len(frames)}`, or another of those.",
-            )
+        check_size(frames, self._config)
         return Decoded(frames, self.settings)
 
 

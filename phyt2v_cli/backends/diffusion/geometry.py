@@ -8,6 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.errors import LatentsError
+from phyt2v_cli.files.video import Frames
+
 ComponentConfigs = Mapping[str, Mapping[str, Any]]
 
 
@@ -81,3 +85,20 @@ class Grid:
 
 
 ANY_NUMBER = Grid()
+
+
+def check_size(frames: Frames, config: GeneratorConfig) -> None:
+    """Raise LatentsError if the decoded frames are not as many, or not as large, as the config wants."""
+    num_frames, height, width = frames.shape[:3]
+    if config.num_frames not in (None, num_frames):
+        raise LatentsError(
+            f"{config.model} made {num_frames} frames, and {config.num_frames} were wanted; it makes some "
+            "lengths only.",
+            f"Use `generator.num_frames={num_frames}`, or another of those.",
+        )
+    if config.height not in (None, height) or config.width not in (None, width):
+        raise LatentsError(
+            f"{config.model} made frames of {width}x{height} pixels, and {config.width or width}x"
+            f"{config.height or height} were wanted.",
+            f"Use `generator.width={width}` and `generator.height={height}`, or another size.",
+        )

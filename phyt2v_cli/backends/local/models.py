@@ -6,7 +6,6 @@ and memory; it must not know what is asked or how an answer is parsed.
 
 import inspect
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -177,28 +176,32 @@ _KEPT = (
 
 _Key = tuple[str, str, str, str]
 _loaded: dict[_Key, LocalModel] = {}
-_turns: defaultdict[_Key, threading.Lock] = defaultdict(threading.Lock)
+_found: dict[str, LanguageFolder] = {}
+"""Folder of each name that a loaded model was found by. A branch of the hub may move while a run goes on, and
+its roles must not get two models for one name."""
+_load_turn = threading.Lock()
 _registry_turn = threading.Lock()
 
 
 def load(config: ServiceConfig, *, role: Role) -> LocalModel:
     """Load the model that `config` names, or take it from this process's cache of loaded models.
 
+    A name is resolved once, and means the same weights for as long as these are loaded.
     Captioners and scorers need a model that takes images. Raises ConfigError if no model is named or the
     device is missing; ModelLoadError if the model is missing, broken, unsafe or of the wrong kind; and
     BackendError if memory runs out.
     """
-    folder = find_language_model(model_name(config, role))
-    device = choose_device(config.device, role)
-    # float32 on a CPU, where half precision is slower; on a GPU the published dtype.
-    dtype = config.dtype if config.dtype != "auto" else "float32" if device.type == "cpu" else "auto"
-    key = (folder.source, folder.revision, dtype, device.type)
-    with _registry_turn:
-        turn = _turns[key]
-    with turn:
+    name = model_name(config, role)
+    with _load_turn:
+        folder = _found.get(name) or find_language_model(name)
+        device = choose_device(config.device, role)
+        # float32 on a CPU, where half precision is slower; on a GPU the published dtype.
+        dtype = config.dtype if config.dtype != "auto" else "float32" if device.type == "cpu" else "auto"
+        key = (folder.source, folder.revision, dtype, device.type)
         if key not in _loaded:
             _loaded[key] = _load(folder, role, dtype, device)
         model = _loaded[key]
+        _found[name] = folder
     if role != "llm" and not model.inputs.sees_images:
         raise _no_images(folder)
     return model
@@ -243,6 +246,9 @@ class ModelHandle:
             is_unused = model.num_users == 0
             for key in [key for key, loaded in _loaded.items() if is_unused and loaded is model]:
                 del _loaded[key]
+            kept = {key[:2] for key in _loaded}
+            for name in [name for name, at in _found.items() if (at.source, at.revision) not in kept]:
+                del _found[name]
         if is_unused:
             residency.forget(model)
 

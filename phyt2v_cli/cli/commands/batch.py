@@ -165,9 +165,8 @@ def batch(
 
     with lock_batch_dir(batch_dir):
         outcomes = _run(jobs, complete, planned, open_run, fail_fast=not continue_on_fail, stream=not as_json)
-        if len(outcomes) == len(jobs) and all(outcome.result is not None for outcome in outcomes):
-            memory.forget()
-    _sum_up(batch_dir, jobs, outcomes, as_json=as_json)
+        _sum_up(batch_dir, jobs, outcomes, as_json=as_json)
+        memory.forget()  # only of a complete set, else the summary has raised
 
 
 def _run(

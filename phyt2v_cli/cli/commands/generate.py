@@ -29,7 +29,10 @@ def generate(
     steps: Annotated[
         int | None,
         typer.Option(
-            "--steps", metavar="N", help="Denoising steps. (default: the preset's max)", show_default=False
+            "--steps",
+            metavar="N",
+            help="Denoising steps. (default: those of the schedule's final)",
+            show_default=False,
         ),
     ] = None,
     seed: options.Seed = None,
@@ -88,7 +91,7 @@ def generate(
         if as_json:
             console.json_object(
                 {
-                    "schema": "phyt2v.dry-run/1",
+                    "schema": "phyt2v.video-dry-run/1",
                     "video": str(out),
                     "videos": [{"round": None, "steps": prepared.steps, "purpose": "final"}],
                     "needed_bytes": prepared.needed_bytes,

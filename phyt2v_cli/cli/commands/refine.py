@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from phyt2v_cli.cli import console, host, options, signals, watch
+from phyt2v_cli.cli.wording import in_flags
 from phyt2v_cli.errors import RunDirError, UsageError
 
 if TYPE_CHECKING:
@@ -203,18 +204,21 @@ def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, profile: Path | No
         result = _refine(run, planned, stop, timeline)
 
     from phyt2v_cli.cli.views.rounds import rounds_as_json, rounds_table
-    from phyt2v_cli.report.contact_sheet import contact_sheet
+    from phyt2v_cli.report.contact_sheet import draw_if_possible
 
-    console.say(rounds_table(run, console.stderr().width))
     rounds = rounds_as_json(run)
+    console.say(rounds_table(run, console.stderr().width))
     if result.stop_reason is not None and len(rounds) < len(planned):
         why = {"no_mismatch": "no mismatch was left", "stop_score": "the scores were high enough"}
         console.say(f"Stopped early: {why.get(result.stop_reason, result.stop_reason)}.")
-    console.say(f"Contact sheet: {contact_sheet(run.path)}")
     if as_json:
         console.json_object(_as_json(run, result, rounds))
     else:
         console.data(str(result.video))
+    # After the result, which nothing that only decorates it may hide.
+    sheet = draw_if_possible(run.path, lambda notice: console.warn(notice.text, in_flags(notice.hint)))
+    if sheet is not None:
+        console.say(f"Contact sheet: {sheet}")
 
 
 def _refine(
@@ -238,8 +242,9 @@ def _refine(
 
 
 def _as_json(run: "RunDir", result: "RunResult", rounds: list[dict[str, object]]) -> dict[str, object]:
-    from phyt2v_cli.cli.views.rounds import round_number
+    from phyt2v_cli.cli.views.rounds import find_control, round_as_json, round_number
 
+    control = find_control(run)
     return {
         "schema": "phyt2v.result/1",
         "run_dir": str(run.path),
@@ -250,4 +255,5 @@ def _as_json(run: "RunDir", result: "RunResult", rounds: list[dict[str, object]]
         "selected_by": result.selected_by,
         "stop_reason": result.stop_reason,
         "rounds": rounds,
+        "control": None if control is None else round_as_json(control),
     }

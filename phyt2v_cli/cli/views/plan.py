@@ -26,9 +26,13 @@ def plan_table(
     width: int,
     speed: "Speed | None" = None,
     *,
+    control: int = 0,
     ascii_only: bool = False,
 ) -> Group:
-    """Table of the plan, at most `width` columns wide, with a line of totals."""
+    """Table of the plan, at most `width` columns wide, with a line of totals.
+
+    `control` is the number of denoising steps that a control adds.
+    """
     total_steps, fixed_steps = totals(planned)
     # The box has a line between two columns, which adds one to the gap.
     gap = 2 if width >= WIDE else 1 if speed is None else 0
@@ -75,6 +79,9 @@ def plan_table(
     parts: list[RenderableType] = [table, Text(), Text(line, style="bold")]
     if speed is not None:
         parts.append(Text(_time_line(planned, speed)))
+    if control:
+        time = "" if speed is None else f", {duration(speed.total_s([], control))}"
+        parts.append(Text(f"The control adds {control} denoising steps{time}."))
     return Group(*parts)
 
 

@@ -36,7 +36,7 @@ def rounds_table(run: "RunDir", width: int) -> Table:
     for name in ("steps", "time", "SA", "PC"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("scored as", no_wrap=True)
-    control = run.read_video(CONTROL) if run.config.refinement.control else None
+    control = find_control(run)
     for record in [*_rounds(run), *([control] if control is not None else [])]:
         scores = record.scores
         chosen = run.record.result is not None and run.record.result.video == record.video
@@ -68,6 +68,11 @@ def rounds_table(run: "RunDir", width: int) -> Table:
 def rounds_as_json(run: "RunDir") -> list[dict[str, object]]:
     """Rounds of a run as JSON."""
     return [round_as_json(record) for record in _rounds(run)]
+
+
+def find_control(run: "RunDir") -> "VideoRecord | None":
+    """Record of the control, if the run wants one."""
+    return run.read_video(CONTROL) if run.config.refinement.control else None
 
 
 def _rounds(run: "RunDir") -> "list[VideoRecord]":

@@ -45,7 +45,7 @@ def test_a_list_for_pipes_has_a_line_for_each_run() -> None:
     assert lines == [
         ["complete", "2 of 2", "runs/ball/output2.mp4", "a ball drops"],
         ["unreadable", "-", "runs/broken", lines[1][3]],
-        ["running", "0 of 2", "runs/cube", "a cube"],
+        ["interrupted", "0 of 2", "runs/cube", "a cube"],
         ["complete", "1 of 1", "runs/set/ramp/output1.mp4", "a ramp"],
     ]
     assert "run.json is broken" in lines[1][3]
