@@ -8,6 +8,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import IO
 
 from rich.cells import cell_len
@@ -16,6 +17,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from phyt2v_cli.cli import streams
 from phyt2v_cli.files.untrusted import visible
 
 UNKNOWN_WIDTH = 80
@@ -30,7 +32,7 @@ CLOSED_PIPE_EXIT_CODE = 141
 class _PipedConsole(Console):
     def on_broken_pipe(self) -> None:
         self.quiet = True
-        hush_stdout()
+        streams.hush_stdout()
         raise SystemExit(CLOSED_PIPE_EXIT_CODE)
 
 
@@ -128,13 +130,15 @@ def error(text: str, hint: str = "") -> None:
 
 def say_from_signal_handler(text: str) -> None:
     """Print one line from a signal handler, in which buffered streams may be in the middle of a write."""
-    os.write(sys.stderr.fileno(), f"\n{text}\n".encode())
+    with suppress(OSError):
+        os.write(sys.stderr.fileno(), f"\n{text}\n".encode())
 
 
 def show_cursor() -> None:
     """Show the cursor that a live display hides, for a process that ends without unwinding."""
     if sys.stderr.isatty():
-        os.write(sys.stderr.fileno(), b"\x1b[?25h\n")
+        with suppress(OSError):
+            os.write(sys.stderr.fileno(), b"\x1b[?25h\n")
 
 
 def safe(text: str, style: str = "") -> Text:
@@ -147,11 +151,6 @@ def one_line(text: str, style: str = "") -> RenderableType:
     line = safe(" ".join(text.split()), style)
     line.no_wrap, line.overflow = True, "ellipsis"
     return Padding(line, 0, expand=False)  # a bare text is printed without its own overflow
-
-
-def hush_stdout() -> None:
-    """Redirect stdout to the null device, so that the flush at exit does not fail on a closed pipe."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_hint(hint: str) -> None:

@@ -3,28 +3,19 @@
 Knows Typer's exceptions and ours; it must not know any command or option.
 """
 
-import errno
 import os
 import sys
-from pathlib import Path
 
 import typer
 
-from phyt2v_cli.cli import host
-from phyt2v_cli.errors import FilesError, Phyt2vError, RunInterruptedError, UsageError, message_of
+from phyt2v_cli.cli import host, streams
+from phyt2v_cli.errors import Phyt2vError, RunInterruptedError, UsageError, message_of
 
 
 def run() -> None:
     """Run the command line, and end the process with the exit code of the outcome."""
     host.prepare()
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by the parent process
-            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - for as long as the process lives
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            # Progress bars in an ASCII locale, and file names that are no text, must not end a run.
-            reconfigure(errors="backslashreplace")
+    streams.prepare()
     try:
         code = _exit_code()
     except KeyboardInterrupt:
@@ -63,13 +54,9 @@ def _exit_code() -> int:
         console.error(*worded(error))
         code = error.exit_code
     except BrokenPipeError:
-        console.hush_stdout()
+        streams.hush_stdout()
         code = console.CLOSED_PIPE_EXIT_CODE
     except Exception as error:
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            console.hush_stdout()
-            console.error("standard output could not be written: the disk is full")
-            return FilesError.exit_code
         console.error(message_of(error), "" if console.is_verbose() else "--verbose shows where.")
         code = 1
     return code
