@@ -275,13 +275,10 @@ def flag_of(keyword: str) -> str:
 
 
 def read_prompt(prompt_file: str | None, prompt: str | None) -> str:
-    """Read the prompt from PROMPT_FILE or --prompt, with a note if it may be a list of prompts."""
+    """Read the prompt from PROMPT_FILE or --prompt; its notes are printed."""
     from phyt2v_cli.sets import prompt_file as prompts
 
-    text = prompts.read_prompt(prompt_file, prompt)
-    if note := prompts.several_lines_note(text):
-        console.warn(note, "`phyt2v batch` takes each line as a prompt of its own.")
-    return text
+    return prompts.read_prompt(prompt_file, prompt, console.warn)
 
 
 def first(*values: int | None) -> int | None:

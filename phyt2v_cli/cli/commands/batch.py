@@ -27,7 +27,7 @@ phyt2v batch prompts.txt --rounds 4
 
 phyt2v batch prompts.csv --out runs/physics --fail-fast --json
 
-jq -c '{prompt: .caption}' clips.jsonl | phyt2v batch - --seed 7
+shuf -n 9 clips.jsonl | phyt2v batch - --seed 7
 """
 
 
@@ -36,8 +36,9 @@ def batch(
         str,
         typer.Argument(
             metavar="PROMPTS",
-            help="A .txt file with one prompt in each line, or a .jsonl or .csv file with `prompt` and maybe "
-            "`id` and `seed`; - reads lines or JSONL from standard input.",
+            help="A .txt file with one prompt in each line (# begins a comment), or a .jsonl, .json or .csv "
+            "file with `prompt` or `caption`, and maybe `id` and `seed`; - reads any of these from standard "
+            "input.",
             show_default=False,
         ),
     ],
