@@ -7,8 +7,9 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import takewhile
 from typing import IO
 
 from rich.cells import cell_len
@@ -43,11 +44,40 @@ class _Settings:
 
 
 _settings = _Settings()
+_for_every_command = _Settings()
+
+_FLAGS = {
+    "--quiet": "quiet",
+    "-q": "quiet",
+    "--verbose": "verbose",
+    "-v": "verbose",
+    "--no-color": "no_color",
+}
+
+
+def expect(words: Sequence[str]) -> None:
+    """Set what a command line asks for before it is parsed, since the parser's errors and help come first.
+
+    What stands before the command's name holds for the command too.
+    """
+    before_command = list(takewhile(lambda word: word.startswith("-"), words))
+    for settings, given in (
+        (_settings, list(takewhile(lambda word: word != "--", words))),
+        (_for_every_command, before_command),
+    ):
+        for name in _FLAGS.values():
+            setattr(settings, name, any(_FLAGS.get(word) == name for word in given))
+    if _settings.no_color:
+        from typer import rich_utils  # imports markdown, so not for every command
+
+        rich_utils.COLOR_SYSTEM = None
 
 
 def configure(*, quiet: bool = False, verbose: bool = False, no_color: bool = False) -> None:
     """Set verbosity and colour; each command calls it first."""
-    _settings.quiet, _settings.verbose, _settings.no_color = quiet, verbose, no_color
+    _settings.quiet = quiet or _for_every_command.quiet
+    _settings.verbose = verbose or _for_every_command.verbose
+    _settings.no_color = no_color or _for_every_command.no_color
 
 
 def is_verbose() -> bool:

@@ -31,6 +31,7 @@ def _exit_code() -> int:
     from phyt2v_cli.cli.wording import worded
 
     exit_on_termination()
+    console.expect(sys.argv[1:])
     stdout = sys.stdout
     code = 0
     try:
