@@ -107,8 +107,8 @@ def data(renderable: RenderableType, *, is_whole_in_pipes: bool = False) -> None
     searched.
     """
     console = stdout()
-    if is_whole_in_pipes and not _wraps(console):
-        console.width = _UNWRAPPED_WIDTH
+    if is_whole_in_pipes:
+        console.width = data_width()
     if isinstance(renderable, str):
         console.file.write(visible(renderable) + "\n")
         console.file.flush()
@@ -116,11 +116,17 @@ def data(renderable: RenderableType, *, is_whole_in_pipes: bool = False) -> None
         console.print(renderable)
 
 
+def data_width() -> int:
+    """Width for data that is not to be broken in pipes: that of the terminal, or endless."""
+    console = stdout()
+    return console.width if _wraps(console) else _UNWRAPPED_WIDTH
+
+
 def fits(table: Table) -> bool:
-    """Check if stdout has room for a table without breaking a line in it."""
+    """Check if stdout has room for a table without breaking a line in it; a pipe always has."""
     console = stdout()
     unlimited = console.options.update(max_width=_UNWRAPPED_WIDTH)
-    return console.measure(table, options=unlimited).maximum <= console.width
+    return console.measure(table, options=unlimited).maximum <= data_width()
 
 
 def json_object(value: object) -> None:

@@ -244,7 +244,7 @@ def _watch(
 def _sum_up(batch_dir: Path, jobs: "Sequence[Job]", outcomes: "Sequence[Outcome]", *, as_json: bool) -> None:
     from phyt2v_cli.cli.views.set import summary_as_json, summary_table
 
-    console.say(summary_table(jobs, outcomes))
+    console.say(summary_table(jobs, outcomes, console.stderr().width))
     if as_json:
         console.json_object(summary_as_json(batch_dir, jobs, outcomes))
     if failed := sum(outcome.result is None for outcome in outcomes):

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from phyt2v_cli.cli.views.fitting import FittingTable
 from phyt2v_cli.timing.speeds import duration
 
 if TYPE_CHECKING:
@@ -16,6 +15,10 @@ if TYPE_CHECKING:
 
 _NEAR_CONVERGENCE = 0.8
 """Share of the full steps from which a draft looks much like its final."""
+
+_BAR = ""
+"""Header of the column with the bars."""
+_MIN_BAR_WIDTH = 4
 
 WIDE = 76
 """Width in columns from which the table has room for wider gaps."""
@@ -30,29 +33,19 @@ def plan_table(
 ) -> Group:
     """Table of the plan, at most `width` columns wide, with a line of totals."""
     total_steps, fixed_steps = totals(planned)
-    # The box has a line between two columns, which adds one to the gap.
-    gap = 2 if width >= WIDE else 1 if speed is None else 0
-    texts = 5 + len("near convergence") + 5 + len(str(len(planned))) + len(planned[-1].id.video_name)
-    texts += max(3, len(str(total_steps))) + (0 if speed is None else 7)
-    bar_width = max(1, min(24, width - texts - (gap + 1) * (6 if speed is None else 7)))
-    table = Table(
-        box=box.ASCII2 if ascii_only else box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, gap, 0, 0),
-        header_style="bold",
-    )
+    most = max(entry.steps for entry in planned)
+    bar_width = _bar_width(planned, width, speed)
+    table = FittingTable(dropped_first=("sum", "share", _BAR, "#", "purpose", "time", "video"))
     table.add_column("#", justify="right", style="dim")
-    table.add_column("video", no_wrap=True)
+    table.add_column("video")
     table.add_column("steps", justify="right", style="bold")
-    table.add_column("")
-    table.add_column("purpose", no_wrap=True)
+    table.add_column(_BAR)
+    table.add_column("purpose")
     table.add_column("share", justify="right")
     table.add_column("sum", justify="right")
     if speed is not None:
-        table.add_column("time", justify="right", no_wrap=True)
+        table.add_column("time", justify="right")
 
-    most = max(entry.steps for entry in planned)
     done = 0
     for entry in planned:
         done += entry.steps
@@ -72,10 +65,24 @@ def plan_table(
 
     is_constant = len({entry.steps for entry in planned}) == 1
     line = _totals_line(total_steps, fixed_steps, is_constant=is_constant)
-    parts: list[RenderableType] = [table, Text(), Text(line, style="bold")]
+    fitted = table.fit(width, gap=_gap(width, speed), ascii_only=ascii_only)
+    parts: list[RenderableType] = [fitted, Text(), Text(line, style="bold")]
     if speed is not None:
         parts.append(Text(_time_line(planned, speed)))
     return Group(*parts)
+
+
+def _gap(width: int, speed: "Speed | None") -> int:
+    return 2 if width >= WIDE else 1 if speed is None else 0
+
+
+def _bar_width(planned: "Sequence[PlannedRound]", width: int, speed: "Speed | None") -> int:
+    """Width that the other columns leave for the bars, but enough to tell a draft from a final."""
+    total_steps = sum(entry.steps for entry in planned)
+    texts = 5 + len("near convergence") + 5 + len(str(len(planned))) + len(planned[-1].id.video_name)
+    texts += max(3, len(str(total_steps))) + (0 if speed is None else 7)
+    left = width - texts - (_gap(width, speed) + 1) * (6 if speed is None else 7)
+    return max(_MIN_BAR_WIDTH, min(24, left))
 
 
 def _time_line(planned: "Sequence[PlannedRound]", speed: "Speed") -> str:
