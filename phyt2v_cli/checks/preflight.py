@@ -18,6 +18,7 @@ from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import ConfigError, FilesError, UsageError
 from phyt2v_cli.files.atomic import already_there, describe_os_error
 from phyt2v_cli.files.untrusted import refusals_as
+from phyt2v_cli.quantities import mebibytes
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.opening import FoundRun, default_run_dir, look_into
 from phyt2v_cli.runs.reader import is_complete
@@ -249,14 +250,10 @@ def check_disk(folder: Path, needed: int) -> None:
         free = shutil.disk_usage(existing).free
         if free < needed:
             raise FilesError(
-                f"{folder}: about {_megabytes(needed)} are needed and {_megabytes(free)} are free",
+                f"{folder}: about {mebibytes(needed)} are needed and {mebibytes(free)} are free",
                 "Free some space, or choose another disk with `out`.",
             )
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
         raise describe_os_error(error, f"the folder {existing} cannot be written to") from error
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 2**20:,.1f} MiB"

@@ -29,9 +29,9 @@ from phyt2v_cli.events import (
     StageStarted,
     StepDone,
 )
+from phyt2v_cli.quantities import count, duration, score
 from phyt2v_cli.report.scores import disagreement
 from phyt2v_cli.roles import Scores
-from phyt2v_cli.timing.speeds import duration
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -118,11 +118,13 @@ class RunProgress:
                 self._total_rounds, self._prompt = event.total_rounds, event.prompt
                 # Not printed until a stage begins: a resumed run passes finished rounds without work.
                 self._heading = Text(
-                    f"{event.video.label} of {event.total_rounds}: {event.steps} denoising steps",
+                    f"{event.video.label} of {event.total_rounds}: {count(event.steps, 'denoising step')}",
                     style="bold",
                 )
             case ControlStarted():
-                self._heading = Text(f"{event.video.label}: {event.steps} denoising steps", style="bold")
+                self._heading = Text(
+                    f"{event.video.label}: {count(event.steps, 'denoising step')}", style="bold"
+                )
             case StageStarted():
                 self._print_heading()
                 self._start_stage(_DOING[event.stage])
@@ -241,8 +243,3 @@ def disagreement_text(scores: Iterable[Scores]) -> str:
             return f"they differ by {'up to ' if len(several) > 2 else ''}{apart:.2f} in {name}"
         case _:
             return "they agree"
-
-
-def score(value: float | None) -> str:
-    """Score with two digits, or a dash if the scorer abstained."""
-    return "-" if value is None else f"{value:.2f}"

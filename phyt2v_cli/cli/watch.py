@@ -50,16 +50,16 @@ def plan_rounds(loaded: "LoadedConfig") -> "Sequence[PlannedRound]":
 def show_plan(config: "Config", planned: "Sequence[PlannedRound]") -> None:
     """Show the plan as a table, with times if this machine has measured the model."""
     from phyt2v_cli.cli.views.plan import plan_table
+    from phyt2v_cli.quantities import count, duration
     from phyt2v_cli.schedule import control_steps
     from phyt2v_cli.timing import speeds
-    from phyt2v_cli.timing.speeds import duration
 
     err = console.stderr()
     speed = speeds.find(config.generator)
     console.say(plan_table(planned, err.width, speed, ascii_only=err.options.ascii_only))
     if steps := control_steps(config, planned):
         time = "" if speed is None else f", {duration(speed.total_s([], steps))}"
-        console.say(f"The control adds {steps} denoising steps{time}.")
+        console.say(f"The control adds {count(steps, 'denoising step')}{time}.")
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 from phyt2v_cli import replies
 from phyt2v_cli.errors import ReplyError
 from phyt2v_cli.files.user_text import is_blank
+from phyt2v_cli.quantities import count
 from phyt2v_cli.replies import Correction, UnusableReplyError, read_json
 from phyt2v_cli.roles import ChatModel, ChatReply, ChatRequest, Message, Scores, Task
 
@@ -263,7 +264,7 @@ def find_fault_in_refinement(
         return f"prompt: has {num_words} words, more than {max_words}"
     excess = excess_tokens(reply.prompt)
     if excess > 0:
-        return f"prompt: is {excess} tokens longer than the video model reads; make it shorter"
+        return f"prompt: is {count(excess, 'token')} longer than the video model reads; make it shorter"
     return None
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from phyt2v_cli.errors import VideoError
 from phyt2v_cli.files.atomic import replace_file
 from phyt2v_cli.files.video import sample_frames
+from phyt2v_cli.quantities import count, score
 from phyt2v_cli.runs.reader import read_videos
 from phyt2v_cli.runs.records import VideoRecord
 
@@ -72,9 +73,9 @@ def _draw_label(
     draw.text((_MARGIN, top), record.id.label, fill=_INK, font=title_font)  # type: ignore[arg-type]
     scores = record.all_scores()
     lines = [
-        (f"{record.steps} steps, {record.purpose}", _FINAL if record.purpose == "final" else _DRAFT),
-        (f"SA {_show(scores.semantic_adherence)}", _SOFT),
-        (f"PC {_show(scores.physical_commonsense)}", _SOFT),
+        (f"{count(record.steps, 'step')}, {record.purpose}", _FINAL if record.purpose == "final" else _DRAFT),
+        (f"SA {score(scores.semantic_adherence)}", _SOFT),
+        (f"PC {score(scores.physical_commonsense)}", _SOFT),
     ]
     for number, (text, colour) in enumerate(lines):
         place = (_MARGIN, top + _TITLE_SIZE + 12 + number * round(_TEXT_SIZE * 1.5))
@@ -83,7 +84,3 @@ def _draw_label(
 
 def _wrap(prompt: str, width: int) -> list[str]:
     return textwrap.wrap(prompt, width, max_lines=3, placeholder=" …") or [""]
-
-
-def _show(score: float | None) -> str:
-    return "none" if score is None else f"{score:.2f}"

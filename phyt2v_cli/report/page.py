@@ -21,6 +21,7 @@ from phyt2v_cli.events import Purpose
 from phyt2v_cli.files.atomic import replace_file
 from phyt2v_cli.files.untrusted import visible
 from phyt2v_cli.files.video import sample_frames
+from phyt2v_cli.quantities import count, score
 from phyt2v_cli.runs.reader import ShownRun, read_run
 from phyt2v_cli.runs.records import ScorerRecord, VideoRecord
 from phyt2v_cli.video_id import RoundId
@@ -88,8 +89,8 @@ def _template() -> "Template":
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["score"] = _score
-    environment.globals["count"] = _count
+    environment.filters["score"] = score
+    environment.globals["count"] = count
     return environment.get_template("page.html.j2")
 
 
@@ -101,14 +102,6 @@ def _shown(value: object) -> object:
     return visible(text if len(text) <= MAX_CHARS else text[:MAX_CHARS] + " …")
 
 
-def _score(score: float | None) -> str:
-    return "-" if score is None else f"{score:.2f}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def _facts(run: ShownRun) -> Iterator[tuple[str, str]]:
     """Names and values of facts about the run as a whole."""
     analysis, result, usage = run.record.analysis, run.record.result, run.record.usage
@@ -118,9 +111,9 @@ def _facts(run: ShownRun) -> Iterator[tuple[str, str]]:
     if result is not None:
         yield "Result", f"{result.video}, chosen by the rule “{result.selected_by.replace('_', ' ')}”"
     if usage.requests:
-        tokens = _count(usage.prompt_tokens + usage.completion_tokens, "token")
+        tokens = count(usage.prompt_tokens + usage.completion_tokens, "token")
         cost = "" if usage.cost is None else f", cost {usage.cost:.4g}"
-        yield "LLM", f"{_count(usage.requests, 'request')}, {tokens}{cost}"
+        yield "LLM", f"{count(usage.requests, 'request')}, {tokens}{cost}"
 
 
 def _made_with(run: ShownRun) -> str:

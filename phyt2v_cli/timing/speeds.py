@@ -149,13 +149,3 @@ def _newest(generator: "GeneratorConfig", cache: str) -> Measurement | None:
 def _settings(generator: "GeneratorConfig", cache: str) -> dict[str, object]:
     strength = set() if cache == "off" else {"draft_cache_strength"}
     return generator.model_dump(mode="json", include={*_WHAT_SETS_THE_SPEED, *strength})
-
-
-def duration(seconds: float) -> str:
-    """Duration as text for people: `12.5 s`, `3m 05s`, `2h 07m`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}m {rest:02}s"
-    return f"{minutes // 60}h {minutes % 60:02}m"

@@ -31,6 +31,7 @@ from phyt2v_cli.backends.memory.placement import PlacedPipeline
 from phyt2v_cli.config.schema import GeneratorConfig
 from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError, RunInterruptedError
 from phyt2v_cli.files.video import Frames
+from phyt2v_cli.quantities import count
 from phyt2v_cli.roles import (
     Cancelled,
     Decoded,
@@ -252,8 +253,8 @@ class DiffusersGenerator:
         wanted = self._config.num_frames
         if wanted not in (None, len(frames)):
             raise BackendError(
-                f"{self._config.model} made {len(frames)} frames, and {wanted} were wanted; it makes some "
-                "lengths only.",
+                f"{self._config.model} made {count(len(frames), 'frame')}, and {wanted} were wanted; it "
+                "makes some lengths only.",
                 f"Use `generator.num_frames={len(frames)}`, or another of those.",
             )
         return Decoded(frames, self.settings)

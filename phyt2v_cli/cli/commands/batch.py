@@ -11,6 +11,7 @@ import typer
 from phyt2v_cli.cli import console, host, options, signals, watch
 from phyt2v_cli.cli.wording import in_flags, worded
 from phyt2v_cli.errors import FilesError, RunInterruptedError, SomePromptsFailedError
+from phyt2v_cli.quantities import count, mebibytes
 
 if TYPE_CHECKING:
     from phyt2v_cli.events import Emit, Event
@@ -213,7 +214,7 @@ def _run(
                     break
     except RunInterruptedError:
         done = complete | {outcome.job.number for outcome in outcomes if outcome.result is not None}
-        console.say(f"{len(done)} of {len(jobs)} prompts are complete.")
+        console.say(f"{len(done)} of {count(len(jobs), 'prompt')} are complete.")
         raise
     return outcomes
 
@@ -249,8 +250,9 @@ def _sum_up(batch_dir: Path, jobs: "Sequence[Job]", outcomes: "Sequence[Outcome]
         console.json_object(summary_as_json(batch_dir, jobs, outcomes))
     if failed := sum(outcome.result is None for outcome in outcomes):
         not_begun = len(jobs) - len(outcomes)
+        others = f", {not_begun} were not begun" if not_begun else ""
         raise SomePromptsFailedError(
-            f"{failed} of {len(jobs)} prompts failed{f', {not_begun} were not begun' if not_begun else ''}",
+            f"{failed} of {count(len(jobs), 'prompt')} failed{others}",
             "The same command tries again what is not complete.",
         )
 
@@ -283,7 +285,7 @@ def _show_what_would_be_done(
     watch.show_plan(jobs[0].config, planned)
     console.say(
         f"{_count(jobs, complete)}; would be rendered into {batch_dir}, taking at most about "
-        f"{needed / 2**20:,.0f} MiB more:"
+        f"{mebibytes(needed)} more:"
     )
     statuses = [
         "complete" if job.number in complete else "refused" if job.number in refused else "to do"
@@ -309,9 +311,9 @@ def _show_what_would_be_done(
             }
         )
     if refused:
-        raise SomePromptsFailedError(f"{len(refused)} of {len(jobs)} prompts would fail")
+        raise SomePromptsFailedError(f"{len(refused)} of {count(len(jobs), 'prompt')} would fail")
 
 
 def _count(jobs: "Sequence[Job]", complete: Set[int]) -> str:
-    prompts = f"{len(jobs)} prompt{'' if len(jobs) == 1 else 's'}"
+    prompts = count(len(jobs), "prompt")
     return f"{prompts}, {len(complete)} complete already" if complete else prompts

@@ -9,6 +9,7 @@ import typer
 
 from phyt2v_cli.cli import console, host, options, signals, watch
 from phyt2v_cli.errors import RunDirError, UsageError
+from phyt2v_cli.quantities import mebibytes
 
 if TYPE_CHECKING:
     from phyt2v_cli.checks.preflight import PreparedRun
@@ -158,8 +159,9 @@ def _show_what_would_be_done(prepared: "PreparedRun", *, as_json: bool) -> None:
     if prepared.is_complete:
         console.say(f"{path} is complete: nothing would be rendered, and --force would run it again.")
     else:
-        needed = f"{prepared.needed_bytes / 2**20:,.0f} MiB"
-        console.say(f"Would be rendered into {path}, taking at most about {needed}.")
+        console.say(
+            f"Would be rendered into {path}, taking at most about {mebibytes(prepared.needed_bytes)}."
+        )
     if as_json:
         speed = speeds.find(config.generator)
         steps = control_steps(config, planned)

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from phyt2v_cli.cli.views.fitting import FittingTable
-from phyt2v_cli.timing.speeds import duration
+from phyt2v_cli.quantities import count, duration, short_duration
 
 if TYPE_CHECKING:
     from phyt2v_cli.schedule import PlannedRound
@@ -88,10 +88,10 @@ def _bar_width(planned: "Sequence[PlannedRound]", width: int, speed: "Speed | No
 def _time_line(planned: "Sequence[PlannedRound]", speed: "Speed") -> str:
     full = max(planned, key=lambda entry: entry.steps)
     fixed = len(planned) * (full.steps * speed.final_step_s + speed.video_s)
-    steps = f"{speed.final_step_s:.3g} s a step"
+    steps = f"{short_duration(speed.final_step_s)} a step"
     if speed.draft_step_s != speed.final_step_s:
-        steps += f" ({speed.draft_step_s:.3g} in drafts)"
-    video = f" and {speed.video_s:.3g} s a video" if speed.video_s else ""
+        steps += f" ({short_duration(speed.draft_step_s)} in drafts)"
+    video = f" and {short_duration(speed.video_s)} a video" if speed.video_s else ""
     where = f", as measured here ({speed.device}); judges not counted" if speed.device else ""
     total = speed.total_s(planned)
     instead = f" instead of {duration(fixed)}" if total < fixed else ""
@@ -120,8 +120,7 @@ def _bar(share: float, width: int, ascii_only: bool) -> str:
 
 
 def _totals_line(total_steps: int, fixed_steps: int, *, is_constant: bool) -> str:
+    steps = count(total_steps, "step")
     if is_constant:
-        return f"{total_steps} steps: every video at full steps"
-    return (
-        f"{total_steps} steps instead of {fixed_steps}: {100 * (1 - total_steps / fixed_steps):.1f} % fewer"
-    )
+        return f"{steps}: every video at full steps"
+    return f"{steps} instead of {fixed_steps:,}: {100 * (1 - total_steps / fixed_steps):.1f} % fewer"

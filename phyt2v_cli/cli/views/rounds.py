@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from phyt2v_cli.cli import console
-from phyt2v_cli.cli.progress import score
 from phyt2v_cli.cli.views.fitting import FittingTable
 from phyt2v_cli.cli.views.plan import WIDE
+from phyt2v_cli.quantities import duration, score
 from phyt2v_cli.report.scores import disagreement
-from phyt2v_cli.timing.speeds import duration
 from phyt2v_cli.video_id import CONTROL, RoundId, VideoId
 
 if TYPE_CHECKING:

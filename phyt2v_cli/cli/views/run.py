@@ -9,12 +9,14 @@ from rich.text import Text
 from phyt2v_cli.cli import console
 from phyt2v_cli.cli.progress import scores_text
 from phyt2v_cli.cli.views.rounds import round_as_json
+from phyt2v_cli.quantities import count
 from phyt2v_cli.runs.records import MAX_REASONS, storable_text
 from phyt2v_cli.video_id import CONTROL, RoundId
 
 if TYPE_CHECKING:
+    from phyt2v_cli.quantities import count
     from phyt2v_cli.runs.reader import ShownRun
-    from phyt2v_cli.runs.records import VideoRecord
+from phyt2v_cli.runs.records import VideoRecord
 
 _MAX_LABEL_CHARS = 100
 
@@ -37,7 +39,7 @@ def run_text(run: "ShownRun") -> Group:
         if video is None:
             parts += [
                 Text(),
-                Text(f"{id.label}: {planned.steps} steps, {planned.purpose}; {missing}"),
+                Text(f"{id.label}: {count(planned.steps, 'step')}, {planned.purpose}; {missing}"),
             ]
         else:
             parts += _video(video)
@@ -73,7 +75,8 @@ def _video(video: "VideoRecord") -> list[RenderableType]:
     parts: list[RenderableType] = [
         Text(),
         Text(
-            f"{video.id.label}: {video.steps} steps, {video.purpose}, {video.video}; {scores}", style="bold"
+            f"{video.id.label}: {count(video.steps, 'step')}, {video.purpose}, {video.video}; {scores}",
+            style="bold",
         ),
         _labelled("prompt", video.prompt),
     ]
