@@ -159,7 +159,7 @@ def prepare_run(
     if is_new:
         check_disk(path, needed)
     changed = steps_notice(loaded)
-    notices: tuple[str, ...] = () if changed is None else (changed,)
+    notices = loaded.notices if changed is None else (*loaded.notices, changed)
     if "generator" not in given:
         notices += find_notices(config.generator, planned)
     return PreparedRun(prompt, path, config, planned, found, needed, notices, force)
@@ -202,7 +202,7 @@ def prepare_video(
     steps = steps or max(config.schedule.min_steps, config.schedule.max_steps)
     final = PlannedRound(1, steps, "final")
     notices = () if "generator" in given else find_notices(config.generator, [final])
-    return PreparedVideo(prompt, out, config, steps, needed, force, notices)
+    return PreparedVideo(prompt, out, config, steps, needed, force, loaded.notices + notices)
 
 
 def needed_bytes(config: Config, num_videos: int) -> int:

@@ -2,7 +2,7 @@
 
 import typer
 
-from phyt2v_cli.cli import console, options
+from phyt2v_cli.cli import console, options, watch
 from phyt2v_cli.cli.views.fitting import FittingTable
 
 _MIN_WIDTH = 10
@@ -34,6 +34,7 @@ def show(
 
     console.configure(verbose=verbose, no_color=no_color)
     loaded = options.load(preset, config, assignments, {"model": model})
+    watch.say_notices(loaded)
     sections = loaded.config.model_dump(mode="json")
     if as_json:
         console.json_object(

@@ -7,7 +7,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from phyt2v_cli.cli import console, options
+from phyt2v_cli.cli import console, options, watch
 
 if TYPE_CHECKING:
     from phyt2v_cli.checks.machine import Check, Gpu
@@ -52,7 +52,9 @@ def doctor(
     if fetch is not None:
         _fetch(fetch, as_json=as_json)
         return
-    _diagnose(options.load(preset, config, assignments).config, as_json=as_json)
+    loaded = options.load(preset, config, assignments)
+    watch.say_notices(loaded)
+    _diagnose(loaded.config, as_json=as_json)
 
 
 def _diagnose(config: "Config", *, as_json: bool) -> None:
