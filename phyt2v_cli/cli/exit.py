@@ -5,6 +5,8 @@ Knows Typer's exceptions and ours; it must not know any command or option.
 
 import os
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import typer
 
@@ -79,8 +81,24 @@ def as_usage_error(error: Exception) -> UsageError | None:
     """UsageError for an error of the parser; None if the parser has shown the help instead."""
     if type(error).__name__ == "NoArgsIsHelpError":  # Typer also checks the name
         return None
-    complaint = getattr(error, "format_message", error.__str__)().replace("Value error, ", "")
-    stop = "" if complaint.endswith((".", "?")) else "."
     context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoSuchOption" and context is not None:
+        complaint = _no_such_option(str(vars(error)["option_name"]), context.command.params)
+    else:
+        complaint = getattr(error, "format_message", error.__str__)().replace("Value error, ", "")
+    stop = "" if complaint.endswith((".", "?")) else "."
     command = "phyt2v" if context is None else context.command_path
     return UsageError(f"{complaint}{stop} See: {command} --help")
+
+
+def _no_such_option(name: str, parameters: Sequence[Any]) -> str:
+    """Complaint about an unknown option, with the one that was probably meant: never a hidden spelling."""
+    from difflib import get_close_matches
+
+    shown = [parameter for parameter in parameters if not getattr(parameter, "hidden", False)]
+    spellings = [spelling for parameter in shown for spelling in (*parameter.opts, *parameter.secondary_opts)]
+    # Without the dashes, which would make all short names resemble each other.
+    by_word = {spelling.lstrip("-"): spelling for spelling in spellings if spelling.startswith("--")}
+    word = name.lstrip("-").replace("_", "-")
+    guess = next(iter(get_close_matches(word, by_word, n=1)), None)
+    return f"No such option: {name}.{f' Did you mean {by_word[guess]}?' if guess else ''}"

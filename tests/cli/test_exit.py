@@ -71,6 +71,33 @@ def test_a_wrong_command_line_is_one_line(arguments: list[str], said: str, here:
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "guess"),
+    [
+        (["preview-schedule", "--round", "3"], "--rounds"),
+        (["refine", "--roundnum=3"], "--rounds"),
+        (["refine", "--min_step", "3"], "--min-steps"),
+        (["batch", "--round_num", "3"], "--rounds"),
+        (["refine", "--promt", "x"], "--prompt"),
+        (["refine", "--no-colour"], "--no-color"),
+        (["report", "--open"], None),
+        (["refine", "--open"], None),
+        (["generate", "--round", "3"], None),
+        (["refine", "--x"], None),
+        (["refine", "-x"], None),
+    ],
+    ids=str,
+)
+def test_an_unknown_option_is_guessed_from_what_help_shows(
+    arguments: list[str], guess: str | None, here: "RunHere"
+) -> None:
+    code, _, err = here(arguments, b"")
+    assert code == 2
+    option = arguments[1].partition("=")[0]
+    suggestion = f" Did you mean {guess}?" if guess else ""
+    assert err == f"error: No such option: {option}.{suggestion} See: phyt2v {arguments[0]} --help\n"
+
+
 def test_no_command_shows_the_help() -> None:
     result = run()
     assert result.returncode == 2
