@@ -11,9 +11,10 @@ import typer
 from phyt2v_cli.cli import console, host, options, signals, watch
 from phyt2v_cli.cli.wording import in_flags, worded
 from phyt2v_cli.errors import FilesError, RunInterruptedError, SomePromptsFailedError
-from phyt2v_cli.quantities import count, mebibytes
+from phyt2v_cli.quantities import count, duration, mebibytes
 
 if TYPE_CHECKING:
+    from phyt2v_cli.config.schema import Config
     from phyt2v_cli.events import Emit, Event
     from phyt2v_cli.roles import Cancelled
     from phyt2v_cli.runs.directory import RunDir
@@ -282,10 +283,14 @@ def _show_what_would_be_done(
 ) -> None:
     from phyt2v_cli.cli.views.set import error_as_json, job_as_json
 
-    watch.show_plan(jobs[0].config, planned)
+    config = jobs[0].config
+    watch.show_plan(config, planned)
+    num_left = len(jobs) - len(complete) - len(refused)
+    seconds = _expected_seconds(config, planned, num_left)
+    time = "" if seconds is None else f" and about {duration(seconds)} of rendering"
     console.say(
         f"{_count(jobs, complete)}; would be rendered into {batch_dir}, taking at most about "
-        f"{mebibytes(needed)} more:"
+        f"{mebibytes(needed)} more{time}:"
     )
     statuses = [
         "complete" if job.number in complete else "refused" if job.number in refused else "to do"
@@ -308,10 +313,20 @@ def _show_what_would_be_done(
                     for job, status in zip(jobs, statuses, strict=True)
                 ],
                 "needed_bytes": needed,
+                "expected_seconds": None if seconds is None else round(seconds, 1),
             }
         )
     if refused:
         raise SomePromptsFailedError(f"{len(refused)} of {count(len(jobs), 'prompt')} would fail")
+
+
+def _expected_seconds(config: "Config", planned: "Sequence[PlannedRound]", num_runs: int) -> float | None:
+    """Seconds of rendering of so many whole runs; None if this machine has not measured the model yet."""
+    from phyt2v_cli.schedule import control_steps
+    from phyt2v_cli.timing import speeds
+
+    speed = speeds.find(config.generator)
+    return None if speed is None else num_runs * speed.total_s(planned, control_steps(config, planned))
 
 
 def _count(jobs: "Sequence[Job]", complete: Set[int]) -> str:
