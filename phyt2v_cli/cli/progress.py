@@ -31,6 +31,7 @@ from phyt2v_cli.events import (
 )
 from phyt2v_cli.quantities import count, duration, score
 from phyt2v_cli.report.scores import disagreement
+from phyt2v_cli.report.verdict import verdict
 from phyt2v_cli.roles import Scores
 
 SECONDS_BETWEEN_LINES = 5.0
@@ -186,12 +187,18 @@ class RunProgress:
             self._say("flags", ", ".join(event.flags).replace("_", " "))
         if event.mismatch is not None:
             self._say("mismatch", event.mismatch, one_line=True)
-        elif event.refined_prompt is not None and not event.flags:
-            self._say("mismatch", "none found")
-        if event.refined_prompt == self._prompt:
-            console.say("  prompt: kept")
-        elif event.refined_prompt is not None:
-            self._say("new prompt", event.refined_prompt)
+        if event.refined_prompt is not None:
+            why = verdict(
+                self._prompt,
+                event.refined_prompt,
+                mismatch=event.mismatch,
+                flags=event.flags,
+                scores=event.scores,
+            )
+            if why:
+                self._say("prompt", why)
+            if event.refined_prompt != self._prompt:
+                self._say("new prompt", event.refined_prompt)
 
     def _draw_scores(self, event: RoundDone) -> None:
         took = f"  {duration(event.seconds)}, {scores_text(event.scores)} ({event.purpose}"

@@ -22,6 +22,7 @@ from phyt2v_cli.files.atomic import replace_file
 from phyt2v_cli.files.untrusted import visible
 from phyt2v_cli.files.video import sample_frames
 from phyt2v_cli.quantities import count, score
+from phyt2v_cli.report.verdict import verdict_on
 from phyt2v_cli.runs.reader import ShownRun, read_run
 from phyt2v_cli.runs.records import ScorerRecord, VideoRecord
 from phyt2v_cli.video_id import RoundId
@@ -189,6 +190,8 @@ class _Card:
     """Whether the prompt is that of the round before."""
     scorers: list[tuple[str, ScorerRecord]]
     """Scorers that say more than the bars show, by name."""
+    verdict: str
+    """Why the next round's prompt is another one, or the same."""
     seconds: float
     strip: str | None
     """Frames of the video, as a data URI; None if there is no whole video."""
@@ -206,6 +209,7 @@ def _cards(run: ShownRun) -> Iterator[_Card]:
             prompt=_changes(before, record.prompt),
             is_unchanged=record.prompt == before,
             scorers=scorers[:MAX_SCORERS],
+            verdict=verdict_on(record),
             seconds=sum(record.seconds.values()),
             strip=_strip(run.path, record),
         )

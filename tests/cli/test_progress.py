@@ -82,13 +82,18 @@ def test_several_scorers_are_told_apart(capsys: pytest.CaptureFixture[str]) -> N
     ]
 
 
-def test_a_kept_prompt_is_not_called_new(capsys: pytest.CaptureFixture[str]) -> None:
-    events = [
-        RoundStarted(RoundId(1), 2, 20, "draft", "p"),
-        StageStarted(RoundId(1), "refine"),
-        round_done(1, None, "p"),
+def test_one_verdict_says_why_a_prompt_was_kept_or_rewritten(capsys: pytest.CaptureFixture[str]) -> None:
+    def said(mismatch: str | None, prompt: str) -> list[str]:
+        begun = [RoundStarted(RoundId(1), 2, 20, "draft", "p"), StageStarted(RoundId(1), "refine")]
+        return drawn([*begun, round_done(1, mismatch, prompt)], capsys)[2:]
+
+    assert said(None, "p") == ["  prompt: kept: the caption agrees with it, in spite of SA 0.80"]
+    assert said(None, "q") == [
+        "  prompt: rewritten for SA 0.80: the caption agrees with it",
+        "  new prompt: q",
     ]
-    assert drawn(events, capsys)[-2:] == ["  mismatch: none found", "  prompt: kept"]
+    assert said("it hovers", "q") == ["  mismatch: it hovers", "  new prompt: q"]
+    assert said("it hovers", "p") == ["  mismatch: it hovers", "  prompt: kept: its scores are high enough"]
 
 
 def test_a_round_done_before_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,13 +10,13 @@ from phyt2v_cli.cli import console
 from phyt2v_cli.cli.progress import scores_text
 from phyt2v_cli.cli.views.rounds import round_as_json
 from phyt2v_cli.quantities import count
+from phyt2v_cli.report.verdict import verdict_on
 from phyt2v_cli.runs.records import MAX_REASONS, storable_text
 from phyt2v_cli.video_id import CONTROL, RoundId
 
 if TYPE_CHECKING:
-    from phyt2v_cli.quantities import count
     from phyt2v_cli.runs.reader import ShownRun
-from phyt2v_cli.runs.records import VideoRecord
+    from phyt2v_cli.runs.records import VideoRecord
 
 _MAX_LABEL_CHARS = 100
 
@@ -86,10 +86,12 @@ def _video(video: "VideoRecord") -> list[RenderableType]:
         if len(video.scorers) > 1:
             parts.append(_labelled(name, scores_text(scorer.to_scores())))
         parts += [_labelled(name, reason) for reason in scorer.reasons[:MAX_REASONS]]
-    if video.mismatch is not None:
-        parts.append(_labelled("mismatch", video.mismatch.text if video.mismatch.found else "none found"))
+    if video.mismatch is not None and video.mismatch.found:
+        parts.append(_labelled("mismatch", video.mismatch.text))
     if video.flags:
         parts.append(_labelled("flags", ", ".join(video.flags)))
+    if why := verdict_on(video):
+        parts.append(_labelled("next prompt", why))
     return parts
 
 
