@@ -106,7 +106,9 @@ def watching(
         planned,
         control=control and bool(control_steps(config, planned)),
         expected=speeds.find(config.generator),
+        judges=speeds.find_judges(config),
         keep=partial(speeds.keep, config.generator),
+        keep_judges=partial(speeds.keep_judges, config),
     )
     with RunProgress(meter.seconds_left) as progress:
         listeners: list[Emit] = [meter, progress] if timeline is None else [meter, timeline, progress]
