@@ -27,7 +27,7 @@ def run() -> None:
 
 
 def _exit_code() -> int:
-    from phyt2v_cli.cli import console
+    from phyt2v_cli.cli import completion, console
     from phyt2v_cli.cli.app import app
     from phyt2v_cli.cli.signals import exit_on_termination
     from phyt2v_cli.cli.wording import worded
@@ -38,7 +38,8 @@ def _exit_code() -> int:
     code = 0
     try:
         try:
-            ended = app(prog_name="phyt2v", standalone_mode=False)  # standalone mode prints errors by itself
+            with completion.answering_the_shell():
+                ended = app(prog_name="phyt2v", standalone_mode=False)  # otherwise it prints errors by itself
             code = ended if isinstance(ended, int) else 0
         except SystemExit as leaving:
             code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)

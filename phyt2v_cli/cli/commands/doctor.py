@@ -7,7 +7,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from phyt2v_cli.cli import console, options, watch
+from phyt2v_cli.cli import completion, console, options, watch
 
 if TYPE_CHECKING:
     from phyt2v_cli.checks.machine import Check, Gpu
@@ -33,6 +33,7 @@ def doctor(
         typer.Option(
             "--fetch",
             metavar="PRESET",
+            autocompletion=completion.presets,
             help="Fetch the weights of a preset (or of a hub id) into the local cache, and do nothing else.",
             show_default=False,
         ),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phyt2v_cli.cli import console, host, options, signals, watch
+from phyt2v_cli.cli import completion, console, host, options, signals, watch
 from phyt2v_cli.errors import RunDirError, UsageError
 from phyt2v_cli.quantities import mebibytes
 
@@ -69,6 +69,7 @@ def refine(
         typer.Option(
             "--resume",
             metavar="DIR",
+            autocompletion=completion.runs,
             readable=False,
             help="Go on with the run in DIR, as it was begun.",
             show_default=False,
