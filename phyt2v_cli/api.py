@@ -23,6 +23,7 @@ from phyt2v_cli.config.schema import Config
 from phyt2v_cli.events import Emit, Event, Notice
 from phyt2v_cli.refinement import loop
 from phyt2v_cli.refinement.single import render_single
+from phyt2v_cli.report.current import kept_current
 from phyt2v_cli.roles import (
     Cancelled,
     ChatModel,
@@ -183,7 +184,8 @@ class Studio:
                 self._roles = self._make_roles()
             roles = replace(self._roles, load_generator=lambda: self._load_generator(num_planned_steps))
         roles = prefetch.overlap(run.config, probed(run.config, roles), record.prompt, span=self._on_span)
-        return loop.refine(run, roles, emit=emit, cancelled=cancelled)
+        with kept_current(run.path, emit) as emit_and_update:
+            return loop.refine(run, roles, emit=emit_and_update, cancelled=cancelled)
 
     def render(self, prepared: PreparedVideo, *, emit: Emit, cancelled: Cancelled) -> VideoResult:
         """Render a single video that `prepare_video` has checked."""
@@ -211,8 +213,6 @@ class Studio:
             self._check_open()
             if self._generator is None and self._prefetched is None and "generator" not in self._given:
                 self._prefetched = prefetch.begin(lambda: self._load(num_planned_steps), name="load")
-
-    # Life
 
     def close(self) -> None:
         """Free the GPU and CPU memory of the models, and end the programs that were started.
