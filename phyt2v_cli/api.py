@@ -23,6 +23,7 @@ from phyt2v_cli.config.schema import Config
 from phyt2v_cli.events import Emit, Event, Notice
 from phyt2v_cli.refinement import loop
 from phyt2v_cli.refinement.single import render_single
+from phyt2v_cli.report.current import kept_current
 from phyt2v_cli.roles import (
     Cancelled,
     ChatModel,
@@ -184,7 +185,8 @@ class Studio:
                 self._roles = self._make_roles()
             roles = replace(self._roles, load_generator=lambda: self._load_generator(num_planned_steps))
         roles = prefetch.overlap(run.config, probed(run.config, roles), record.prompt, span=self._on_span)
-        return loop.refine(run, roles, emit=emit, cancelled=cancelled)
+        with kept_current(run.path, emit) as emit_and_update:
+            return loop.refine(run, roles, emit=emit_and_update, cancelled=cancelled)
 
     def render(self, prepared: PreparedVideo, *, emit: Emit, cancelled: Cancelled) -> VideoResult:
         """Render a single video that `prepare_video` has checked."""

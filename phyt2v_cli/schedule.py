@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from phyt2v_cli.config.layers import MOVED, LoadedConfig
 from phyt2v_cli.config.schema import Config, ScheduleConfig, ScheduleKind
 from phyt2v_cli.errors import ConfigError
+from phyt2v_cli.quantities import count
 from phyt2v_cli.video_id import RoundId
 
 if TYPE_CHECKING:
@@ -62,8 +63,8 @@ def plan(schedule: ScheduleConfig, rounds: int) -> tuple[PlannedRound, ...]:
         steps = schedule.steps
         if len(steps) != total:
             raise ConfigError(
-                f"schedule.steps: {_count(len(steps), 'entry', 'entries')}, but rounds = {total - 1} makes "
-                f"{_count(total, 'video', 'videos')}",
+                f"schedule.steps: {count(len(steps), 'entry', 'entries')}, but rounds = {total - 1} makes "
+                f"{count(total, 'video')}",
                 "Give one entry for each video.",
             )
     return tuple(
@@ -125,10 +126,6 @@ def _curve(kind: ScheduleKind, low: int, high: int, progress: float) -> float:
 def _truncate(value: float) -> int:
     # 34.999999999 is a rounding error of 35, not 34.
     return int(value + 1e-9)
-
-
-def _count(number: int, singular: str, plural: str) -> str:
-    return f"{number} {singular if number == 1 else plural}"
 
 
 def control_steps(config: Config, planned: Sequence[PlannedRound]) -> int:

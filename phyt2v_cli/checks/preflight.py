@@ -18,6 +18,7 @@ from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import ConfigError, FilesError, UsageError
 from phyt2v_cli.files.atomic import already_there, describe_os_error
 from phyt2v_cli.files.untrusted import refusals_as
+from phyt2v_cli.quantities import mebibytes
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.opening import FoundRun, default_run_dir, look_into
 from phyt2v_cli.runs.reader import is_complete
@@ -179,7 +180,7 @@ def prepare_run(
     if is_new:
         check_disk(path, needed)
     changed = steps_notice(loaded)
-    notices: tuple[str, ...] = () if changed is None else (changed,)
+    notices = loaded.notices if changed is None else (*loaded.notices, changed)
     if "generator" not in given:
         notices += find_notices_of_run(config, planned)
     return PreparedRun(prompt, path, config, planned, found, needed, notices, force)
@@ -222,7 +223,7 @@ def prepare_video(
     steps = steps or final_steps(config.schedule)
     final = PlannedRound(1, steps, "final")
     notices = () if "generator" in given else find_notices(config.generator, [final])
-    return PreparedVideo(prompt, out, config, steps, needed, force, notices)
+    return PreparedVideo(prompt, out, config, steps, needed, force, loaded.notices + notices)
 
 
 def needed_bytes(config: Config, num_videos: int) -> int:
@@ -270,14 +271,10 @@ def check_disk(folder: Path, needed: int) -> None:
         free = shutil.disk_usage(existing).free
         if free < needed:
             raise FilesError(
-                f"{folder}: about {_megabytes(needed)} are needed and {_megabytes(free)} are free",
+                f"{folder}: about {mebibytes(needed)} are needed and {mebibytes(free)} are free",
                 "Free some space, or choose another disk with `out`.",
             )
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
         raise describe_os_error(error, f"the folder {existing} cannot be written to") from error
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 2**20:,.1f} MiB"

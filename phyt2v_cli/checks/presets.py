@@ -11,9 +11,9 @@ from phyt2v_cli.backends.checkpoints.sizes import Fit, size_of
 from phyt2v_cli.checks.machine import Check, Gpu
 from phyt2v_cli.config.layers import load_config
 from phyt2v_cli.config.presets import list_presets
+from phyt2v_cli.quantities import duration
 from phyt2v_cli.schedule import plan
 from phyt2v_cli.timing import speeds
-from phyt2v_cli.timing.speeds import duration
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from phyt2v_cli import __version__
-from phyt2v_cli.cli import console
+from phyt2v_cli.cli import console, options
 
 COMMANDS = (
     "refine",
@@ -84,6 +84,9 @@ def _main(
             "--version", help="Show the version and exit.", is_eager=True, callback=_show_version, metavar=""
         ),
     ] = False,
+    _quiet: options.Quiet = False,
+    _verbose: options.Verbose = False,
+    _no_color: options.NoColor = False,  # these three are read by `console.expect`
 ) -> None:
     """Make text-to-video models obey physics.
 

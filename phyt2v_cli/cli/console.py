@@ -7,7 +7,9 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import takewhile
 from typing import IO
 
 from rich.cells import cell_len
@@ -16,6 +18,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from phyt2v_cli.cli import streams
 from phyt2v_cli.files.untrusted import visible
 
 UNKNOWN_WIDTH = 80
@@ -30,7 +33,7 @@ CLOSED_PIPE_EXIT_CODE = 141
 class _PipedConsole(Console):
     def on_broken_pipe(self) -> None:
         self.quiet = True
-        hush_stdout()
+        streams.hush_stdout()
         raise SystemExit(CLOSED_PIPE_EXIT_CODE)
 
 
@@ -41,11 +44,40 @@ class _Settings:
 
 
 _settings = _Settings()
+_for_every_command = _Settings()
+
+_FLAGS = {
+    "--quiet": "quiet",
+    "-q": "quiet",
+    "--verbose": "verbose",
+    "-v": "verbose",
+    "--no-color": "no_color",
+}
+
+
+def expect(words: Sequence[str]) -> None:
+    """Set what a command line asks for before it is parsed, since the parser's errors and help come first.
+
+    What stands before the command's name holds for the command too.
+    """
+    before_command = list(takewhile(lambda word: word.startswith("-"), words))
+    for settings, given in (
+        (_settings, list(takewhile(lambda word: word != "--", words))),
+        (_for_every_command, before_command),
+    ):
+        for name in _FLAGS.values():
+            setattr(settings, name, any(_FLAGS.get(word) == name for word in given))
+    if _settings.no_color:
+        from typer import rich_utils  # imports markdown, so not for every command
+
+        rich_utils.COLOR_SYSTEM = None
 
 
 def configure(*, quiet: bool = False, verbose: bool = False, no_color: bool = False) -> None:
     """Set verbosity and colour; each command calls it first."""
-    _settings.quiet, _settings.verbose, _settings.no_color = quiet, verbose, no_color
+    _settings.quiet = quiet or _for_every_command.quiet
+    _settings.verbose = verbose or _for_every_command.verbose
+    _settings.no_color = no_color or _for_every_command.no_color
 
 
 def is_verbose() -> bool:
@@ -75,8 +107,8 @@ def data(renderable: RenderableType, *, is_whole_in_pipes: bool = False) -> None
     searched.
     """
     console = stdout()
-    if is_whole_in_pipes and not _wraps(console):
-        console.width = _UNWRAPPED_WIDTH
+    if is_whole_in_pipes:
+        console.width = data_width()
     if isinstance(renderable, str):
         console.file.write(visible(renderable) + "\n")
         console.file.flush()
@@ -84,11 +116,17 @@ def data(renderable: RenderableType, *, is_whole_in_pipes: bool = False) -> None
         console.print(renderable)
 
 
+def data_width() -> int:
+    """Width for data that is not to be broken in pipes: that of the terminal, or endless."""
+    console = stdout()
+    return console.width if _wraps(console) else _UNWRAPPED_WIDTH
+
+
 def fits(table: Table) -> bool:
-    """Check if stdout has room for a table without breaking a line in it."""
+    """Check if stdout has room for a table without breaking a line in it; a pipe always has."""
     console = stdout()
     unlimited = console.options.update(max_width=_UNWRAPPED_WIDTH)
-    return console.measure(table, options=unlimited).maximum <= console.width
+    return console.measure(table, options=unlimited).maximum <= data_width()
 
 
 def json_object(value: object) -> None:
@@ -130,13 +168,15 @@ def error(text: str, hint: str = "") -> None:
 
 def say_from_signal_handler(text: str) -> None:
     """Print one line from a signal handler, in which buffered streams may be in the middle of a write."""
-    os.write(sys.stderr.fileno(), f"\n{text}\n".encode())
+    with suppress(OSError):
+        os.write(sys.stderr.fileno(), f"\n{text}\n".encode())
 
 
 def show_cursor() -> None:
     """Show the cursor that a live display hides, for a process that ends without unwinding."""
     if sys.stderr.isatty():
-        os.write(sys.stderr.fileno(), b"\x1b[?25h\n")
+        with suppress(OSError):
+            os.write(sys.stderr.fileno(), b"\x1b[?25h\n")
 
 
 def safe(text: str, style: str = "") -> Text:
@@ -149,11 +189,6 @@ def one_line(text: str, style: str = "") -> RenderableType:
     line = safe(" ".join(text.split()), style)
     line.no_wrap, line.overflow = True, "ellipsis"
     return Padding(line, 0, expand=False)  # a bare text is printed without its own overflow
-
-
-def hush_stdout() -> None:
-    """Redirect stdout to the null device, so that the flush at exit does not fail on a closed pipe."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_hint(hint: str) -> None:

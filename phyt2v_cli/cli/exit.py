@@ -3,15 +3,15 @@
 Knows Typer's exceptions and ours; it must not know any command or option.
 """
 
-import errno
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
+from typing import Any
 
 import typer
 
-from phyt2v_cli.cli import host
+from phyt2v_cli.cli import host, streams
 from phyt2v_cli.errors import (
     FilesError,
     Phyt2vError,
@@ -26,14 +26,7 @@ from phyt2v_cli.errors import (
 def run() -> None:
     """Run the command line, and end the process with the exit code of the outcome."""
     host.prepare()
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by the parent process
-            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - for as long as the process lives
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            # Progress bars in an ASCII locale, and file names that are no text, must not end a run.
-            reconfigure(errors="backslashreplace")
+    streams.prepare()
     try:
         code = _exit_code()
     except KeyboardInterrupt:
@@ -62,17 +55,19 @@ def _report(shortage: Phyt2vError) -> int:
 
 
 def _exit_code() -> int:
-    from phyt2v_cli.cli import console
+    from phyt2v_cli.cli import completion, console
     from phyt2v_cli.cli.app import app
     from phyt2v_cli.cli.signals import exit_on_termination
     from phyt2v_cli.cli.wording import worded
 
     exit_on_termination()
+    console.expect(sys.argv[1:])
     stdout = sys.stdout
     code = 0
     try:
         try:
-            ended = app(prog_name="phyt2v", standalone_mode=False)  # standalone mode prints errors by itself
+            with completion.answering_the_shell():
+                ended = app(prog_name="phyt2v", standalone_mode=False)  # otherwise it prints errors by itself
             code = ended if isinstance(ended, int) else 0
         except SystemExit as leaving:
             code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
@@ -91,15 +86,11 @@ def _exit_code() -> int:
         console.error(*worded(error))
         code = error.exit_code
     except BrokenPipeError:
-        console.hush_stdout()
+        streams.hush_stdout()
         code = console.CLOSED_PIPE_EXIT_CODE
     except Exception as error:
         if shortage := shortage_of(error):
             return _report(shortage)
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            console.hush_stdout()
-            console.error("standard output could not be written: the disk is full")
-            return FilesError.exit_code
         if isinstance(error, OSError) and error.filename is not None:
             from phyt2v_cli.files.atomic import describe_os_error
 
@@ -126,8 +117,24 @@ def as_usage_error(error: Exception) -> UsageError | None:
     """UsageError for an error of the parser; None if the parser has shown the help instead."""
     if type(error).__name__ == "NoArgsIsHelpError":  # Typer also checks the name
         return None
-    complaint = getattr(error, "format_message", error.__str__)().replace("Value error, ", "")
-    stop = "" if complaint.endswith((".", "?")) else "."
     context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoSuchOption" and context is not None:
+        complaint = _no_such_option(str(vars(error)["option_name"]), context.command.params)
+    else:
+        complaint = getattr(error, "format_message", error.__str__)().replace("Value error, ", "")
+    stop = "" if complaint.endswith((".", "?")) else "."
     command = "phyt2v" if context is None else context.command_path
     return UsageError(f"{complaint}{stop} See: {command} --help")
+
+
+def _no_such_option(name: str, parameters: Sequence[Any]) -> str:
+    """Complaint about an unknown option, with the one that was probably meant: never a hidden spelling."""
+    from difflib import get_close_matches
+
+    shown = [parameter for parameter in parameters if not getattr(parameter, "hidden", False)]
+    spellings = [spelling for parameter in shown for spelling in (*parameter.opts, *parameter.secondary_opts)]
+    # Without the dashes, which would make all short names resemble each other.
+    by_word = {spelling.lstrip("-"): spelling for spelling in spellings if spelling.startswith("--")}
+    word = name.lstrip("-").replace("_", "-")
+    guess = next(iter(get_close_matches(word, by_word, n=1)), None)
+    return f"No such option: {name}.{f' Did you mean {by_word[guess]}?' if guess else ''}"

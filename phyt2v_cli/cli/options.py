@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from phyt2v_cli.cli import console
+from phyt2v_cli.cli import completion, console
 
 if TYPE_CHECKING:  # pydantic is a third of the start-up time, and `--help` needs none of it
     from phyt2v_cli.config.layers import LoadedConfig
@@ -55,6 +55,7 @@ Schedule = Annotated[
     typer.Option(
         "--schedule",
         metavar="KIND",
+        autocompletion=completion.schedules,
         help="How the steps rise from min to max: linear, constant, cosine, geometric or final-only. "
         "(default: linear)",
         rich_help_panel=_SCHEDULE,
@@ -76,6 +77,7 @@ Preset = Annotated[
     typer.Option(
         "--preset",
         metavar="NAME",
+        autocompletion=completion.presets,
         help="Settings to begin with; see `phyt2v config presets`. (default: tiny)",
         rich_help_panel=_CONFIG,
         show_default=False,
@@ -96,6 +98,7 @@ Assignments = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
+        autocompletion=completion.assignments,
         help="One setting, as in `--set generator.fps=8`; may be repeated.",
         rich_help_panel=_CONFIG,
         show_default=False,
@@ -115,6 +118,7 @@ Solver = Annotated[
     typer.Option(
         "--solver",
         metavar="NAME",
+        autocompletion=completion.solvers,
         help="How to denoise: auto, own (the pipeline's), ddim, unipc, dpm++ or flow-euler. (default: auto)",
         rich_help_panel=_CONFIG,
         show_default=False,
@@ -275,13 +279,10 @@ def flag_of(keyword: str) -> str:
 
 
 def read_prompt(prompt_file: str | None, prompt: str | None) -> str:
-    """Read the prompt from PROMPT_FILE or --prompt, with a note if it may be a list of prompts."""
+    """Read the prompt from PROMPT_FILE or --prompt; its notes are printed."""
     from phyt2v_cli.sets import prompt_file as prompts
 
-    text = prompts.read_prompt(prompt_file, prompt)
-    if note := prompts.several_lines_note(text):
-        console.warn(note, "`phyt2v batch` takes each line as a prompt of its own.")
-    return text
+    return prompts.read_prompt(prompt_file, prompt, console.warn)
 
 
 def first(*values: int | None) -> int | None:

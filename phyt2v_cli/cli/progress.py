@@ -1,8 +1,9 @@
-"""Progress of a run on stderr: a live bar for denoising steps on a terminal, plain lines elsewhere.
+"""Progress of a run on stderr: a live bar on a terminal, and elsewhere a plain line every few seconds.
 
 Knows events and the console; decides nothing about the run.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
@@ -29,9 +30,10 @@ from phyt2v_cli.events import (
     StageStarted,
     StepDone,
 )
+from phyt2v_cli.quantities import count, duration, score
 from phyt2v_cli.report.scores import disagreement
+from phyt2v_cli.report.verdict import verdict
 from phyt2v_cli.roles import Scores
-from phyt2v_cli.timing.speeds import duration
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -63,7 +65,7 @@ class _TimeLeft(ProgressColumn):
 
     def render(self, _task: Task) -> Text:
         left = self._seconds_left()
-        return Text("" if left is None else f"{duration(left)} left", style="cyan")
+        return Text("" if left is None else f"about {duration(left)} left", style="cyan")
 
 
 class RunProgress:
@@ -88,19 +90,33 @@ class RunProgress:
         self._prompt = ""
         self._is_loading = False
         self._how_it_runs = ""
-        self._last_line = 0.0
+        # Both threads below print, and each line belongs to what is done at that moment.
+        self._lock = threading.Lock()
+        self._has_ended = threading.Event()
+        self._ticker = threading.Thread(target=self._tell_regularly, name="progress", daemon=True)
+        self._doing, self._step = "preparing", ""
+        self._doing_since = self._last_line = time.monotonic()
 
     def __enter__(self) -> Self:
         self._bar.start()
+        if not self._live and not console.is_quiet():
+            self._ticker.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._has_ended.set()
+        if self._ticker.is_alive():
+            self._ticker.join()
         self._bar.stop()
 
     def __call__(self, event: Event) -> None:
         """Draw one event."""
+        with self._lock:
+            self._draw(event)
+
+    def _draw(self, event: Event) -> None:
         if isinstance(event, Notice):
             console.warn(event.text, in_flags(event.hint))
         if console.is_quiet():
@@ -118,11 +134,13 @@ class RunProgress:
                 self._total_rounds, self._prompt = event.total_rounds, event.prompt
                 # Not printed until a stage begins: a resumed run passes finished rounds without work.
                 self._heading = Text(
-                    f"{event.video.label} of {event.total_rounds}: {event.steps} denoising steps",
+                    f"{event.video.label} of {event.total_rounds}: {count(event.steps, 'denoising step')}",
                     style="bold",
                 )
             case ControlStarted():
-                self._heading = Text(f"{event.video.label}: {event.steps} denoising steps", style="bold")
+                self._heading = Text(
+                    f"{event.video.label}: {count(event.steps, 'denoising step')}", style="bold"
+                )
             case StageStarted():
                 self._print_heading()
                 self._start_stage(_DOING[event.stage])
@@ -154,25 +172,42 @@ class RunProgress:
 
     def _start_stage(self, doing: str) -> None:
         self._end_stage()
-        self._last_line = time.monotonic()
+        self._doing, self._step = doing, ""
+        self._doing_since = self._last_line = time.monotonic()
         self._task = self._bar.add_task(doing, total=None)
 
     def _end_stage(self) -> None:
         self._is_loading = False
+        self._doing, self._step = "working", ""
+        self._doing_since = time.monotonic()
         if self._task is not None:
             self._bar.remove_task(self._task)
             self._bar.refresh()  # gone before the next line is printed, which the bar would overwrite
             self._task = None
 
     def _draw_step(self, event: StepDone) -> None:
-        if self._live:
-            if self._task is not None:
-                self._bar.update(self._task, completed=event.step, total=event.steps)
-        elif time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
-            self._last_line = time.monotonic()
+        self._step = f"step {event.step} of {event.steps}"
+        if not self._live:
+            self._tell_if_silent()
+        elif self._task is not None:
+            self._bar.update(self._task, completed=event.step, total=event.steps)
+
+    def _tell_regularly(self) -> None:
+        """Tell what is done, until the end: the work itself may be silent for minutes."""
+        while not self._has_ended.wait(SECONDS_BETWEEN_LINES / 5):
+            with self._lock:
+                if not self._has_ended.is_set():
+                    self._tell_if_silent()
+
+    def _tell_if_silent(self) -> None:
+        now = time.monotonic()
+        if now - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = now
             left = self._seconds_left()
             rest = "" if left is None else f", about {duration(left)} left"
-            console.say(f"  step {event.step} of {event.steps}{rest}")
+            console.say(
+                f"  {self._step or f'{self._doing}, {duration(now - self._doing_since)} so far'}{rest}"
+            )
 
     def _draw_round(self, event: RoundDone) -> None:
         if self._heading is not None:
@@ -184,12 +219,18 @@ class RunProgress:
             self._say("flags", ", ".join(event.flags).replace("_", " "))
         if event.mismatch is not None:
             self._say("mismatch", event.mismatch, one_line=True)
-        elif event.refined_prompt is not None and not event.flags:
-            self._say("mismatch", "none found")
-        if event.refined_prompt == self._prompt:
-            console.say("  prompt: kept")
-        elif event.refined_prompt is not None:
-            self._say("new prompt", event.refined_prompt)
+        if event.refined_prompt is not None:
+            why = verdict(
+                self._prompt,
+                event.refined_prompt,
+                mismatch=event.mismatch,
+                flags=event.flags,
+                scores=event.scores,
+            )
+            if why:
+                self._say("prompt", why)
+            if event.refined_prompt != self._prompt:
+                self._say("new prompt", event.refined_prompt)
 
     def _draw_scores(self, event: RoundDone) -> None:
         took = f"  {duration(event.seconds)}, {scores_text(event.scores)} ({event.purpose}"
@@ -210,6 +251,7 @@ class RunProgress:
                     self._say(name, reason)
 
     def _say(self, label: str, text: str, *, one_line: bool = False) -> None:
+        self._last_line = time.monotonic()
         flat = " ".join(text.split())
         if not self._live:
             console.say(f"  {label}: {flat}")
@@ -241,8 +283,3 @@ def disagreement_text(scores: Iterable[Scores]) -> str:
             return f"they differ by {'up to ' if len(several) > 2 else ''}{apart:.2f} in {name}"
         case _:
             return "they agree"
-
-
-def score(value: float | None) -> str:
-    """Score with two digits, or a dash if the scorer abstained."""
-    return "-" if value is None else f"{value:.2f}"

@@ -38,13 +38,20 @@ def plan_loop(loaded: "LoadedConfig", *, will_ask: bool = True) -> "tuple[Config
 
 
 def plan_rounds(loaded: "LoadedConfig") -> "Sequence[PlannedRound]":
-    """Plan the rounds; print a note if the steps were changed."""
+    """Plan the rounds; print the notes about the settings, and one if the steps were changed."""
     from phyt2v_cli.schedule import plan, steps_notice
 
+    say_notices(loaded)
     planned = plan(loaded.config.schedule, loaded.config.refinement.rounds)
     if notice := steps_notice(loaded):
         console.warn(notice)
     return planned
+
+
+def say_notices(loaded: "LoadedConfig") -> None:
+    """Print the notes about where the settings come from."""
+    for notice in loaded.notices:
+        console.warn(notice)
 
 
 def show_plan(config: "Config", planned: "Sequence[PlannedRound]") -> None:
@@ -98,7 +105,9 @@ def watching(
         planned,
         control=control and bool(control_steps(config, planned)),
         expected=speeds.find(config.generator),
+        judges=speeds.find_judges(config),
         keep=partial(speeds.keep, config.generator),
+        keep_judges=partial(speeds.keep_judges, config),
     )
     with RunProgress(meter.seconds_left) as progress:
         listeners: list[Emit] = [meter, progress] if timeline is None else [meter, timeline, progress]

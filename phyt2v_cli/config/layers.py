@@ -6,13 +6,13 @@ terminal; a preset is data in `configs/`.
 
 import os
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-from phyt2v_cli.config.presets import did_you_mean, find_preset
+from phyt2v_cli.config.presets import did_you_mean, find_preset, nearest, suggest
 from phyt2v_cli.config.schema import Config, ScorerConfig
 from phyt2v_cli.errors import ConfigError, UsageError
 from phyt2v_cli.files.user_text import read_text
@@ -37,10 +37,8 @@ _GIVEN = ("--", "argument ", "assignment ", "environment ", "config")
 """Prefixes of the origin of a value that was given for this very command."""
 KEYS = tuple(f"{section}.{key}" for section, model in SECTIONS.items() for key in model.model_fields)
 
-
 _SECRET_PRONE = ("api_key_env", "base_url")
 _MAX_SHOWN_CHARS = 100
-
 
 KEYWORDS: Mapping[str, str] = {
     "rounds": "refinement.rounds",
@@ -79,6 +77,8 @@ class LoadedConfig(NamedTuple):
     config: Config
     preset: str | None
     origins: Mapping[str, str]
+    notices: tuple[str, ...] = ()
+    """Notes for the user: variables of the environment that resemble settings and are none."""
 
     def is_given(self, key: str) -> bool:
         """Check if a value was set by the user, and not by a preset or a default."""
@@ -88,7 +88,7 @@ class LoadedConfig(NamedTuple):
         """Copy with another value in the schedule."""
         schedule = self.config.schedule.model_copy(update={name: value})
         config = self.config.model_copy(update={"schedule": schedule})
-        return LoadedConfig(config, self.preset, {**self.origins, f"schedule.{name}": origin})
+        return self._replace(config=config, origins={**self.origins, f"schedule.{name}": origin})
 
 
 def load_config(
@@ -116,12 +116,14 @@ def load_config(
     """
     environment = os.environ if environment is None else environment
     layers: list[Layer] = []
+    notices: tuple[str, ...] = ()
     if isinstance(config, Config):
         layers.append(_from_tree(config.model_dump(exclude_defaults=True), "config"))
     elif config is not None:
         layers.append(_read_config(config))
     if not isinstance(config, Config):
         layers.append(_from_environment(environment))
+        notices = tuple(_strange_variables(environment))
     layers.append(_from_assignments(assignments, assigned_by) | dict(flags or {}))
     if preset is None and not isinstance(config, Config):
         models = [layer["generator.model"].value for layer in layers if "generator.model" in layer]
@@ -135,7 +137,7 @@ def load_config(
     _reject_unknown(settings)
     config = _validate(settings)
     origins = {key: settings[key].origin if key in settings else "default" for key in KEYS}
-    return clamp_steps(LoadedConfig(config, preset, origins))
+    return clamp_steps(LoadedConfig(config, preset, origins, notices))
 
 
 def layer_of_keywords(values: Mapping[str, object], origin: Callable[[str], str]) -> Layer:
@@ -201,12 +203,26 @@ def _from_tree(sections: Mapping[str, object], origin: str) -> Layer:
 
 
 def _from_environment(environment: Mapping[str, str]) -> Layer:
-    layer = {}
-    for name, text in sorted(environment.items()):
-        if name.startswith(ENVIRONMENT_PREFIX):
-            key = name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".", 1)
-            layer[key] = Setting(_parse(key, text), f"environment {name}")
-    return layer
+    return {
+        key: Setting(_parse(key, environment[name]), f"environment {name}")
+        for name, key in _keys_of_variables(environment).items()
+        if key in KEYS
+    }
+
+
+def _strange_variables(environment: Mapping[str, str]) -> Iterator[str]:
+    """Notes about variables with our prefix that are no settings: those of another program, or misspelt."""
+    for name, key in _keys_of_variables(environment).items():
+        if key not in KEYS:
+            guess = _nearest_key(key)
+            variable = guess and f"{ENVIRONMENT_PREFIX}{guess.upper().replace('.', '__')}"
+            yield f"the variable {name} is no setting and changes nothing.{suggest(variable)}"
+
+
+def _keys_of_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Dotted key that each variable with our prefix would set, by its name."""
+    ours = [name for name in sorted(environment) if name.startswith(ENVIRONMENT_PREFIX)]
+    return {name: name.removeprefix(ENVIRONMENT_PREFIX).lower().replace("__", ".", 1) for name in ours}
 
 
 def _from_assignments(assignments: Sequence[str], assigned_by: str) -> dict[str, Setting]:
@@ -281,21 +297,17 @@ def _reject_unknown(settings: Mapping[str, Setting]) -> None:
         if key in SECTIONS:
             lines.append(f"{key}: is a section, not a value ({setting.origin})")
         elif key not in KEYS:
-            lines.append(f"{key}: no such setting ({setting.origin}).{_nearest_key(key)}")
+            lines.append(f"{key}: no such setting ({setting.origin}).{suggest(_nearest_key(key))}")
     if lines:
         raise ConfigError("\n".join(lines))
 
 
-def _nearest_key(key: str) -> str:
+def _nearest_key(key: str) -> str | None:
     section, _, name = key.rpartition(".")
     # The right name in the wrong section is likelier than a misspelt section.
     elsewhere = [known for known in KEYS if known.endswith(f".{name}")]
     inside = [known for known in KEYS if known.startswith(f"{section}.")]
-    return (
-        f" Did you mean {elsewhere[0]}?"
-        if elsewhere
-        else did_you_mean(key, inside) or did_you_mean(key, KEYS)
-    )
+    return elsewhere[0] if elsewhere else nearest(key, inside) or nearest(key, KEYS)
 
 
 def _validate(settings: Mapping[str, Setting]) -> Config:

@@ -40,7 +40,16 @@ def preset_of_model(model: str) -> str | None:
 
 def did_you_mean(word: str, known: Sequence[str] | Mapping[str, object]) -> str:
     """Suggestion " Did you mean …?" with the known word nearest to `word`, or an empty text."""
+    return suggest(nearest(word, known))
+
+
+def suggest(word: str | None) -> str:
+    """Suggestion " Did you mean …?", or an empty text if there is no word to suggest."""
+    return f" Did you mean {word}?" if word else ""
+
+
+def nearest(word: str, known: Sequence[str] | Mapping[str, object]) -> str | None:
+    """Known word nearest to `word`, or None if none is near."""
     from difflib import get_close_matches
 
-    matches = get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f" Did you mean {matches[0]}?" if matches else ""
+    return next(iter(get_close_matches(word, list(known), n=1, cutoff=0.6)), None)

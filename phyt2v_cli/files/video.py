@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 from phyt2v_cli.errors import VideoError
 from phyt2v_cli.files.atomic import describe_os_error, replace_file
+from phyt2v_cli.quantities import count
 
 Frames: TypeAlias = "npt.NDArray[np.uint8]"
 """Frames of a decoded video: RGB, uint8 (num_frames, height, width, 3)."""
@@ -204,7 +205,7 @@ def _decode(path: Path, convert: "Callable[[VideoFrame, int], _T]") -> tuple[lis
     except unreadable as error:
         raise VideoError(f"{path} is cut short, or no video") from error
     if not frames or len(frames) != num_shown or declared not in (0, num_packets):
-        raise VideoError(f"{path} is not a whole video: {len(frames)} of {declared} frames decode")
+        raise VideoError(f"{path} is not a whole video: {len(frames)} of {count(declared, 'frame')} decode")
     return frames, _parse_metadata(comment)
 
 

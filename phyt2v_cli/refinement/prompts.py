@@ -27,6 +27,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from phyt2v_cli import replies
 from phyt2v_cli.errors import ReplyError
+from phyt2v_cli.quantities import count
 from phyt2v_cli.replies import (
     Correction,
     Line,
@@ -246,7 +247,7 @@ def find_fault_in_refinement(
         return f"prompt: has {num_words} words, more than {max_words}"
     excess = excess_tokens(reply.prompt)
     if excess > 0:
-        return f"prompt: is {excess} tokens longer than the video model reads; make it shorter"
+        return f"prompt: is {count(excess, 'token')} longer than the video model reads; make it shorter"
     return None
 
 

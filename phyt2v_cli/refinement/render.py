@@ -9,6 +9,7 @@ from pathlib import Path
 from phyt2v_cli.errors import FaultyFramesError, LatentsError, PromptError
 from phyt2v_cli.events import Stage
 from phyt2v_cli.files.video import Frames, VideoMetadata, write_video
+from phyt2v_cli.quantities import count
 from phyt2v_cli.roles import Cancelled, Denoised, HowItRan, Latents, OnStep, VideoGenerator
 from phyt2v_cli.runs.identity import Recipe
 from phyt2v_cli.runs.latents import drop_latents, read_latents, write_latents
@@ -137,10 +138,10 @@ def check_prompt_length(generator: VideoGenerator, prompt: str, *, allow_truncat
         return None
     if not allow_truncation:
         raise PromptError(
-            f"The prompt is {excess} tokens longer than the video model reads.",
+            f"The prompt is {count(excess, 'token')} longer than the video model reads.",
             "Shorten it, or let it be cut with `allow_truncation`.",
         )
-    return f"the last {excess} tokens of the prompt are beyond what the video model reads"
+    return f"the prompt is {count(excess, 'token')} longer than the video model reads, and is cut short"
 
 
 def _check_latents(latents: Latents) -> None:

@@ -1,7 +1,6 @@
 """Contact sheet of a run, made from its folder alone. Knows no model, no loop and no terminal."""
 
 import io
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,17 +9,21 @@ from phyt2v_cli.errors import VideoError, message_of
 from phyt2v_cli.events import Notice
 from phyt2v_cli.files.atomic import replace_file
 from phyt2v_cli.files.video import sample_frames
+from phyt2v_cli.quantities import count, score
+from phyt2v_cli.report import fonts
 from phyt2v_cli.runs.reader import read_videos
 from phyt2v_cli.runs.records import VideoRecord
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
 
+NAME = "contact.png"
 NUM_FRAMES = 8
 _FRAME_HEIGHT = 144
 _LABEL_WIDTH = 190
 _GAP = 6
 _MARGIN = 20
+_MAX_LINES = 3
 _TITLE_SIZE, _TEXT_SIZE = 20, 14
 _PAPER, _INK, _SOFT, _FINAL, _DRAFT = "#fbfaf7", "#1d1d1f", "#6b6b70", "#0b6e4f", "#9a6700"
 
@@ -50,8 +53,8 @@ def contact_sheet(run_path: Path) -> Path:
     text_font = ImageFont.load_default(_TEXT_SIZE)
     title_font = ImageFont.load_default(_TITLE_SIZE)
     strip_width = max(widths) * NUM_FRAMES + _GAP * (NUM_FRAMES - 1)
-    # The default font's mean letter is half as wide as it is high.
-    prompts = [_wrap(record.prompt, strip_width * 2 // _TEXT_SIZE) for record in records]
+    shown = [fonts.readable(record.prompt, _TEXT_SIZE) for record in records]
+    prompts = [fonts.wrap(text, font, strip_width, max_lines=_MAX_LINES) for text, font in shown]
     line_height = round(_TEXT_SIZE * 1.35)
     row_heights = [len(lines) * line_height + _GAP + _FRAME_HEIGHT + 2 * _GAP for lines in prompts]
     width = 2 * _MARGIN + _LABEL_WIDTH + strip_width
@@ -59,12 +62,12 @@ def contact_sheet(run_path: Path) -> Path:
     draw = ImageDraw.Draw(sheet)
 
     top = _MARGIN
-    for record, video, frame_width, lines, row_height in zip(
-        records, videos, widths, prompts, row_heights, strict=True
+    for record, video, frame_width, lines, (_, font), row_height in zip(
+        records, videos, widths, prompts, shown, row_heights, strict=True
     ):
         left = _MARGIN + _LABEL_WIDTH
         for number, line in enumerate(lines):
-            draw.text((left, top + number * line_height), line, fill=_INK, font=text_font)
+            draw.text((left, top + number * line_height), line, fill=_INK, font=font)
         frames_top = top + len(lines) * line_height + _GAP
         _draw_label(draw, record, frames_top, title_font, text_font)
         for number, frame in enumerate(video):
@@ -72,7 +75,7 @@ def contact_sheet(run_path: Path) -> Path:
             sheet.paste(picture, (left + number * (max(widths) + _GAP), frames_top))
         top += row_height + _MARGIN
 
-    path = run_path / "contact.png"
+    path = run_path / NAME
     drawn = io.BytesIO()
     sheet.save(drawn, format="PNG")
     with replace_file(path) as temporary:
@@ -86,18 +89,10 @@ def _draw_label(
     draw.text((_MARGIN, top), record.id.label, fill=_INK, font=title_font)  # type: ignore[arg-type]
     scores = record.all_scores()
     lines = [
-        (f"{record.steps} steps, {record.purpose}", _FINAL if record.purpose == "final" else _DRAFT),
-        (f"SA {_show(scores.semantic_adherence)}", _SOFT),
-        (f"PC {_show(scores.physical_commonsense)}", _SOFT),
+        (f"{count(record.steps, 'step')}, {record.purpose}", _FINAL if record.purpose == "final" else _DRAFT),
+        (f"SA {score(scores.semantic_adherence)}", _SOFT),
+        (f"PC {score(scores.physical_commonsense)}", _SOFT),
     ]
     for number, (text, colour) in enumerate(lines):
         place = (_MARGIN, top + _TITLE_SIZE + 12 + number * round(_TEXT_SIZE * 1.5))
         draw.text(place, text, fill=colour, font=text_font)  # type: ignore[arg-type]
-
-
-def _wrap(prompt: str, width: int) -> list[str]:
-    return textwrap.wrap(prompt, width, max_lines=3, placeholder=" …") or [""]
-
-
-def _show(score: float | None) -> str:
-    return "none" if score is None else f"{score:.2f}"

@@ -21,6 +21,8 @@ from phyt2v_cli.events import Purpose
 from phyt2v_cli.files.atomic import replace_file
 from phyt2v_cli.files.untrusted import visible
 from phyt2v_cli.files.video import sample_frames
+from phyt2v_cli.quantities import count, score
+from phyt2v_cli.report.verdict import verdict_on
 from phyt2v_cli.runs.reader import ShownRun, read_run
 from phyt2v_cli.runs.records import ScorerRecord, VideoRecord
 from phyt2v_cli.video_id import RoundId
@@ -88,8 +90,8 @@ def _template() -> "Template":
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["score"] = _score
-    environment.globals["count"] = _count
+    environment.filters["score"] = score
+    environment.globals["count"] = count
     return environment.get_template("page.html.j2")
 
 
@@ -101,14 +103,6 @@ def _shown(value: object) -> object:
     return visible(text if len(text) <= MAX_CHARS else text[:MAX_CHARS] + " …")
 
 
-def _score(score: float | None) -> str:
-    return "-" if score is None else f"{score:.2f}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def _facts(run: ShownRun) -> Iterator[tuple[str, str]]:
     """Names and values of facts about the run as a whole."""
     analysis, result, usage = run.record.analysis, run.record.result, run.record.usage
@@ -118,9 +112,9 @@ def _facts(run: ShownRun) -> Iterator[tuple[str, str]]:
     if result is not None:
         yield "Result", f"{result.video}, chosen by the rule “{result.selected_by.replace('_', ' ')}”"
     if usage.requests:
-        tokens = _count(usage.prompt_tokens + usage.completion_tokens, "token")
+        tokens = count(usage.prompt_tokens + usage.completion_tokens, "token")
         cost = "" if usage.cost is None else f", cost {usage.cost:.4g}"
-        yield "LLM", f"{_count(usage.requests, 'request')}, {tokens}{cost}"
+        yield "LLM", f"{count(usage.requests, 'request')}, {tokens}{cost}"
 
 
 def _made_with(run: ShownRun) -> str:
@@ -200,6 +194,8 @@ class _Card:
     """Whether the prompt is that of the round before."""
     scorers: list[tuple[str, ScorerRecord]]
     """Scorers that say more than the bars show, by name."""
+    verdict: str
+    """Why the next round's prompt is another one, or the same."""
     seconds: float
     strip: str | None
     """Frames of the video, as a data URI; None if there is no whole video."""
@@ -217,6 +213,7 @@ def _cards(run: ShownRun) -> Iterator[_Card]:
             prompt=_changes(before, record.prompt),
             is_unchanged=record.prompt == before,
             scorers=scorers[:MAX_SCORERS],
+            verdict=verdict_on(record),
             seconds=sum(record.seconds.values()),
             strip=_strip(run.path, record),
         )

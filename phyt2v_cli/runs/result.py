@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from phyt2v_cli.errors import RunDirError
 from phyt2v_cli.events import Purpose
 from phyt2v_cli.files.atomic import describe_os_error
+from phyt2v_cli.quantities import score
 from phyt2v_cli.roles import HowItRan, Scores
 from phyt2v_cli.runs.reader import ShownRun, read_run
 from phyt2v_cli.runs.records import VideoRecord
@@ -182,15 +183,11 @@ def _table(videos: Sequence[RoundResult], chosen: VideoId) -> str:
         cells = [
             video.id.label,
             f"{video.steps} ({video.purpose})",
-            _shown(video.scores.semantic_adherence),
-            _shown(video.scores.physical_commonsense),
+            score(video.scores.semantic_adherence),
+            score(video.scores.physical_commonsense),
             video.prompt,
         ]
         style = ' style="font-weight:bold"' if video.id == chosen else ""
         rows.append(f"<tr{style}>{''.join(f'<td>{html.escape(cell)}</td>' for cell in cells)}</tr>")
     head = "".join(f"<th>{name}</th>" for name in ("video", "steps", "SA", "PC", "prompt"))
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-
-
-def _shown(score: float | None) -> str:
-    return "-" if score is None else f"{score:.2f}"

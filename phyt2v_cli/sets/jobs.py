@@ -172,7 +172,7 @@ def _complete(
 ) -> Outcome:
     was_complete = run.record.status == "complete"
     result = refine(run, emit, cancelled)
-    if not (was_complete and (run.path / "contact.png").exists()):
+    if not (was_complete and (run.path / contact_sheet.NAME).exists()):
         contact_sheet.draw_if_possible(run.path, emit)
     return Outcome(job, result)
 

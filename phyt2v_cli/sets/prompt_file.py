@@ -1,19 +1,26 @@
 """User's prompt, from a file, standard input or the command line. The file is never written to."""
 
+from collections.abc import Callable
+
 from phyt2v_cli.errors import PromptError, UsageError
 from phyt2v_cli.files.user_text import read_text
+from phyt2v_cli.sets.formats import name_of_format, without_comments
 from phyt2v_cli.sets.prompt_set import fault_of_prompt
 
 _MAX_BYTES = 2**20
 """Limit of what is read. A longer prompt is refused for its characters, of up to four bytes each."""
 
 
-def read_prompt(file: str | None, text: str | None) -> str:
-    """Read the prompt, stripped of white space.
+OnNote = Callable[[str, str], object]
+"""Callback for a note and its hint."""
+
+
+def read_prompt(file: str | None, text: str | None, on_note: OnNote = lambda *_: None) -> str:
+    """Read the prompt, stripped of white space, and of comments in a file.
 
     `file` is a path, or ``-`` for standard input; `text` is the prompt itself. Raises UsageError unless
     exactly one of the two is given, and PromptError for a prompt that cannot be read, is empty, is not text,
-    or is longer than 10,000 characters.
+    is longer than 10,000 characters, or is plainly a set of prompts in JSON or CSV.
     """
     if (file is None) == (text is None):
         raise UsageError("give one prompt", "A text file, - for standard input, or `prompt`.")
@@ -21,17 +28,17 @@ def read_prompt(file: str | None, text: str | None) -> str:
         hint = "Give the file with the prompt, or its text as `prompt`."
         name = "standard input" if file == "-" else file
         content = read_text(file, _MAX_BYTES, PromptError, hint)
+        prompt = without_comments(content).strip()
+        if prompt != content.strip():
+            on_note("lines that begin with # are comments, no part of the prompt", "")
     else:
-        name, content = "the prompt", text or ""
-    prompt = content.strip()
+        name, prompt = "the prompt", (text or "").strip()
+    if format_name := name_of_format(prompt):
+        hint = "`phyt2v batch` refines each of a set; or give the text of one as `prompt`."
+        raise PromptError(f"{name} is no prompt, but a set of prompts: {format_name}", hint)
     if fault := fault_of_prompt(prompt):
         raise PromptError(f"{name} is {fault}", "A prompt says in words what one video shows.")
-    return prompt
-
-
-def several_lines_note(prompt: str) -> str | None:
-    """Note for a prompt that may be meant as a list of prompts; None if it has one line."""
     lines = sum(1 for line in prompt.splitlines() if line.strip())
-    if lines < 2:
-        return None
-    return f"the {lines} lines are one prompt"
+    if lines > 1:
+        on_note(f"the {lines} lines are one prompt", "`phyt2v batch` takes each line as a prompt of its own.")
+    return prompt

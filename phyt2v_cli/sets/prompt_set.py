@@ -1,16 +1,14 @@
-"""Prompt sets from .txt, .jsonl and .csv files or standard input: entries, each with its own folder name.
+"""Prompt sets from files or standard input: valid entries, each with its own folder name.
 
-The author of a set may be hostile, so ids are turned into safe names here. Knows no run, no config and no
+The author of a set may be hostile, so ids are turned into safe names here. Knows no format, run, config or
 terminal.
 """
 
-import csv
 import hashlib
-import io
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +16,8 @@ from typing import NamedTuple
 from phyt2v_cli.errors import PromptError
 from phyt2v_cli.files.user_text import is_blank, read_text
 from phyt2v_cli.runs.identity import slugify
+from phyt2v_cli.sets import formats
+from phyt2v_cli.sets.formats import Line
 
 MAX_PROMPT_CHARS = 10_000
 MAX_PROMPTS = 10_000
@@ -44,23 +44,22 @@ class PromptEntry:
 def read_prompt_set(source: str) -> tuple[PromptEntry, ...]:
     """Read the entries of the file `source`, or of standard input if that is ``-``, in their order.
 
-    A .txt file has one prompt in each line that is not blank. A .jsonl file has objects with `prompt` and
-    optionally `id` and `seed`. A .csv file has a header with these names. Further keys and columns are
-    ignored. Standard input is JSONL if it begins with ``{``, else lines.
+    A .txt file has one prompt in each line that is not blank and no comment. A .jsonl or .json file has
+    objects with `prompt` (or `caption`, as data sets call it) and optionally `id` and `seed`, one in each
+    line or in an array. A .csv file has a header with these names. Further keys and columns are ignored.
+    Standard input is any of these, and a .txt file that is plainly one of the others is read as that.
 
     Raises PromptError if the source cannot be read; for entries that cannot be used it has one ``FILE:LINE:
     message`` line each.
     """
     name = "standard input" if source == "-" else source
-    parse = None if source == "-" else _PARSERS.get(Path(source).suffix.lower())
-    if source != "-" and parse is None:
+    parse = formats.recognise if source == "-" else formats.BY_ENDING.get(Path(source).suffix.lower())
+    if parse is None:
         raise PromptError(
-            f"{source} has none of the endings that say how to read it: {', '.join(_PARSERS)}",
+            f"{source} has none of the endings that say how to read it: {', '.join(formats.BY_ENDING)}",
             "- reads standard input.",
         )
     text = read_text(source, MAX_SET_BYTES, PromptError, "Give the file with the prompts.")
-    if parse is None:
-        parse = _parse_jsonl if text.lstrip().startswith("{") else _parse_lines
     fields, faults = [], []
     for count, line in enumerate(parse(text), start=1):
         if count > MAX_PROMPTS:
@@ -85,14 +84,6 @@ def fault_of_prompt(prompt: str) -> str | None:
     return f"longer than {MAX_PROMPT_CHARS:,} characters" if len(prompt) > MAX_PROMPT_CHARS else None
 
 
-class _Line(NamedTuple):
-    """Raw entry at one place of a set: its fields, or why there are none."""
-
-    number: int
-    fields: Mapping[str, object]
-    fault: str | None = None
-
-
 class _Fields(NamedTuple):
     """Valid entry without its folder name."""
 
@@ -102,69 +93,11 @@ class _Fields(NamedTuple):
     line: int
 
 
-def _split(text: str) -> Iterator[tuple[int, str]]:
-    """Split a text into the lines that are not blank, with their numbers; line ends are those of editors."""
-    for number, line in enumerate(io.StringIO(text, newline=None), start=1):
-        if line.strip():
-            yield number, line.rstrip("\n")
-
-
-def _parse_lines(text: str) -> Iterator[_Line]:
-    for number, line in _split(text):
-        yield _Line(number, {"prompt": line})
-
-
-def _parse_jsonl(text: str) -> Iterator[_Line]:
-    for number, line in _split(text):
-        try:
-            tree = json.loads(line)
-        except json.JSONDecodeError as error:
-            yield _Line(number, {}, f"not JSON: {error.msg} in column {error.colno}")
-        except (ValueError, RecursionError):  # numbers or nesting too large for Python
-            yield _Line(number, {}, "not JSON that can be read")
-        else:
-            fault = None if isinstance(tree, dict) else 'not an object like {"prompt": "a ball drops"}'
-            yield _Line(number, tree if fault is None else {}, fault)
-
-
-def _parse_csv(text: str) -> Iterator[_Line]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    header: list[str] | None = None
-    number = 1
-    try:
-        for row in reader:
-            start, number = number, reader.line_num + 1
-            if not any(field.strip() for field in row):
-                continue
-            if header is None:
-                header = [name.strip().lower() for name in row]
-                if header.count("prompt") != 1:
-                    yield _Line(start, {}, "the header must name one column prompt, and may name id and seed")
-                    return
-            elif len(row) > len(header):
-                fault = (
-                    f"{len(row)} fields where the header has {len(header)}; put texts with commas in quotes"
-                )
-                yield _Line(start, {}, fault)
-            else:
-                # An empty field is one that is not given.
-                yield _Line(start, {name: field for name, field in zip(header, row, strict=False) if field})
-    except csv.Error as error:
-        yield _Line(number, {}, f"not CSV: {error}")
-
-
-_PARSERS: Mapping[str, Callable[[str], Iterator[_Line]]] = {
-    ".txt": _parse_lines,
-    ".jsonl": _parse_jsonl,
-    ".csv": _parse_csv,
-}
-
-
-def _validate(line: _Line) -> _Fields:
+def _validate(line: Line) -> _Fields:
     """Validate the fields of a line; raise ValueError if they cannot be used."""
     if line.fault is not None:
         raise ValueError(line.fault)
-    prompt = line.fields.get("prompt")
+    prompt = line.fields.get("prompt", line.fields.get("caption"))
     if not isinstance(prompt, str):
         raise ValueError("prompt: missing" if prompt is None else "prompt: not a text")
     prompt = prompt.strip()

@@ -4,13 +4,15 @@ Knows events, a plan and a clock; reads no file and prints nothing. Measurements
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from phyt2v_cli.events import (
     ControlStarted,
     Event,
     GeneratorReady,
+    LoadStarted,
     RoundDone,
     RoundStarted,
     Stage,
@@ -23,8 +25,16 @@ from phyt2v_cli.timing.speeds import Speed
 if TYPE_CHECKING:
     from phyt2v_cli.schedule import PlannedRound
 
-Keep = Callable[[str, float, float, str], None]
-"""Callback for a measurement: cache, seconds of a step, seconds of decoding and encoding, and device."""
+Keep = Callable[[str, float, float, str, float | None], None]
+"""Callback for a measurement: cache, seconds of a step, seconds of decoding and encoding, device, and seconds
+of loading, or None if nothing was loaded."""
+KeepJudges = Callable[[Mapping[str, float]], None]
+"""Callback for the seconds of the judges' stages of one video."""
+
+_RENDERING: tuple[Stage, ...] = ("denoise", "decode", "encode")
+_BETWEEN_ROUNDS: tuple[Stage, ...] = ("mismatch", "refine")
+_NO_LOADING_S = 0.1
+"""Shorter waits for the generator are none: it was there already."""
 
 
 class Meter:
@@ -36,27 +46,37 @@ class Meter:
         *,
         control: bool = False,
         expected: Speed | None = None,
+        judges: Mapping[str, float] = MappingProxyType({}),
         keep: Keep = lambda *_: None,
+        keep_judges: KeepJudges = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin with the speed `expected`, until something is measured here."""
+        """Begin with the speed `expected` and the seconds of `judges` by stage, until these are measured."""
         self._planned = planned
         self._control = control
-        self._keep = keep
+        self._keep, self._keep_judges = keep, keep_judges
         self._clock = clock
         self._step_s: dict[str, float] = {}
+        self._stage_s: dict[str, float] = dict(judges)
+        """Seconds that each stage but the denoising takes."""
         if expected is not None:
             self._step_s = {"draft": expected.draft_step_s, "final": expected.final_step_s}
-        self._other_s = expected.video_s if expected is not None else 0.0
-        """Seconds of one video without the denoising."""
+            self._stage_s["decode"] = expected.video_s  # with the encoding
         self._settings: dict[str, str] = {}
+        self._begun = clock()
+        self._wait_begun: float | None = None
+        self._is_loaded = False
+        self._expected_load_s = 0.0 if expected is None else expected.load_s
+        self._load_s: float | None = None
         self._begin_round(planned[0].steps, planned[0].purpose, list(planned[1:]))
 
     def _begin_round(self, steps: int, purpose: str, later: "list[PlannedRound]") -> None:
         self._steps, self._purpose, self._later = steps, purpose, later
         self._step_times: list[float] = []
         self._num_steps_done = 0
-        self._seconds: dict[Stage, float] = {}
+        self._seconds: dict[str, float] = {}
+        self._running: Stage | None = None
+        self._running_since = 0.0
 
     def __call__(self, event: Event) -> None:
         """Measure one event."""
@@ -68,13 +88,19 @@ class Meter:
             case ControlStarted():
                 self._control = False
                 self._begin_round(event.steps, "final", [])
+            case LoadStarted():
+                self._wait_begun = self._clock()
             case GeneratorReady():
                 self._settings = dict(event.settings)
-            case StageStarted(stage="denoise"):
-                self._step_times = []
-            case StageStarted(stage="decode"):
-                self._num_steps_done = self._steps  # also if the latents were there already
+                self._end_loading()
+            case StageStarted():
+                self._running, self._running_since = event.stage, self._clock()
+                if event.stage == "denoise":
+                    self._step_times = []
+                else:
+                    self._num_steps_done = self._steps  # also if the latents were there already
             case StepDone():
+                self._running_since = self._clock()
                 if event.step > self._num_steps_done + 1:
                     self._step_times = []  # several at once: they were done before anybody listened
                 else:
@@ -86,33 +112,60 @@ class Meter:
                     self._step_s[self._purpose] = took / (len(self._step_times) - 1)
             case StageDone():
                 self._end_stage(event)
-            case RoundDone() if "decode" in self._seconds:
-                # Only for a round that was not resumed half-way.
-                self._other_s = sum(s for stage, s in self._seconds.items() if stage != "denoise")
+            case RoundDone():
+                judged = {stage: s for stage, s in self._seconds.items() if stage not in _RENDERING}
+                if judged:
+                    self._keep_judges(judged)
+
+    def _end_loading(self) -> None:
+        now = self._clock()
+        if not self._is_loaded and self._wait_begun is not None and now - self._wait_begun >= _NO_LOADING_S:
+            self._load_s = now - self._begun
+        self._is_loaded = True
 
     def _end_stage(self, event: StageDone) -> None:
+        self._running = None
         self._seconds[event.stage] = event.seconds
         if event.stage == "denoise":
             self._num_steps_done = self._steps
-        elif event.stage == "encode" and len(self._step_times) > 1 and "decode" in self._seconds:
+            return
+        if event.stage == "decode":
+            self._stage_s.setdefault("encode", 0.0)
+        self._stage_s[event.stage] = event.seconds
+        if event.stage == "encode" and len(self._step_times) > 1 and "decode" in self._seconds:
             self._keep(
                 self._settings.get("cache", "off"),
                 self._step_s[self._purpose],
                 self._seconds["decode"] + self._seconds["encode"],
                 self._settings.get("device_name", self._settings.get("device", "")),
+                self._load_s,
             )
 
     def seconds_left(self) -> float | None:
         """Estimate of the time left of the run in s; None if nothing is known yet."""
         if not self._step_s:
             return None
-        left = (self._steps - self._num_steps_done) * self._expect(self._purpose)
-        left += max(0.0, self._other_s - sum(s for stage, s in self._seconds.items() if stage != "denoise"))
+        step_s = self._expect(self._purpose)
+        left = (self._steps - self._num_steps_done) * step_s
+        left += sum(s for stage, s in self._stages(is_last=not self._later) if stage not in self._seconds)
+        if self._running is not None:
+            takes = step_s if self._running == "denoise" else self._stage_s.get(self._running, 0.0)
+            left -= min(self._clock() - self._running_since, takes, left)
+        if not self._is_loaded:
+            left += max(0.0, self._expected_load_s - (self._clock() - self._begun))
         for entry in self._later:
-            left += entry.steps * self._expect(entry.purpose) + self._other_s
+            left += entry.steps * self._expect(entry.purpose)
+            left += sum(s for _, s in self._stages(is_last=entry is self._later[-1]))
         if self._control:
-            left += self._planned[-1].steps * self._expect("final") + self._other_s
+            left += self._planned[-1].steps * self._expect("final")
+            left += sum(s for _, s in self._stages(is_last=True))
         return left
+
+    def _stages(self, *, is_last: bool) -> Iterator[tuple[str, float]]:
+        """Stages of one video after the denoising, with their seconds; no prompt comes after the last."""
+        for stage, seconds in list(self._stage_s.items()):  # a display's thread asks while stages end
+            if not (is_last and stage in _BETWEEN_ROUNDS):
+                yield stage, seconds
 
     def _expect(self, purpose: str) -> float:
         return self._step_s.get(purpose) or next(iter(self._step_s.values()))

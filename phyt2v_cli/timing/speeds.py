@@ -7,13 +7,13 @@ and prints nothing, so that a preview can use it.
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from phyt2v_cli.config.schema import GeneratorConfig
+    from phyt2v_cli.config.schema import Config, GeneratorConfig
     from phyt2v_cli.schedule import PlannedRound
 
 _WHAT_SETS_THE_SPEED = (
@@ -45,6 +45,8 @@ class Speed:
     """Seconds of decoding and encoding one video."""
     device: str = ""
     """Device that it was measured on, in words."""
+    load_s: float = 0.0
+    """Seconds from the start of a run until the generator is loaded."""
 
     def step_s(self, purpose: str) -> float:
         """Seconds of one denoising step of a draft or a final."""
@@ -75,6 +77,16 @@ class Measurement:
     step_s: float
     video_s: float
     device: str
+    load_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class JudgeMeasurement:
+    """Latest measurement for one choice of judges on one machine: seconds by stage, for one video."""
+
+    host: str
+    judges: dict[str, object]
+    seconds: dict[str, float]
 
 
 def find(generator: "GeneratorConfig") -> Speed | None:
@@ -83,15 +95,49 @@ def find(generator: "GeneratorConfig") -> Speed | None:
     if final is None:
         return None
     draft = _newest(generator, generator.draft_cache) or final
-    return Speed(final.step_s, draft.step_s, final.video_s, final.device)
+    return Speed(final.step_s, draft.step_s, final.video_s, final.device, final.load_s)
 
 
-def keep(generator: "GeneratorConfig", cache: str, step_s: float, video_s: float, device: str) -> None:
+def find_judges(config: "Config") -> dict[str, float]:
+    """Find the seconds that the config's judges last took on this machine for one video, by stage."""
+    wanted = (os.uname().nodename, _judges(config))
+    return next((m.seconds for m in _read()[1] if (m.host, m.judges) == wanted), {})
+
+
+def keep(
+    generator: "GeneratorConfig",
+    cache: str,
+    step_s: float,
+    video_s: float,
+    device: str,
+    load_s: float | None = None,
+) -> None:
     """Store a measurement, replacing an earlier one with the same settings. Failures are ignored.
 
     `cache` is the feature cache that was on, `step_s` the seconds of a denoising step, `video_s` those of
-    decoding and encoding a video.
+    decoding and encoding a video, `load_s` those of loading; None if nothing was loaded.
     """
+    before = _newest(generator, cache)
+    if load_s is None:
+        load_s = 0.0 if before is None else before.load_s
+    new = Measurement(
+        os.uname().nodename, _settings(generator, cache), cache, step_s, video_s, device, load_s
+    )
+    measured, judged = _read()
+    others = [m for m in measured if (m.host, m.generator, m.cache) != (new.host, new.generator, new.cache)]
+    _write([new, *others], judged)
+
+
+def keep_judges(config: "Config", seconds: Mapping[str, float]) -> None:
+    """Store the seconds of the judges' stages; stages that are not named keep theirs."""
+    new = JudgeMeasurement(os.uname().nodename, _judges(config), {**find_judges(config), **seconds})
+    measured, judged = _read()
+    others = [m for m in judged if (m.host, m.judges) != (new.host, new.judges)]
+    _write(measured, [new, *others])
+
+
+def _write(measured: "Sequence[Measurement]", judged: "Sequence[JudgeMeasurement]") -> None:
+    """Write the newest of all measurements, which come first."""
     from phyt2v_cli.errors import FilesError
     from phyt2v_cli.files.atomic import replace_file
     from phyt2v_cli.files.cache_dir import make_cache_dir
@@ -99,63 +145,57 @@ def keep(generator: "GeneratorConfig", cache: str, step_s: float, video_s: float
     folder = make_cache_dir()
     if folder is None:
         return
-    new = Measurement(
-        host=os.uname().nodename,
-        generator=_settings(generator, cache),
-        cache=cache,
-        step_s=step_s,
-        video_s=video_s,
-        device=device,
-    )
-    others = [m for m in _read() if (m.host, m.generator, m.cache) != (new.host, new.generator, new.cache)]
-    newest_first = [asdict(m) for m in [new, *others][:MAX_MEASUREMENTS]]
+    content = {
+        "schema": _SCHEMA,
+        "measurements": [asdict(m) for m in measured[:MAX_MEASUREMENTS]],
+        "judges": [asdict(m) for m in judged[:MAX_MEASUREMENTS]],
+    }
     with suppress(FilesError), replace_file(folder / _FILE_NAME) as temporary:
-        content = {"schema": _SCHEMA, "measurements": newest_first}
         temporary.write_text(json.dumps(content, indent=1) + "\n")
 
 
-def _read() -> list[Measurement]:
+def _read() -> tuple[list[Measurement], list[JudgeMeasurement]]:
     from phyt2v_cli.files.cache_dir import find_cache_dir
     from phyt2v_cli.files.untrusted import read_plain_file
 
     folder = find_cache_dir()
     if folder is None:
-        return []
+        return [], []
     try:
         content = json.loads(read_plain_file(folder / _FILE_NAME, _MAX_BYTES))
         if content["schema"] != _SCHEMA:
-            return []
-        found = [Measurement(**entry) for entry in content["measurements"]]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return []
-    return [m for m in found if _is_sound(m)]
+            return [], []
+        measured = [Measurement(**entry) for entry in content["measurements"]]
+        judged = [JudgeMeasurement(**entry) for entry in content.get("judges", ())]
+        return [m for m in measured if _is_sound(m)], [m for m in judged if _are_sound(m.seconds)]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return [], []
+
+
+def _are_sound(seconds: Mapping[str, float]) -> bool:
+    return all(isinstance(value, int | float) and 0 <= value < math.inf for value in seconds.values())
 
 
 def _is_sound(measurement: Measurement) -> bool:
     texts = (measurement.host, measurement.cache, measurement.device)
-    numbers = (measurement.step_s, measurement.video_s)
-    return (
-        all(isinstance(text, str) for text in texts)
-        and all(isinstance(number, int | float) and 0 <= number < math.inf for number in numbers)
-        and measurement.step_s > 0
-    )
+    numbers = {name: getattr(measurement, name) for name in ("step_s", "video_s", "load_s")}
+    return all(isinstance(text, str) for text in texts) and _are_sound(numbers) and measurement.step_s > 0
 
 
 def _newest(generator: "GeneratorConfig", cache: str) -> Measurement | None:
     wanted = (os.uname().nodename, _settings(generator, cache), cache)
-    return next((m for m in _read() if (m.host, m.generator, m.cache) == wanted), None)
+    return next((m for m in _read()[0] if (m.host, m.generator, m.cache) == wanted), None)
+
+
+def _judges(config: "Config") -> dict[str, object]:
+    """What tells one choice of judges from another: no addresses, which may hold a secret."""
+    sections = {"llm": config.llm, "captioner": config.captioner, "scorer": config.scorer}
+    return {
+        role: section.model_dump(mode="json", include={"backend", "model"})
+        for role, section in sections.items()
+    }
 
 
 def _settings(generator: "GeneratorConfig", cache: str) -> dict[str, object]:
     strength = set() if cache == "off" else {"draft_cache_strength"}
     return generator.model_dump(mode="json", include={*_WHAT_SETS_THE_SPEED, *strength})
-
-
-def duration(seconds: float) -> str:
-    """Duration as text for people: `12.5 s`, `3m 05s`, `2h 07m`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}m {rest:02}s"
-    return f"{minutes // 60}h {minutes % 60:02}m"

@@ -5,6 +5,7 @@ import pytest
 from rich.console import Console
 
 from phyt2v_cli.cli import console
+from tests.command_line import CommandLine
 from tests.terminals import shown_by
 
 
@@ -140,3 +141,31 @@ def test_colours_can_be_switched_off(plain: str, monkeypatch: pytest.MonkeyPatch
     console.configure(no_color=plain == "--no-color")
     assert console.stdout().color_system is None
     console.configure()
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["refine", "--no-color", "--bogus"], 2),
+        (["refine", "--bogus", "--no-color"], 2),
+        (["--no-color", "refine", "nowhere.txt"], 2),
+        (["--no-color", "preview-schedule"], 0),
+        (["--no-color", "config", "presets"], 0),
+        (["--no-color", "--help"], 0),
+        (["refine", "--help", "--no-color"], 0),
+        (["--no-color", "bogus"], 2),
+    ],
+    ids=str,
+)
+def test_nothing_is_coloured_wherever_the_flag_stands(words: list[str], code: int) -> None:
+    shown = shown_by([sys.executable, "-m", "phyt2v_cli", *words], columns=100, code=code)
+    assert shown.strip()
+    assert "\x1b" not in shown
+
+
+def test_flags_before_the_command_hold_for_it(phyt2v: CommandLine) -> None:
+    assert phyt2v("--quiet", "runs").err == ""
+    assert "There is no run" in phyt2v("runs").err
+    assert "Traceback" in phyt2v("-v", "refine", "nowhere.txt").err
+    assert "Traceback" not in phyt2v("refine", "nowhere.txt").err
+    assert "Traceback" not in phyt2v("refine", "--", "-v").err

@@ -3,6 +3,7 @@
 import array
 import fcntl
 import io
+import json
 import os
 import shlex
 import signal
@@ -68,6 +69,33 @@ def test_a_wrong_command_line_is_one_line(arguments: list[str], said: str, here:
     assert err.startswith("error: ")
     assert said in err
     assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "guess"),
+    [
+        (["preview-schedule", "--round", "3"], "--rounds"),
+        (["refine", "--roundnum=3"], "--rounds"),
+        (["refine", "--min_step", "3"], "--min-steps"),
+        (["batch", "--round_num", "3"], "--rounds"),
+        (["refine", "--promt", "x"], "--prompt"),
+        (["refine", "--no-colour"], "--no-color"),
+        (["report", "--open"], None),
+        (["refine", "--open"], None),
+        (["generate", "--round", "3"], None),
+        (["refine", "--x"], None),
+        (["refine", "-x"], None),
+    ],
+    ids=str,
+)
+def test_an_unknown_option_is_guessed_from_what_help_shows(
+    arguments: list[str], guess: str | None, here: "RunHere"
+) -> None:
+    code, _, err = here(arguments, b"")
+    assert code == 2
+    option = arguments[1].partition("=")[0]
+    suggestion = f" Did you mean {guess}?" if guess else ""
+    assert err == f"error: No such option: {option}.{suggestion} See: phyt2v {arguments[0]} --help\n"
 
 
 def test_no_command_shows_the_help() -> None:
@@ -183,6 +211,33 @@ def test_bad_prompts_exit_2_and_leave_nothing(
         assert message in error
         assert hint.startswith("hint: ")
     assert [path.name for path in tmp_path.iterdir()] == ["prompt file.txt"]
+
+
+@pytest.mark.parametrize("command", ["refine", "generate"])
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        ("id,prompt\np1,a red ball drops\n", "CSV with a header"),
+        ('{"prompt": "a red ball drops"}\n', "JSON"),
+        ('["a red ball drops"]', "JSON"),
+    ],
+)
+def test_a_set_is_no_prompt(command: str, content: str, what: str, tmp_path: Path, here: RunHere) -> None:
+    (tmp_path / "one.jsonl").write_text(content)
+    for arguments, stdin in [(["one.jsonl"], ""), (["-"], content), (["--prompt", content], "")]:
+        code, out, err = here([command, *arguments, "--dry-run"], stdin.encode())
+        assert (code, out) == (2, "")
+        error, hint = err.splitlines()
+        assert error.endswith(f"is no prompt, but a set of prompts: {what}")
+        assert "`phyt2v batch`" in hint
+
+
+def test_comments_in_a_prompt_file_are_left_out(here: RunHere) -> None:
+    code, out, err = here(["refine", "-", "--dry-run", "--json"], b"# my prompt\na red ball drops\n")
+    assert code == 0
+    assert "a-red-ball-drops" in json.loads(out)["run_dir"]
+    assert err.startswith("note: lines that begin with # are comments")
+    assert here(["refine", "-"], b"# nothing else\n")[0] == 2
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@ import os
 import pty
 import re
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -82,13 +84,18 @@ def test_several_scorers_are_told_apart(capsys: pytest.CaptureFixture[str]) -> N
     ]
 
 
-def test_a_kept_prompt_is_not_called_new(capsys: pytest.CaptureFixture[str]) -> None:
-    events = [
-        RoundStarted(RoundId(1), 2, 20, "draft", "p"),
-        StageStarted(RoundId(1), "refine"),
-        round_done(1, None, "p"),
+def test_one_verdict_says_why_a_prompt_was_kept_or_rewritten(capsys: pytest.CaptureFixture[str]) -> None:
+    def said(mismatch: str | None, prompt: str) -> list[str]:
+        begun = [RoundStarted(RoundId(1), 2, 20, "draft", "p"), StageStarted(RoundId(1), "refine")]
+        return drawn([*begun, round_done(1, mismatch, prompt)], capsys)[2:]
+
+    assert said(None, "p") == ["  prompt: kept: the caption agrees with it, in spite of SA 0.80"]
+    assert said(None, "q") == [
+        "  prompt: rewritten for SA 0.80: the caption agrees with it",
+        "  new prompt: q",
     ]
-    assert drawn(events, capsys)[-2:] == ["  mismatch: none found", "  prompt: kept"]
+    assert said("it hovers", "q") == ["  mismatch: it hovers", "  new prompt: q"]
+    assert said("it hovers", "p") == ["  mismatch: it hovers", "  prompt: kept: its scores are high enough"]
 
 
 def test_a_round_done_before_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,6 +141,37 @@ def test_off_a_terminal_a_line_every_few_seconds_tells_the_step_and_the_rest_of_
         "Round 1 of 2: 12 denoising steps",
         *(f"  step {step} of 12, about 1m 23s left" for step in (3, 6, 9, 12)),
     ]
+
+
+def test_off_a_terminal_a_silent_stage_is_told_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress_module, "SECONDS_BETWEEN_LINES", 0.05)
+
+    def hear(line: str) -> None:
+        said, deadline = "", time.monotonic() + 60
+        while not re.search(line, said):
+            assert time.monotonic() < deadline, said
+            time.sleep(0.01)
+            said += capsys.readouterr().err
+
+    with RunProgress(lambda: 83.0) as progress:
+        hear(r"  preparing, \d\.\d s so far, about 1m 23s left\n")
+        progress(LoadStarted())
+        hear("  loading the model, .* so far, about")
+        progress(GeneratorReady({"device": "cpu"}))
+        progress(RoundStarted(RoundId(1), 2, 12, "draft", "p"))
+        progress(StageStarted(RoundId(1), "denoise"))
+        progress(StepDone(RoundId(1), 1, 12))
+        hear("  step 1 of 12, about 1m 23s left\n")
+        progress(StageStarted(RoundId(1), "decode"))
+        hear("  decoding, .* so far, about")
+    console.configure(quiet=True)
+    with RunProgress() as progress:
+        progress(LoadStarted())
+        time.sleep(0.2)
+    console.configure()
+    assert not [thread for thread in threading.enumerate() if thread.name == "progress" and thread.is_alive()]
 
 
 def test_how_the_model_runs_is_told_once_and_again_when_it_changes(

@@ -225,15 +225,18 @@ def test_an_unknown_key_is_guessed(assignment: str, guess: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("environment", "message"),
+    ("name", "suggestion"),
     [
-        ({"PHYT2V_GENERATOR_MODEL": "x"}, "Did you mean generator.model"),
-        ({"PHYT2V_SCHEDULE": "x"}, "schedule: is a section"),
+        ("PHYT2V_GENERATOR_MODEL", " Did you mean PHYT2V_GENERATOR__MODEL?"),
+        ("PHYT2V_RUN__ROUNDS", " Did you mean PHYT2V_REFINEMENT__ROUNDS?"),
+        ("PHYT2V_SCHEDULE", " Did you mean PHYT2V_SCHEDULE__KIND?"),
+        ("PHYT2V_FOO", ""),
     ],
 )
-def test_a_mistyped_variable_is_not_ignored(environment: dict[str, str], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        load_config(environment=environment)
+def test_a_variable_that_is_no_setting_is_a_note(name: str, suggestion: str) -> None:
+    loaded = load_config(environment={name: "x", "PHYT2V_RUN__SEED": "3"})
+    assert loaded.notices == (f"the variable {name} is no setting and changes nothing.{suggestion}",)
+    assert loaded.config == load_config(environment={"PHYT2V_RUN__SEED": "3"}).config
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_fault_33_twice_keeps_the_prompt_and_is_flagged(task: str, tmp_path: Pat
         ("refinement", {"prompt": PROMPT.upper()}, "unchanged"),
         ("refinement", {"prompt": " \n "}, "is empty"),
         ("refinement", {"prompt": "word " * 121}, "words, more than 120"),
-        ("refinement", {"prompt": "word " * 61}, "1 tokens longer"),
+        ("refinement", {"prompt": "word " * 61}, "1 token longer"),
         ("refinement", {"prompt": "\x1b[2J"}, "control characters"),
         ("mismatch", {"found": True, "text": ""}, "must say what departs"),
         ("mismatch", {"found": 7, "text": "it hovers"}, "found"),

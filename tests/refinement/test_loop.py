@@ -129,7 +129,7 @@ def test_a_refined_prompt_must_fit_the_text_encoder_and_the_word_limit(tmp_path:
     script = {"refinement": [json.dumps({"prompt": text}) for text in (long, longer)]}
     cast = FakeRoles(llm=FakeChat(script))  # type: ignore[arg-type]
     run_through(tmp_path / "run", make_config(rounds=1), cast)
-    assert "1 tokens longer" in cast.llm.requests[-1].data["error"]
+    assert "1 token longer" in cast.llm.requests[-1].data["error"]
     record = read(tmp_path / "run", "round1.json")
     assert record["flags"] == ["refinement_unusable"]
     assert record["refined_prompt"] == PROMPT

@@ -93,7 +93,7 @@ def test_an_unchanged_prompt_is_said(tmp_path: Path) -> None:
     script = {"mismatch": [json.dumps({"found": False, "text": ""})], "refinement": ["x", "y"]}
     page = page_of(tmp_path / "run", FakeRoles(llm=FakeChat(script)))  # type: ignore[arg-type]
     assert "unchanged" in page
-    assert "none found" in page
+    assert "new prompt could not be used" in page
 
 
 def test_a_missing_score_is_a_dash_and_has_no_dot(tmp_path: Path) -> None:

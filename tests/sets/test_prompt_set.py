@@ -16,6 +16,9 @@ JSONL = (
     '{"prompt": "a cube\\nslides"}\r\n'
 )
 
+HEADER = "the header must name one column prompt (or caption), and may name id and seed"
+TWO = [("a ball, dropped", "7", 3), ("a cube", None, None)]
+
 
 def read(path: Path, content: str | bytes) -> tuple[PromptEntry, ...]:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -62,6 +65,63 @@ def test_lines(tmp_path: Path) -> None:
 def test_standard_input(content: str, prompts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content.encode())))
     assert [entry.prompt for entry in read_prompt_set("-")] == prompts
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        'id,prompt,seed\n7,"a ball, dropped",3\n,a cube,\n',
+        "seed\tPROMPT\tid\n3\ta ball, dropped\t7\n\ta cube\t\n",
+        "id;caption;seed\n7;a ball, dropped;3\n;a cube;\n",
+        '{"prompt": "a ball, dropped", "id": 7, "seed": 3}\n{"caption": "a cube"}\n',
+        '\n[\n  {"caption": "a ball, dropped", "id": 7, "seed": 3},\n  "a cube"\n]\n',
+    ],
+    ids=["csv", "tabs", "semicolons", "jsonl", "array"],
+)
+@pytest.mark.parametrize("source", ["-", "a.txt"])
+def test_what_is_plainly_no_list_of_lines_is_read_as_what_it_is(
+    content: str, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if source == "-":
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content.encode())))
+        entries = read_prompt_set("-")
+    else:
+        entries = read(tmp_path / source, content)
+    assert [(entry.prompt, entry.id, entry.seed) for entry in entries] == TWO
+
+
+@pytest.mark.parametrize(
+    "content", ["{red|blue} ball\n", "[wide] a ball\n", "prompt\n", "a ball, a caption below it\nseed\n"]
+)
+def test_a_line_that_only_resembles_a_format_is_a_prompt(content: str, tmp_path: Path) -> None:
+    assert [entry.prompt for entry in read(tmp_path / "a.txt", content)] == content.splitlines()
+
+
+def test_comments_are_left_out(tmp_path: Path) -> None:
+    entries = read(tmp_path / "a.txt", "# balls\na ball\n  #a cube\n\na #2 pencil falls\n")
+    assert [(entry.prompt, entry.line) for entry in entries] == [("a ball", 2), ("a #2 pencil falls", 5)]
+
+
+def test_published_files(tmp_path: Path) -> None:
+    rows = read(tmp_path / "a.csv", "videopath,caption\na_1.mp4,A ball falls.\n")
+    objects = read(tmp_path / "a.json", '[\n{"caption": "A ball falls.", "physical_laws": "gravity"}\n]')
+    one = read(tmp_path / "b.json", '{\n"caption": "A ball falls."\n}\n')
+    assert [entry.prompt for entry in (*rows, *objects, *one)] == ["A ball falls."] * 3
+    both = read(tmp_path / "b.csv", "caption,prompt\na video,a ball\n")
+    assert both[0].prompt == "a ball"
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ('[\n"a",\n{"prompt": ]', "3: not JSON: Expecting value in column 12"),
+        ('["a" "b"]', "1: not JSON: the array goes wrong here"),
+        ('["a"] more', "1: not JSON: Expecting value in column 5"),
+        ('["a",\n3]', '2: not an object like {"prompt": "a ball drops"}'),
+    ],
+)
+def test_a_bad_place_in_an_array_is_named(content: str, fault: str, tmp_path: Path) -> None:
+    assert complaint(tmp_path / "a.json", content)[1:] == [f"a.json:{fault}"]
 
 
 def test_a_set_may_be_sorted_cut_and_added_to(tmp_path: Path) -> None:
@@ -115,8 +175,8 @@ def test_a_bad_line_is_named(line: str, fault: str, tmp_path: Path) -> None:
     [
         ("prompt\na ball, dropped\n", "2: 2 fields where the header has 1; put texts with commas in quotes"),
         ('id,prompt\n1,"a\nb"\n2,\n', "4: prompt: missing"),
-        ("prompt;seed\na;1\n", "1: the header must name one column prompt, and may name id and seed"),
-        ("\nprompt,prompt\na,b\n", "2: the header must name one column prompt, and may name id and seed"),
+        ("text;seed\na;1\n", f"1: {HEADER}"),
+        ("\nprompt,prompt\na,b\n", f"2: {HEADER}"),
         ('prompt\na\n"b', "3: not CSV: unexpected end of data"),
         ("prompt,seed\na,x\n", f"2: seed: not a whole number from 0 to {2**63 - 1}"),
         ("prompt\n" + "a" * 200_000, "2: not CSV: field larger than field limit (131072)"),
@@ -133,7 +193,7 @@ def test_every_bad_line_is_told_up_to_twenty(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "\n \n", "\ufeff"])
-@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.csv"])
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.json", "a.csv"])
 def test_an_empty_set(name: str, content: str, tmp_path: Path) -> None:
     assert complaint(tmp_path / name, content) == [f"{name} holds no prompts", "Write one in each line."]
 

@@ -1,7 +1,8 @@
 """A run's clock, driven by a clock that the test turns."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import pytest
 
@@ -9,6 +10,7 @@ from phyt2v_cli.events import (
     ControlStarted,
     Event,
     GeneratorReady,
+    LoadStarted,
     RoundDone,
     RoundStarted,
     StageDone,
@@ -29,13 +31,25 @@ class Run:
     """Plays a run whose draft steps take 1 s and whose final steps take 2 s."""
 
     now: float = 0.0
-    kept: list[tuple[str, float, float, str]] = field(default_factory=list)
+    kept: list[tuple[object, ...]] = field(default_factory=list)
+    judged: list[Mapping[str, float]] = field(default_factory=list)
 
-    def meter(self, *, control: bool = False, expected: Speed | None = None) -> Meter:
-        def keep(*measured: object) -> None:
-            self.kept.append(measured)  # type: ignore[arg-type]
-
-        return Meter(PLANNED, control=control, expected=expected, keep=keep, clock=lambda: self.now)
+    def meter(
+        self,
+        *,
+        control: bool = False,
+        expected: Speed | None = None,
+        judges: Mapping[str, float] = MappingProxyType({}),
+    ) -> Meter:
+        return Meter(
+            PLANNED,
+            control=control,
+            expected=expected,
+            judges=judges,
+            keep=lambda *measured: self.kept.append(measured),
+            keep_judges=self.judged.append,
+            clock=lambda: self.now,
+        )
 
     def round(self, number: int, *, steps: int, purpose: str, cache: str) -> Iterable[Event]:
         step_s = {"draft": 1.0, "final": 2.0}[purpose]
@@ -73,7 +87,7 @@ def test_what_was_measured_is_kept_without_the_first_step_of_each_video() -> Non
         meter(event)
     for event in run.round(2, steps=10, purpose="final", cache="off"):
         meter(event)
-    assert run.kept == [("taylor", 1.0, 4.0, "cpu"), ("off", 2.0, 4.0, "cpu")]
+    assert run.kept == [("taylor", 1.0, 4.0, "cpu", None), ("off", 2.0, 4.0, "cpu", None)]
     assert meter.seconds_left() == pytest.approx(0)
 
 
@@ -105,14 +119,60 @@ def test_steps_that_were_done_before_anybody_asked_say_nothing_of_a_steps_time()
     meter = run.meter()
     for event in run.round(1, steps=4, purpose="final", cache="off"):
         meter(event)
-    assert run.kept == [("off", 2.0, 4.0, "cpu")]
-    for first in (9, 7):
+    assert run.kept == [("off", 2.0, 4.0, "cpu", None)]
+    for first, stages_s in ((9, 3 + 1 + 5 + 1), (7, 3 + 3 + 5 + 1)):
         meter(ControlStarted(CONTROL, 10))
         meter(StageStarted(CONTROL, "denoise"))
         for step in range(first, 11):  # the first of them ends soon after the loop has asked
             meter(StepDone(CONTROL, step, 10))
-            assert meter.seconds_left() == pytest.approx((10 - step) * 2 + 10)
+            assert meter.seconds_left() == pytest.approx((10 - step) * 2 + stages_s)
             run.now += 0.01 if step == first else 2.0
         for stage in ("denoise", "decode", "encode"):
             meter(StageDone(CONTROL, stage, 3.0))  # type: ignore[arg-type]
-    assert run.kept[1:] == [("off", 2.0, 6.0, "cpu")], "only where two whole steps were seen to end"
+    assert run.kept[1:] == [("off", 2.0, 6.0, "cpu", None)], "only where two whole steps were seen to end"
+
+
+def test_loading_and_judges_are_counted_and_the_time_left_runs_down() -> None:
+    run = Run()
+    judges = {"caption": 5.0, "score": 1.0, "mismatch": 2.0, "refine": 3.0}
+    meter = run.meter(expected=Speed(2.0, 1.0, 4.0, load_s=24.0), judges=judges)
+    first, last = 4 * 1 + 4 + 11, 10 * 2 + 4 + 6  # no prompt comes after the last
+    assert meter.seconds_left() == pytest.approx(24 + first + last)
+    meter(LoadStarted())
+    run.now += 14
+    assert meter.seconds_left() == pytest.approx(10 + first + last)
+    run.now += 20
+    assert meter.seconds_left() == pytest.approx(first + last), "never less than what comes after it"
+    meter(GeneratorReady({"cache": "off", "device": "cpu"}))
+    meter(RoundStarted(RoundId(1), 2, 4, "draft", "a ball"))
+    meter(StageStarted(RoundId(1), "denoise"))
+    run.now += 0.5
+    assert meter.seconds_left() == pytest.approx(first + last - 0.5), "also within a step"
+    run.now += 30
+    assert meter.seconds_left() == pytest.approx(first + last - 1)
+    meter(StageStarted(RoundId(1), "decode"))
+    run.now += 3
+    assert meter.seconds_left() == pytest.approx(4 + 11 + last - 3)
+
+
+def test_what_loading_and_judges_took_is_kept() -> None:
+    run = Run()
+    meter = run.meter()
+    run.now += 3  # the analysis, while the generator loads
+    meter(LoadStarted())
+    run.now += 20
+    meter(GeneratorReady({"cache": "off", "device": "cpu"}))
+    for event in run.round(1, steps=4, purpose="draft", cache="off"):
+        meter(event)
+    assert run.kept == [("off", 1.0, 4.0, "cpu", 23.0)]
+    assert run.judged == [{"caption": 5.0, "score": 1.0}]
+
+
+def test_a_generator_that_is_there_already_was_not_loaded() -> None:
+    run = Run()
+    meter = run.meter()
+    meter(LoadStarted())
+    meter(GeneratorReady({"cache": "off", "device": "cpu"}))
+    for event in run.round(1, steps=4, purpose="draft", cache="off"):
+        meter(event)
+    assert run.kept == [("off", 1.0, 4.0, "cpu", None)]

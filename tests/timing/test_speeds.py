@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.schema import Config, GeneratorConfig
 from phyt2v_cli.schedule import PlannedRound
 from phyt2v_cli.timing import speeds
 from phyt2v_cli.timing.speeds import Speed
@@ -33,6 +33,23 @@ def test_drafts_with_a_cache_have_their_own_speed() -> None:
     assert speeds.find(stronger) == Speed(0.3, 0.3, 1.0, "cpu"), "nor of another strength"
 
 
+def test_loading_is_remembered_from_the_last_time_that_there_was_any() -> None:
+    speeds.keep(HERE, "off", 0.5, 2.0, "cpu", 24.0)
+    speeds.keep(HERE, "off", 0.25, 1.0, "cpu")
+    assert speeds.find(HERE) == Speed(0.25, 0.25, 1.0, "cpu", load_s=24.0)
+
+
+def test_judges_have_their_own_times() -> None:
+    config = Config()
+    assert speeds.find_judges(config) == {}
+    speeds.keep_judges(config, {"caption": 5.0, "refine": 3.0})
+    speeds.keep_judges(config, {"caption": 4.0})
+    speeds.keep(HERE, "off", 0.25, 1.0, "cpu")
+    assert speeds.find_judges(config) == {"caption": 4.0, "refine": 3.0}
+    other = config.model_copy(update={"llm": config.llm.model_copy(update={"model": "another"})})
+    assert speeds.find_judges(other) == {}
+
+
 def test_a_plan_takes_its_drafts_and_its_final() -> None:
     planned = [PlannedRound(1, 20, "draft"), PlannedRound(2, 50, "final")]
     assert Speed(1.0, 0.5, 2.0).total_s(planned) == 20 * 0.5 + 2 + 50 * 1 + 2
@@ -49,6 +66,9 @@ def test_a_plan_takes_its_drafts_and_its_final() -> None:
         b'{"schema": "phyt2v.speeds/2", "measurements": []}',
         b'{"schema": "phyt2v.speeds/1", "measurements": [{"host": 1}]}',
         b'{"schema": "phyt2v.speeds/1", "measurements": 3}',
+        b'{"schema": "phyt2v.speeds/1", "measurements": [], "judges": [{"host": 1}]}',
+        b'{"schema": "phyt2v.speeds/1", "measurements": [], '
+        b'"judges": [{"host": "h", "judges": {}, "seconds": 1}]}',
         b"[" * 10**5,
     ],
 )

@@ -13,6 +13,7 @@ from typing import Any
 from phyt2v_cli.backends.checkpoints.model_config import check_sizes
 from phyt2v_cli.errors import ModelLoadError
 from phyt2v_cli.files.untrusted import read_plain_file
+from phyt2v_cli.quantities import count
 
 _MAX_HEADER_BYTES = 100_000_000
 """Limit of the safetensors library."""
@@ -71,7 +72,7 @@ def check_what_is_read(folder: Path, *, whole: bool = True) -> None:
                 )
         if whole and (missing := [name for name in named if not (folder / name).is_file()]):
             raise ModelLoadError(
-                f"{folder} lacks {len(missing)} of {len(named)} files of weights.", _FETCH_IT_AGAIN
+                f"{folder} lacks {len(missing)} of {count(len(named), 'file')} of weights.", _FETCH_IT_AGAIN
             )
 
 

@@ -14,6 +14,7 @@ from phyt2v_cli.errors import ConfigError, FilesError, VideoError
 from phyt2v_cli.files.picture import is_transparent, read_picture
 from phyt2v_cli.files.untrusted import refusals_as
 from phyt2v_cli.files.video import read_frames, sha256_of
+from phyt2v_cli.quantities import count
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -106,7 +107,8 @@ def call_arguments(config: GeneratorConfig, family: Family) -> Mapping[str, Any]
         num_frames = family.num_frames.floor(len(frames))
     if len(frames) < max(num_frames, 1):
         raise ConfigError(
-            f"generator.video: {config.video} has {len(frames)} frames, and {max(num_frames, 1)} are needed"
+            f"generator.video: {config.video} has {count(len(frames), 'frame')}, and "
+            f"{max(num_frames, 1)} are needed"
         )
     video = [_fit(frame, size) for frame in frames[:num_frames]]
     length = {"num_frames": num_frames}  # a call that does not ask for it takes the clip's

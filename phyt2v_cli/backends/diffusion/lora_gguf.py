@@ -18,6 +18,7 @@ from phyt2v_cli.backends.checkpoints.diffusers_folder import ModelFolder
 from phyt2v_cli.backends.checkpoints.lora_gguf_files import find_lora
 from phyt2v_cli.config.schema import GeneratorConfig
 from phyt2v_cli.errors import ConfigError, ModelLoadError
+from phyt2v_cli.quantities import count
 
 _ADAPTER = "phyt2v"
 
@@ -86,7 +87,7 @@ def add_lora(pipeline: Any, config: GeneratorConfig) -> None:
         num_weights, left = _find_left_over(pipeline, lora, in_second=field == "lora_2")
         if 2 * len(left) > num_weights:
             raise ModelLoadError(
-                f"{what}: no place for {len(left)} of its {num_weights} weights, {left[0]} for one.",
+                f"{what}: no place for {len(left)} of its {count(num_weights, 'weight')}, {left[0]} for one.",
                 remedy,
             )
     if config.lora or config.lora_2:
@@ -101,7 +102,7 @@ def describe_misfit(pipeline: Any, config: GeneratorConfig) -> str:
             continue
         num_weights, left = _find_left_over(pipeline, lora, in_second=field == "lora_2")
         if left:
-            parts.append(f"no place for {len(left)} of {num_weights} weights: {', '.join(left[:3])}")
+            parts.append(f"no place for {len(left)} of {count(num_weights, 'weight')}: {', '.join(left[:3])}")
     has_second = getattr(pipeline, "transformer_2", None) is not None
     for field, first, second in (("lora", config.lora, config.lora_2), ("gguf", config.gguf, config.gguf_2)):
         if has_second and (first is None) != (second is None):

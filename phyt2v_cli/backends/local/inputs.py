@@ -16,6 +16,7 @@ from transformers.processing_utils import ProcessorMixin
 from phyt2v_cli.backends.checkpoints.template_check import check_template
 from phyt2v_cli.backends.failures import first_line
 from phyt2v_cli.errors import BackendError, ModelLoadError
+from phyt2v_cli.quantities import count
 from phyt2v_cli.roles import Message, without_system
 
 
@@ -66,7 +67,7 @@ class ChatInputs:
                 return_tensors="pt",
             )
         except Exception as error:  # templates and processors raise whatever they like
-            shown = f"{len(images)} pictures and a text" if images else "this conversation"
+            shown = f"{count(len(images), 'picture')} and a text" if images else "this conversation"
             raise BackendError(
                 f"{self._label} cannot read {shown}: {first_line(error)}.", "Name another model."
             ) from error

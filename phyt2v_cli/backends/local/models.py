@@ -23,6 +23,7 @@ from phyt2v_cli.backends.checkpoints.transformers_folder import LanguageFolder, 
 from phyt2v_cli.backends.failures import first_line, is_out_of_memory, silenced
 from phyt2v_cli.backends.local.inputs import ChatInputs, load_chat_inputs
 from phyt2v_cli.backends.memory import residency
+from phyt2v_cli.backends.memory.cpu_threads import asleep_while_waiting
 from phyt2v_cli.backends.memory.device import choose_device
 from phyt2v_cli.config.schema import ServiceConfig
 from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError
@@ -131,7 +132,7 @@ class LocalModel:
 
     def _generate(self, inputs: Mapping[str, Any], role: Role, **options: Any) -> Any:
         def compute() -> Any:
-            with self._turn, torch.inference_mode():
+            with self._turn, asleep_while_waiting(self._device), torch.inference_mode():
                 return self.network.generate(
                     **self._placed(inputs), do_sample=False, return_dict_in_generate=True, **options
                 )

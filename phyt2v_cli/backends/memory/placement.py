@@ -12,6 +12,7 @@ import torch
 
 from phyt2v_cli.backends import failures
 from phyt2v_cli.backends.memory import device, offloading, residency
+from phyt2v_cli.backends.memory.cpu_threads import asleep_while_waiting
 from phyt2v_cli.backends.memory.offloading import Offload, Placement
 
 _Result = TypeVar("_Result")
@@ -97,7 +98,7 @@ class PlacedPipeline:
         what `work` raises, an out-of-memory error only if no level is left.
         """
         spare = self.need.tiled_decode if decoding else self.need.denoise
-        with residency.on_device(self, spare_bytes=spare):
+        with residency.on_device(self, spare_bytes=spare), asleep_while_waiting(self.device):
             while True:
                 try:
                     with self._without_gradients():

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from phyt2v_cli.backends.server.answers import Failure
 from phyt2v_cli.errors import BackendError
+from phyt2v_cli.quantities import count
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ _TABLE = (
     ),
     Remedy(
         _OF_REQUEST,
-        "{who} does not take {num_pictures} pictures at once ({said}).",
+        "{who} does not take {pictures} at once ({said}).",
         "Lower `{key}.num_frames`.",
         _MANY,
         _shows_pictures,
@@ -136,8 +137,7 @@ _TABLE = (
     ),
     Remedy(
         _OF_REQUEST,
-        "{who} has too small a context for {num_pictures} pictures and an answer of {max_tokens} tokens "
-        "({said}).",
+        "{who} has too small a context for {pictures} and an answer of {tokens} ({said}).",
         "Lower `{key}.num_frames`, `{key}.max_frame_size` or `{key}.max_tokens`.",
         _SMALL,
         _shows_pictures,
@@ -145,14 +145,14 @@ _TABLE = (
     ),
     Remedy(
         _OF_REQUEST,
-        "{who} has too small a context for the prompt and an answer of {max_tokens} tokens ({said}).",
+        "{who} has too small a context for the prompt and an answer of {tokens} ({said}).",
         "Lower `{key}.max_tokens`, or name a model with a longer context with `{key}.model`.",
         _SMALL,
         is_lasting=True,
     ),
     Remedy(
         (413,),
-        "{who} takes no request of this size, with {num_pictures} pictures ({said}).",
+        "{who} takes no request of this size, with {pictures} ({said}).",
         "Lower `{key}.num_frames` or `{key}.max_frame_size`, or raise the limit of the server or its proxy.",
         fits=_shows_pictures,
     ),
@@ -214,6 +214,8 @@ def explain(failure: Failure, asked: Asked, *, attempts: int) -> BackendError:
     remedy = _find(failure, asked)
     words = {
         **vars(asked),
+        "pictures": count(asked.num_pictures, "picture"),
+        "tokens": count(asked.max_tokens, "token"),
         "detail": failure.detail,
         "said": f"{failure.status}: {failure.detail}",
         "tried": f" after {attempts} attempts" if attempts > 1 else "",

@@ -11,8 +11,10 @@ import typer
 from phyt2v_cli.cli import console, host, options, signals, watch
 from phyt2v_cli.cli.wording import in_flags, worded
 from phyt2v_cli.errors import FilesError, RunInterruptedError, SomePromptsFailedError
+from phyt2v_cli.quantities import count, duration, mebibytes
 
 if TYPE_CHECKING:
+    from phyt2v_cli.config.schema import Config
     from phyt2v_cli.events import Emit, Event
     from phyt2v_cli.roles import Cancelled
     from phyt2v_cli.runs.directory import RunDir
@@ -27,7 +29,7 @@ phyt2v batch prompts.txt --rounds 4
 
 phyt2v batch prompts.csv --out runs/physics --fail-fast --json
 
-jq -c '{prompt: .caption}' clips.jsonl | phyt2v batch - --seed 7
+shuf -n 9 clips.jsonl | phyt2v batch - --seed 7
 """
 
 
@@ -36,8 +38,9 @@ def batch(
         str,
         typer.Argument(
             metavar="PROMPTS",
-            help="A .txt file with one prompt in each line, or a .jsonl or .csv file with `prompt` and maybe "
-            "`id` and `seed`; - reads lines or JSONL from standard input.",
+            help="A .txt file with one prompt in each line (# begins a comment), or a .jsonl, .json or .csv "
+            "file with `prompt` or `caption`, and maybe `id` and `seed`; - reads any of these from standard "
+            "input.",
             show_default=False,
         ),
     ],
@@ -211,7 +214,7 @@ def _run(
                     break
     except RunInterruptedError:
         done = complete | {outcome.job.number for outcome in outcomes if outcome.result is not None}
-        console.say(f"{len(done)} of {len(jobs)} prompts are complete.")
+        console.say(f"{len(done)} of {count(len(jobs), 'prompt')} are complete.")
         raise
     return outcomes
 
@@ -242,13 +245,14 @@ def _watch(
 def _sum_up(batch_dir: Path, jobs: "Sequence[Job]", outcomes: "Sequence[Outcome]", *, as_json: bool) -> None:
     from phyt2v_cli.cli.views.set import summary_as_json, summary_table
 
-    console.say(summary_table(jobs, outcomes))
+    console.say(summary_table(jobs, outcomes, console.stderr().width))
     if as_json:
         console.json_object(summary_as_json(batch_dir, jobs, outcomes))
     if failed := sum(outcome.result is None for outcome in outcomes):
         not_begun = len(jobs) - len(outcomes)
+        others = f", {not_begun} were not begun" if not_begun else ""
         raise SomePromptsFailedError(
-            f"{failed} of {len(jobs)} prompts failed{f', {not_begun} were not begun' if not_begun else ''}",
+            f"{failed} of {count(len(jobs), 'prompt')} failed{others}",
             "The same command tries again what is not complete.",
         )
 
@@ -278,10 +282,14 @@ def _show_what_would_be_done(
 ) -> None:
     from phyt2v_cli.cli.views.set import error_as_json, job_as_json
 
-    watch.show_plan(jobs[0].config, planned)
+    config = jobs[0].config
+    watch.show_plan(config, planned)
+    num_left = len(jobs) - len(complete) - len(refused)
+    seconds = _expected_seconds(config, planned, num_left)
+    time = "" if seconds is None else f" and about {duration(seconds)} of rendering"
     console.say(
         f"{_count(jobs, complete)}; would be rendered into {batch_dir}, taking at most about "
-        f"{needed / 2**20:,.0f} MiB more:"
+        f"{mebibytes(needed)} more{time}:"
     )
     statuses = [
         "complete" if job.number in complete else "refused" if job.number in refused else "to do"
@@ -304,12 +312,22 @@ def _show_what_would_be_done(
                     for job, status in zip(jobs, statuses, strict=True)
                 ],
                 "needed_bytes": needed,
+                "expected_seconds": None if seconds is None else round(seconds, 1),
             }
         )
     if refused:
-        raise SomePromptsFailedError(f"{len(refused)} of {len(jobs)} prompts would fail")
+        raise SomePromptsFailedError(f"{len(refused)} of {count(len(jobs), 'prompt')} would fail")
+
+
+def _expected_seconds(config: "Config", planned: "Sequence[PlannedRound]", num_runs: int) -> float | None:
+    """Seconds of rendering of so many whole runs; None if this machine has not measured the model yet."""
+    from phyt2v_cli.schedule import control_steps
+    from phyt2v_cli.timing import speeds
+
+    speed = speeds.find(config.generator)
+    return None if speed is None else num_runs * speed.total_s(planned, control_steps(config, planned))
 
 
 def _count(jobs: "Sequence[Job]", complete: Set[int]) -> str:
-    prompts = f"{len(jobs)} prompt{'' if len(jobs) == 1 else 's'}"
+    prompts = count(len(jobs), "prompt")
     return f"{prompts}, {len(complete)} complete already" if complete else prompts

@@ -1,10 +1,12 @@
 """`phyt2v config`: settings with their origins, presets, and the schema of the settings."""
 
 import typer
-from rich import box
-from rich.table import Table
 
-from phyt2v_cli.cli import console, options
+from phyt2v_cli.cli import console, options, watch
+from phyt2v_cli.cli.views.fitting import FittingTable
+
+_MIN_WIDTH = 10
+"""Width of values and origins, in columns, from which it is no pain to read them."""
 
 app = typer.Typer(no_args_is_help=True, help="Show settings, presets and the schema.")
 
@@ -32,6 +34,7 @@ def show(
 
     console.configure(verbose=verbose, no_color=no_color)
     loaded = options.load(preset, config, assignments, {"model": model})
+    watch.say_notices(loaded)
     sections = loaded.config.model_dump(mode="json")
     if as_json:
         console.json_object(
@@ -43,14 +46,17 @@ def show(
             }
         )
         return
-    table = _table("setting", "value", "from")
+    table = FittingTable(dropped_first=("from",))
+    table.add_column("setting")
+    for name in ("value", "from"):
+        table.add_column(name, min_width=_MIN_WIDTH, overflow="fold")
     for key in KEYS:
         section, _, name = key.partition(".")
         value, origin = sections[section][name], loaded.origins[key]
         style = "dim" if origin == "default" else ""
         for shown_key, shown in _rows(key, value):
             table.add_row(shown_key, console.safe(shown, style), console.safe(origin, style))
-    console.data(table, is_whole_in_pipes=True)
+    console.data(table.fit(console.data_width()), is_whole_in_pipes=True)
 
 
 @app.command(
@@ -82,14 +88,20 @@ def presets(
             }
         )
         return
-    table, narrow = _table("preset", "model", "video", "judges"), _table("preset, model", "video, judges")
+    wide = FittingTable(dropped_first=())
+    narrow = FittingTable(dropped_first=("video, judges",))
+    for header in ("preset", "model", "video", "judges"):
+        wide.add_column(header)
+    for header in ("preset, model", "video, judges"):
+        narrow.add_column(header)
     for name, config in found.items():
         generator, judges = config.generator, config.scorer.backend or "none"
         video = f"{generator.num_frames} x {generator.height} x {generator.width}"
-        table.add_row(name, generator.model, video, judges)
+        wide.add_row(name, generator.model, video, judges)
         narrow.add_row(f"{name}\n  {generator.model}", f"{video}\n  {judges}")
-    is_wide = console.fits(table) or not console.stdout().is_terminal
-    console.data(table if is_wide else narrow, is_whole_in_pipes=True)
+    width = console.data_width()
+    table = wide.fit(width)
+    console.data(table if console.fits(table) else narrow.fit(width), is_whole_in_pipes=True)
 
 
 @app.command(
@@ -104,13 +116,6 @@ def schema() -> None:
     from phyt2v_cli.config.schema import Config
 
     console.json_object({"schema": "phyt2v.config-schema/1", **Config.model_json_schema()})
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-    for number, column in enumerate(columns):
-        table.add_column(column, overflow="fold" if number else "ellipsis", no_wrap=number == 0)
-    return table
 
 
 def _rows(key: str, value: object) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from phyt2v_cli.cli import console, options
+from phyt2v_cli.cli import completion, console, options, watch
 
 if TYPE_CHECKING:
     from phyt2v_cli.checks.machine import Check, Gpu
@@ -33,6 +33,7 @@ def doctor(
         typer.Option(
             "--fetch",
             metavar="PRESET",
+            autocompletion=completion.presets,
             help="Fetch the weights of a preset (or of a hub id) into the local cache, and do nothing else.",
             show_default=False,
         ),
@@ -52,7 +53,9 @@ def doctor(
     if fetch is not None:
         _fetch(fetch, as_json=as_json)
         return
-    _diagnose(options.load(preset, config, assignments).config, as_json=as_json)
+    loaded = options.load(preset, config, assignments)
+    watch.say_notices(loaded)
+    _diagnose(loaded.config, as_json=as_json)
 
 
 def _diagnose(config: "Config", *, as_json: bool) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from phyt2v_cli.cli import console, host, options, signals, watch
+from phyt2v_cli.quantities import count
 
 if TYPE_CHECKING:
     from phyt2v_cli.checks.preflight import PreparedVideo
@@ -85,9 +86,8 @@ def generate(
     for notice in prepared.notices:
         console.warn(notice)
     if dry_run:
-        console.say(
-            f"Would render {out} with {prepared.steps} denoising steps of {prepared.config.generator.model}."
-        )
+        steps_of = f"{count(prepared.steps, 'denoising step')} of {prepared.config.generator.model}"
+        console.say(f"Would render {out} with {steps_of}.")
         if as_json:
             console.json_object(
                 {
@@ -124,7 +124,7 @@ def _render(prepared: "PreparedVideo", timeline: "Timeline | None") -> "VideoRes
     stop = signals.stop_request(
         "The rendering was stopped.", "The same command starts again, or goes on from finished latents."
     )
-    console.say(f"{steps} denoising steps of {config.generator.model}")
+    console.say(f"{count(steps, 'denoising step')} of {config.generator.model}")
     planned = [PlannedRound(1, steps, "final")]
     with stop, watch.watching(config, planned, control=False, timeline=timeline) as emit:
         host.prepare_for_models()

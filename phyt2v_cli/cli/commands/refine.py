@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phyt2v_cli.cli import console, host, options, signals, watch
+from phyt2v_cli.cli import completion, console, host, options, signals, watch
 from phyt2v_cli.cli.wording import in_flags
 from phyt2v_cli.errors import RunDirError, UsageError
+from phyt2v_cli.quantities import mebibytes
 
 if TYPE_CHECKING:
     from phyt2v_cli.checks.preflight import PreparedRun
@@ -69,6 +70,7 @@ def refine(
         typer.Option(
             "--resume",
             metavar="DIR",
+            autocompletion=completion.runs,
             readable=False,
             help="Go on with the run in DIR, as it was begun.",
             show_default=False,
@@ -159,8 +161,9 @@ def _show_what_would_be_done(prepared: "PreparedRun", *, as_json: bool) -> None:
     if prepared.is_complete:
         console.say(f"{path} is complete: nothing would be rendered, and --force would run it again.")
     else:
-        needed = f"{prepared.needed_bytes / 2**20:,.0f} MiB"
-        console.say(f"Would be rendered into {path}, taking at most about {needed}.")
+        console.say(
+            f"Would be rendered into {path}, taking at most about {mebibytes(prepared.needed_bytes)}."
+        )
     if as_json:
         speed = speeds.find(config.generator)
         steps = control_steps(config, planned)

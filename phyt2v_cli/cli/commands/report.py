@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from phyt2v_cli.cli import console, options
+from phyt2v_cli.cli import completion, console, options
 
 EXAMPLES = """
 [bold]Examples[/]
@@ -19,6 +19,7 @@ def report(
         Path,
         typer.Argument(
             metavar="RUN",
+            autocompletion=completion.runs,
             readable=False,  # checked later, with another exit code
             help="A run directory, your own or anybody's.",
             show_default=False,

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
-from phyt2v_cli.cli import console, options
+from phyt2v_cli.cli import completion, console, options
 from phyt2v_cli.cli.wording import in_flags
 from phyt2v_cli.errors import RunDirError
 
@@ -105,6 +105,7 @@ def show(
         Path,
         typer.Argument(
             metavar="RUN",
+            autocompletion=completion.runs,
             readable=False,
             help="A run directory, your own or anybody's.",
             show_default=False,

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from phyt2v_cli.timing.speeds import duration
+from phyt2v_cli.cli.views.fitting import FittingTable
+from phyt2v_cli.quantities import count, duration, short_duration
 
 if TYPE_CHECKING:
     from phyt2v_cli.schedule import PlannedRound
@@ -16,6 +15,10 @@ if TYPE_CHECKING:
 
 _NEAR_CONVERGENCE = 0.8
 """Share of the full steps from which a draft looks much like its final."""
+
+_BAR = ""
+"""Header of the column with the bars."""
+_MIN_BAR_WIDTH = 4
 
 WIDE = 76
 """Width in columns from which the table has room for wider gaps."""
@@ -34,29 +37,19 @@ def plan_table(
     `control` is the number of denoising steps that a control adds.
     """
     total_steps, fixed_steps = totals(planned)
-    # The box has a line between two columns, which adds one to the gap.
-    gap = 2 if width >= WIDE else 1 if speed is None else 0
-    texts = 5 + len("near convergence") + 5 + len(str(len(planned))) + len(planned[-1].id.video_name)
-    texts += max(3, len(str(total_steps))) + (0 if speed is None else 7)
-    bar_width = max(1, min(24, width - texts - (gap + 1) * (6 if speed is None else 7)))
-    table = Table(
-        box=box.ASCII2 if ascii_only else box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, gap, 0, 0),
-        header_style="bold",
-    )
+    most = max(entry.steps for entry in planned)
+    bar_width = _bar_width(planned, width, speed)
+    table = FittingTable(dropped_first=("sum", "share", _BAR, "#", "purpose", "time", "video"))
     table.add_column("#", justify="right", style="dim")
-    table.add_column("video", no_wrap=True)
+    table.add_column("video")
     table.add_column("steps", justify="right", style="bold")
-    table.add_column("")
-    table.add_column("purpose", no_wrap=True)
+    table.add_column(_BAR)
+    table.add_column("purpose")
     table.add_column("share", justify="right")
     table.add_column("sum", justify="right")
     if speed is not None:
-        table.add_column("time", justify="right", no_wrap=True)
+        table.add_column("time", justify="right")
 
-    most = max(entry.steps for entry in planned)
     done = 0
     for entry in planned:
         done += entry.steps
@@ -76,7 +69,8 @@ def plan_table(
 
     is_constant = len({entry.steps for entry in planned}) == 1
     line = _totals_line(total_steps, fixed_steps, is_constant=is_constant)
-    parts: list[RenderableType] = [table, Text(), Text(line, style="bold")]
+    fitted = table.fit(width, gap=_gap(width, speed), ascii_only=ascii_only)
+    parts: list[RenderableType] = [fitted, Text(), Text(line, style="bold")]
     if speed is not None:
         parts.append(Text(_time_line(planned, speed)))
     if control:
@@ -85,13 +79,26 @@ def plan_table(
     return Group(*parts)
 
 
+def _gap(width: int, speed: "Speed | None") -> int:
+    return 2 if width >= WIDE else 1 if speed is None else 0
+
+
+def _bar_width(planned: "Sequence[PlannedRound]", width: int, speed: "Speed | None") -> int:
+    """Width that the other columns leave for the bars, but enough to tell a draft from a final."""
+    total_steps = sum(entry.steps for entry in planned)
+    texts = 5 + len("near convergence") + 5 + len(str(len(planned))) + len(planned[-1].id.video_name)
+    texts += max(3, len(str(total_steps))) + (0 if speed is None else 7)
+    left = width - texts - (_gap(width, speed) + 1) * (6 if speed is None else 7)
+    return max(_MIN_BAR_WIDTH, min(24, left))
+
+
 def _time_line(planned: "Sequence[PlannedRound]", speed: "Speed") -> str:
     full = max(planned, key=lambda entry: entry.steps)
     fixed = len(planned) * (full.steps * speed.final_step_s + speed.video_s)
-    steps = f"{speed.final_step_s:.3g} s a step"
+    steps = f"{short_duration(speed.final_step_s)} a step"
     if speed.draft_step_s != speed.final_step_s:
-        steps += f" ({speed.draft_step_s:.3g} in drafts)"
-    video = f" and {speed.video_s:.3g} s a video" if speed.video_s else ""
+        steps += f" ({short_duration(speed.draft_step_s)} in drafts)"
+    video = f" and {short_duration(speed.video_s)} a video" if speed.video_s else ""
     where = f", as measured here ({speed.device}); judges not counted" if speed.device else ""
     total = speed.total_s(planned)
     instead = f" instead of {duration(fixed)}" if total < fixed else ""
@@ -120,8 +127,7 @@ def _bar(share: float, width: int, ascii_only: bool) -> str:
 
 
 def _totals_line(total_steps: int, fixed_steps: int, *, is_constant: bool) -> str:
+    steps = count(total_steps, "step")
     if is_constant:
-        return f"{total_steps} steps: every video at full steps"
-    return (
-        f"{total_steps} steps instead of {fixed_steps}: {100 * (1 - total_steps / fixed_steps):.1f} % fewer"
-    )
+        return f"{steps}: every video at full steps"
+    return f"{steps} instead of {fixed_steps:,}: {100 * (1 - total_steps / fixed_steps):.1f} % fewer"

@@ -2,14 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.table import Table
 
 from phyt2v_cli.cli import console
-from phyt2v_cli.cli.progress import score
+from phyt2v_cli.cli.views.fitting import FittingTable
 from phyt2v_cli.cli.views.plan import WIDE
+from phyt2v_cli.quantities import duration, score
 from phyt2v_cli.report.scores import disagreement
-from phyt2v_cli.timing.speeds import duration
 from phyt2v_cli.video_id import CONTROL, RoundId, VideoId
 
 if TYPE_CHECKING:
@@ -25,17 +24,11 @@ def rounds_table(run: "RunDir", width: int) -> Table:
 
     Below a video is one row for each scorer that does not decide, with its disagreement.
     """
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        header_style="bold",
-        padding=(0, 2 if width >= WIDE else 0, 0, 0),
-    )
-    table.add_column("video", no_wrap=True)
+    table = FittingTable(dropped_first=("time", "steps", "SA", "PC"))
+    table.add_column("video")
     for name in ("steps", "time", "SA", "PC"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("scored as", no_wrap=True)
+        table.add_column(name, justify="right")
+    table.add_column("scored as")
     control = find_control(run)
     for record in [*_rounds(run), *([control] if control is not None else [])]:
         scores = record.scores
@@ -62,7 +55,7 @@ def rounds_table(run: "RunDir", width: int) -> Table:
                 f"{largest[1]:.2f} apart in {largest[0]}" if largest else "",
                 style="dim",
             )
-    return table
+    return table.fit(width, gap=2 if width >= WIDE else 0)
 
 
 def rounds_as_json(run: "RunDir") -> list[dict[str, object]]:

@@ -9,6 +9,8 @@ from rich.text import Text
 from phyt2v_cli.cli import console
 from phyt2v_cli.cli.progress import scores_text
 from phyt2v_cli.cli.views.rounds import round_as_json
+from phyt2v_cli.quantities import count
+from phyt2v_cli.report.verdict import verdict_on
 from phyt2v_cli.runs.records import MAX_REASONS, storable_text
 from phyt2v_cli.video_id import CONTROL, RoundId
 
@@ -37,7 +39,7 @@ def run_text(run: "ShownRun") -> Group:
         if video is None:
             parts += [
                 Text(),
-                Text(f"{id.label}: {planned.steps} steps, {planned.purpose}; {missing}"),
+                Text(f"{id.label}: {count(planned.steps, 'step')}, {planned.purpose}; {missing}"),
             ]
         else:
             parts += _video(video)
@@ -74,7 +76,8 @@ def _video(video: "VideoRecord") -> list[RenderableType]:
     parts: list[RenderableType] = [
         Text(),
         Text(
-            f"{video.id.label}: {video.steps} steps, {video.purpose}, {video.video}; {scores}", style="bold"
+            f"{video.id.label}: {count(video.steps, 'step')}, {video.purpose}, {video.video}; {scores}",
+            style="bold",
         ),
         _labelled("prompt", video.prompt),
     ]
@@ -84,10 +87,12 @@ def _video(video: "VideoRecord") -> list[RenderableType]:
         if len(video.scorers) > 1:
             parts.append(_labelled(name, scores_text(scorer.to_scores())))
         parts += [_labelled(name, reason) for reason in scorer.reasons[:MAX_REASONS]]
-    if video.mismatch is not None:
-        parts.append(_labelled("mismatch", video.mismatch.text if video.mismatch.found else "none found"))
+    if video.mismatch is not None and video.mismatch.found:
+        parts.append(_labelled("mismatch", video.mismatch.text))
     if video.flags:
         parts.append(_labelled("flags", ", ".join(video.flags)))
+    if why := verdict_on(video):
+        parts.append(_labelled("next prompt", why))
     return parts
 
 

@@ -4,28 +4,30 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from phyt2v_cli.cli import console
-from phyt2v_cli.cli.progress import score
+from phyt2v_cli.cli.views.fitting import FittingTable
 from phyt2v_cli.cli.views.rounds import round_number
 from phyt2v_cli.cli.wording import in_flags
+from phyt2v_cli.quantities import score
 from phyt2v_cli.roles import Scores
 
 if TYPE_CHECKING:
     from phyt2v_cli.sets.jobs import Job, Outcome
 
+_MIN_PROMPT_WIDTH = 12
 
-def summary_table(jobs: "Sequence[Job]", outcomes: "Sequence[Outcome]") -> Table:
+
+def summary_table(jobs: "Sequence[Job]", outcomes: "Sequence[Outcome]", width: int) -> Table:
     """Table with one row for each job; jobs without an outcome were not begun."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-    table.add_column("#", justify="right", style="dim", no_wrap=True)
-    table.add_column("prompt")
+    table = FittingTable(dropped_first=("PC", "SA", "prompt"))
+    table.add_column("#", justify="right", style="dim")
+    table.add_column("prompt", min_width=_MIN_PROMPT_WIDTH, no_wrap=True, overflow="ellipsis")
     for name in ("SA", "PC"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("came of it", no_wrap=True)
+        table.add_column(name, justify="right")
+    table.add_column("came of it")
     by_number = {outcome.job.number: outcome for outcome in outcomes}
     for job in jobs:
         outcome = by_number.get(job.number)
@@ -34,14 +36,14 @@ def summary_table(jobs: "Sequence[Job]", outcomes: "Sequence[Outcome]") -> Table
         status = _status(outcome)
         table.add_row(
             str(job.number),
-            console.one_line(job.entry.prompt),
+            console.safe(" ".join(job.entry.prompt.split())),
             score(scores.semantic_adherence),
             score(scores.physical_commonsense),
             Text(
                 status.replace("_", " "), style={"complete": "green", "failed": "bold red"}.get(status, "dim")
             ),
         )
-    return table
+    return table.fit(width)
 
 
 def summary_as_json(

@@ -10,7 +10,9 @@ from typer.testing import CliRunner
 
 from phyt2v_cli import backends
 from phyt2v_cli.cli.app import app
+from phyt2v_cli.config.layers import load_config
 from phyt2v_cli.refinement.render import another_seed
+from phyt2v_cli.timing import speeds
 from tests.cli.commands.test_unusable_paths import without_privilege
 from tests.faults.processes import Doubled, end, read_record
 
@@ -178,6 +180,17 @@ def test_fault_48_a_killed_force_does_not_begin_again(three: Path, tmp_path: Pat
     assert len(list((tmp_path / "set").glob("*.old-*"))) == 3
     assert doubled.run(*command, "--force").code == 0, "a set that is complete is begun anew"
     assert len(list((tmp_path / "set").glob("*.old-*"))) == 6
+
+
+def test_a_dry_run_tells_how_long_all_takes(three: Path, tmp_path: Path, doubled: Doubled) -> None:
+    command = (*QUICK, three, "--out", tmp_path / "set", "--control")
+    dry = doubled.run(*command, "--dry-run", "--json")
+    assert json.loads(dry.out)["expected_seconds"] is None
+    assert "of rendering" not in dry.err
+    speeds.keep(load_config(environment={}).config.generator, "off", 2.0, 5.0, "a test")
+    dry = doubled.run(*command, "--dry-run", "--json")
+    assert json.loads(dry.out)["expected_seconds"] == 3 * ((3 + 6 + 6) * 2 + 3 * 5)
+    assert "and about 2m 15s of rendering:" in dry.err
 
 
 def test_a_dry_run_tells_which_prompts_would_fail(three: Path, tmp_path: Path, doubled: Doubled) -> None:

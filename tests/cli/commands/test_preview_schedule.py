@@ -149,6 +149,18 @@ def test_the_table_fits(columns: int) -> None:
         assert word in result.stdout
 
 
+@pytest.mark.parametrize("columns", [24, 40, 50])
+def test_the_steps_are_the_last_to_go(columns: int) -> None:
+    command = ["preview-schedule", "--seconds-per-step", "3.6"]
+    lines = runner.invoke(app, command, env={"COLUMNS": str(columns)}).stdout.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert not [line for line in lines if "…" in line]
+    number_first = lines[0].split()[0] == "#"
+    place = lines[0].split().index("steps")
+    assert [line.split()[place] for line in lines[2:7]] == ["20", "27", "35", "42", "50"]
+    assert number_first == (columns == 50)
+
+
 def test_the_longest_table_fits_60_columns() -> None:
     result = runner.invoke(app, ["preview-schedule", "--rounds", "100"], env={"COLUMNS": "60"})
     assert max(len(line) for line in result.stdout.splitlines()) <= 60

@@ -38,6 +38,14 @@ def test_one_scorer_is_a_row_for_each_video(width: int, tmp_path: Path) -> None:
     assert entry["disagreement"] is None
 
 
+def test_the_scores_and_what_they_are_of_stay_on_a_narrow_terminal(tmp_path: Path) -> None:
+    with open_run(tmp_path / "run", make_config(rounds=1)) as run:
+        finish(run)
+        header, _, _, last = drawn(run, 40)
+    assert header.split() == ["video", "SA", "PC", "scored", "as"]
+    assert last.split() == ["output2.mp4", "0.90", "0.40", "final,", "the", "result"]
+
+
 @pytest.mark.parametrize("width", [60, 120])
 def test_further_scorers_stand_below_with_how_far_they_are_apart(width: int, tmp_path: Path) -> None:
     vlm = FakeScorer("openai:[a]-vision-model", {"output2.mp4": Scores(0.7, 0.8)})
