@@ -44,7 +44,7 @@ ConfigSource = str | Path | Mapping[str, object] | Config
 preset and no environment variable is added to it."""
 
 OnEvent = Callable[[Event], object]
-"""Callback for each event of a run as it happens; see `phyt2v_cli.events`. Its return value is ignored."""
+"""Callback for each event of a run as it happens; see `phyt2v_cli.events`. What it returns is ignored."""
 
 
 class RunSettings(TypedDict, total=False):
@@ -173,8 +173,7 @@ class Studio:
     ) -> RunResult:
         """Do what is left of an open run; `num_planned_steps` is as in `prefetch`, by default the plan's."""
         record = run.record
-        if num_planned_steps is None:
-            num_planned_steps = sum(planned.steps for planned in record.plan)
+        num_planned_steps = num_planned_steps or sum(planned.steps for planned in record.plan)
         # A run that has all of its videos may only have to be judged.
         ids = ids_of_run(len(record.plan), control=run.config.refinement.control)
         if record.status != "complete" and any(not (run.path / id.video_name).exists() for id in ids):
@@ -185,8 +184,8 @@ class Studio:
                 self._roles = self._make_roles()
             roles = replace(self._roles, load_generator=lambda: self._load_generator(num_planned_steps))
         roles = prefetch.overlap(run.config, probed(run.config, roles), record.prompt, span=self._on_span)
-        with kept_current(run.path, emit) as emit_and_update:
-            return loop.refine(run, roles, emit=emit_and_update, cancelled=cancelled)
+        with kept_current(run.path, emit) as updating:
+            return loop.refine(run, roles, emit=updating, cancelled=cancelled)
 
     def render(self, prepared: PreparedVideo, *, emit: Emit, cancelled: Cancelled) -> VideoResult:
         """Render a single video that `prepare_video` has checked."""

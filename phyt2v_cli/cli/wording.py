@@ -16,6 +16,7 @@ OPTIONS = ("out", "force", "resume", "trust", "config", "preset", "profile", "pr
 COMMANDS = {
     "refine": "phyt2v refine",
     "generate": "phyt2v generate",
+    "run_jobs": "phyt2v batch",
     "find_runs": "phyt2v runs",
     "fetch_model": "phyt2v doctor --fetch",
 }

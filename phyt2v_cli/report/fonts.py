@@ -26,7 +26,7 @@ _LIKELY = ("cjk", "unifont", "dejavusans.", "notosans", "unicode", "wqy", "gothi
 """Parts of names of fonts with many letters, which are tried first."""
 _MAX_FONTS = 500
 _NO_LETTER = "\uffff"
-_NO_FONT = "(no font on this machine has the letters of this prompt; the page of phyt2v report shows it)"
+_NO_FONT = "(no font on this machine has the letters of this prompt; the report's page shows it)"
 
 
 def readable(text: str, size: int) -> "tuple[str, FreeTypeFont]":

@@ -34,11 +34,11 @@ def read_prompt(file: str | None, text: str | None, on_note: OnNote = lambda *_:
     else:
         name, prompt = "the prompt", (text or "").strip()
     if format_name := name_of_format(prompt):
-        hint = "`phyt2v batch` refines each of a set; or give the text of one as `prompt`."
+        hint = "`run_jobs` refines each of a set; or give the text of one as `prompt`."
         raise PromptError(f"{name} is no prompt, but a set of prompts: {format_name}", hint)
     if fault := fault_of_prompt(prompt):
         raise PromptError(f"{name} is {fault}", "A prompt says in words what one video shows.")
     lines = sum(1 for line in prompt.splitlines() if line.strip())
     if lines > 1:
-        on_note(f"the {lines} lines are one prompt", "`phyt2v batch` takes each line as a prompt of its own.")
+        on_note(f"the {lines} lines are one prompt", "`run_jobs` takes each line as a prompt of its own.")
     return prompt
