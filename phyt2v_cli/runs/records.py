@@ -52,9 +52,12 @@ NumSteps = Annotated[int, Field(ge=1, le=1000)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 MAX_COUNT = 2**63 - 1
 Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
-Text = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
-Prompt = Annotated[str, filled(MAX_TEXT_CHARS)]
-Few = Field(max_length=100)
+Text = Annotated[str, Field(max_length=2**20)]
+"""Text that is only shown, cut to what there is room for."""
+UsedText = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
+UsedPrompt = Annotated[str, filled(MAX_TEXT_CHARS)]
+"""Texts that a resumed run goes on with."""
+Few = Field(max_length=1000)
 """Limit of a list or of a mapping, of which no more than a handful of entries are expected."""
 Versions = Annotated[dict[Text, Text], Few]
 MAX_ATTEMPTS = 100
@@ -155,7 +158,7 @@ class _NamedRecord(Record):
 class ResultRecord(_NamedRecord):
     """Video that the run returns."""
 
-    prompt: Prompt
+    prompt: Text
     selected_by: Text
 
 
@@ -164,7 +167,7 @@ class RunRecord(Record):
 
     schema_id: Schema = Field(default=SCHEMA, alias="schema")
     status: Literal["running", "interrupted", "failed", "complete"] = "running"
-    prompt: Prompt
+    prompt: UsedPrompt
     seed: Seed
     config: dict[str, JsonValue]
     versions: Versions = Field(default_factory=dict)
@@ -221,7 +224,7 @@ class MismatchRecord(Record):
     """Mismatch: how the caption departs from the prompt or from physics."""
 
     found: bool
-    text: Text
+    text: UsedText
 
 
 class VideoRecord(_NamedRecord):
@@ -229,7 +232,7 @@ class VideoRecord(_NamedRecord):
 
     schema_id: Literal["phyt2v.run-video/1"] = Field(default=VIDEO_SCHEMA, alias="schema")
     """Records of ``phyt2v.run/1`` have none."""
-    prompt: Prompt
+    prompt: Text
     steps: NumSteps
     purpose: Purpose
     seed: Seed
@@ -242,7 +245,7 @@ class VideoRecord(_NamedRecord):
     scorers: dict[Text, ScorerRecord] = Field(default_factory=dict, max_length=MAX_SCORERS)
     """Scores by the name of the scorer, the deciding scorer first."""
     mismatch: MismatchRecord | None = None
-    refined_prompt: Prompt | None = None
+    refined_prompt: UsedPrompt | None = None
     """Prompt of the next round. Set also if the prompt was kept, so that it marks the round as finished."""
     flags: Annotated[list[Text], Few] = Field(default_factory=list)
     """What was not as usual; see `flag_unusable` for what a judge could not say."""

@@ -165,7 +165,6 @@ def test_any_value_of_any_setting(key: str, value: object, tmp_path: Path) -> No
         "[a]\n" * 2,
         "a.b = 1\n[a.b]",
         "\0",
-        "\ufeff\ufeff",
     ],
 )
 def test_config_files_that_break_parsers(text: str, tmp_path: Path) -> None:

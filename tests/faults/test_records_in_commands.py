@@ -94,7 +94,7 @@ def entry(number: int, purpose: str = "draft") -> dict[str, object]:
         (("plan",), [entry(number, "final") for number in range(1, 10_001)]),
         (("plan",), [entry(number, "final") for number in range(1, 11)]),
         (("plan", 1, "round"), 10_000),
-        (("analysis", "main_object"), "ball " * 200_000),
+        (("analysis", "main_object"), "ball " * 10**6),
         (("prompt",), "\u200b"),
         (("prompt",), "x" * 10**6),
         (("versions",), {str(number): "1" for number in range(50_000)}),
