@@ -66,11 +66,9 @@ def build(device: str = "cuda") -> Any:
             )
         )
     for module in (transformer, vae, text_encoder):
-        _fill(module, device)
-    letters = [(letter, -3.0) for letter in string.ascii_lowercase + ".,"]
-    vocabulary = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -1.0), ("▁", -2.0), *letters]
+        fill(module, device)
     return CogVideoXPipeline(
-        tokenizer=T5Tokenizer(vocab=vocabulary, extra_ids=0, model_max_length=226),
+        tokenizer=make_tokenizer(),
         text_encoder=text_encoder,
         vae=vae,
         transformer=transformer,
@@ -80,9 +78,16 @@ def build(device: str = "cuda") -> Any:
     )
 
 
-def _fill(module: torch.nn.Module, device: str) -> None:
+def make_tokenizer() -> T5Tokenizer:
+    """Return a tokenizer of letters."""
+    letters = [(letter, -3.0) for letter in string.ascii_lowercase + ".,"]
+    vocabulary = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", -1.0), ("▁", -2.0), *letters]
+    return T5Tokenizer(vocab=vocabulary, extra_ids=0, model_max_length=226)
+
+
+def fill(module: torch.nn.Module, device: str, dtype: torch.dtype = torch.bfloat16) -> None:
     """Give a module without memory small random weights; norms stay as they begin, so that all is finite."""
-    module.to(torch.bfloat16).to_empty(device=device)
+    module.to(dtype).to_empty(device=device)
     for name, parameter in (*module.named_parameters(), *module.named_buffers()):
         if "norm" in name and name.endswith("weight"):
             parameter.data.fill_(1)

@@ -21,6 +21,7 @@ from rich.table import Table
 from phyt2v_cli.backends.diffusion.families import family_of
 from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator
 from phyt2v_cli.backends.memory import device, offloading
+from phyt2v_cli.backends.memory.activations import VideoSize
 from phyt2v_cli.errors import BackendError
 from phyt2v_cli.roles import DenoisingStep
 
@@ -84,7 +85,7 @@ def main() -> None:
     console = Console(width=150)
     pipeline = build()
     lift(pipeline)
-    weights_gb = offloading.need_of(pipeline, num_pixels=1).weights / 1e9
+    weights_gb = offloading.need_of(pipeline, VideoSize(1, 1, 1, 1)).weights / 1e9
     rows = []
 
     def add(limit: float | None, offload: str) -> None:

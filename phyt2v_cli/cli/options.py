@@ -280,9 +280,10 @@ def flag_of(keyword: str) -> str:
 
 def read_prompt(prompt_file: str | None, prompt: str | None) -> str:
     """Read the prompt from PROMPT_FILE or --prompt; its notes are printed."""
+    from phyt2v_cli.cli.wording import in_flags
     from phyt2v_cli.sets import prompt_file as prompts
 
-    return prompts.read_prompt(prompt_file, prompt, console.warn)
+    return prompts.read_prompt(prompt_file, prompt, lambda text, hint: console.warn(text, in_flags(hint)))
 
 
 def first(*values: int | None) -> int | None:

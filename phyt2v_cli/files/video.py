@@ -6,6 +6,7 @@ are one JSON object in the container's `comment`, the key that every player and 
 written with the tags, and read with the rules, that players go by.
 """
 
+import errno
 import hashlib
 import io
 import json
@@ -229,7 +230,8 @@ class _Content:
         try:
             return -1 if self.error else self._file.seek(offset, whence)
         except OSError as error:
-            self.error = error
+            if error.errno != errno.EINVAL:  # a place that no file has, of a broken index
+                self.error = error
             return -1
 
     def tell(self) -> int:

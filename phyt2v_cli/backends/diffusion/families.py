@@ -66,6 +66,8 @@ class Family:
     """Whether `video_pipeline` takes a list of videos, and its strength is the part of them that is kept."""
     needs_image: bool = False
     """Whether it makes no video without an image."""
+    num_branches: int = 2
+    """Guidance branches that its pipelines denoise in one call."""
     needs_more: str = ""
     """What else it needs to make a video, which cannot be given here."""
     decodes_apart: bool = True
@@ -124,6 +126,7 @@ def _wan(configs: ComponentConfigs) -> Family:
         if compresses_more or needs_image or "transformer_2" in configs
         else "WanVideoToVideoPipeline",
         needs_image=needs_image,
+        num_branches=1,
         needs_more="a last frame" if transformer.get("pos_embed_seq_len") else "",
     )
 
@@ -175,6 +178,7 @@ def _hunyuan(configs: ComponentConfigs) -> Family:
         height=Grid(16),
         half_dtypes={"default": "float16", "transformer": "bfloat16"},
         draft_caches=_CACHES,
+        num_branches=1,
         # Its guidance_scale is an input of the transformer, which takes no negative prompt.
         options=("true_cfg_scale",),
         negative_prompt_needs="true_cfg_scale",

@@ -5,7 +5,6 @@ or the terminal. It must not know any family or model by name: those differences
 """
 
 import inspect
-import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 import diffusers
 import torch
 import transformers
+from diffusers import ModelMixin
 
 from phyt2v_cli.backends import failures
 from phyt2v_cli.backends.acceleration import compilation, draft_caches, kernels, quantization
@@ -24,10 +24,11 @@ from phyt2v_cli.backends.diffusion.call.prompt_length import find_prompt_length
 from phyt2v_cli.backends.diffusion.call.step_reporter import StepReporter
 from phyt2v_cli.backends.diffusion.conditioning import call_arguments
 from phyt2v_cli.backends.diffusion.families import Family, family_of
-from phyt2v_cli.backends.diffusion.geometry import check_size
+from phyt2v_cli.backends.diffusion.geometry import ComponentConfigs, check_size, video_size
 from phyt2v_cli.backends.diffusion.pipeline import load_pipeline
 from phyt2v_cli.backends.diffusion.signature import FPS_NAMES, NUM_FRAMES_NAMES, choose_pipeline_class, fps_of
 from phyt2v_cli.backends.diffusion.solvers import choose_solver
+from phyt2v_cli.backends.memory.activations import VideoSize
 from phyt2v_cli.backends.memory.device import choose_device
 from phyt2v_cli.backends.memory.placement import PlacedPipeline
 from phyt2v_cli.config.schema import GeneratorConfig
@@ -43,9 +44,6 @@ from phyt2v_cli.roles import (
     OnStep,
     never_cancelled,
 )
-
-_UNKNOWN_SIZE = (49, 480, 720)
-"""Assumed frames, height and width if the config leaves them to the model; for memory and compilation."""
 
 
 class Checked(NamedTuple):
@@ -116,22 +114,20 @@ class DiffusersGenerator:
         """Pipeline of diffusers, for inspection; whoever changes it changes the videos."""
         self._config = config
         self._draft_cache = "off" if config.draft_cache == "auto" else config.draft_cache
-        size = (config.num_frames, config.height, config.width)
-        num_pixels = math.prod(given or assumed for given, assumed in zip(size, _UNKNOWN_SIZE, strict=True))
+        video = video_size(config, _configs_of(pipeline), num_branches=family.num_branches)
         self._misfit = lora_gguf.describe_misfit(pipeline, config)
         if config.quantize != "off":
             quantization.quantize_blocks(pipeline, device)
         # Before the weights are placed, so that offloading hooks stay outside of the compiled blocks.
-        self._compiled = _wants_compilation(pipeline, config, device, num_pixels, num_planned_steps)
+        self._compiled = _wants_compilation(pipeline, config, device, video, num_planned_steps)
         if self._compiled:
             compilation.compile_blocks(pipeline)
         if device.type == "cpu":
             kernels.prefer_onednn(pipeline.vae)
-        self.placed = PlacedPipeline(pipeline, device=device, wanted=config.offload, num_pixels=num_pixels)
+        self.placed = PlacedPipeline(pipeline, device=device, wanted=config.offload, video=video)
         """Offload level and memory need of the pipeline, for inspection."""
         self._gpus = [device] if device.type == "cuda" else []
-        # 4x8x8 pixels make one latent pixel, and 2x2 of these one token.
-        self._attention = kernels.kernel_name(pipeline, num_tokens=num_pixels // 1024 + 1, device=device)
+        self._attention = kernels.kernel_name(pipeline, num_tokens=video.num_tokens, device=device)
         self._call_parameters = inspect.signature(type(pipeline).__call__).parameters
         self._decodes_apart = family.decodes_apart
         self._fps = config.fps or fps_of(family, self._call_parameters)
@@ -295,14 +291,19 @@ class DiffusersGenerator:
 
 
 def _wants_compilation(
-    pipeline: Any, config: GeneratorConfig, device: torch.device, num_pixels: int, num_planned_steps: int
+    pipeline: Any, config: GeneratorConfig, device: torch.device, video: VideoSize, num_planned_steps: int
 ) -> bool:
     if config.compile != "auto":
         return config.compile == "on"
     if device.type != "cuda" or config.offload == "sequential":
         return False
-    # 4x8x8 pixels make one latent pixel, and 2x2 of these one token; guidance doubles the tokens.
-    return compilation.pays(pipeline, num_tokens=num_pixels // 512, num_steps=num_planned_steps)
+    # Guidance doubles the tokens, in one call or in two.
+    return compilation.pays(pipeline, num_tokens=2 * video.num_tokens, num_steps=num_planned_steps)
+
+
+def _configs_of(pipeline: Any) -> ComponentConfigs:
+    parts = pipeline.components.items()
+    return {name: dict(part.config) for name, part in parts if isinstance(part, ModelMixin)}
 
 
 def _choose_dtypes(config: GeneratorConfig, family: Family, device: str) -> dict[str, torch.dtype]:

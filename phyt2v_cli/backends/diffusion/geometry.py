@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from phyt2v_cli.backends.memory.activations import VideoSize
 from phyt2v_cli.config.schema import GeneratorConfig
 from phyt2v_cli.errors import LatentsError
 from phyt2v_cli.files.video import Frames
@@ -21,6 +22,8 @@ def temporal_compression(configs: ComponentConfigs) -> int | None:
     for name in ("temporal_compression_ratio", "scale_factor_temporal"):
         if vae.get(name):
             return int(vae[name])
+    if vae.get("temporal_expansions"):
+        return int(math.prod(vae["temporal_expansions"]))
     for name in ("temperal_downsample", "spatio_temporal_scaling"):
         if vae.get(name):
             return int(vae.get("patch_size_t") or 1) * int(2 ** sum(map(bool, vae[name])))
@@ -38,14 +41,43 @@ def _spatial_compression(vae: Mapping[str, Any]) -> int:
             return int(vae[name])
     if vae.get("spatio_temporal_scaling"):
         return int(vae.get("patch_size") or 1) * int(2 ** sum(map(bool, vae["spatio_temporal_scaling"])))
+    if vae.get("spatial_expansions"):
+        return int(math.prod(vae["spatial_expansions"]))
     levels = vae.get("block_out_channels") or vae.get("dim_mult")  # halved between two levels
     return int(2 ** (len(levels) - 1)) if levels else 1
 
 
 def _patch_size(configs: ComponentConfigs) -> int:
-    transformer = configs.get("transformer") or configs.get("transformer_2") or {}
-    size = transformer.get("patch_size") or 1
+    size = _transformer(configs).get("patch_size") or 1
     return math.lcm(*size[-2:]) if isinstance(size, list | tuple) else int(size)
+
+
+def _transformer(configs: ComponentConfigs) -> Mapping[str, Any]:
+    return configs.get("transformer") or configs.get("transformer_2") or {}
+
+
+_UNKNOWN_SIZE = (49, 480, 720)
+"""Assumed frames, height and width if the config leaves them to the model; for memory and compilation."""
+
+
+def video_size(config: GeneratorConfig, configs: ComponentConfigs, *, num_branches: int) -> VideoSize:
+    """Size of the config's videos, with the tokens that a transformer sees of them."""
+    given = (config.num_frames, config.height, config.width)
+    num_frames, height, width = (
+        value or assumed for value, assumed in zip(given, _UNKNOWN_SIZE, strict=True)
+    )
+    latent_frames = math.ceil((num_frames - 1) / (temporal_compression(configs) or 1)) + 1
+    side = pixels_of_a_patch(configs)
+    num_tokens = math.ceil(latent_frames / _patch_frames(configs)) * math.ceil(height / side)
+    return VideoSize(num_frames, height, width, num_tokens * math.ceil(width / side), num_branches)
+
+
+def _patch_frames(configs: ComponentConfigs) -> int:
+    transformer = _transformer(configs)
+    size = transformer.get("patch_size")
+    if isinstance(size, list | tuple) and len(size) == 3:
+        return int(size[0])
+    return int(transformer.get("patch_size_t") or 1)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,13 @@ from typing import Any, Literal
 import torch
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
+from phyt2v_cli.backends.memory.activations import (
+    VideoSize,
+    decode_bytes,
+    denoise_bytes,
+    tiled_decode_bytes,
+)
+
 OffloadLevel = Literal["none", "model", "group", "sequential"]
 Offload = OffloadLevel | Literal["auto"]
 
@@ -21,13 +28,6 @@ OFFLOAD_LEVELS: tuple[OffloadLevel, ...] = ("none", "model", "group", "sequentia
 """Ordered from most to least device memory; each out-of-memory error moves one level on."""
 
 _FASTEST_FIRST: tuple[OffloadLevel, ...] = ("none", "group", "model", "sequential")
-
-# Bytes beside the weights, for each pixel of the video and each byte of the dtype. Measured with
-# CogVideoX-5B, 49 frames of 480x720 in bfloat16, on one H200 (benchmarks/gpu_memory.py), and rounded up.
-# Another architecture may need more; its first out-of-memory error then moves it to the next offload level.
-DENOISE_BYTES = 100
-_DECODE_BYTES = 560
-_TILED_DECODE_BYTES = 125
 
 _CONTEXT_BYTES = 2**29
 """Bytes that CUDA's libraries allocate on their first use."""
@@ -67,11 +67,10 @@ class Placement:
     tiled_decode: bool = False
 
 
-def need_of(pipeline: Any, *, num_pixels: int) -> MemoryNeed:
-    """Estimate the device memory of `pipeline` for a video of `num_pixels` pixels over all frames."""
+def need_of(pipeline: Any, video: VideoSize) -> MemoryNeed:
+    """Estimate the device memory of `pipeline` for videos of a size."""
     sizes = {name: _num_bytes(module) for name, module in _modules(pipeline).items()}
-    denoiser_bytes = max((m.dtype.itemsize for m in _denoisers(pipeline)), default=2)
-    vae_bytes = pipeline.vae.dtype.itemsize
+    has_token_times = bool(pipeline.config.get("expand_timesteps"))
     blocks = [_largest_block(module) for module in _denoisers(pipeline)]
     outside_blocks = sum(sizes[name] for name in _kept_on_device(pipeline))
     return MemoryNeed(
@@ -79,9 +78,12 @@ def need_of(pipeline: Any, *, num_pixels: int) -> MemoryNeed:
         largest_component=max(sizes.values()),
         # The current block, the prefetched one, and what lies between blocks.
         group=outside_blocks + 3 * max(blocks, default=0),
-        denoise=num_pixels * DENOISE_BYTES * denoiser_bytes,
-        decode=num_pixels * _DECODE_BYTES * vae_bytes,
-        tiled_decode=num_pixels * _TILED_DECODE_BYTES * vae_bytes,
+        denoise=max(
+            (denoise_bytes(m, video, has_token_times=has_token_times) for m in _denoisers(pipeline)),
+            default=0,
+        ),
+        decode=decode_bytes(pipeline.vae, video),
+        tiled_decode=tiled_decode_bytes(pipeline.vae, video),
     )
 
 

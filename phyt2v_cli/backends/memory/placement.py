@@ -12,6 +12,7 @@ import torch
 
 from phyt2v_cli.backends import failures
 from phyt2v_cli.backends.memory import device, offloading, residency
+from phyt2v_cli.backends.memory.activations import VideoSize
 from phyt2v_cli.backends.memory.cpu_threads import asleep_while_waiting
 from phyt2v_cli.backends.memory.offloading import Offload, Placement
 
@@ -21,13 +22,13 @@ _Result = TypeVar("_Result")
 class PlacedPipeline:
     """Pipeline that runs at the offload level that fits; implements `residency.Holder`."""
 
-    def __init__(self, pipeline: Any, *, device: torch.device, wanted: Offload, num_pixels: int) -> None:
-        """Place the pipeline, which is on the CPU, for videos of `num_pixels` pixels over all frames.
+    def __init__(self, pipeline: Any, *, device: torch.device, wanted: Offload, video: VideoSize) -> None:
+        """Place the pipeline, which is on the CPU, for videos of a size.
 
         Raises the library's out-of-memory error if it does not fit even at the last level.
         """
         self.device = device
-        self.need = offloading.need_of(pipeline, num_pixels=num_pixels)
+        self.need = offloading.need_of(pipeline, video)
         self._pipeline = pipeline
         self._wanted = wanted
         self._is_on_device = False
