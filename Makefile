@@ -21,9 +21,9 @@ test: $(READY)
 test-slow: $(READY)
 	$(BIN)/pytest -q -m 'slow and not gpu'
 
-# Every fault of tests/faults (kills, full disks, damage, hostile text) and the number of those survived.
+# Every fault of docs/faults.md (kills, full disks, damage, hostile text) and the number of those survived.
 faults: $(READY)
-	$(BIN)/python -m pytest -q -p tests.faults.count -k test_fault_ tests/faults
+	$(BIN)/python -m pytest -q -p tests.faults.count -k test_fault_ tests
 
 # Thirty runs on the embedded model, killed at random moments until they are complete; about 25 minutes.
 crash-soak: $(READY)

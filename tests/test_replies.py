@@ -174,7 +174,7 @@ def judge_with(behaviour_of: Callable[[str], Behaviour], video_path: Path) -> No
 
 @pytest.mark.usefixtures("loopback")
 @clear
-def test_roles_on_servers_read_every_clear_form(form: Callable[[str], str], video_path: Path) -> None:
+def test_fault_61_roles_on_servers_read_every_clear_form(form: Callable[[str], str], video_path: Path) -> None:
     judge_with(lambda text: answer(form(text)), video_path)
 
 
@@ -200,7 +200,7 @@ def test_roles_on_servers_ask_again_for_unclear_json(form: Callable[[str], str],
 
 @pytest.mark.usefixtures("loopback")
 @no_answer
-def test_roles_on_servers_ask_again_where_there_is_no_answer(reply: str, video_path: Path) -> None:
+def test_fault_61_roles_on_servers_ask_again_where_there_is_no_answer(reply: str, video_path: Path) -> None:
     _, replies, _ = analyse(answer(reply), answer(ANALYSIS))
     assert len(replies) == 2
     with ScriptedServer(answer(reply), answer(CAPTION)) as server:
@@ -222,7 +222,7 @@ def program(tmp_path: Path) -> Callable[[str], CommandScorer]:
 
 
 @clear
-def test_a_program_may_print_every_clear_form(
+def test_fault_61_a_program_may_print_every_clear_form(
     form: Callable[[str], str], program: Callable[[str], CommandScorer]
 ) -> None:
     assert program(form(PRINTED)).score(Path("x.mp4"), "p").semantic_adherence == 0.25

@@ -39,7 +39,7 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         ("SSL_CERT_DIR", "/hush/gone", "SSL_CERT_DIR names a folder that is not there"),
     ],
 )
-def test_a_broken_variable_is_one_line_before_anything_is_rendered(
+def test_fault_58_a_broken_variable_is_one_line_before_anything_is_rendered(
     name: str, value: str, said: str, phyt2v: Phyt2v, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -70,7 +70,7 @@ def test_what_is_at_work_is_named_where_a_request_fails(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("proxy", ["http://127.0.0.1:9", "socks5://gate:1", "socks://gate:1"])
-def test_a_server_of_this_machine_is_asked_past_proxies(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fault_58_a_server_of_this_machine_is_asked_past_proxies(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, proxy)
     with ScriptedServer(answer("hi")) as server:
@@ -101,7 +101,7 @@ def test_hosts_of_this_machine(url: str, expected: bool) -> None:
         ({"api_key_env": "OTHER_KEY"}, {"OPENAI_BASE_URL": AWAY}, VENDOR_URL),
     ],
 )
-def test_the_key_goes_to_the_host_that_was_named(
+def test_fault_45_the_key_goes_to_the_host_that_was_named(
     settings: dict[str, str], environment: dict[str, str], expected: str
 ) -> None:
     assert server_url(ServiceConfig.model_validate(settings), environment) == expected

@@ -32,7 +32,7 @@ def refine(path: Path, config: dict[str, Any], generator: FakeGenerator | None =
     ("name", "key"),
     [("captioner", "captioner"), ("scorer", "scorer"), ("others", r"scorer\.others\[0\]")],
 )
-def test_a_judge_that_is_dead_costs_no_gpu_time(name: str, key: str, tmp_path: Path) -> None:
+def test_fault_59_a_judge_that_is_dead_costs_no_gpu_time(name: str, key: str, tmp_path: Path) -> None:
     generator = FakeGenerator()
     with ScriptedServer(DEAD) as server:
         config = {name: section(server)}

@@ -30,7 +30,7 @@ def sh(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     "stderr", ["2> >(sed -n '/Round 1 of/q')", "2>/dev/full", "2>&-", "0<&- 2>&-"], ids=str
 )
-def test_a_run_goes_on_without_its_display(stderr: str, tmp_path: Path) -> None:
+def test_fault_52_a_run_goes_on_without_its_display(stderr: str, tmp_path: Path) -> None:
     ended = sh(f"{REFINE} {stderr}", tmp_path)
     assert (ended.returncode, ended.stdout) == (0, "run/output1.mp4\n")
     assert (tmp_path / "run" / "contact.png").is_file()
@@ -51,7 +51,7 @@ def test_notes_and_errors_that_nobody_reads_change_no_exit_code(
     assert sh(f"{PHYT2V} {arguments} 2>/dev/full", tmp_path).returncode == code
 
 
-def test_a_run_outlives_its_terminal(tmp_path: Path) -> None:
+def test_fault_52_a_run_outlives_its_terminal(tmp_path: Path) -> None:
     controller, terminal = pty.openpty()
     process = subprocess.Popen(
         ["bash", "-c", REFINE],
@@ -93,7 +93,7 @@ def test_data_that_cannot_be_written_exits_3(
     assert ended.stderr == f"error: standard output could not be written: {reason}\n"
 
 
-def test_no_file_becomes_a_closed_stream(tmp_path: Path) -> None:
+def test_fault_52_no_file_becomes_a_closed_stream(tmp_path: Path) -> None:
     talk = "import os; os.write(2, b'noise'); os.write(1, b'noise')"
     program = (
         "from phyt2v_cli.cli import streams; streams.prepare(); file = open('result', 'w'); "

@@ -9,7 +9,7 @@ from collections import defaultdict
 
 import pytest
 
-NUM_FAULTS = 44
+NUM_FAULTS = 65
 _NUMBERED = re.compile(r"::test_fault_((?:\d\d_)+)")
 
 _results: defaultdict[int, set[str]] = defaultdict(set)

@@ -128,7 +128,7 @@ def test_fault_14_the_old_video_stays(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.mp4"]
 
 
-def test_fault_15_disk_full_while_drawing_the_contact_sheet(disk: Disk, doubled: Doubled) -> None:
+def test_fault_54_disk_full_while_drawing_the_contact_sheet(disk: Disk, doubled: Doubled) -> None:
     script = disk.filled_at("score:2", spare=2**15, only="contact.png")
     done = doubled.run_apart(*QUICK, "--out", disk.run, script=script)
     assert (done.code, done.out) == (0, f"{disk.run}/output2.mp4\n")
@@ -141,7 +141,7 @@ def test_fault_15_disk_full_while_drawing_the_contact_sheet(disk: Disk, doubled:
 
 
 @pytest.mark.parametrize("output", [[], ["--json"]], ids=["path", "json"])
-def test_fault_15_what_only_decorates_a_run_cannot_fail_it(
+def test_fault_54_what_only_decorates_a_run_cannot_fail_it(
     output: list[str], tmp_path: Path, doubled: Doubled
 ) -> None:
     path, profile = tmp_path / "run", tmp_path / "gone" / "profile.json"
@@ -161,7 +161,7 @@ def test_fault_15_what_only_decorates_a_run_cannot_fail_it(
     assert f"note: there is no folder {profile.parent}" in err
 
 
-def test_fault_15_a_prompt_of_a_set_is_complete_without_its_contact_sheet(
+def test_fault_54_a_prompt_of_a_set_is_complete_without_its_contact_sheet(
     tmp_path: Path, doubled: Doubled
 ) -> None:
     (tmp_path / "set.txt").write_text("a ball drops\na cube slides\n")
@@ -180,7 +180,7 @@ def planned_runs(doubled: Doubled, *batch: str | Path) -> list[Path]:
     return [Path(run["run_dir"]) for run in runs]
 
 
-def test_fault_15_latents_that_cannot_be_deleted_are_a_note(
+def test_fault_54_latents_that_cannot_be_deleted_are_a_note(
     tmp_path: Path, doubled: Doubled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unlink = Path.unlink

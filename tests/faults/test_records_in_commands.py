@@ -104,7 +104,7 @@ def entry(number: int, purpose: str = "draft") -> dict[str, object]:
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_fault_20_a_run_json_that_means_nothing_is_refused(
+def test_fault_20_53_a_run_json_that_means_nothing_is_refused(
     place: tuple[Any, ...], value: object, doubled_whole: Path
 ) -> None:
     with copied(doubled_whole) as path:
@@ -135,7 +135,7 @@ def test_fault_20_a_run_json_that_means_nothing_is_refused(
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_fault_20_a_record_of_a_video_that_means_nothing_is_made_again(
+def test_fault_20_53_a_record_of_a_video_that_means_nothing_is_made_again(
     place: tuple[Any, ...], value: object, doubled_whole: Path
 ) -> None:
     with copied(doubled_whole) as path:
@@ -173,7 +173,7 @@ def rearranged(value: object) -> st.SearchStrategy[object]:
 
 @given(data=st.data(), name=st.sampled_from(["run.json", "round1.json", "round2.json"]))
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_fault_20_any_list_or_number_of_a_record_goes_through_the_commands(
+def test_fault_20_53_any_list_or_number_of_a_record_goes_through_the_commands(
     data: st.DataObject, name: str, doubled_whole: Path
 ) -> None:
     with copied(doubled_whole) as path:
@@ -187,7 +187,7 @@ def test_fault_20_any_list_or_number_of_a_record_goes_through_the_commands(
 
 
 @pytest.mark.parametrize("text", ["", "x" * 2001, "\x1b[2J", "\u200b"], ids=ascii)
-def test_fault_20_an_analysis_that_no_reply_could_give_is_asked_again(text: str, doubled_whole: Path) -> None:
+def test_fault_20_53_an_analysis_that_no_reply_could_give_is_asked_again(text: str, doubled_whole: Path) -> None:
     with copied(doubled_whole) as path:
         change(path, "run.json", ("analysis", "physical_law"), text)
         resumed = run_all(path)[4]
@@ -198,7 +198,7 @@ def test_fault_20_an_analysis_that_no_reply_could_give_is_asked_again(text: str,
 
 
 @pytest.mark.parametrize("shape", [(3, 5, 8, 7), (1,), (3, 1, 8, 8), (1, 3, 5, 8, 8)], ids=str)
-def test_fault_20_latents_of_another_shape_are_made_again(
+def test_fault_20_53_latents_of_another_shape_are_made_again(
     shape: tuple[int, ...], doubled_whole: Path
 ) -> None:
     with copied(doubled_whole) as path:
@@ -213,7 +213,7 @@ def test_fault_20_latents_of_another_shape_are_made_again(
         assert (path / "output2.mp4").read_bytes() == (doubled_whole / "output2.mp4").read_bytes()
 
 
-def test_fault_20_latents_with_a_huge_description_count_as_none(tmp_path: Path) -> None:
+def test_fault_20_53_latents_with_a_huge_description_count_as_none(tmp_path: Path) -> None:
     path = tmp_path / "latents1.safetensors"
     write_latents(
         path, Denoised(np.ones((1,), np.float32), {str(n): "x" for n in range(5000)}), pixels_key="k"

@@ -60,12 +60,12 @@ def assert_refused_within_memory(behaviour: Behaviour) -> None:
 
 
 @pytest.mark.parametrize("code", [200, 400, 503])
-def test_a_body_without_an_end_is_not_read_to_it(code: int) -> None:
+def test_fault_50_a_body_without_an_end_is_not_read_to_it(code: int) -> None:
     assert_refused_within_memory(endless(code))
 
 
 @pytest.mark.parametrize("code", [200, 400])
-def test_a_bomb_is_not_unpacked(code: int) -> None:
+def test_fault_50_a_bomb_is_not_unpacked(code: int) -> None:
     assert_refused_within_memory(encoded(bomb(), "gzip", code))
 
 
@@ -97,7 +97,7 @@ def test_a_body_that_cannot_be_unpacked_is_the_servers_fault(
 
 
 @pytest.mark.parametrize("charset", CHARSETS)
-def test_a_charset_changes_nothing(charset: str) -> None:
+def test_fault_51_a_charset_changes_nothing(charset: str) -> None:
     kind = f"application/json; charset={charset}"
     assert ask(raw(WHOLE, kind))[0].text == "hé, 球"
     text, _ = fail(status(400, "ouch é", {"Content-Type": kind}))
@@ -106,7 +106,7 @@ def test_a_charset_changes_nothing(charset: str) -> None:
 
 
 @pytest.mark.parametrize("content", [WHOLE.decode().encode("utf-16"), b'{"choices": "\xe9"}'])
-def test_what_is_not_utf_8_is_the_servers_fault(content: bytes) -> None:
+def test_fault_51_what_is_not_utf_8_is_the_servers_fault(content: bytes) -> None:
     text, server = fail(raw(content, "application/json; charset=utf-16"))
     assert len(server.requests) == 1
     assert "bytes that are not UTF-8" in text

@@ -32,7 +32,7 @@ def run_limited(command: tuple[str, ...], kind: int, limit: int, folder: Path) -
 
 
 @pytest.mark.parametrize("command", [GENERATE, REFINE], ids=["generate", "refine"])
-def test_fault_23_out_of_threads_is_no_ctrl_c(command: tuple[str, ...], tmp_path: Path) -> None:
+def test_fault_55_out_of_threads_is_no_ctrl_c(command: tuple[str, ...], tmp_path: Path) -> None:
     # No thread has a stack of 64 TiB. OpenBLAS then sends SIGINT to the process that imports it.
     ended = run_limited(command, resource.RLIMIT_STACK, 2**46, tmp_path)
     assert (ended.code, ended.out) == (1, "")
@@ -43,7 +43,7 @@ def test_fault_23_out_of_threads_is_no_ctrl_c(command: tuple[str, ...], tmp_path
     assert "unexpected" not in ended.err
 
 
-def test_fault_23_out_of_memory_while_libraries_are_imported(tmp_path: Path) -> None:
+def test_fault_55_out_of_memory_while_libraries_are_imported(tmp_path: Path) -> None:
     ended = run_limited(GENERATE, resource.RLIMIT_AS, 300 * 2**20, tmp_path)
     assert (ended.code, ended.out) == (4, ""), ended.err
     assert "error: Out of memory.\nhint: " in ended.err

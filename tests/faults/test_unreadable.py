@@ -29,7 +29,7 @@ def spoil(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["output1.mp4", "round1.json", "run.json"])
-def test_fault_19_an_unreadable_file_of_a_run(
+def test_fault_65_an_unreadable_file_of_a_run(
     name: str, run: Path, doubled: Doubled, capfd: pytest.CaptureFixture[str]
 ) -> None:
     spoil(run / name)
@@ -46,7 +46,7 @@ def test_fault_19_an_unreadable_file_of_a_run(
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
-def test_fault_19_a_video_without_checksum_that_cannot_be_read_is_not_set_aside(
+def test_fault_65_a_video_without_checksum_that_cannot_be_read_is_not_set_aside(
     run: Path, doubled: Doubled
 ) -> None:
     record = run / "round1.json"
@@ -58,13 +58,13 @@ def test_fault_19_a_video_without_checksum_that_cannot_be_read_is_not_set_aside(
 
 
 @pytest.mark.parametrize("kind", ["image", "video"])
-def test_fault_19_an_unreadable_source(kind: str, tmp_path: Path, doubled: Doubled) -> None:
+def test_fault_65_an_unreadable_source(kind: str, tmp_path: Path, doubled: Doubled) -> None:
     ended = doubled.run("generate", "--prompt", "a ball", f"--{kind}", UNREADABLE, cwd=tmp_path)
     assert ended.code in (2, 3)
     assert f"{UNREADABLE} could not be read: " in ended.err
 
 
-def test_fault_19_in_the_library(run: Path) -> None:
+def test_fault_65_in_the_library(run: Path) -> None:
     with pytest.raises(FilesError, match="could not be read") as caught:
         read_video(UNREADABLE)
     assert not isinstance(caught.value, VideoError)
@@ -75,7 +75,7 @@ def test_fault_19_in_the_library(run: Path) -> None:
         result._repr_html_()
 
 
-def test_fault_19_whatever_else_cannot_be_read_is_named(
+def test_fault_65_whatever_else_cannot_be_read_is_named(
     run: Path, doubled: Doubled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:

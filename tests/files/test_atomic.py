@@ -106,7 +106,7 @@ def test_a_temporary_name_that_a_link_has_taken_is_left_alone(
     assert mine.read_text() == "precious"
 
 
-def test_of_several_that_must_be_new_the_first_stays(tmp_path: Path) -> None:
+def test_fault_57_of_several_that_must_be_new_the_first_stays(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     with (
         pytest.raises(FilesError, match=r"a\.mp4 is there already\nChoose another name"),
@@ -189,13 +189,13 @@ def refuse(error: int) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize("lacks", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
-def test_file_systems_without_hard_links(lacks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fault_60_file_systems_without_hard_links(lacks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "link", refuse(lacks))
     test_of_several_that_must_be_new_the_first_stays(tmp_path)
 
 
 @pytest.mark.parametrize("answer", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EIO, errno.ENOSPC])
-def test_file_systems_that_cannot_sync_a_folder(
+def test_fault_60_file_systems_that_cannot_sync_a_folder(
     answer: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sync = os.fsync

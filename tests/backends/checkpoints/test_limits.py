@@ -35,7 +35,7 @@ def change(path: Path, **changes: object) -> None:
 
 
 @pytest.mark.parametrize("template", HOSTILE)
-def test_a_template_that_never_ends_or_grows_is_refused(template: str) -> None:
+def test_fault_56_a_template_that_never_ends_or_grows_is_refused(template: str) -> None:
     with pytest.raises(ModelLoadError, match=f"model-x has a chat template that {HOSTILE[template]}"):
         check_template({"default": TEXT_TEMPLATE, "other": template}, {"eos_token": "</s>"}, "model-x")
 
@@ -58,7 +58,7 @@ def test_templates_of_llms_and_of_pipelines_are_tried_when_they_are_loaded(
         generator.load(GeneratorConfig(model=str(hunyuan)))
 
 
-def test_published_settings_of_generation_ask_for_one_greedy_answer(
+def test_fault_56_published_settings_of_generation_ask_for_one_greedy_answer(
     tiny_llama_dir: Path, tmp_path: Path
 ) -> None:
     request = ChatRequest("analysis", (Message("user", "Which object?"),), {})
@@ -91,7 +91,7 @@ def test_published_settings_of_generation_ask_for_one_greedy_answer(
         ("scheduler/scheduler_config.json", {"num_train_timesteps": 10**11}, "no model needs more than"),
     ],
 )
-def test_sizes_that_cannot_be_are_refused(
+def test_fault_56_sizes_that_cannot_be_are_refused(
     file: str, changes: dict[str, object], said: str, tiny_cogvideox_dir: Path, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(tiny_cogvideox_dir, tmp_path / "model"))
@@ -101,7 +101,7 @@ def test_sizes_that_cannot_be_are_refused(
         find_model(str(folder))
 
 
-def test_an_llm_of_a_million_layers_is_refused(tiny_llama_dir: Path, tmp_path: Path) -> None:
+def test_fault_56_an_llm_of_a_million_layers_is_refused(tiny_llama_dir: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(tiny_llama_dir, tmp_path / "model"))
     change(folder / "config.json", num_hidden_layers=10**6)
     with pytest.raises(ModelLoadError, match="num_hidden_layers 1,000,000, and the weights"):

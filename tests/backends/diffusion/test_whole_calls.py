@@ -28,7 +28,7 @@ def render(generator, prompt="a ball falls"):
 
 
 @pytest.mark.parametrize(("save", "num_frames"), [(save_helios, 65), (save_vace, 9)])
-def test_the_video_is_the_one_that_the_pipeline_returns(save, num_frames, tmp_path):
+def test_fault_63_the_video_is_the_one_that_the_pipeline_returns(save, num_frames, tmp_path):
     path = save(tmp_path)
     frames = render(load(GeneratorConfig(model=str(path), height=16, width=16, num_frames=num_frames)))
     diffusers_logging.set_verbosity_error()
@@ -61,7 +61,7 @@ def test_from_the_command_line_the_record_says_what_is_not_kept(tmp_path: Path, 
     assert len(frames) > 37
 
 
-def test_a_solver_that_draws_noise_gives_the_same_video_twice(tmp_path):
+def test_fault_64_a_solver_that_draws_noise_gives_the_same_video_twice(tmp_path):
     config = GeneratorConfig(model=str(save_noisy_wan(tmp_path)), height=16, width=16, num_frames=9)
     generator = load(config)
     before = torch.random.get_rng_state()

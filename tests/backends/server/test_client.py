@@ -47,7 +47,7 @@ def test_the_vendors_own_variables_go_to_nobody_else(monkeypatch: pytest.MonkeyP
     assert "canary" not in str({k: v for k, v in server.requests[0].headers.items() if k != "authorization"})
 
 
-def test_only_the_named_key_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fault_45_only_the_named_key_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     headers = "Authorization: Bearer other\nX-Api-Key: other\nCookie: other\nApi-Key: other"
     monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", headers)
     _, server = ask(answer("hi"))
