@@ -174,7 +174,9 @@ def judge_with(behaviour_of: Callable[[str], Behaviour], video_path: Path) -> No
 
 @pytest.mark.usefixtures("loopback")
 @clear
-def test_fault_61_roles_on_servers_read_every_clear_form(form: Callable[[str], str], video_path: Path) -> None:
+def test_fault_61_roles_on_servers_read_every_clear_form(
+    form: Callable[[str], str], video_path: Path
+) -> None:
     judge_with(lambda text: answer(form(text)), video_path)
 
 

@@ -70,7 +70,9 @@ def test_what_is_at_work_is_named_where_a_request_fails(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("proxy", ["http://127.0.0.1:9", "socks5://gate:1", "socks://gate:1"])
-def test_fault_58_a_server_of_this_machine_is_asked_past_proxies(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fault_58_a_server_of_this_machine_is_asked_past_proxies(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, proxy)
     with ScriptedServer(answer("hi")) as server:

@@ -187,7 +187,9 @@ def test_fault_20_53_any_list_or_number_of_a_record_goes_through_the_commands(
 
 
 @pytest.mark.parametrize("text", ["", "x" * 2001, "\x1b[2J", "\u200b"], ids=ascii)
-def test_fault_20_53_an_analysis_that_no_reply_could_give_is_asked_again(text: str, doubled_whole: Path) -> None:
+def test_fault_20_53_an_analysis_that_no_reply_could_give_is_asked_again(
+    text: str, doubled_whole: Path
+) -> None:
     with copied(doubled_whole) as path:
         change(path, "run.json", ("analysis", "physical_law"), text)
         resumed = run_all(path)[4]

@@ -189,9 +189,11 @@ def refuse(error: int) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize("lacks", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
-def test_fault_60_file_systems_without_hard_links(lacks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fault_60_file_systems_without_hard_links(
+    lacks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "link", refuse(lacks))
-    test_of_several_that_must_be_new_the_first_stays(tmp_path)
+    test_fault_57_of_several_that_must_be_new_the_first_stays(tmp_path)
 
 
 @pytest.mark.parametrize("answer", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EIO, errno.ENOSPC])

@@ -74,7 +74,9 @@ def test_a_colour_profile_is_followed(tmp_path: Path) -> None:
         assert np.array_equal(pixels(tmp_path / "broken.png"), image)
 
 
-def test_fault_62_other_formats_are_refused_by_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fault_62_other_formats_are_refused_by_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Pillow would start Ghostscript, which is any program of this name, to draw an EPS file.
     for name in ("gs", "gswin64c"):
         (tmp_path / name).write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
