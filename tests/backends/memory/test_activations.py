@@ -1,5 +1,6 @@
 """What denoising and decoding take beside the weights: estimated no less than measured, and not much more."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,7 @@ CONTEXT_GB = 0.54
 @pytest.fixture
 def cases(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(Path(__file__).parents[3] / "benchmarks"))
-    import gpu_activations
-
-    return {case.name: case for case in gpu_activations.CASES}
+    return {case.name: case for case in import_module("gpu_activations").CASES}
 
 
 def estimates(case: Any) -> tuple[float, float, float]:
