@@ -122,6 +122,13 @@ def fetch_model(hub_id: str) -> Path:
     components = _components(read_json(_index_path(folder, label=hub_id)))
     wanted = [f"{component}/*{suffix}" for component in components for suffix in _FETCHED]
     folder = fetch_files(hub_id, ["model_index.json", *wanted], _TWINS)
+    half_only = [
+        name
+        for name in components
+        if (folder / name / "config.json").is_file() and not files.find_weights(folder / name)
+    ]
+    if half_only:
+        fetch_files(hub_id, [f"{component}/*.safetensors*" for component in half_only])
     _check_components(folder)
     return folder
 

@@ -73,6 +73,21 @@ def test_a_model_is_fetched_whole_without_what_it_does_not_need(
     assert rendered.returncode == 0, rendered.stderr
 
 
+def test_a_part_that_exists_in_half_precision_only_is_fetched_so(
+    phyt2v: Phyt2v, tiny_cogvideox_dir: Path, tmp_path: Path
+) -> None:
+    model = Path(shutil.copytree(tiny_cogvideox_dir, tmp_path / "model"))
+    half = "vae/diffusion_pytorch_model.fp16.safetensors"
+    (model / "vae" / "diffusion_pytorch_model.safetensors").rename(model / half)
+    with serve_hub(model) as (endpoint, fetched):
+        done = phyt2v("doctor", "--fetch", HUB_ID, endpoint=endpoint)
+        assert done.returncode == 0, done.stderr
+        assert half in fetched
+    sizes = ["--set", "generator.num_frames=9", "--set", "generator.height=16", "--set", "generator.width=16"]
+    rendered = phyt2v("generate", "--prompt", "a ball", "--model", HUB_ID, "--steps", "1", *sizes)
+    assert rendered.returncode == 0, rendered.stderr
+
+
 def test_the_weights_are_those_of_the_judged_commit(tiny_cogvideox_dir: Path, tmp_path: Path) -> None:
     newer = Path(shutil.copytree(tiny_cogvideox_dir, tmp_path / "newer"))
     (newer / "transformer" / "diffusion_pytorch_model.safetensors").write_bytes(b"not judged")
