@@ -151,7 +151,8 @@ def read_until(process: "subprocess.Popen[str]", pattern: str) -> None:
     said, deadline = b"", time.monotonic() + PATIENCE_S
     while not re.search(pattern, said.decode(errors="replace")):
         is_ready, _, _ = select.select([process.stderr], [], [], max(0, deadline - time.monotonic()))
-        part = os.read(process.stderr.fileno(), 65536) if is_ready else b""
+        # Byte by byte, for what was said in the same breath belongs to `end`.
+        part = os.read(process.stderr.fileno(), 1) if is_ready else b""
         if not part:
             process.kill()
             process.communicate()
