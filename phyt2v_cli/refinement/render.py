@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from phyt2v_cli.errors import FaultyFramesError, LatentsError, PromptError
-from phyt2v_cli.events import Stage
+from phyt2v_cli.events import Emit, Notice, Stage
 from phyt2v_cli.files.video import Frames, VideoMetadata, write_video
 from phyt2v_cli.quantities import count
 from phyt2v_cli.roles import Cancelled, Denoised, HowItRan, Latents, OnStep, VideoGenerator
@@ -16,6 +16,9 @@ from phyt2v_cli.runs.latents import drop_latents, read_latents, write_latents
 
 FLAT = 1.0
 """Threshold for a flat frame: standard deviation of its colours, of 255. Film grain has more."""
+
+_DIFFERENCES = {"num_frames": "frames of the video", "sound": "the model's sound"}
+"""Settings that a generator names only where the video is not what was asked for, in words."""
 
 TimeStage = Callable[[Stage], AbstractContextManager[None]]
 """Context manager around each stage. It may refuse to begin, time the stage, and save its result."""
@@ -126,6 +129,19 @@ def render_or_reseed(
 def another_seed(seed: int) -> int:
     """Seed for the retry after `seed` gave no picture: always the same one, and unlikely to be in use."""
     return int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:7])
+
+
+def tell_differences(emit: Emit) -> Callable[[HowItRan], None]:
+    """Return a callback that emits a note once for each way in which videos are not what was asked for."""
+    told: set[str] = set()
+
+    def tell(how: HowItRan) -> None:
+        for name, what in _DIFFERENCES.items():
+            if name in how and (note := f"{what}: {how[name]}") not in told:
+                told.add(note)
+                emit(Notice(note))
+
+    return tell
 
 
 def check_prompt_length(generator: VideoGenerator, prompt: str, *, allow_truncation: bool) -> str | None:

@@ -21,7 +21,7 @@ from phyt2v_cli.events import (
     StepDone,
 )
 from phyt2v_cli.refinement.prompts import caption_instruction
-from phyt2v_cli.refinement.render import Target, check_prompt_length, render_or_reseed
+from phyt2v_cli.refinement.render import Target, check_prompt_length, render_or_reseed, tell_differences
 from phyt2v_cli.roles import Cancelled, ChatReply, DenoisingStep, HowItRan, Roles, VideoGenerator
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.records import ScorerRecord, ScoresRecord, VideoRecord, storable_text
@@ -37,6 +37,7 @@ class Session:
         self.emit = emit
         self.cancelled = cancelled
         self._told_settings: dict[str, str] = {}
+        self.tell_differences = tell_differences(self.emit)
 
     @cached_property
     def generator(self) -> VideoGenerator:
@@ -160,6 +161,7 @@ def _render(session: Session, record: VideoRecord) -> None:
 
     def on_how(how: HowItRan) -> None:
         record.generator = dict(how)
+        session.tell_differences(how)
 
     def on_reseed(error: FaultyFramesError, seed: int) -> None:
         record.flags.append("reseeded")

@@ -22,7 +22,7 @@ from phyt2v_cli.events import (
     StepDone,
 )
 from phyt2v_cli.files.atomic import sweep
-from phyt2v_cli.refinement.render import Target, check_prompt_length, render_or_reseed
+from phyt2v_cli.refinement.render import Target, check_prompt_length, render_or_reseed, tell_differences
 from phyt2v_cli.roles import Cancelled, DenoisingStep, VideoGenerator
 from phyt2v_cli.runs.identity import Recipe
 from phyt2v_cli.runs.latents import drop_latents
@@ -81,7 +81,13 @@ def render_single(
         emit(Notice(notice))
     recipe = Recipe(prompt, config.run.seed, steps, "final", config.generator)
     target = Target(
-        out, latents_path, on_step=on_step, cancelled=cancelled, stage=stage, may_replace=may_replace
+        out,
+        latents_path,
+        on_step=on_step,
+        cancelled=cancelled,
+        stage=stage,
+        on_how=tell_differences(emit),
+        may_replace=may_replace,
     )
     rendered = render_or_reseed(generator, recipe, target, on_reseed=on_reseed)
     try:

@@ -59,6 +59,7 @@ def test_from_the_command_line_the_record_says_what_is_not_kept(tmp_path: Path, 
     assert how["decode"] == "in the call that denoises, so no latents are kept"
     assert how["num_frames"] == f"37 wanted, {len(frames)} made"
     assert len(frames) > 37
+    assert done.err.count(f"note: frames of the video: 37 wanted, {len(frames)} made") == 1
 
 
 def test_fault_64_a_solver_that_draws_noise_gives_the_same_video_twice(tmp_path):
