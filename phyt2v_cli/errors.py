@@ -22,6 +22,9 @@ setting is named in backticks by its keyword argument (`out`) or by its config k
 (`generator.dtype=float32`), and the command line puts its flags in their place (`cli/wording.py`).
 """
 
+from os import environ
+from traceback import walk_tb
+
 
 class Phyt2vError(Exception):
     """Base class of the errors that phyt2v raises on purpose. `str` puts the hint below the message."""
@@ -137,6 +140,35 @@ def out_of_threads() -> OutOfThreadsError:
     return OutOfThreadsError(
         "No more threads can be started.",
         "End other programs, or raise the limits (`ulimit -u`, `ulimit -s`); OMP_NUM_THREADS=1 needs fewer.",
+    )
+
+
+_STEERING = (
+    *("ACCELERATE_", "CUDA_", "DIFFUSERS_", "HF_", "HUGGINGFACE_", "PYTORCH_", "TORCH_", "TRANSFORMERS_"),
+    *("USE_FLAX", "USE_TF", "USE_TORCH"),
+)
+"""Begins of the names of variables that libraries of models read while they are imported."""
+
+
+def failed_import_of(error: BaseException) -> ModelLoadError | None:
+    """Error that says that a library cannot be imported, if that is what `error` is about; else None.
+
+    Libraries raise anything for a variable of the environment that they do not understand.
+    """
+    reason = error
+    while (below := reason.__cause__ or reason.__context__) is not None:
+        reason = below
+    frames = walk_tb(reason.__traceback__)
+    if not isinstance(reason, ImportError) and all(frame.f_code.co_name != "<module>" for frame, _ in frames):
+        return None
+    steering = [name for name in sorted(environ) if name.startswith(_STEERING) and environ[name]]
+    steered = [name for name in steering if not name.endswith("_VERBOSITY")]  # any value is taken
+    lines = str(reason).strip().splitlines() or [type(reason).__name__]
+    return ModelLoadError(
+        f"A library of models cannot be imported: {lines[0].rstrip('.:')}.",
+        f"These variables of the environment steer it; correct or unset them: {', '.join(steered)}."
+        if steered
+        else "Install phyt2v again, in a fresh environment.",
     )
 
 

@@ -5,11 +5,11 @@ anything is sent. Values are never shown, since a proxy's URL may hold a passwor
 roles or requests.
 """
 
+import os
 import ssl
 from collections.abc import Iterator
 from importlib.util import find_spec
 from ipaddress import ip_address
-from os import environ
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -39,16 +39,25 @@ def complaints(url: str) -> Iterator[str]:
 
 def complaints_about_certificates() -> Iterator[str]:
     """Check the variables that name certificates; yield a line for each broken one."""
-    if file := environ.get("SSL_CERT_FILE"):
+    if file := os.environ.get("SSL_CERT_FILE"):
         try:
-            ssl.create_default_context(cafile=file)
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
         except OSError as error:  # ssl.SSLError is one
             fault = (
                 error.strerror if error.errno and not isinstance(error, ssl.SSLError) else "no certificates"
             )
             yield f"The environment variable SSL_CERT_FILE names a file that cannot be used: {fault}."
-    if (folder := environ.get("SSL_CERT_DIR")) and not all(map(Path.is_dir, map(Path, folder.split(":")))):
+    if (log := os.environ.get("SSLKEYLOGFILE")) and not _can_be_written(Path(log)):
+        yield "The environment variable SSLKEYLOGFILE names a file that cannot be written."
+    if (folder := os.environ.get("SSL_CERT_DIR")) and not all(map(Path.is_dir, map(Path, folder.split(":")))):
         yield "The environment variable SSL_CERT_DIR names a folder that is not there."
+
+
+def _can_be_written(path: Path) -> bool:
+    try:
+        return not path.is_dir() and os.access(path if path.exists() else path.parent, os.W_OK)
+    except (OSError, ValueError):
+        return False
 
 
 def at_work(url: str) -> str:
@@ -62,7 +71,9 @@ def at_work(url: str) -> str:
         names += [f"the proxy of {_name_of(scheme)}" for scheme in schemes[:1]]
     if parts.scheme == "https":
         names += [
-            f"the certificates of {name}" for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if environ.get(name)
+            f"the certificates of {name}"
+            for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")
+            if os.environ.get(name)
         ]
     return f"The environment has it use {' and '.join(names)}." if names else ""
 
@@ -70,7 +81,7 @@ def at_work(url: str) -> str:
 def _name_of(scheme: str) -> str:
     """Variable that names the proxy of a scheme, as it is spelt in the environment."""
     name = f"{scheme}_proxy"
-    return next((spelt for spelt in (name, name.upper()) if environ.get(spelt)), name.upper())
+    return next((spelt for spelt in (name, name.upper()) if os.environ.get(spelt)), name.upper())
 
 
 def _fault_of_proxy(proxy: str) -> str:

@@ -9,10 +9,12 @@ processes or roles.
 import os
 import re
 from collections.abc import Mapping
+from functools import cache
+from html.entities import html5
 
 MASK = "[key]"
 
-_MIN_NAMED_CHARS = 8
+MIN_NAMED_CHARS = 8
 """Shortest key that is redacted: shorter ones are placeholders such as "none", which replies may contain."""
 _MIN_OTHER_CHARS = 16
 """Shortest secret that is redacted without being named; shorter values may be words."""
@@ -20,7 +22,7 @@ _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL")
 
 
 def redact(text: str, key_env: str, environment: Mapping[str, str] = os.environ) -> str:
-    """Replace each secret of the environment in `text` by `MASK`, however JSON escapes it.
+    """Replace each secret of the environment in `text` by `MASK`, however JSON, a URL or HTML escapes it.
 
     Secrets are the value of the variable `key_env`, and of each variable whose name speaks of one. `text` may
     be JSON inside JSON, so a character may be escaped several times.
@@ -33,12 +35,16 @@ def redact(text: str, key_env: str, environment: Mapping[str, str] = os.environ)
 def _secrets(key_env: str, environment: Mapping[str, str]) -> list[str]:
     found = set()
     for name, value in environment.items():
-        shortest = _MIN_NAMED_CHARS if name == key_env else _MIN_OTHER_CHARS
+        shortest = MIN_NAMED_CHARS if name == key_env else _MIN_OTHER_CHARS
         if (name == key_env or _SECRET_NAME.search(name.upper())) and len(value.strip()) >= shortest:
             found.add(value.strip())
     return sorted(found, key=len, reverse=True)  # one may be the start of another
 
 
+@cache
 def _escaped(char: str) -> str:
-    r"""Pattern of a character, as it is or as ``\x`` or ``\u0078``, with backslashes before."""
-    return rf"(?:\\{{0,8}}(?:{re.escape(char)}|u(?i:{ord(char):04x})))"
+    r"""Pattern of a character, as it is or as ``\x``, ``\u0078``, ``%78``, ``&#120;`` or ``&#x78;``."""
+    code = ord(char)
+    named = [name for name, shown in html5.items() if shown == char and name.endswith(";")]
+    html = "|".join([f"#0*{code}", f"#(?i:x0*{code:x})", *(re.escape(name[:-1]) for name in named)])
+    return rf"(?:\\{{0,8}}(?:{re.escape(char)}|u(?i:{code:04x}))|%(?i:{code:02x})|&(?:{html});)"

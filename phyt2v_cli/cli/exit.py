@@ -17,6 +17,7 @@ from phyt2v_cli.errors import (
     Phyt2vError,
     RunInterruptedError,
     UsageError,
+    failed_import_of,
     message_of,
     out_of_threads,
     shortage_of,
@@ -96,6 +97,9 @@ def _exit_code() -> int:
 
             console.error(*worded(describe_os_error(error, f"{error.filename} cannot be used")))
             return FilesError.exit_code
+        if broken := failed_import_of(error):
+            console.error(*worded(broken))
+            return broken.exit_code
         console.error(message_of(error), "" if console.is_verbose() else "--verbose shows where.")
         code = 1
     return code

@@ -19,6 +19,7 @@ from phyt2v_cli.errors import (
     Phyt2vError,
     RunDirError,
     RunInterruptedError,
+    failed_import_of,
     message_of,
     shortage_of,
 )
@@ -152,6 +153,8 @@ def run_jobs(
         except Exception as error:
             if cancelled():  # abandoned work may fail with any exception
                 raise
+            if broken := failed_import_of(error):
+                raise broken from error
             outcome = _failure(job, shortage_of(error) or error)
         # A failed run's tensors are kept by its traceback until they are collected.
         gc.collect()

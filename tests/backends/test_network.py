@@ -1,5 +1,8 @@
 """Proxy and certificate variables: broken ones are said before a request, and those at work are named."""
 
+from pathlib import Path
+
+import certifi
 import pytest
 
 from phyt2v_cli.backends import network
@@ -13,7 +16,7 @@ from tests.server_clients import MESSAGES, client_of
 
 AWAY = "https://judge.example/v1"
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +40,8 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         ("SSL_CERT_FILE", "/hush/gone.pem", "SSL_CERT_FILE names a file that cannot be used: No such file"),
         ("SSL_CERT_FILE", __file__, "SSL_CERT_FILE names a file that cannot be used: no certificates"),
         ("SSL_CERT_DIR", "/hush/gone", "SSL_CERT_DIR names a folder that is not there"),
+        ("SSLKEYLOGFILE", "/hush/gone", "SSLKEYLOGFILE names a file that cannot be written"),
+        ("SSLKEYLOGFILE", "/", "SSLKEYLOGFILE names a file that cannot be written"),
     ],
 )
 def test_fault_58_a_broken_variable_is_one_line_before_anything_is_rendered(
@@ -50,6 +55,13 @@ def test_fault_58_a_broken_variable_is_one_line_before_anything_is_rendered(
         assert said in " ".join(ended.err.split())
         assert "hush" not in ended.err
     assert not list(network.complaints("http://127.0.0.1:8000/v1"))
+
+
+def test_a_log_of_keys_is_not_begun_by_a_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "log"))
+    monkeypatch.setenv("SSL_CERT_FILE", certifi.where())
+    assert list(network.complaints(AWAY)) == []
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("value", ["http://gate:3128", "gate:3128", "https://me:hush@gate"])

@@ -4,12 +4,13 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from pydantic import ValidationError
 
 from tests.faults.processes import PHYT2V, QUICK, Doubled, start
-from tests.scripted_server import ScriptedServer, answer, answer_of_any_task, answer_with, status
+from tests.scripted_server import ScriptedServer, answer, answer_of_any_task, answer_with, raw, status
 from tests.server_clients import KEY, ask, client_of, fail
 
 CANARY = "sk-canary/7d41c9e2b8f04a35=="
@@ -201,6 +202,38 @@ def test_fault_44_a_key_that_a_server_repeats_is_kept_back(monkeypatch: pytest.M
     assert ask(answer(f"your key is {KEY}"))[0].text == "your key is [key]"
     monkeypatch.setenv("CANARY_KEY", "none")  # a placeholder, which is also a word
     assert ask(answer("there is none"))[0].text == "there is none"
+
+
+@pytest.mark.usefixtures("loopback")
+def test_fault_44_a_key_in_two_parts_of_an_answer_is_kept_back() -> None:
+    texts = ("it is ", KEY[:9], KEY[9:], ".")
+    message = {"content": [{"type": "text", "text": text} for text in texts]}
+    assert ask(raw(json.dumps({"choices": [{"message": message}]}).encode()))[0].text == "it is [key]."
+
+
+@pytest.mark.usefixtures("loopback")
+@pytest.mark.parametrize(
+    "repeated",
+    [
+        quote(CANARY, safe=""),
+        quote(CANARY).lower(),
+        "".join(f"&#x{ord(char):X};" for char in CANARY),
+        CANARY.replace("/", "&sol;").replace("=", "&#061;"),
+    ],
+)
+def test_fault_44_a_key_that_is_escaped_for_a_page_is_kept_back(
+    repeated: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANARY_KEY", CANARY)
+    text, _ = fail(status(400, {"error": {"message": f"No {repeated} here"}}))
+    assert "No [key] here" in text
+
+
+@pytest.mark.usefixtures("loopback")
+def test_fault_44_a_key_as_the_name_of_a_compression_is_kept_back() -> None:
+    text, _ = fail(lambda exchange: exchange.send(200, b"x", {"Content-Encoding": KEY}))
+    assert "in the compression" in text
+    assert KEY not in text
 
 
 @pytest.mark.parametrize(

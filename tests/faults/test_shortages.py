@@ -1,5 +1,6 @@
 """Machines without room: too little memory to import the libraries, and no more threads."""
 
+import os
 import resource
 import sys
 from collections.abc import Callable
@@ -8,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from phyt2v_cli.cli.signals import can_start_thread
-from phyt2v_cli.errors import BackendError, OutOfThreadsError, out_of_threads, shortage_of
+from phyt2v_cli.errors import (
+    BackendError,
+    ModelLoadError,
+    OutOfThreadsError,
+    failed_import_of,
+    out_of_threads,
+    shortage_of,
+)
 from phyt2v_cli.testing.fakes import FakeRoles
 from tests.faults.processes import PHYT2V, Ended, default_signals, end, start
 from tests.sets.test_jobs import begin, jobs_of
@@ -47,6 +55,28 @@ def test_fault_55_out_of_memory_while_libraries_are_imported(tmp_path: Path) -> 
     ended = run_limited(GENERATE, resource.RLIMIT_AS, 300 * 2**20, tmp_path)
     assert (ended.code, ended.out) == (4, ""), ended.err
     assert "error: Out of memory.\nhint: " in ended.err
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("HF_HUB_DOWNLOAD_TIMEOUT", "soon"), ("DIFFUSERS_ATTN_BACKEND", "none"), ("USE_TORCH", "0")],
+)
+def test_a_variable_that_a_library_does_not_understand(name: str, value: str, tmp_path: Path) -> None:
+    (tmp_path / "set.txt").write_text("a ball\na cube\n")
+    for command in (GENERATE, (*PHYT2V, "batch", "set.txt", "--steps", "2,2")):
+        ended = end(start(command, {**os.environ, name: value}, cwd=tmp_path))
+        assert (ended.code, ended.out) == (4, ""), ended.err
+        assert "error: A library of models cannot be imported: " in ended.err
+        assert name in ended.err.partition("hint: ")[2]
+        assert "unexpected" not in ended.err
+
+
+def test_what_fails_below_an_import_is_told_from_the_rest() -> None:
+    assert failed_import_of(ValueError("3")) is None
+    for statement in ("import no_such_library", "from os import no_such_name"):
+        with pytest.raises(ImportError) as caught:
+            exec(statement, {})
+        assert isinstance(failed_import_of(chained(RuntimeError("x"), caught.value)), ModelLoadError)
 
 
 def test_a_thread_can_be_started_here() -> None:

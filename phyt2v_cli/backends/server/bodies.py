@@ -11,6 +11,8 @@ from typing import Any
 
 from openai import DefaultAsyncHttpxClient
 
+from phyt2v_cli.backends.redaction import MIN_NAMED_CHARS
+
 _http: Any = import_module(DefaultAsyncHttpxClient.__mro__[1].__module__.partition(".")[0])
 """HTTP library that the SDK is built on: httpx up to version 2, then httpx2."""
 
@@ -49,7 +51,9 @@ class _LimitedStream(_http.AsyncByteStream):  # type: ignore[misc]  # not known 
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         if self._compression not in ("identity", "", *_COMPRESSIONS):
-            raise UnusableBodyError(f"a body in the compression {self._compression[:40]!r}")
+            # A longer name is none, and may be the key.
+            name = f" {self._compression!r}" if len(self._compression) < MIN_NAMED_CHARS else ""
+            raise UnusableBodyError(f"a body in the compression{name}")
         # 32 + 15: gzip or zlib, as the data says.
         unzip = zlib.decompressobj(47) if self._compression in _COMPRESSIONS else None
         num_sent = num_read = 0

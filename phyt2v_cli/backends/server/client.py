@@ -17,7 +17,7 @@ from phyt2v_cli.backends import network
 from phyt2v_cli.backends.redaction import redact
 from phyt2v_cli.backends.server import bodies, event_loop, remedies
 from phyt2v_cli.backends.server.answers import Answer, Failure, read_answer, read_rejection
-from phyt2v_cli.backends.server.endpoint import Endpoint, Role
+from phyt2v_cli.backends.server.endpoint import Endpoint, Role, is_header
 from phyt2v_cli.backends.server.questions import Part, Question, Traits, adapt, body_of
 from phyt2v_cli.config.schema import ServiceConfig
 from phyt2v_cli.roles import Message
@@ -136,6 +136,19 @@ class OpenAIClient:
         return _known_traits.get(self._place, Traits())
 
 
+class _Sdk(AsyncOpenAI):
+    """SDK without headers that cannot be sent, which it would take from the environment and fail on."""
+
+    @property
+    def default_headers(self) -> dict[str, Any]:
+        """Headers of every request, before those are dropped that nobody named."""
+        return {
+            name: value
+            for name, value in super().default_headers.items()
+            if not isinstance(value, str) or is_header(name + value)
+        }
+
+
 class _Attempts:
     """Attempts at one answer, all under one deadline."""
 
@@ -165,7 +178,7 @@ class _Attempts:
         return answer
 
     def _connect(self) -> AsyncOpenAI:
-        return AsyncOpenAI(
+        return _Sdk(
             api_key=self._key or "none",
             base_url=self._endpoint.url,
             max_retries=0,
@@ -245,7 +258,10 @@ class _Attempts:
             text = response.content.decode("utf-8-sig")
         except UnicodeDecodeError:
             return Failure("foreign", "bytes that are not UTF-8")
-        return read_answer(self._redact(text), response.headers.get("content-type", ""))
+        answer = read_answer(self._redact(text), response.headers.get("content-type", ""))
+        if isinstance(answer, Answer):  # of parts, which only together may be the key
+            answer = replace(answer, text=self._redact(answer.text), refusal=self._redact(answer.refusal))
+        return answer
 
     def _redact(self, text: str) -> str:
         return redact(text, self._config.api_key_env)

@@ -16,6 +16,14 @@ from phyt2v_cli.errors import BackendError, ConfigError, RefusalError, ReplyErro
 
 Role = Literal["llm", "captioner", "scorer"]
 
+_VENDOR_VARIABLES = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID")
+"""Variables that the vendor's own API gets as headers."""
+
+
+def is_header(text: str) -> bool:
+    """Whether a text can be sent in a header."""
+    return text.isascii() and text.isprintable()
+
 
 @dataclass(frozen=True)
 class Endpoint:
@@ -64,7 +72,8 @@ class Endpoint:
     def read_key(self) -> str:
         """Read the key from the environment; empty if none is set and the endpoint may not need one.
 
-        Raises BackendError if a needed key is missing, or the variable cannot be a key.
+        Raises BackendError if a needed key is missing, the variable cannot be a key, or another one that the
+        vendor's API gets cannot be sent.
         """
         key = self._key
         if self.lacks_key:
@@ -73,11 +82,18 @@ class Endpoint:
                 f"Set it, or name another variable with `{self.key}.api_key_env`, or another endpoint with "
                 f"`{self.key}.base_url`.",
             )
-        if not (key.isascii() and key.isprintable()) or " " in key:
+        if not is_header(key) or " " in key:
             raise BackendError(
                 f"The environment variable {self.api_key_env} holds something that cannot be a key: there is "
                 "a space, a line break or a letter beyond ASCII in it."
             )
+        for name in _VENDOR_VARIABLES if self.is_vendors else ():
+            if not is_header(os.environ.get(name, "")):
+                raise BackendError(
+                    f"The environment variable {name} cannot be sent to {self}: there is a line break or a "
+                    "letter beyond ASCII in it.",
+                    "Correct it, or unset it.",
+                )
         return key
 
     def explain_timeout(self, last: Failure | None) -> BackendError:

@@ -55,6 +55,22 @@ def test_fault_45_only_the_named_key_leaves(monkeypatch: pytest.MonkeyPatch) -> 
     assert "other" not in str(server.requests[0].headers)
 
 
+@pytest.mark.parametrize("name", ["OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "OPENAI_CUSTOM_HEADERS"])
+@pytest.mark.parametrize("value", ["é", "X-É: ü", "a: b\rc: d\n"])
+def test_variables_that_are_no_headers_do_not_matter_to_others(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert ask(answer("hi"))[0].text == "hi"
+
+
+@pytest.mark.parametrize("name", ["OPENAI_ORG_ID", "OPENAI_PROJECT_ID"])
+def test_variables_that_the_vendor_cannot_get_are_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "é")
+    with pytest.raises(BackendError, match=f"variable {name} cannot be sent"):
+        OpenAIClient(ServiceConfig(model="m", api_key_env="CANARY_KEY"), "llm").complete(MESSAGES)
+
+
 def test_a_server_without_keys_gets_a_placeholder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CANARY_KEY")
     _, server = ask(answer("hi"))
