@@ -32,6 +32,12 @@ _FASTEST_FIRST: tuple[OffloadLevel, ...] = ("none", "group", "model", "sequentia
 _CONTEXT_BYTES = 2**29
 """Bytes that CUDA's libraries allocate on their first use."""
 
+_DECODE_MARGIN = 1.4
+"""Room for a whole decode, in parts of its estimate: its large tensors leave gaps in the allocator's memory.
+
+CogVideoX-5B's 16 GB ran out of memory with 22 GB free (docs/memory.md), which costs more than tiles do.
+"""
+
 _HOOKS = ("group_offloading", "layer_execution_tracker", "lazy_prefetch_group_offloading")
 
 
@@ -56,6 +62,10 @@ class MemoryNeed:
     def at(self, level: OffloadLevel) -> int:
         """Bytes needed in total at a level, with tiled decoding."""
         return self.weights_at(level) + max(self.denoise, self.tiled_decode)
+
+    def must_tile(self, level: OffloadLevel, free: int) -> bool:
+        """Whether a whole decode may not fit beside the weights of a level into `free` bytes."""
+        return _DECODE_MARGIN * self.decode > free - self.weights_at(level)
 
 
 @dataclass(frozen=True)
@@ -93,14 +103,14 @@ def choose(need: MemoryNeed, *, free: int, host_free: int, wanted: Offload) -> P
     If nothing fits it is `sequential`. A level in `wanted` is used as it is; only `auto` chooses.
     """
     if wanted != "auto":
-        return Placement(wanted, "as configured", need.decode > free - need.weights_at(wanted))
+        return Placement(wanted, "as configured", need.must_tile(wanted, free))
     resident = f"resident it needs {_gb(need.at('none'))}, {_gb(free)} are free"
     fits = [level for level in _FASTEST_FIRST if need.at(level) <= free]
     if need.weights > host_free:
         # Prefetch copies from page-locked memory, which cannot be swapped out.
         fits = [level for level in fits if level != "group"]
     level: OffloadLevel = fits[0] if fits else "sequential"
-    return Placement(level, resident, need.decode > free - need.weights_at(level))
+    return Placement(level, resident, need.must_tile(level, free))
 
 
 def lower(placement: Placement, levels: Sequence[OffloadLevel], *, decoding: bool) -> Placement | None:

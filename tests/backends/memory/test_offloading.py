@@ -17,7 +17,7 @@ NEED = MemoryNeed(
 
 @pytest.mark.parametrize(
     ("free", "level", "tiled"),
-    [(80, "none", False), (40, "none", False), (30, "none", True), (24, "group", False), (12, "group", True)],
+    [(80, "none", False), (45, "none", False), (30, "none", True), (24, "group", True), (12, "group", True)],
 )
 def test_the_fastest_that_fits_is_chosen_and_says_why(free: int, level: str, tiled: bool) -> None:
     placement = choose(NEED, free=free * GB, host_free=100 * GB, wanted="auto")
