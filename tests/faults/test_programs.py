@@ -24,11 +24,10 @@ def gone(pid: int) -> bool:
     return not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
-@pytest.mark.parametrize("keep_alive", [False, True])
 @pytest.mark.parametrize(
-    "signals",
-    [(signal.SIGKILL,), (signal.SIGQUIT,), (signal.SIGINT, signal.SIGINT)],
-    ids=lambda numbers: "-".join(number.name for number in numbers),
+    ("signals", "keep_alive"),
+    [((signal.SIGKILL,), True), ((signal.SIGQUIT,), False), ((signal.SIGINT, signal.SIGINT), False)],
+    ids=["SIGKILL-kept", "SIGQUIT", "SIGINT-twice"],
 )
 def test_fault_49_a_program_that_ignores_signals_ends_with_the_run(
     signals: tuple[signal.Signals, ...], keep_alive: bool, tmp_path: Path
