@@ -14,6 +14,14 @@ from typing import NamedTuple
 _ONE_OBJECT = 'not an object like {"prompt": "a ball drops"}'
 _PROMPT_COLUMNS = ("prompt", "caption")
 _SEPARATORS = ",;\t"
+_OTHER = re.compile(
+    r"<(?:!doctype|html|\?xml|svg)\b|\{\\rtf|%PDF-"
+    r"|(?:-[ \t]+|---\s+)?[\"']?(?:prompts?|captions?)[\"']?[ \t]*(?::\s|=)|-[ \t]+id:\s"
+    r"|(?:\{\s*\}|null|\[\s*[\[].*)\s*\Z|[\[{]\s*'[^']*'\s*[,:\]]",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Begin of pages, documents, YAML, TOML, and JSON or Python that holds no prompts."""
+_OTHER_NAME = "a page, YAML, TOML or code"
 
 
 class Line(NamedTuple):
@@ -33,7 +41,7 @@ def recognise(text: str) -> Iterator[Line]:
 
 
 def name_of_format(text: str) -> str | None:
-    """Format of a text that is plainly a set and no prompt, in words; None if it may be a prompt."""
+    """What a text is that is plainly no prompt, in words; None if it may be a prompt."""
     return _NAMES.get(_parser_of(text))
 
 
@@ -46,10 +54,18 @@ def _parser_of(text: str) -> Parser:
     text = without_comments(text).lstrip()
     if re.match(r'\{\s*"', text) or re.match(r'\[\s*(?:[{"]|\]\s*\Z)', text):
         return parse_json
-    first, _, rest = text.partition("\n")
+    if _OTHER.match(text):
+        return refuse
+    lines = _split(text)
+    _, first = next(lines, (1, ""))
     separator = _separator(first)
-    is_header = separator is not None and (separator in first or bool(rest.strip()))
+    is_header = separator is not None and (separator in first or next(lines, None) is not None)
     return parse_csv if is_header else parse_lines
+
+
+def refuse(_: str) -> Iterator[Line]:
+    """Refuse a text in a format that is none of prompts."""
+    yield Line(1, {}, f"{_OTHER_NAME}; a set is lines, JSON or CSV")
 
 
 def parse_lines(text: str) -> Iterator[Line]:
@@ -66,13 +82,13 @@ def parse_json(text: str) -> Iterator[Line]:
         yield from _parse_array(text)
         return
     with suppress(ValueError, RecursionError):
-        tree = json.loads(text)
+        tree = json.loads(text, object_pairs_hook=_each_key_once)
         if isinstance(tree, dict):
             yield Line(1 + start.count("\n"), tree)
             return
     for number, line in _split(text):
         try:
-            tree = json.loads(line)
+            tree = json.loads(line, object_pairs_hook=_each_key_once)
         except (ValueError, RecursionError) as error:
             yield Line(number, {}, _fault_of_json(error))
         else:
@@ -110,7 +126,7 @@ def parse_csv(text: str) -> Iterator[Line]:
 
 
 def _parse_array(text: str) -> Iterator[Line]:
-    decoder = json.JSONDecoder()
+    decoder = json.JSONDecoder(object_pairs_hook=_each_key_once)
     position, number = text.index("[") + 1, 1
     counted = 0
     while True:
@@ -141,6 +157,17 @@ def _parse_array(text: str) -> Iterator[Line]:
             return
 
 
+def _each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    tree = dict(pairs)
+    if len(tree) < len(pairs):
+        raise _TwoValuesError
+    return tree
+
+
+class _TwoValuesError(ValueError):
+    """Object that gives one key twice, of which JSON readers drop one."""
+
+
 def _skip_space(text: str, position: int) -> int:
     while text[position : position + 1].isspace():
         position += 1
@@ -150,6 +177,8 @@ def _skip_space(text: str, position: int) -> int:
 def _fault_of_json(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"not JSON: {error.msg} in column {error.colno}"
+    if isinstance(error, _TwoValuesError):
+        return "one key is given twice"
     return "not JSON that can be read"  # numbers or nesting too large for Python
 
 
@@ -162,9 +191,10 @@ def _split(text: str) -> Iterator[tuple[int, str]]:
 
 def _separator(header: str) -> str | None:
     """Separator with which a line is a header of a CSV with prompts; None if it is none."""
-    for separator in _SEPARATORS:
-        if _prompt_column(_names(next(csv.reader([header], delimiter=separator), []))) is not None:
-            return separator
+    with suppress(csv.Error):  # of a text that is longer than a field may be
+        for separator in _SEPARATORS:
+            if _prompt_column(_names(next(csv.reader([header], delimiter=separator), []))) is not None:
+                return separator
     return None
 
 
@@ -177,7 +207,11 @@ def _prompt_column(header: list[str]) -> str | None:
     return given[0] if given and header.count(given[0]) == 1 else None
 
 
-_NAMES: Mapping[Parser, str] = {parse_json: "JSON", parse_csv: "CSV with a header"}
+_NAMES: Mapping[Parser, str] = {
+    parse_json: "a set of prompts: JSON",
+    parse_csv: "a set of prompts: CSV with a header",
+    refuse: _OTHER_NAME,
+}
 
 BY_ENDING: Mapping[str, Parser] = {
     ".txt": recognise,

@@ -20,7 +20,7 @@ def read_prompt(file: str | None, text: str | None, on_note: OnNote = lambda *_:
 
     `file` is a path, or ``-`` for standard input; `text` is the prompt itself. Raises UsageError unless
     exactly one of the two is given, and PromptError for a prompt that cannot be read, is empty, is not text,
-    is longer than 10,000 characters, or is plainly a set of prompts in JSON or CSV.
+    is longer than 10,000 characters, or is plainly something else, such as a set of prompts in JSON or CSV.
     """
     if (file is None) == (text is None):
         raise UsageError("give one prompt", "A text file, - for standard input, or `prompt`.")
@@ -33,9 +33,9 @@ def read_prompt(file: str | None, text: str | None, on_note: OnNote = lambda *_:
             on_note("lines that begin with # are comments, no part of the prompt", "")
     else:
         name, prompt = "the prompt", (text or "").strip()
-    if format_name := name_of_format(prompt):
+    if what_it_is := name_of_format(prompt):
         hint = "`run_jobs` refines each of a set; or give the text of one as `prompt`."
-        raise PromptError(f"{name} is no prompt, but a set of prompts: {format_name}", hint)
+        raise PromptError(f"{name} is no prompt, but {what_it_is}", hint)
     if fault := fault_of_prompt(prompt):
         raise PromptError(f"{name} is {fault}", "A prompt says in words what one video shows.")
     lines = sum(1 for line in prompt.splitlines() if line.strip())

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from phyt2v_cli.errors import PromptError
+from phyt2v_cli.sets.prompt_file import read_prompt
 from phyt2v_cli.sets.prompt_set import MAX_PROMPTS, PromptEntry, read_prompt_set
 
 CSV = '\ufeffID, Prompt ,seed,source\n7,"a ball, dropped",3,web\n\n,"a cube\nslides",,\n'
@@ -95,6 +96,50 @@ def test_what_is_plainly_no_list_of_lines_is_read_as_what_it_is(
 )
 def test_a_line_that_only_resembles_a_format_is_a_prompt(content: str, tmp_path: Path) -> None:
     assert [entry.prompt for entry in read(tmp_path / "a.txt", content)] == content.splitlines()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "<!DOCTYPE html>\n<p>a ball</p>\n",
+        "<?xml version='1.0'?><p>a ball</p>",
+        "{\\rtf1 a ball}",
+        "prompts:\n  - a ball\n",
+        "---\nprompt: a ball\n",
+        "- prompt: a ball\n- prompt: a cube\n",
+        "- id: 1\n  prompt: a ball\n",
+        'prompt = "a ball"\n',
+        "['a ball', 'a cube']",
+        "{'prompt': 'a ball'}",
+        '[["a ball"]]',
+        "{ }",
+        "null",
+    ],
+)
+def test_what_is_plainly_something_else_is_refused(content: str, tmp_path: Path) -> None:
+    fault = "a page, YAML, TOML or code"
+    assert complaint(tmp_path / "a.txt", content)[1:] == [f"a.txt:1: {fault}; a set is lines, JSON or CSV"]
+    with pytest.raises(PromptError, match=f"no prompt, but {fault}"):
+        read_prompt(str(tmp_path / "a.txt"), None)
+
+
+@pytest.mark.parametrize("first", ["a" * 200_000, '"' + "a, " * 100_000])
+def test_a_first_line_that_no_csv_could_hold_is_too_long(first: str, tmp_path: Path) -> None:
+    assert complaint(tmp_path / "a.txt", first)[1:] == ["a.txt:1: prompt: longer than 10,000 characters"]
+    with pytest.raises(PromptError, match="longer than 10,000 characters"):
+        read_prompt(str(tmp_path / "a.txt"), None)
+
+
+def test_line_ends_of_old_computers(tmp_path: Path) -> None:
+    for content in ("a ball\ra cube\r", "prompt,id\ra ball,1\ra cube,2\r"):
+        assert [entry.prompt for entry in read(tmp_path / "a.txt", content)] == ["a ball", "a cube"]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_a_prompt_that_is_given_twice_is_not_dropped(name: str, tmp_path: Path) -> None:
+    content = '{"prompt": "a ball", "prompt": "a cube"}\n'
+    content = content if name == "a.jsonl" else f"[{content}]"
+    assert complaint(tmp_path / name, content)[1:] == [f"{name}:1: one key is given twice"]
 
 
 def test_comments_are_left_out(tmp_path: Path) -> None:
