@@ -3,7 +3,14 @@
 from collections.abc import Iterator, Sequence
 
 from phyt2v_cli.backends.diffusion import conditioning
-from phyt2v_cli.config.schema import Config, GeneratorConfig
+from phyt2v_cli.config.schema import (
+    CaptionerConfig,
+    Config,
+    GeneratorConfig,
+    LlmConfig,
+    ScorerConfig,
+    Section,
+)
 from phyt2v_cli.schedule import PlannedRound
 
 
@@ -21,7 +28,31 @@ def find_notices_of_run(config: Config, planned: Sequence[PlannedRound]) -> tupl
             "refinement.select best has no effect without refinement.control: one video is a final, and "
             "drafts are not compared",
         )
-    return notices
+    refinement = config.refinement
+    if _is_set(refinement, "stop_score") and not refinement.early_stop:
+        notices += ("refinement.stop_score has no effect without refinement.early_stop",)
+    sections: dict[str, LlmConfig | CaptionerConfig | ScorerConfig] = {
+        "llm": config.llm,
+        "captioner": config.captioner,
+        "scorer": config.scorer,
+    }
+    return (*notices, *(note for key, section in sections.items() for note in _of_judge(key, section)))
+
+
+def _of_judge(key: str, section: LlmConfig | CaptionerConfig | ScorerConfig) -> Iterator[str]:
+    if section.backend in ("rulebook", "tracker"):
+        others = set(type(section).model_fields) - {"backend", "name", "others", "api_key_env"}
+    elif section.backend != "command":
+        others = {"command", "keep_alive"} & set(type(section).model_fields)
+    else:
+        return
+    for name in sorted(others):
+        if _is_set(section, name):
+            yield f"{key}.{name} has no effect: {key}.backend is {section.backend}"
+
+
+def _is_set(section: Section, name: str) -> bool:
+    return bool(getattr(section, name) != type(section).model_fields[name].default)
 
 
 def _without_effect(generator: GeneratorConfig, planned: Sequence[PlannedRound]) -> Iterator[str]:
@@ -30,6 +61,8 @@ def _without_effect(generator: GeneratorConfig, planned: Sequence[PlannedRound])
     if generator.negative_prompt and is_unguided and generator.true_cfg_scale is None:
         scale = f"generator.guidance_scale {generator.guidance_scale:g}"
         yield f"generator.negative_prompt has no effect at {scale}"
+    if _is_set(generator, "lora_scale") and generator.lora is None and generator.lora_2 is None:
+        yield "generator.lora_scale has no effect without generator.lora"
     has_drafts = any(entry.purpose == "draft" for entry in planned)
     if generator.draft_cache not in ("auto", "off") and not has_drafts:
         yield (

@@ -248,7 +248,7 @@ def check_video_path(out: Path, *, force: bool) -> None:
     with refusals_as(FilesError, out):
         if out.is_dir():
             raise FilesError(f"{out} is a folder", "Give the name of a file with `out`.")
-        if out.exists() and not force:
+        if os.path.lexists(out) and not force:  # also a link to nothing, which is not written through
             raise already_there(out)
         if not out.parent.is_dir():
             raise FilesError(

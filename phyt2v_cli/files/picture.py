@@ -29,13 +29,14 @@ def is_transparent(path: Path) -> bool:
 
 
 def _read(path: Path) -> "tuple[Image, bool]":
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     try:
         with path.open("rb") as file, Image.open(file, formats=_FORMATS) as opened:
             if opened.width * opened.height > MAX_PIXELS:
                 raise FilesError(f"{path} has {opened.width} x {opened.height} pixels", "Shrink it.")
-            image = ImageOps.exif_transpose(opened)
+            opened.load()
+            image = _upright(opened)
         if image.mode.startswith("I"):  # 16-bit grey; a conversion would clip it to its lowest 8 bits
             image = image.convert("I").point(lambda value: value / 257).convert("L")
         if not image.has_transparency_data:
@@ -46,12 +47,24 @@ def _read(path: Path) -> "tuple[Image, bool]":
         flat = Image.alpha_composite(black, layered).convert("RGB")
         flat.info = image.info
         return _in_srgb(flat), is_seen_through
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise FilesError(f"{path} has more than {MAX_PIXELS:,} pixels", "Shrink it.") from error
+    except (OSError, SyntaxError, ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None:  # not Pillow's, which have no number
             raise describe_os_error(error, f"{path} could not be read") from error
         raise FilesError(
             f"{path} is no image that can be read", f"These can: {', '.join(_FORMATS)}."
         ) from error
+
+
+def _upright(image: "Image") -> "Image":
+    """Turn an image as its EXIF data say, as viewers do; broken data say nothing."""
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # Pillow parses them with whatever errors that brings
+        return image.copy()
 
 
 def _in_srgb(image: "Image") -> "Image":

@@ -204,7 +204,7 @@ def _decode(path: Path, convert: "Callable[[VideoFrame, int], _T]") -> tuple[lis
             with _opened(path) as content:
                 num_packets = _count_packets(content)
     except unreadable as error:
-        raise VideoError(f"{path} is cut short, or no video") from error
+        raise VideoError(f"{path} is {_what_is_broken(path)}") from error
     if not frames or len(frames) != num_shown or declared not in (0, num_packets):
         raise VideoError(f"{path} is not a whole video: {len(frames)} of {count(declared, 'frame')} decode")
     return frames, _parse_metadata(comment)
@@ -254,6 +254,14 @@ def _opened(path: Path) -> Iterator[_Content]:
         if isinstance(refusal, OSError):
             raise describe_os_error(refusal, f"{path} could not be read") from error
         raise
+
+
+def _what_is_broken(path: Path) -> str:
+    with _opened(path) as content:
+        start = content.read(12)
+    if start.startswith((b"\x1aE\xdf\xa3", b"RIFF", b"GIF8", b"FLV", b"\x00\x00\x01\xba")):
+        return "no mp4 and no QuickTime file, and no video in another format is read"
+    return "cut short, or no video"
 
 
 def _count_packets(content: _Content) -> int:

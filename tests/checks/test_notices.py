@@ -70,3 +70,21 @@ def test_the_best_of_one_final(settings: dict[str, object], has_note: bool, phyt
     if not settings:
         (phyt2v.folder / "set.txt").write_text("a ball\n")
         assert note in phyt2v("batch", "set.txt", *words, "--dry-run", "-q").err
+
+
+@pytest.mark.parametrize(
+    ("settings", "note"),
+    [
+        ({"generator.lora_scale": 0.5}, "generator.lora_scale has no effect without generator.lora"),
+        ({"refinement.stop_score": 0.5}, "refinement.stop_score has no effect without"),
+        ({"llm.temperature": 1}, "llm.temperature has no effect: llm.backend is rulebook"),
+        ({"captioner.num_frames": 4}, "captioner.num_frames has no effect: captioner.backend is tracker"),
+        ({"scorer.command": "judge"}, "scorer.command has no effect: scorer.backend is tracker"),
+    ],
+    ids=str,
+)
+def test_settings_that_need_another(settings: dict[str, object], note: str, phyt2v: CommandLine) -> None:
+    told = phyt2v("refine", "--prompt", "a ball", *assignments(settings), "--dry-run", "-q")
+    assert told.code == 0, told.err
+    assert f"note: {note}" in told.err
+    assert "note: " not in phyt2v("refine", "--prompt", "a ball", "--dry-run", "-q").err

@@ -43,6 +43,22 @@ def test_a_picture_that_is_turned_by_its_exif_data_stands_upright(tmp_path: Path
     assert np.abs(read[8].astype(int) - RED).max() < 12, "left is on top now"
 
 
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
+@pytest.mark.parametrize("exif", [b"MM\0*\xff\xff", b"junk", b"II*\0\x08\0\0\0\xff\xff\x12\x01"])
+def test_broken_exif_data_turn_nothing(ending: str, exif: bytes, tmp_path: Path) -> None:
+    two_halves().save(tmp_path / f"a.{ending}", exif=exif)
+    read = pixels(tmp_path / f"a.{ending}")
+    assert read.shape == (32, 64, 3)
+    assert np.abs(read[:, 8].astype(int) - RED).max() < 12
+
+
+def test_a_picture_that_is_too_large_is_said_to_be(tmp_path: Path) -> None:
+    for width, said in ((8300, "has 8300 x 8200 pixels"), (22_000, "has more than 67,108,864 pixels")):
+        Image.new("1", (width, 8200)).save(tmp_path / "a.png")
+        with pytest.raises(FilesError, match=f"{said}\nShrink it"):
+            read_picture(tmp_path / "a.png")
+
+
 def test_grey_of_16_bits_keeps_its_shades(tmp_path: Path) -> None:
     ramp = np.linspace(0, 65535, 64, dtype=np.uint16)[None].repeat(8, axis=0)
     Image.fromarray(ramp).save(tmp_path / "a.png")

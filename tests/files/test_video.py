@@ -216,3 +216,20 @@ def test_equal_frames_give_equal_bytes_whatever_was_decoded_before(tmp_path: Pat
         for _ in range(60)
     }
     assert len(digests) == 1
+
+
+@pytest.mark.parametrize(("ending", "codec"), [("mkv", "libx264"), ("webm", "libvpx-vp9"), ("avi", "mpeg4")])
+def test_a_video_in_another_format_is_not_said_to_be_cut_short(
+    ending: str, codec: str, tmp_path: Path
+) -> None:
+    import av
+
+    path = tmp_path / f"a.{ending}"
+    with av.open(path, "w") as file:
+        stream = file.add_stream(codec, rate=8)
+        stream.width = stream.height = 32
+        stream.pix_fmt = "yuv420p"
+        file.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8))))
+        file.mux(stream.encode(None))
+    with pytest.raises(VideoError, match="is no mp4 and no QuickTime file"):
+        read_video(path)

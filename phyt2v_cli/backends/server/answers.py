@@ -136,9 +136,12 @@ def read_rejection(status: int, headers: Mapping[str, str], body: str) -> Failur
 def _explain_no_answer(body: str, content_type: str) -> Failure:
     try:
         tree = from_json(body)
-    except ValueError:
+    except ValueError as error:
         if "json" in content_type and body.lstrip().startswith("{"):
-            return Failure("connection", "its answer breaks off")
+            is_cut = str(error).startswith("EOF")
+            return Failure(
+                "connection", "its answer breaks off" if is_cut else f"its answer is no JSON: {error}"
+            )
         return Failure("foreign", _one_line(_detail_in(body)))
     if isinstance(tree, dict) and tree.get("error"):  # gateways pass errors on like this
         code = tree["error"].get("code") if isinstance(tree["error"], dict) else None

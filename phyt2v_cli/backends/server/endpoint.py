@@ -16,6 +16,7 @@ from phyt2v_cli.errors import BackendError, ConfigError, RefusalError, ReplyErro
 
 Role = Literal["llm", "captioner", "scorer"]
 
+_DAY_S = 86_400
 _VENDOR_VARIABLES = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID")
 """Variables that the vendor's own API gets as headers."""
 
@@ -100,7 +101,8 @@ class Endpoint:
         """Error for a request that ran into `timeout_s`; `last` is the latest failure before it."""
         before = f" The last attempt failed: {last.detail}." if last is not None else ""
         wait = last.retry_after_s if last is not None else None
-        asked = f" It asked to wait for {wait:.0f} s." if wait else ""
+        how_long = f"{wait:.0f} s" if wait and wait < _DAY_S else "more than a day"
+        asked = f" It asked to wait for {how_long}." if wait else ""
         return BackendError(
             f"{self} gave no answer within {self.timeout_s:g} s.{before}{asked}",
             f"How long to wait is `{self.key}.timeout_s`.",

@@ -89,6 +89,19 @@ def test_what_is_no_url_is_a_config_error(url: str) -> None:
         client_of(url)
 
 
+def test_json_that_is_whole_does_not_break_off() -> None:
+    huge = json.dumps(completion("hi", usage={"prompt_tokens": 0})).replace(": 0}", f": {'9' * 5000}}}")
+    text, _ = fail(raw(huge.encode()), max_retries=0)
+    assert "its answer is no JSON: number out of range" in text
+
+
+@pytest.mark.parametrize("wait", ["1e308", "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_a_wait_without_an_end_is_said_in_words(wait: str) -> None:
+    text, server = fail(status(429, None, {"Retry-After": wait}))
+    assert "It asked to wait for more than a day." in text
+    assert len(server.requests) == 1
+
+
 def test_an_empty_account_is_not_asked_again() -> None:
     text, server = fail(status(429, {"error": {"message": "pay first", "code": "insufficient_quota"}}))
     assert len(server.requests) == 1

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from phyt2v_cli.checks.preflight import check_video_path
+from phyt2v_cli.errors import FilesError
 from tests.fake_runs import make_config, run_through
 from tests.faults.processes import default_signals, read_record
 from tests.faults.test_strangers import with_config
@@ -124,3 +126,10 @@ def test_nor_another_file(field: str, tmp_path: Path) -> None:
     (path / "output2.mp4").unlink()
     with_config(path, {**JUDGES, "generator": {field: "m" * 5000, "height": 64, "width": 64}})
     refused("refine", "--resume", path, code=2, cwd=tmp_path)
+
+
+def test_a_link_to_nothing_is_in_the_way_before_anything_is_rendered(tmp_path: Path) -> None:
+    (tmp_path / "v.mp4").symlink_to("nowhere.mp4")
+    with pytest.raises(FilesError, match="is there already"):
+        check_video_path(tmp_path / "v.mp4", force=False)
+    check_video_path(tmp_path / "v.mp4", force=True)
