@@ -25,12 +25,29 @@ _MAX_QUOTED_CHARS = 10_000
 """Limit of an unusable reply that is shown to the model again."""
 
 _TAG = r"(?:think|thinking|thought|reasoning|seed:think)"
-_REASONING = re.compile(rf"\s*(?:<({_TAG})>.*?(?:</\1>|\Z)|\[THINK\].*?(?:\[/THINK\]|\Z))", re.DOTALL)
+_REASONING = re.compile(
+    rf"\s*(?:<({_TAG})>.*?(?:</\1>|\Z)|\[THINK\].*?(?:\[/THINK\]|\Z))", re.DOTALL | re.IGNORECASE
+)
 """Block of reasoning; one without an end is all reasoning."""
 
-_END_OF_REASONING = re.compile(rf"\s*[^\s{{`~].*?(?:</{_TAG}>|\[/THINK\])|\s*</{_TAG}>", re.DOTALL)
+_END_OF_REASONING = re.compile(
+    rf"\s*[^\s{{`~].*?(?:</{_TAG}>|\[/THINK\])|\s*</{_TAG}>", re.DOTALL | re.IGNORECASE
+)
 """Reasoning whose begin is missing, because the chat template writes that into the prompt. JSON and a fence
 do not count: the tag may be a text in there."""
+
+_CHANNELS = re.compile(
+    r"\s*(?:<\|start\|>\w*)?<\|channel\|>.*<\|channel\|>final[^<]*<\|message\|>", re.DOTALL
+)
+"""Reasoning in channels before the final one, if a server leaves the marks of the chat template in."""
+
+_END_MARK = re.compile(
+    r"(?:</s>|<\|(?:im_end|eot_id|end|return|endoftext)\|>|<end_of_turn>|[\s\u200b-\u200d\ufeff])+\Z"
+)
+"""Marks for the end of a message that some servers leave in, and what shows nothing."""
+
+_MAX_END_CHARS = 100
+"""Characters at the end of a reply in which marks are looked for: a hostile one may consist of them."""
 
 _FENCE = re.compile(
     r"(?P<fence>`{3,}|~{3,})[ \t]*(?:json\w*|[\w+-]*(?=\r?\n))(?P<inside>.*)(?P=fence)",
@@ -103,6 +120,7 @@ def read_text(reply: str) -> str:
     Raises UnusableReplyError if nothing is left, or too much.
     """
     text = _without_reasoning(reply.removeprefix("\ufeff")).strip()
+    text = text[:-_MAX_END_CHARS] + _END_MARK.sub("", text[-_MAX_END_CHARS:])
     if (fenced := _FENCE.fullmatch(text)) and fenced["fence"] not in fenced["inside"]:
         text = fenced["inside"].strip()
     if not text:
@@ -140,10 +158,11 @@ def _empty(kind: object) -> object:
 
 
 def _without_reasoning(text: str) -> str:
-    end = 0
+    channels = _CHANNELS.match(text)
+    end = channels.end() if channels else 0
     while end < len(text) and (block := _REASONING.match(text, end)):
         end = block.end()
-    if not end and (block := _END_OF_REASONING.match(text)):
+    if block := _END_OF_REASONING.match(text, end):  # of all of it, or of a block that held another
         end = block.end()
     return text[end:]
 

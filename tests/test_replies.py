@@ -33,6 +33,13 @@ CLEAR: dict[str, Callable[[str], str]] = {
     "two blocks of reasoning": lambda text: f"<think>a</think>\n<think>b</think>{text}",
     "reasoning by another name": lambda text: f"<reasoning>a</reasoning>{text}",
     "reasoning of Magistral": lambda text: f"[THINK]a[/THINK]{text}",
+    "reasoning in capitals": lambda text: f"<THINK>a</THINK>{text}",
+    "reasoning in reasoning": lambda text: f"<think>a <think>b</think> c</think>{text}",
+    "reasoning in a channel": lambda text: (
+        f"<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>{text}<|return|>"
+    ),
+    "marks of the end": lambda text: f"{text}<|im_end|>\n</s>",
+    "zero-width space at the end": lambda text: f"{text}\u200b",
     "fence": lambda text: f"```json\n{text}\n```",
     "fence without a language": lambda text: f"```\n{text}\n```\n",
     "fence of tildes": lambda text: f"~~~\n{text}\n~~~",
@@ -121,6 +128,12 @@ def test_odd_json_that_is_clear(text: str, expected: Score) -> None:
 def test_null_for_a_number_is_no_answer() -> None:
     with pytest.raises(UnusableReplyError, match="score: Input should be a valid number"):
         read_json('{"score": null}', Score)
+
+
+@pytest.mark.parametrize("part", ["</s>", " ", "<|channel|>final", "x</s> "])
+def test_many_marks_take_no_long_time(part: str) -> None:
+    with pytest.raises(UnusableReplyError):
+        read_text(f"x{part * 1_000_000}x")
 
 
 def test_many_blocks_of_reasoning_take_no_long_time() -> None:
