@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.scripted_server import ScriptedServer, answer_of_any_task, answer_with
 
 ROOT = Path(__file__).parents[1]
@@ -27,6 +29,7 @@ def what_changes(*action: str | Path) -> object:
     return json.loads(ended.stdout)
 
 
+@pytest.mark.slow
 def test_importing_all_of_it_changes_nothing() -> None:
     assert what_changes("import") == {}
 
@@ -37,5 +40,6 @@ def test_a_run_changes_nothing(tmp_path: Path) -> None:
     assert len(server.requests) == 3, "the analysis, the mismatch and the new prompt"
 
 
+@pytest.mark.slow
 def test_a_local_model_changes_nothing(tiny_llama_dir: Path) -> None:
     assert what_changes("chat", tiny_llama_dir) == {}

@@ -28,7 +28,14 @@ def sh(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(
-    "stderr", ["2> >(sed -n '/Round 1 of/q')", "2>/dev/full", "2>&-", "0<&- 2>&-"], ids=str
+    "stderr",
+    [
+        "2> >(sed -n '/Round 1 of/q')",
+        pytest.param("2>/dev/full", marks=pytest.mark.slow),
+        pytest.param("2>&-", marks=pytest.mark.slow),
+        "0<&- 2>&-",
+    ],
+    ids=str,
 )
 def test_fault_52_a_run_goes_on_without_its_display(stderr: str, tmp_path: Path) -> None:
     ended = sh(f"{REFINE} {stderr}", tmp_path)

@@ -26,7 +26,11 @@ def gone(pid: int) -> bool:
 
 @pytest.mark.parametrize(
     ("signals", "keep_alive"),
-    [((signal.SIGKILL,), True), ((signal.SIGQUIT,), False), ((signal.SIGINT, signal.SIGINT), False)],
+    [
+        ((signal.SIGKILL,), True),
+        ((signal.SIGQUIT,), False),
+        pytest.param((signal.SIGINT, signal.SIGINT), False, marks=pytest.mark.slow),
+    ],
     ids=["SIGKILL-kept", "SIGQUIT", "SIGINT-twice"],
 )
 def test_fault_49_a_program_that_ignores_signals_ends_with_the_run(

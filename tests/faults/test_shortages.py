@@ -59,7 +59,11 @@ def test_fault_55_out_of_memory_while_libraries_are_imported(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("HF_HUB_DOWNLOAD_TIMEOUT", "soon"), ("DIFFUSERS_ATTN_BACKEND", "none"), ("USE_TORCH", "0")],
+    [
+        ("HF_HUB_DOWNLOAD_TIMEOUT", "soon"),
+        ("DIFFUSERS_ATTN_BACKEND", "none"),
+        pytest.param("USE_TORCH", "0", marks=pytest.mark.slow),
+    ],
 )
 def test_a_variable_that_a_library_does_not_understand(name: str, value: str, tmp_path: Path) -> None:
     (tmp_path / "set.txt").write_text("a ball\na cube\n")

@@ -28,7 +28,10 @@ def test_physical_clips_score_high_and_broken_ones_low(rows: list[Row]) -> None:
             assert row.physical_commonsense <= 0.5, row
 
 
-@pytest.mark.parametrize("degradation", [d for d in DEGRADATIONS if d != "none"])
+@pytest.mark.parametrize(
+    "degradation",
+    [d if d == "h264" else pytest.param(d, marks=pytest.mark.slow) for d in DEGRADATIONS if d != "none"],
+)
 def test_degraded_pictures_change_little(degradation: str) -> None:
     rows = [measure(kind, violation, 1, degradation, HELD_OUT_SEED + 2) for kind, violation in cells()]
     shares = summarise(rows)[degradation]

@@ -34,6 +34,7 @@ print(json.dumps(seconds | {"after": spent(nullcontext()), "threads": torch.get_
 """
 
 
+@pytest.mark.slow
 def test_cpu_time_is_saved_in_the_block_and_nothing_is_changed_by_it() -> None:
     if (os.cpu_count() or 1) < 2 or sys.platform != "linux":
         pytest.skip("no GNU OpenMP with a core for each of two threads")

@@ -224,7 +224,11 @@ def test_a_set_in_a_folder_that_may_not_be_written_to(three: Path, tmp_path: Pat
     (tmp_path / "set").chmod(0o755)
 
 
-STOPS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+STOPS = [
+    (signal.SIGINT, 130),
+    pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow),
+    pytest.param(signal.SIGHUP, 129, marks=pytest.mark.slow),
+]
 
 
 @pytest.mark.parametrize(("number", "code"), STOPS)
