@@ -47,7 +47,7 @@ def test_fault_52_a_run_goes_on_without_its_display(stderr: str, tmp_path: Path)
     ("arguments", "code"),
     [
         ("preview-schedule --min 60", 0),
-        ("generate --prompt 'a red ball drops' --steps 2", 0),
+        pytest.param("generate --prompt 'a red ball drops' --steps 2", 0, marks=pytest.mark.slow),
         ("preview-schedule --rounds x", 2),
         ("runs show nowhere", 3),
     ],

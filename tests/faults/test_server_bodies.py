@@ -64,7 +64,7 @@ def test_fault_50_a_body_without_an_end_is_not_read_to_it(code: int) -> None:
     assert_refused_within_memory(endless(code))
 
 
-@pytest.mark.parametrize("code", [200, 400])
+@pytest.mark.parametrize("code", [200, pytest.param(400, marks=pytest.mark.slow)])
 def test_fault_50_a_bomb_is_not_unpacked(code: int) -> None:
     assert_refused_within_memory(encoded(bomb(), "gzip", code))
 

@@ -61,7 +61,7 @@ def test_fault_55_out_of_memory_while_libraries_are_imported(tmp_path: Path) -> 
     ("name", "value"),
     [
         ("HF_HUB_DOWNLOAD_TIMEOUT", "soon"),
-        ("DIFFUSERS_ATTN_BACKEND", "none"),
+        pytest.param("DIFFUSERS_ATTN_BACKEND", "none", marks=pytest.mark.slow),
         pytest.param("USE_TORCH", "0", marks=pytest.mark.slow),
     ],
 )

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-CPU_SECONDS = 10
+CPU_SECONDS = 5
 """Limit of CPU time. Real templates take milliseconds."""
 
 _MEMORY_BYTES = 2**28
