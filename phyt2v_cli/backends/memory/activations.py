@@ -1,6 +1,6 @@
 """Device memory that denoising and decoding take beside the weights, from the sizes of parts and video.
 
-The factors were measured with random weights of seven architectures on one H100
+The factors were measured with random weights of six architectures on one H100
 (`benchmarks/gpu_activations.py`) and rounded up. This file knows autoencoders by their class, and must not
 know families or prompts; it must not import torch, because it serves checks before anything is loaded.
 """
