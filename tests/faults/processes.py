@@ -145,6 +145,12 @@ def wait_until(reached: Any, what: str) -> None:
         time.sleep(0.01)
 
 
+def gone(pid: int) -> bool:
+    """Return whether a process has ended; one that nobody waits for yet has too."""
+    state = Path(f"/proc/{pid}/stat")
+    return not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
 def read_until(process: "subprocess.Popen[str]", pattern: str) -> None:
     """Read what a process says on stderr until that matches; `end` returns only what comes after."""
     assert process.stderr is not None

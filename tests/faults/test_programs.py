@@ -1,12 +1,13 @@
 """Programs of a run end with it, however it ends and whatever they ignore."""
 
 import signal
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.command_line import assignments
-from tests.faults.processes import PHYT2V, QUICK, end, start, wait_until
+from tests.faults.processes import PHYT2V, QUICK, end, gone, start, wait_until
 
 STUBBORN = """#!/bin/sh
 trap '' INT TERM HUP QUIT
@@ -17,11 +18,6 @@ echo $$ > {folder}/leader.new
 mv {folder}/leader.new {folder}/leader
 while :; do sleep 1; done
 """
-
-
-def gone(pid: int) -> bool:
-    state = Path(f"/proc/{pid}/stat")
-    return not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 @pytest.mark.parametrize(
@@ -50,4 +46,4 @@ def test_fault_49_a_program_that_ignores_signals_ends_with_the_run(
     end(process)
     for name in ("leader", "child"):
         pid = int((tmp_path / name).read_text())
-        wait_until(lambda: gone(pid), f"the end of the scorer's {name}")  # noqa: B023 - called at once
+        wait_until(partial(gone, pid), f"the end of the scorer's {name}")

@@ -14,7 +14,7 @@ from phyt2v_cli.backends.program.scorer import CommandScorer, find_program
 from phyt2v_cli.config.schema import ScorerConfig
 from phyt2v_cli.errors import BackendError
 from phyt2v_cli.roles import Scores
-from tests.faults.processes import wait_until
+from tests.faults.processes import gone, wait_until
 
 GOOD = '{"semantic_adherence": 0.25, "physical_commonsense": 1}'
 MakeScorer = Callable[..., CommandScorer]
@@ -100,11 +100,6 @@ def test_a_key_is_never_quoted(scorer: MakeScorer, monkeypatch: pytest.MonkeyPat
     message = refusal(scorer("echo $MY_KEY; echo no $MY_KEY >&2", api_key_env="MY_KEY"))
     assert "sk-very" not in message
     assert "[key]" in message
-
-
-def gone(pid: int) -> bool:
-    state = Path(f"/proc/{pid}/stat")
-    return not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 def test_a_program_that_hangs_is_killed_with_its_children(scorer: MakeScorer, tmp_path: Path) -> None:
