@@ -1,26 +1,21 @@
 """`phyt2v batch`: refine every prompt of a set in one process, which loads the models once."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phyt2v_cli.cli import console, host, options, signals, watch
-from phyt2v_cli.cli.wording import in_flags, worded
-from phyt2v_cli.errors import FilesError, RunInterruptedError, SomePromptsFailedError
+from phyt2v_cli.cli import console, options, set_run, watch
+from phyt2v_cli.cli.wording import worded
+from phyt2v_cli.errors import FilesError, SomePromptsFailedError
 from phyt2v_cli.quantities import count, duration, mebibytes
 
 if TYPE_CHECKING:
     from phyt2v_cli.config.schema import Config
-    from phyt2v_cli.events import Emit, Event
-    from phyt2v_cli.roles import Cancelled
     from phyt2v_cli.runs.directory import RunDir
-    from phyt2v_cli.runs.result import RunResult
     from phyt2v_cli.schedule import PlannedRound
-    from phyt2v_cli.sets.jobs import Job, Outcome
+    from phyt2v_cli.sets.jobs import Job
 
 EXAMPLES = """
 [bold]Examples[/]
@@ -167,107 +162,11 @@ def batch(
         return run
 
     with lock_batch_dir(batch_dir):
-        outcomes = _run(jobs, complete, planned, open_run, fail_fast=not continue_on_fail, stream=not as_json)
-        _sum_up(batch_dir, jobs, outcomes, as_json=as_json)
-        memory.forget()  # only of a complete set, else the summary has raised
-
-
-def _run(
-    jobs: "Sequence[Job]",
-    complete: Set[int],
-    planned: "Sequence[PlannedRound]",
-    open_run: "Callable[[Job], RunDir]",
-    *,
-    fail_fast: bool,
-    stream: bool,
-) -> "list[Outcome]":
-    """Run the jobs and report each as it ends; returns the outcomes of those that were begun."""
-    from phyt2v_cli.api import Studio
-    from phyt2v_cli.sets.jobs import run_jobs
-
-    outcomes: list[Outcome] = []
-    settings = jobs[0].config  # only seeds may differ, and no role knows them
-    stop = signals.stop_request(
-        "The set was stopped.", "The same command goes on where it was and leaves complete runs alone."
-    )
-    try:
-        with stop:  # from here on, since the imports take a while too
-            host.prepare_for_models()
-            watch.show_plan(settings, planned)
-            console.say(f"That is the plan of each prompt. {_count(jobs, complete)}")
-            steps = sum(entry.steps for entry in planned) * (len(jobs) - len(complete))
-            # Not closed: its memory is freed with the process, and closing it would delay the exit.
-            studio = Studio(config=settings)
-            if steps:
-                studio.prefetch(steps)
-
-            def refine(run: "RunDir", emit: "Emit", cancelled: "Cancelled") -> "RunResult":
-                return studio.complete(run, emit=emit, cancelled=cancelled, num_planned_steps=steps)
-
-            watch_job = partial(_watch, planned=planned, num_jobs=len(jobs), complete=complete)
-            for outcome in run_jobs(
-                jobs, refine=refine, open_run=open_run, watch=watch_job, cancelled=stop.cancelled
-            ):
-                outcomes.append(outcome)
-                _tell(outcome, stream=stream)
-                if fail_fast and outcome.result is None:
-                    break
-    except RunInterruptedError:
-        done = complete | {outcome.job.number for outcome in outcomes if outcome.result is not None}
-        console.say(f"{len(done)} of {count(len(jobs), 'prompt')} are complete.")
-        raise
-    return outcomes
-
-
-@contextmanager
-def _watch(
-    job: "Job", *, planned: "Sequence[PlannedRound]", num_jobs: int, complete: Set[int]
-) -> "Iterator[Emit]":
-    """Show heading and events of one job; of a complete run only what is still done in it."""
-    from phyt2v_cli.events import AnalysisDone, RoundDone
-
-    number = f"Prompt {job.number} of {num_jobs}"
-    with watch.watching(job.config, planned, control=job.config.refinement.control) as progress:
-        if job.number not in complete:
-            console.say(console.one_line(f"{number}: {job.entry.prompt}", "bold"))
-            console.say(f"Run directory: {job.path}")
-            yield progress
-            return
-        console.say(console.one_line(f"{number}: complete: {job.entry.prompt}", "dim"))
-
-        def emit(event: "Event") -> None:
-            if not isinstance(event, AnalysisDone | RoundDone):
-                progress(event)
-
-        yield emit
-
-
-def _sum_up(batch_dir: Path, jobs: "Sequence[Job]", outcomes: "Sequence[Outcome]", *, as_json: bool) -> None:
-    from phyt2v_cli.cli.views.set import summary_as_json, summary_table
-
-    console.say(summary_table(jobs, outcomes, console.stderr().width))
-    if as_json:
-        console.json_object(summary_as_json(batch_dir, jobs, outcomes))
-    if failed := sum(outcome.result is None for outcome in outcomes):
-        not_begun = len(jobs) - len(outcomes)
-        others = f", {not_begun} were not begun" if not_begun else ""
-        raise SomePromptsFailedError(
-            f"{failed} of {count(len(jobs), 'prompt')} failed{others}",
-            "The same command tries again what is not complete.",
+        outcomes = set_run.run(
+            jobs, complete, planned, open_run, fail_fast=not continue_on_fail, stream=not as_json
         )
-
-
-def _tell(outcome: "Outcome", *, stream: bool) -> None:
-    if outcome.result is None:
-        if console.is_verbose():
-            console.say(outcome.trace.rstrip())
-        _tell_error(outcome.job, outcome.error, in_flags(outcome.hint))
-    elif stream:
-        console.data(str(outcome.result.video))
-
-
-def _tell_error(job: "Job", error: str, hint: str) -> None:
-    console.error(f"prompt {job.number} (line {job.entry.line}): {error}", hint)
+        set_run.sum_up(batch_dir, jobs, outcomes, as_json=as_json)
+        memory.forget()  # only of a complete set, else the summary has raised
 
 
 def _show_what_would_be_done(
@@ -288,7 +187,7 @@ def _show_what_would_be_done(
     seconds = _expected_seconds(config, planned, num_left)
     time = "" if seconds is None else f" and about {duration(seconds)} of rendering"
     console.say(
-        f"{_count(jobs, complete)}; would be rendered into {batch_dir}, taking at most about "
+        f"{set_run.count_jobs(jobs, complete)}; would be rendered into {batch_dir}, taking at most about "
         f"{mebibytes(needed)} more{time}:"
     )
     statuses = [
@@ -298,7 +197,7 @@ def _show_what_would_be_done(
     for job, status in zip(jobs, statuses, strict=True):
         console.say(f"  {job.path.name}: {status}")
         if error := refused.get(job.number):
-            _tell_error(job, *worded(error))
+            set_run.tell_error(job, *worded(error))
     if as_json:
         console.json_object(
             {
@@ -326,8 +225,3 @@ def _expected_seconds(config: "Config", planned: "Sequence[PlannedRound]", num_r
 
     speed = speeds.find(config.generator)
     return None if speed is None else num_runs * speed.total_s(planned, control_steps(config, planned))
-
-
-def _count(jobs: "Sequence[Job]", complete: Set[int]) -> str:
-    prompts = count(len(jobs), "prompt")
-    return f"{prompts}, {len(complete)} complete already" if complete else prompts
