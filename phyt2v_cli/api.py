@@ -4,18 +4,12 @@
 Knows the config, the checks, the loop and the backends; knows no terminal and no flag.
 """
 
-import gc
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypedDict, Unpack
 
-from phyt2v_cli import backends
 from phyt2v_cli.backends import prefetch
-from phyt2v_cli.backends.guard import GuardedGenerator
 from phyt2v_cli.checks.preflight import PreparedVideo, prepare_run, prepare_video
 from phyt2v_cli.checks.probe import probed
 from phyt2v_cli.config.layers import LoadedConfig, Setting, layer_of_keywords, load_config
@@ -27,8 +21,6 @@ from phyt2v_cli.report.current import kept_current
 from phyt2v_cli.roles import (
     Cancelled,
     ChatModel,
-    Closeable,
-    Roles,
     VideoCaptioner,
     VideoGenerator,
     VideoScorer,
@@ -37,6 +29,8 @@ from phyt2v_cli.roles import (
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.result import RunResult, VideoResult
 from phyt2v_cli.sets.prompt_file import read_prompt
+from phyt2v_cli.shared_roles import SharedRoles
+from phyt2v_cli.turns import Turns
 from phyt2v_cli.video_id import ids_of_run
 
 ConfigSource = str | Path | Mapping[str, object] | Config
@@ -80,6 +74,7 @@ class Studio:
         captioner: VideoCaptioner | None = None,
         scorer: VideoScorer | Sequence[VideoScorer] | None = None,
         on_span: prefetch.Span | None = None,
+        prefetches_control: bool = True,
         **settings: Any,
     ) -> None:
         """Read and check the settings; no model is loaded and no server is asked yet.
@@ -87,8 +82,9 @@ class Studio:
         `settings` are options of ``phyt2v refine`` by name (`rounds`, `seed`, `solver`, `image`, …), for
         every run of this studio. A role that is given as an object needs no section in the config. Of several
         scorers the first decides. `on_span(name)` makes a context manager that is entered around work outside
-        the loop, for example to draw it in a timeline. Raises UsageError (ConfigError included) if a setting
-        is wrong.
+        the loop, for example to draw it in a timeline. Without `prefetches_control` no control is denoised
+        before its turn, which pays only if no other run wants the generator. Raises UsageError (ConfigError
+        included) if a setting is wrong.
         """
         self._source = Path(config) if isinstance(config, str) else config
         self._preset = preset
@@ -105,13 +101,10 @@ class Studio:
             if role is not None
         }
         self._on_span = on_span or prefetch.no_span
-        self._lock = threading.Lock()
-        self._load_lock = threading.Lock()
-        self._roles: Roles | None = None
-        self._generator: prefetch.PrefetchingGenerator | None = None
-        self._prefetched: Callable[[], VideoGenerator] | None = None
-        self._closed = False
         self._loaded = self._layer({})
+        self._roles = SharedRoles(
+            self.config, self._given, on_span=self._on_span, prefetches_control=prefetches_control
+        )
 
     @property
     def config(self) -> Config:
@@ -178,11 +171,7 @@ class Studio:
         ids = ids_of_run(len(record.plan), control=run.config.refinement.control)
         if record.status != "complete" and any(not (run.path / id.video_name).exists() for id in ids):
             self.prefetch(num_planned_steps)
-        with self._lock:
-            self._check_open()
-            if self._roles is None:
-                self._roles = self._make_roles()
-            roles = replace(self._roles, load_generator=lambda: self._load_generator(num_planned_steps))
+        roles = self._roles.roles(num_planned_steps)
         roles = prefetch.overlap(run.config, probed(run.config, roles), record.prompt, span=self._on_span)
         with kept_current(run.path, emit) as updating:
             return loop.refine(run, roles, emit=updating, cancelled=cancelled)
@@ -190,7 +179,7 @@ class Studio:
     def render(self, prepared: PreparedVideo, *, emit: Emit, cancelled: Cancelled) -> VideoResult:
         """Render a single video that `prepare_video` has checked."""
         return render_single(
-            lambda: self._load_generator(prepared.steps),
+            lambda: self._roles.load_generator(prepared.steps),
             prepared.prompt,
             prepared.config,
             steps=prepared.steps,
@@ -206,13 +195,12 @@ class Studio:
         About `num_planned_steps` denoising steps will follow; preparations such as compiling must pay off in
         them.
         """
-        # A local LLM loads at the same time, and two loads at once are slower than one after the other.
-        if self.config.llm.backend == "transformers":
-            return
-        with self._lock:
-            self._check_open()
-            if self._generator is None and self._prefetched is None and "generator" not in self._given:
-                self._prefetched = prefetch.begin(lambda: self._load(num_planned_steps), name="load")
+        self._roles.prefetch(num_planned_steps)
+
+    @property
+    def turns(self) -> Turns:
+        """Turns at the generator, which runs of this studio take one after another."""
+        return self._roles.turns
 
     def close(self) -> None:
         """Free the GPU and CPU memory of the models, and end the programs that were started.
@@ -220,28 +208,7 @@ class Studio:
         Roles that were given as objects are left open. No run may be in progress; a later one raises
         RuntimeError. Closing twice does nothing.
         """
-        made: list[object] = []
-        with self._load_lock, self._lock:
-            if self._prefetched is not None:
-                with suppress(Exception):  # the generator is not used any more, so its error does not matter
-                    made.append(self._prefetched())
-            if self._generator is not None and "generator" not in self._given:
-                made.append(self._generator)
-            if self._roles is not None:
-                judges: dict[str, Sequence[object]] = {
-                    "llm": [self._roles.llm],
-                    "captioner": [self._roles.captioner],
-                    "scorer": self._roles.scorers,
-                }
-                made += [one for name, ones in judges.items() if name not in self._given for one in ones]
-            self._roles = self._generator = self._prefetched = None
-            self._closed = True
-        while made:
-            role = made.pop()
-            if isinstance(role, Closeable):
-                role.close()
-            del role
-        gc.collect()
+        self._roles.close()
 
     def __enter__(self) -> Self:
         return self
@@ -250,10 +217,6 @@ class Studio:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise RuntimeError("this studio is closed")
 
     def _layer(self, settings: Mapping[str, object], *, max_steps: int | None = None) -> LoadedConfig:
         given = {name: value for name, value in settings.items() if value is not None}
@@ -268,32 +231,6 @@ class Studio:
             flags["schedule.max_steps"] = Setting(max_steps, "argument steps")
         loaded = load_config(preset=self._preset, config=self._source, flags=flags)
         return _name_objects(loaded, self._given)
-
-    def _make_roles(self) -> Roles:
-        config, given = self.config, self._given
-        # Before the generator, whose thread would otherwise import the same libraries at the same time.
-        return Roles(
-            load_generator=lambda: self._load_generator(0),
-            llm=given.get("llm") or backends.make_chat_model(config.llm),
-            captioner=given.get("captioner") or backends.make_captioner(config.captioner),
-            scorers=given.get("scorer") or backends.make_scorers(config.scorer),
-        )
-
-    def _load_generator(self, num_planned_steps: int) -> VideoGenerator:
-        with self._load_lock:
-            self._check_open()
-            if self._generator is None:
-                prefetched, self._prefetched = self._prefetched, None
-                generator = prefetched() if prefetched is not None else self._load(num_planned_steps)
-                self._generator = prefetch.PrefetchingGenerator(GuardedGenerator(generator))
-            return self._generator
-
-    def _load(self, num_planned_steps: int) -> VideoGenerator:
-        given: VideoGenerator | None = self._given.get("generator")
-        if given is not None:
-            return given
-        with self._on_span("load the generator"):
-            return backends.load_generator(self.config.generator, num_planned_steps=num_planned_steps)
 
 
 def refine(

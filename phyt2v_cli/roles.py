@@ -6,6 +6,7 @@ state of the role. This file knows no model, server, terminal or run directory, 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
@@ -211,6 +212,15 @@ class Closeable(Protocol):
 
     def close(self) -> None:
         """Free what the role owns. Closing twice does nothing."""
+        ...
+
+
+@runtime_checkable
+class Claimable(Protocol):
+    """Role whose weights share an accelerator with other models."""
+
+    def claimed(self) -> AbstractContextManager[None]:
+        """Keep the weights where they are inside the block, while the caller waits for its turn."""
         ...
 
 

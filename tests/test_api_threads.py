@@ -87,7 +87,7 @@ def test_a_thread_that_waits_for_its_turn_can_be_cancelled() -> None:
     with studio_of(FakeRoles(generator=Slow())) as studio, ThreadPoolExecutor(1) as thread:
         first = thread.submit(studio.refine, PROMPT, out="first")
         assert is_denoising.wait(60)
-        with pytest.raises(RunInterruptedError, match="waited for the generator"):
+        with pytest.raises(RunInterruptedError, match="waited for its turn"):
             studio.refine("another ball", out="second", cancelled=Later(3))
         may_go_on.set()
         assert first.result(60).video.is_file()

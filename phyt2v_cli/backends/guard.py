@@ -1,16 +1,17 @@
-"""Lock around a video generator, so that several threads can share it: one render at a time.
+"""Guard of a video generator, so that several threads can share it: one render at a time.
 
-A pipeline is one critical section, because schedulers, caches and hooks hold state while it works. This file
-knows the role and threads; it must not know pipelines, runs or prompts.
+A pipeline is one critical section, because schedulers, caches and hooks hold state while it works. Threads
+that wait for it claim its place on the accelerator, so that another model takes that only once nobody waits:
+the work of many runs falls into phases. This file knows the role and turns; it must not know pipelines, runs
+or prompts.
 """
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 
-from phyt2v_cli.errors import RunInterruptedError
 from phyt2v_cli.roles import (
     Cancelled,
+    Claimable,
     Closeable,
     Decoded,
     Denoised,
@@ -20,9 +21,7 @@ from phyt2v_cli.roles import (
     VideoGenerator,
     never_cancelled,
 )
-
-_POLL_S = 0.1
-"""Seconds between two checks for cancellation while a thread waits for the lock."""
+from phyt2v_cli.turns import Turns
 
 
 class GeneratorWrapper:
@@ -52,11 +51,12 @@ class GeneratorWrapper:
 
 
 class GuardedGenerator(GeneratorWrapper):
-    """Thread-safe generator that runs one `denoise` or `decode` at a time; implements `VideoGenerator`."""
+    """Thread-safe generator with as many calls at a time as its turns have places; a `VideoGenerator`."""
 
-    def __init__(self, generator: VideoGenerator) -> None:
+    def __init__(self, generator: VideoGenerator, turns: Turns | None = None) -> None:
+        """Guard `generator` with the caller's `turns`, which show who waits, or with its own."""
         super().__init__(generator)
-        self._turn = threading.Lock()
+        self._turns = turns or Turns()
         self._count_turn = threading.Lock()
 
     def count_excess_tokens(self, prompt: str) -> int:
@@ -74,12 +74,12 @@ class GuardedGenerator(GeneratorWrapper):
         cancelled: Cancelled = never_cancelled,
         draft: bool = False,
     ) -> Denoised:
-        """Wait for the lock, then denoise `prompt`.
+        """Wait for its turn, then denoise `prompt`.
 
         Raises RunInterruptedError if `cancelled()` becomes true while it waits, and what the wrapped
         generator raises.
         """
-        with self._in_turn(cancelled):
+        with self._claimed(), self._turns.taken(cancelled):
             return self._wrapped.denoise(
                 prompt,
                 seed=seed,
@@ -90,16 +90,9 @@ class GuardedGenerator(GeneratorWrapper):
             )
 
     def decode(self, latents: Latents) -> Decoded:
-        """Wait for the lock, then decode latents to frames; this wait cannot be cancelled."""
-        with self._turn:
+        """Wait for its turn, then decode latents to frames; this wait cannot be cancelled."""
+        with self._claimed(), self._turns.taken():
             return self._wrapped.decode(latents)
 
-    @contextmanager
-    def _in_turn(self, cancelled: Cancelled) -> Iterator[None]:
-        while not self._turn.acquire(timeout=_POLL_S):
-            if cancelled():
-                raise RunInterruptedError("The run was stopped while it waited for the generator.")
-        try:
-            yield
-        finally:
-            self._turn.release()
+    def _claimed(self) -> AbstractContextManager[None]:
+        return self._wrapped.claimed() if isinstance(self._wrapped, Claimable) else nullcontext()

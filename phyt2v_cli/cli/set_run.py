@@ -15,12 +15,14 @@ from phyt2v_cli.errors import RunInterruptedError, SomePromptsFailedError
 from phyt2v_cli.quantities import count
 
 if TYPE_CHECKING:
+    from phyt2v_cli.cli.progress.set import SetProgress
     from phyt2v_cli.events import Emit, Event
     from phyt2v_cli.roles import Cancelled
     from phyt2v_cli.runs.directory import RunDir
     from phyt2v_cli.runs.result import RunResult
     from phyt2v_cli.schedule import PlannedRound
     from phyt2v_cli.sets.jobs import Job, Outcome
+    from phyt2v_cli.turns import Turns
 
 
 def run(
@@ -29,12 +31,17 @@ def run(
     planned: "Sequence[PlannedRound]",
     open_run: "Callable[[Job], RunDir]",
     *,
+    num_open: int | None,
     fail_fast: bool,
     stream: bool,
 ) -> "list[Outcome]":
-    """Run the jobs and report each as it ends; returns the outcomes of those that were begun."""
+    """Run the jobs and report each as it ends; returns the outcomes of those that were begun.
+
+    `num_open` runs are open at once; None: as many as keep the generator busy.
+    """
     from phyt2v_cli.api import Studio
     from phyt2v_cli.sets.jobs import run_jobs
+    from phyt2v_cli.sets.overlap import Pace
 
     outcomes: list[Outcome] = []
     settings = jobs[0].config  # only seeds may differ, and no role knows them
@@ -46,23 +53,31 @@ def run(
             host.prepare_for_models()
             watch.show_plan(settings, planned)
             console.say(f"That is the plan of each prompt. {count_jobs(jobs, complete)}")
-            steps = sum(entry.steps for entry in planned) * (len(jobs) - len(complete))
+            num_left = len(jobs) - len(complete)
+            steps = sum(entry.steps for entry in planned) * num_left
             # Not closed: its memory is freed with the process, and closing it would delay the exit.
-            studio = Studio(config=settings)
+            studio = Studio(config=settings, prefetches_control=num_open == 1)
             if steps:
                 studio.prefetch(steps)
 
             def refine(run: "RunDir", emit: "Emit", cancelled: "Cancelled") -> "RunResult":
                 return studio.complete(run, emit=emit, cancelled=cancelled, num_planned_steps=steps)
 
-            watch_job = partial(_watch, planned=planned, num_jobs=len(jobs), complete=complete)
-            for outcome in run_jobs(
-                jobs, refine=refine, open_run=open_run, watch=watch_job, cancelled=stop.cancelled
-            ):
-                outcomes.append(outcome)
-                _tell(outcome, stream=stream)
-                if fail_fast and outcome.result is None:
-                    break
+            with _progress(jobs, complete, planned, studio.turns) as progress:
+                for outcome in run_jobs(
+                    jobs,
+                    refine=refine,
+                    open_run=open_run,
+                    watch=partial(_watch, progress=progress, planned=planned, complete=complete),
+                    cancelled=stop.cancelled,
+                    pace=Pace(studio.turns, num_open=num_open),
+                ):
+                    outcomes.append(outcome)
+                    if outcome.job.number not in complete:
+                        progress.end(outcome)
+                    _tell(outcome, stream=stream)
+                    if fail_fast and outcome.result is None:
+                        break
     except RunInterruptedError:
         done = complete | {outcome.job.number for outcome in outcomes if outcome.result is not None}
         console.say(f"{len(done)} of {count(len(jobs), 'prompt')} are complete.")
@@ -70,27 +85,48 @@ def run(
     return outcomes
 
 
+def _progress(
+    jobs: "Sequence[Job]", complete: Set[int], planned: "Sequence[PlannedRound]", turns: "Turns"
+) -> "SetProgress":
+    from phyt2v_cli.cli.progress.set import SetProgress
+    from phyt2v_cli.schedule import control_steps
+    from phyt2v_cli.timing import speeds
+    from phyt2v_cli.timing.set_meter import SetMeter
+
+    config = jobs[0].config
+    meter = SetMeter(
+        planned,
+        len(jobs) - len(complete),
+        control_steps=control_steps(config, planned),
+        expected=speeds.find(config.generator),
+        num_places=turns.num_places,
+    )
+    return SetProgress(len(jobs), meter, turns.busy_share, num_done=len(complete))
+
+
 @contextmanager
 def _watch(
-    job: "Job", *, planned: "Sequence[PlannedRound]", num_jobs: int, complete: Set[int]
+    job: "Job", *, progress: "SetProgress", planned: "Sequence[PlannedRound]", complete: Set[int]
 ) -> "Iterator[Emit]":
-    """Show heading and events of one job; of a complete run only what is still done in it."""
-    from phyt2v_cli.events import AnalysisDone, RoundDone
+    """Show the events of one job; of a complete run only what is still done in it."""
+    from phyt2v_cli.events import Notice
 
-    number = f"Prompt {job.number} of {num_jobs}"
-    with watch.watching(job.config, planned, control=job.config.refinement.control) as progress:
-        if job.number not in complete:
-            console.say(console.one_line(f"{number}: {job.entry.prompt}", "bold"))
-            console.say(f"Run directory: {job.path}")
-            yield progress
-            return
-        console.say(console.one_line(f"{number}: complete: {job.entry.prompt}", "dim"))
+    if job.number in complete:
 
-        def emit(event: "Event") -> None:
-            if not isinstance(event, AnalysisDone | RoundDone):
-                progress(event)
+        def tell_notices(event: "Event") -> None:
+            if isinstance(event, Notice):
+                progress.hear(job.number, event)
 
-        yield emit
+        yield tell_notices
+        return
+    meter = watch.meter(job.config, planned)
+    progress.begin(job.number)
+
+    def emit(event: "Event") -> None:
+        meter(event)
+        progress.hear(job.number, event)
+
+    yield emit
 
 
 def sum_up(batch_dir: Path, jobs: "Sequence[Job]", outcomes: "Sequence[Outcome]", *, as_json: bool) -> None:

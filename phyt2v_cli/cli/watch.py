@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from phyt2v_cli.config.schema import Config
     from phyt2v_cli.events import Emit, Event
     from phyt2v_cli.schedule import PlannedRound
+    from phyt2v_cli.timing.meter import Meter
     from phyt2v_cli.timing.trace import Timeline
 
 
@@ -96,12 +97,26 @@ def watching(
     config: "Config", planned: "Sequence[PlannedRound]", *, control: bool, timeline: "Timeline | None" = None
 ) -> "Iterator[Emit]":
     """Yield the `emit` of a run: it passes events to the console, the meter and the timeline."""
-    from phyt2v_cli.cli.progress import RunProgress
+    from phyt2v_cli.cli.progress.run import RunProgress
+
+    measured = meter(config, planned, control=control)
+    with RunProgress(measured.seconds_left) as progress:
+        listeners: list[Emit] = [measured, progress] if timeline is None else [measured, timeline, progress]
+
+        def emit(event: "Event") -> None:
+            for listener in listeners:
+                listener(event)
+
+        yield emit
+
+
+def meter(config: "Config", planned: "Sequence[PlannedRound]", *, control: bool = False) -> "Meter":
+    """Meter of one run, which keeps what it measures for later estimates."""
     from phyt2v_cli.schedule import control_steps
     from phyt2v_cli.timing import speeds
     from phyt2v_cli.timing.meter import Meter
 
-    meter = Meter(
+    return Meter(
         planned,
         control=control and bool(control_steps(config, planned)),
         expected=speeds.find(config.generator),
@@ -109,11 +124,3 @@ def watching(
         keep=partial(speeds.keep, config.generator),
         keep_judges=partial(speeds.keep_judges, config),
     )
-    with RunProgress(meter.seconds_left) as progress:
-        listeners: list[Emit] = [meter, progress] if timeline is None else [meter, timeline, progress]
-
-        def emit(event: "Event") -> None:
-            for listener in listeners:
-                listener(event)
-
-        yield emit

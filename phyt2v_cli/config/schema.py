@@ -132,6 +132,9 @@ class ServiceConfig(Section):
     max_retries: Annotated[int, Field(ge=0, le=20)] = 5
     """`openai`: retries after connection errors, 408, 409, 429 and 5xx, with jitter; Retry-After is
     obeyed."""
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """`openai`: requests to the server at a time; roles that name the same server share the smallest of their
+    numbers. `command`: programs that run at a time. None: 8 requests, one program."""
     max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
     """Maximum tokens of one answer, reasoning included."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None

@@ -25,6 +25,7 @@ from phyt2v_cli.refinement.render import Target, check_prompt_length, render_or_
 from phyt2v_cli.roles import Cancelled, ChatReply, DenoisingStep, HowItRan, Roles, VideoGenerator
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.records import ScorerRecord, ScoresRecord, VideoRecord, storable_text
+from phyt2v_cli.turns import waited_s
 from phyt2v_cli.video_id import RoundId
 
 
@@ -62,12 +63,12 @@ class Session:
 
     @contextmanager
     def stage(self, record: VideoRecord, stage: Stage) -> Iterator[None]:
-        """Time a stage, and save the record at its end."""
+        """Time a stage without its waiting for turns, and save the record at its end."""
         self.begin()
         self.emit(StageStarted(record.id, stage))
-        start = time.monotonic()
+        start = time.monotonic() - waited_s()
         yield
-        record.seconds[stage] = round(time.monotonic() - start, 3)
+        record.seconds[stage] = round(time.monotonic() - waited_s() - start, 3)
         self.run.save_video(record)
         self.emit(StageDone(record.id, stage, record.seconds[stage]))
 

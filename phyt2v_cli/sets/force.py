@@ -6,6 +6,7 @@ comes again, runs that it has completed since then stay. Knows no jobs and no ru
 
 import json
 from pathlib import Path
+from threading import Lock
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -25,11 +26,12 @@ class _Memory(BaseModel):
 
 
 class ForceMemory:
-    """Names of the run folders that an unfinished `force` has begun anew, kept in the set's folder."""
+    """Run folders that an unfinished `force` has begun anew, kept in the set's folder. Thread-safe."""
 
     def __init__(self, path: Path, renewed: set[str]) -> None:
         self._path = path
         self._renewed = renewed
+        self._lock = Lock()
 
     @classmethod
     def read(cls, batch_dir: Path) -> Self:
@@ -52,10 +54,11 @@ class ForceMemory:
         """
         if run_dir in self:
             return
-        self._renewed.add(run_dir.name)
-        content = {"schema": "phyt2v.force/1", "renewed": sorted(self._renewed)}
-        with replace_file(self._path) as temporary:
-            temporary.write_text(json.dumps(content), encoding="utf-8")
+        with self._lock:
+            self._renewed.add(run_dir.name)
+            content = {"schema": "phyt2v.force/1", "renewed": sorted(self._renewed)}
+            with replace_file(self._path) as temporary:
+                temporary.write_text(json.dumps(content), encoding="utf-8")
 
     def forget(self) -> None:
         """Forget all, because the set is complete; raise FilesError if the memory cannot be deleted."""

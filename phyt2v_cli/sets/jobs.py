@@ -1,4 +1,4 @@
-"""Jobs of a prompt set: one run for each prompt, in order, with roles that are made once for all of them.
+"""Jobs of a prompt set: one run for each prompt, side by side, with roles that are made once for all of them.
 
 Each prompt has its own run directory, so finished work is never repeated. This file only decides what comes
 next, and what a failure means for the rest. Knows no backend and no terminal.
@@ -32,6 +32,7 @@ from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.identity import run_key, slugify
 from phyt2v_cli.runs.opening import FoundRun, look_into, ways_out
 from phyt2v_cli.runs.result import RunResult
+from phyt2v_cli.sets.overlap import Pace, side_by_side
 from phyt2v_cli.sets.prompt_set import PromptEntry
 
 LOCK_NAME = ".phyt2v-batch.lock"
@@ -134,31 +135,35 @@ def run_jobs(
     open_run: Callable[[Job], RunDir],
     watch: Callable[[Job], AbstractContextManager[Emit]],
     cancelled: Cancelled,
+    pace: Pace,
 ) -> Iterator[Outcome]:
-    """Run the jobs in order, and yield the outcome of each.
+    """Run the jobs side by side, begun in order, and yield the outcome of each as it ends.
 
     `refine` does what is left of a run. `watch` is entered when a job begins; its `emit` gets the events of
-    the loop. A failure ends only its own run: the caller decides whether to ask for the next outcome. Raises
-    RunInterruptedError once `cancelled()` is true, and ModelLoadError or ConfigError, since every other
-    prompt would fail in the same way.
+    the loop. All three are called in the job's own thread. A failure ends only its own run: the caller
+    decides whether to ask for the next outcome. Raises RunInterruptedError once `cancelled()` is true, and
+    ModelLoadError or ConfigError, since every other prompt would fail in the same way.
     """
-    for job in jobs:
-        if cancelled():
+
+    def work(job: Job, is_cancelled: Cancelled) -> Outcome:
+        if is_cancelled():
             raise RunInterruptedError("The set was stopped.", "The same call goes on where it was.")
         try:
             with watch(job) as emit, open_run(job) as run:
-                outcome = _complete(job, run, refine, emit, cancelled)
+                return _complete(job, run, refine, emit, is_cancelled)
         except (RunInterruptedError, ModelLoadError, ConfigError):
             raise
         except Exception as error:
-            if cancelled():  # abandoned work may fail with any exception
+            if is_cancelled():  # abandoned work may fail with any exception
                 raise
             if broken := failed_import_of(error):
                 raise broken from error
             outcome = _failure(job, shortage_of(error) or error)
         # A failed run's tensors are kept by its traceback until they are collected.
         gc.collect()
-        yield outcome
+        return outcome
+
+    return side_by_side(jobs, work, pace=pace, cancelled=cancelled)
 
 
 def _failure(job: Job, error: Exception) -> Outcome:

@@ -28,6 +28,7 @@ from phyt2v_cli.backends.diffusion.geometry import ComponentConfigs, check_size,
 from phyt2v_cli.backends.diffusion.pipeline import load_pipeline
 from phyt2v_cli.backends.diffusion.signature import FPS_NAMES, NUM_FRAMES_NAMES, choose_pipeline_class, fps_of
 from phyt2v_cli.backends.diffusion.solvers import choose_solver
+from phyt2v_cli.backends.memory import residency
 from phyt2v_cli.backends.memory.activations import VideoSize
 from phyt2v_cli.backends.memory.device import choose_device
 from phyt2v_cli.backends.memory.placement import PlacedPipeline
@@ -249,6 +250,10 @@ class DiffusersGenerator:
 
     def _how(self, cache: str) -> HowItRan:
         return {**self.settings, "cache": cache}
+
+    def claimed(self) -> AbstractContextManager[None]:
+        """Keep the weights on the accelerator inside the block, as `roles.Claimable`."""
+        return residency.claimed(self.placed)
 
     def close(self) -> None:
         """Free the weights; the generator cannot be used afterwards."""

@@ -8,8 +8,8 @@ A model that uses device memory is a *holder*. It does all its work inside
 The block moves the holder's weights to the device and keeps them there until it is left. Afterwards they stay
 until another holder needs the memory: then the least recently used idle holder is evicted. If all other
 holders are in use, the block waits until one is idle. So many runs side by side fall into phases, one model
-after the other. Threads that wait for a holder's own lock wait *inside* the block, so that it is not evicted
-in between.
+after the other. Threads that wait for a holder's own lock wait *inside* the block, or in `claimed`, so that
+it is not evicted in between.
 
 This file knows memory and holders; it must not know pipelines or language models.
 """
@@ -84,11 +84,20 @@ class Accelerator:
         try:
             yield
         finally:
-            with self._changed:
-                self._num_users[key] -= 1
-                if not self._num_users[key]:
-                    del self._num_users[key], self._spare_bytes[key]
-                self._changed.notify_all()
+            self._leave(holder)
+
+    @contextmanager
+    def claimed(self, holder: Holder) -> Iterator[None]:
+        """Keep a resident `holder` from being evicted inside the block, which need not be one of its users.
+
+        The caller waits in it for its turn, and must not wait for a user of another holder.
+        """
+        with self._changed:
+            self._num_users[id(holder)] += 1
+        try:
+            yield
+        finally:
+            self._leave(holder)
 
     def forget(self, holder: Holder) -> None:
         """Wait until a holder is idle, then evict it; a holder that is not on the device is ignored."""
@@ -97,6 +106,15 @@ class Accelerator:
                 self._changed.wait()
             if id(holder) in self._resident:
                 self._send_away(id(holder))
+
+    def _leave(self, holder: Holder) -> None:
+        key = id(holder)
+        with self._changed:
+            self._num_users[key] -= 1
+            if not self._num_users[key]:
+                del self._num_users[key]
+                self._spare_bytes.pop(key, None)
+            self._changed.notify_all()
 
     def _make_room(self, holder: Holder, spare_bytes: int) -> None:
         key = id(holder)
@@ -139,6 +157,11 @@ class Accelerator:
 def on_device(holder: Holder, *, spare_bytes: int) -> AbstractContextManager[None]:
     """Keep `holder` on this process's accelerator, as `Accelerator.on_device` does; do nothing on a CPU."""
     return _nothing() if holder.device.type == "cpu" else _cuda.on_device(holder, spare_bytes=spare_bytes)
+
+
+def claimed(holder: Holder) -> AbstractContextManager[None]:
+    """Keep a holder from being evicted, as `Accelerator.claimed` does; do nothing on a CPU."""
+    return _nothing() if holder.device.type == "cpu" else _cuda.claimed(holder)
 
 
 def forget(holder: Holder) -> None:

@@ -22,6 +22,7 @@ from phyt2v_cli.errors import BackendError, ConfigError
 from phyt2v_cli.files.untrusted import refusals_as
 from phyt2v_cli.replies import UnusableReplyError, read_json
 from phyt2v_cli.roles import Scores
+from phyt2v_cli.turns import Turns
 
 REQUEST_SCHEMA = "phyt2v.score-request/1"
 
@@ -51,6 +52,7 @@ class CommandScorer:
             raise ConfigError("scorer.command: the command backend needs a program")
         self._config = config
         self._command = config.command
+        self._turns = Turns(config.concurrency or 1)  # each program may need the whole GPU
         self._kept: ExternalProgram | None = None
         # A kept program answers in order, so threads that share this scorer wait for each other.
         self._in_line = threading.Lock()
@@ -69,11 +71,12 @@ class CommandScorer:
         request = {"schema": REQUEST_SCHEMA, "video": str(video_path.absolute()), "prompt": prompt}
         line = json.dumps(request).encode("ascii") + b"\n"
         if not self._config.keep_alive:
-            program = self._start()
-            try:
-                return self._ask(program, line)
-            finally:
-                program.kill()
+            with self._turns.taken():
+                program = self._start()
+                try:
+                    return self._ask(program, line)
+                finally:
+                    program.kill()
         with self._in_line:
             if self._kept is None or not self._kept.is_running:
                 if self._kept is not None:

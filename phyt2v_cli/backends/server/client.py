@@ -7,9 +7,11 @@ videos or the wording of questions.
 
 import asyncio
 import random
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+from weakref import WeakValueDictionary
 
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
 
@@ -21,8 +23,11 @@ from phyt2v_cli.backends.server.endpoint import Endpoint, Role, is_header
 from phyt2v_cli.backends.server.questions import Part, Question, Traits, adapt, body_of
 from phyt2v_cli.config.schema import ServiceConfig
 from phyt2v_cli.roles import Message
+from phyt2v_cli.turns import Turns
 
 _CONNECT_TIMEOUT_S = 10.0
+_CONCURRENCY = 8
+"""Requests to one server at a time, unless the config says otherwise."""
 _SENT_HEADERS = frozenset(
     {
         "authorization",
@@ -43,6 +48,10 @@ _known_traits: dict[tuple[str, str], Traits] = {}
 """Cache by base URL and model. Traits are stored only after they brought an answer."""
 
 
+_turns: WeakValueDictionary[str, Turns] = WeakValueDictionary()
+"""Turns at each server by its base URL, shared by all clients that name it."""
+_turns_lock = threading.Lock()
+
 _answered: set[tuple[str, str, str, int]] = set()
 """Requests that brought an answer, by base URL, model, variable of the key and number of pictures."""
 
@@ -61,6 +70,7 @@ class OpenAIClient:
         self._config = config
         self._endpoint = Endpoint.of(config, role, key=key)
         self._backoff_s = backoff_s
+        self._turns = _turns_at(self._endpoint.url, config.concurrency or _CONCURRENCY)
 
     def __str__(self) -> str:
         return str(self._endpoint)
@@ -105,15 +115,17 @@ class OpenAIClient:
         An answer that is cut off is asked for once more with twice the tokens; the tokens of both are
         counted. `pictures` are shown before the text of the first message. `schema` is the JSON Schema of the
         reply. The messages must describe it too, for endpoints that cannot enforce it. With `wants_logprobs`
-        only the answer's first token matters, so a cut is no fault. Raises BackendError if the endpoint
-        rejects the request, lacks a key, or gives no answer within the config's `timeout_s` (retries
-        included), and ReplyError if it cannot give twice the tokens.
+        only the answer's first token matters, so a cut is no fault. At most the config's `concurrency`
+        requests go to one server at a time; the wait for a turn is no part of the timeout. Raises
+        BackendError if the endpoint rejects the request, lacks a key, or gives no answer within the config's
+        `timeout_s` (retries included), and ReplyError if it cannot give twice the tokens.
         """
         question = Question(messages, pictures, schema, wants_logprobs, self._config.max_tokens)
         attempts = _Attempts(self._config, self._endpoint, self._backoff_s, self._traits)
         # In an event loop, because the timeout of a blocking socket starts anew with every byte of a slow
         # server; only a cancelled task ends in time.
-        answer = event_loop.wait_for(attempts.answer(question))
+        with self._turns.taken():
+            answer = event_loop.wait_for(attempts.answer(question))
         _known_traits[self._place] = attempts.traits
         _answered.add((*self._place, self._endpoint.api_key_env, len(pictures)))
         return answer
@@ -134,6 +146,14 @@ class OpenAIClient:
     @property
     def _traits(self) -> Traits:
         return _known_traits.get(self._place, Traits())
+
+
+def _turns_at(url: str, concurrency: int) -> Turns:
+    """Turns at a server, with as many places as the smallest `concurrency` of its clients."""
+    with _turns_lock:
+        turns = _turns.setdefault(url, Turns(concurrency))
+        turns.resize(min(concurrency, turns.num_places))
+    return turns
 
 
 class _Sdk(AsyncOpenAI):

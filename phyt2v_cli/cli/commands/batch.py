@@ -75,6 +75,17 @@ def batch(
             metavar="",
         ),
     ] = True,
+    num_open: Annotated[
+        int | None,
+        typer.Option(
+            "--open-runs",
+            metavar="N",
+            min=1,
+            help="Runs open at a time: while one waits for its LLM, another renders. "
+            "(default: as many as keep the generator busy)",
+            show_default=False,
+        ),
+    ] = None,
     force: options.Force = False,
     dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
@@ -82,7 +93,7 @@ def batch(
     verbose: options.Verbose = False,
     no_color: options.NoColor = False,
 ) -> None:
-    """Refine every prompt of a set, one after another; the models are loaded once.
+    """Refine every prompt of a set, several side by side; the models are loaded once.
 
     The path of each result is printed on stdout as it is done. The same command goes on with what is
     interrupted or failed and leaves complete runs alone. Exit code 5: some prompts failed.
@@ -163,7 +174,13 @@ def batch(
 
     with lock_batch_dir(batch_dir):
         outcomes = set_run.run(
-            jobs, complete, planned, open_run, fail_fast=not continue_on_fail, stream=not as_json
+            jobs,
+            complete,
+            planned,
+            open_run,
+            num_open=num_open,
+            fail_fast=not continue_on_fail,
+            stream=not as_json,
         )
         set_run.sum_up(batch_dir, jobs, outcomes, as_json=as_json)
         memory.forget()  # only of a complete set, else the summary has raised

@@ -7,7 +7,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from phyt2v_cli.cli import console
-from phyt2v_cli.cli.progress import scores_text
+from phyt2v_cli.cli.progress.run import scores_text
 from phyt2v_cli.cli.views.rounds import round_as_json
 from phyt2v_cli.quantities import count
 from phyt2v_cli.report.verdict import verdict_on

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from phyt2v_cli.cli import console
-from phyt2v_cli.cli import progress as progress_module
-from phyt2v_cli.cli.progress import RunProgress
+from phyt2v_cli.cli.progress import run as progress_module
+from phyt2v_cli.cli.progress.run import RunProgress
 from phyt2v_cli.events import (
     AnalysisDone,
     Event,

@@ -1,0 +1,158 @@
+"""Overlap of many runs: each in its own thread, so that the generator works on one while others wait.
+
+Invariants:
+
+1. Work is one call for each item, in a thread of its own; what it returns or raises is handed over once.
+2. Items are begun in order. One more is begun only while fewer runs are open than keep the generator busy
+   (`Pace`); those that wait for the generator get it in the order in which they were begun.
+3. After a fatal error, and if the caller stops asking, `cancelled()` is true for all that is open, and
+   nothing is begun any more. Open work that hears of it is waited for, since it saves what it has; work that
+   does not ask within `GRACE_S` seconds (a silent server) is abandoned, as a single run would be.
+4. The errors that end everything are raised once, the first of them, after the rest has ended.
+
+Knows threads, turns and callbacks; knows no prompt, run, model or terminal.
+"""
+
+import math
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from phyt2v_cli.roles import Cancelled
+from phyt2v_cli.turns import Turns, run_rank
+
+GRACE_S = 0.8
+"""Seconds that open work has to hear that it is cancelled."""
+_TICK_S = 0.2
+"""Seconds after which the pace is asked again."""
+_FIRST_OPEN = 8
+"""Runs open until it is measured how long they are away from the generator; more with many places at it."""
+_MAX_OPEN = 32
+"""Most runs open for each place."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Pace:
+    """Number of runs that are worth having open: as many as keep the generator busy, and some that wait.
+
+    Runs that each work `w` seconds at the generator and are then away for `a` seconds keep it busy if there
+    are `1 + a / w` of them (Little's law). The ratio is measured while the set runs.
+    """
+
+    def __init__(
+        self, turns: Turns, *, num_open: int | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Measure at `turns`; with `num_open` that many runs are open, whatever is measured."""
+        self._turns = turns
+        self._fixed = num_open
+        self._clock = clock
+        self._open_s = 0.0
+        self._num_open = 0
+        self._counted_at = clock()
+
+    def count(self, num_open: int) -> None:
+        """Count the runs that are open from now on."""
+        now = self._clock()
+        self._open_s += self._num_open * (now - self._counted_at)
+        self._num_open, self._counted_at = num_open, now
+
+    @property
+    def num_worthwhile(self) -> int:
+        """Number of runs that are worth having open now."""
+        if self._fixed is not None:
+            return self._fixed
+        places, busy_s = self._turns.num_places, self._turns.busy_s
+        first = max(_FIRST_OPEN, 2 * places)
+        if not self._turns.num_done:
+            return first
+        ratio = min((self._open_s - self._turns.waiting_s) / busy_s, _MAX_OPEN)
+        return max(math.ceil(ratio * places + math.sqrt(places)), places + 1)
+
+
+@dataclass(eq=False)
+class _Open(Generic[Result]):
+    """Work in progress, and what came of it."""
+
+    has_heard: bool = False
+    """Whether it was told that it is cancelled."""
+    result: Result | None = None
+    error: BaseException | None = None
+
+
+def side_by_side(
+    items: Iterable[Item], work: Callable[[Item, Cancelled], Result], *, pace: Pace, cancelled: Cancelled
+) -> Iterator[Result]:
+    """Call `work` for each item, several at once, and yield what the calls return as they end.
+
+    `work` gets the item, and a `cancelled` that it must ask now and then. Raises the first error that a call
+    raises, after the others have ended.
+    """
+    ended: queue.SimpleQueue[_Open[Result]] = queue.SimpleQueue()
+    is_over = threading.Event()
+    opened: set[_Open[Result]] = set()
+    ranked = enumerate(items, start=1)
+    error: BaseException | None = None
+
+    def do(one: _Open[Result], rank: int, item: Item) -> None:
+        def is_cancelled() -> bool:
+            if is_over.is_set() or cancelled():
+                one.has_heard = True
+            return one.has_heard
+
+        run_rank.set(rank)
+        try:
+            one.result = work(item, is_cancelled)
+        except BaseException as raised:
+            one.error = raised
+        ended.put(one)
+
+    def begin_next() -> bool:
+        following = next(ranked, None)
+        if following is None:
+            return False
+        one = _Open[Result]()
+        rank, item = following
+        # A daemon, so that the process need not wait for work that was abandoned.
+        threading.Thread(target=do, args=(one, rank, item), name=f"run {rank}", daemon=True).start()
+        opened.add(one)
+        pace.count(len(opened))
+        return True
+
+    def wait(timeout_s: float) -> _Open[Result] | None:
+        try:
+            one = ended.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+        opened.discard(one)
+        pace.count(len(opened))
+        return one
+
+    def drain() -> Iterator[_Open[Result]]:
+        is_over.set()
+        deadline = time.monotonic() + GRACE_S
+        while opened and (time.monotonic() < deadline or any(one.has_heard for one in opened)):
+            if one := wait(_TICK_S / 4):
+                yield one
+
+    try:
+        while error is None:
+            while len(opened) < pace.num_worthwhile and begin_next():
+                pass
+            if not opened:
+                return
+            if one := wait(_TICK_S):
+                error = one.error
+                if error is None:
+                    yield one.result  # type: ignore[misc]  # without an error there is a result
+        for one in drain():
+            if one.error is None:
+                yield one.result  # type: ignore[misc]
+        raise error
+    finally:
+        for _ in drain():
+            pass

@@ -1,0 +1,124 @@
+"""Roles that all runs of a studio share: made and loaded once, prefetched, guarded, and closed here.
+
+Knows the backends and the config of the roles; knows no run, no prompt and no terminal.
+"""
+
+import gc
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from phyt2v_cli import backends
+from phyt2v_cli.backends import prefetch
+from phyt2v_cli.backends.guard import GuardedGenerator
+from phyt2v_cli.config.schema import Config
+from phyt2v_cli.roles import Closeable, Roles, VideoGenerator
+from phyt2v_cli.turns import Turns
+
+
+class SharedRoles:
+    """Four roles made from a config on first use. Thread-safe."""
+
+    def __init__(
+        self,
+        config: Config,
+        given: Mapping[str, Any],
+        *,
+        on_span: prefetch.Span,
+        prefetches_control: bool = True,
+    ) -> None:
+        """Make roles for `config`, but for those that are `given` as objects by name.
+
+        With `prefetches_control` the generator can prefetch a control, as `backends.prefetch` does.
+        """
+        self._config = config
+        self._given = given
+        self._on_span = on_span
+        self._prefetches_control = prefetches_control
+        self.turns = Turns()
+        """Turns at the generator."""
+        self._lock = threading.Lock()
+        self._load_lock = threading.Lock()
+        self._roles: Roles | None = None
+        self._generator: VideoGenerator | None = None
+        self._prefetched: Callable[[], VideoGenerator] | None = None
+        self._closed = False
+
+    def roles(self, num_planned_steps: int) -> Roles:
+        """Roles of a run, whose generator is loaded for about `num_planned_steps` denoising steps."""
+        with self._lock:
+            self._check_open()
+            if self._roles is None:
+                self._roles = self._make_roles()
+            return replace(self._roles, load_generator=lambda: self.load_generator(num_planned_steps))
+
+    def prefetch(self, num_planned_steps: int) -> None:
+        """Load the generator in a thread, for about `num_planned_steps` denoising steps."""
+        # A local LLM loads at the same time, and two loads at once are slower than one after the other.
+        if self._config.llm.backend == "transformers":
+            return
+        with self._lock:
+            self._check_open()
+            if self._generator is None and self._prefetched is None and "generator" not in self._given:
+                self._prefetched = prefetch.begin(lambda: self._load(num_planned_steps), name="load")
+
+    def load_generator(self, num_planned_steps: int) -> VideoGenerator:
+        """Load the generator, unless it is loaded; other threads wait until it is."""
+        with self._load_lock:
+            self._check_open()
+            if self._generator is None:
+                prefetched, self._prefetched = self._prefetched, None
+                generator = prefetched() if prefetched is not None else self._load(num_planned_steps)
+                guarded = GuardedGenerator(generator, self.turns)
+                self._generator = (
+                    prefetch.PrefetchingGenerator(guarded) if self._prefetches_control else guarded
+                )
+            return self._generator
+
+    def close(self) -> None:
+        """Close the roles that were made here; a second close does nothing."""
+        made: list[object] = []
+        with self._load_lock, self._lock:
+            if self._prefetched is not None:
+                with suppress(Exception):  # the generator is not used any more, so its error does not matter
+                    made.append(self._prefetched())
+            if self._generator is not None and "generator" not in self._given:
+                made.append(self._generator)
+            if self._roles is not None:
+                judges: dict[str, Sequence[object]] = {
+                    "llm": [self._roles.llm],
+                    "captioner": [self._roles.captioner],
+                    "scorer": self._roles.scorers,
+                }
+                made += [one for name, ones in judges.items() if name not in self._given for one in ones]
+            self._roles = self._generator = self._prefetched = None
+            self._closed = True
+        while made:
+            role = made.pop()
+            if isinstance(role, Closeable):
+                role.close()
+            del role
+        gc.collect()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("this studio is closed")
+
+    def _make_roles(self) -> Roles:
+        config, given = self._config, self._given
+        # Before the generator, whose thread would otherwise import the same libraries at the same time.
+        return Roles(
+            load_generator=lambda: self.load_generator(0),
+            llm=given.get("llm") or backends.make_chat_model(config.llm),
+            captioner=given.get("captioner") or backends.make_captioner(config.captioner),
+            scorers=given.get("scorer") or backends.make_scorers(config.scorer),
+        )
+
+    def _load(self, num_planned_steps: int) -> VideoGenerator:
+        given: VideoGenerator | None = self._given.get("generator")
+        if given is not None:
+            return given
+        with self._on_span("load the generator"):
+            return backends.load_generator(self._config.generator, num_planned_steps=num_planned_steps)

@@ -1,0 +1,73 @@
+"""Meter of a prompt set: counts the denoising steps of all runs, and estimates the time left of the whole.
+
+Knows events, plans and a clock; reads no file and prints nothing.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from phyt2v_cli.events import Event, RoundDone, StepDone
+from phyt2v_cli.timing.speeds import Speed
+
+if TYPE_CHECKING:
+    from phyt2v_cli.schedule import PlannedRound
+
+
+class SetMeter:
+    """Thread-safe count of steps over the runs of a set."""
+
+    def __init__(
+        self,
+        planned: "Sequence[PlannedRound]",
+        num_runs: int,
+        *,
+        control_steps: int = 0,
+        expected: Speed | None = None,
+        num_places: int = 1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Begin with `num_runs` runs to do, at the speed `expected` on each of `num_places` generators."""
+        self._after_round = [sum(entry.steps for entry in planned[n:]) for n in range(len(planned) + 1)]
+        self._control_steps = control_steps
+        self._of_run = self._after_round[0] + control_steps
+        self._run_s = None if expected is None else expected.total_s(planned, control_steps) / num_places
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._left_of_open: dict[int, int] = {}
+        self._num_not_begun = num_runs
+        self._num_steps = 0
+        self._began: float | None = None
+
+    def begin(self, run: int) -> None:
+        """Count a run as open."""
+        with self._lock:
+            self._num_not_begun -= 1
+            self._left_of_open[run] = self._of_run
+
+    def end(self, run: int) -> None:
+        """Count a run as over, whatever steps it has left out."""
+        with self._lock:
+            self._left_of_open.pop(run, None)
+
+    def hear(self, run: int, event: Event) -> None:
+        """Count an event of an open run."""
+        with self._lock:
+            if isinstance(event, StepDone):
+                if self._began is None:
+                    self._began = self._clock()  # the first step also warms up
+                else:
+                    self._num_steps += 1
+                self._left_of_open[run] = max(0, self._left_of_open[run] - 1)
+            elif isinstance(event, RoundDone):  # also of a round that was done before
+                number = min(event.video.number, len(self._after_round) - 1)
+                self._left_of_open[run] = self._after_round[number] + self._control_steps
+
+    def seconds_left(self) -> float | None:
+        """Estimate of the time left of the set in s; None if nothing is known yet."""
+        with self._lock:
+            num_steps = self._num_not_begun * self._of_run + sum(self._left_of_open.values())
+            if self._began is not None and self._num_steps >= self._of_run:
+                return num_steps * (self._clock() - self._began) / self._num_steps
+            return None if self._run_s is None else self._run_s * num_steps / self._of_run
