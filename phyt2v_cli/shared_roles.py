@@ -8,14 +8,74 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from phyt2v_cli import backends
 from phyt2v_cli.backends import prefetch
 from phyt2v_cli.backends.guard import GuardedGenerator
-from phyt2v_cli.config.schema import Config
-from phyt2v_cli.roles import Closeable, Roles, VideoGenerator
+from phyt2v_cli.config.schema import CaptionerConfig, Config, GeneratorConfig, LlmConfig, ScorerConfig
+from phyt2v_cli.errors import ConfigError
+from phyt2v_cli.roles import ChatModel, Closeable, Roles, VideoCaptioner, VideoGenerator, VideoScorer
 from phyt2v_cli.turns import Turns
+
+
+class RoleFactory(Protocol):
+    """Maker of roles in this process or elsewhere, and owner of what they work in."""
+
+    @property
+    def turns(self) -> Turns:
+        """Turns at the generator."""
+        ...
+
+    def load_generator(self, config: GeneratorConfig, *, num_planned_steps: int = 0) -> VideoGenerator:
+        """Load the generator."""
+        ...
+
+    def make_chat_model(self, config: LlmConfig) -> ChatModel:
+        """Make the LLM."""
+        ...
+
+    def make_captioner(self, config: CaptionerConfig) -> VideoCaptioner:
+        """Make the captioner."""
+        ...
+
+    def make_scorers(self, config: ScorerConfig) -> list[VideoScorer]:
+        """Make the scorers."""
+        ...
+
+    def close(self) -> None:
+        """End what the roles work in."""
+        ...
+
+
+class LocalRoles:
+    """Factory of roles in this process; implements `RoleFactory`."""
+
+    load_generator = staticmethod(backends.load_generator)
+    make_chat_model = staticmethod(backends.make_chat_model)
+    make_captioner = staticmethod(backends.make_captioner)
+    make_scorers = staticmethod(backends.make_scorers)
+
+    def __init__(self) -> None:
+        self.turns = Turns()
+
+    def close(self) -> None:
+        """Do nothing: the roles own what they use."""
+
+
+def role_factory(config: Config) -> RoleFactory:
+    """Factory that `config.execution` asks for; raises as connecting to a cluster does."""
+    if config.execution.executor != "ray":
+        return LocalRoles()
+    try:
+        from phyt2v_cli.backends.cluster.factory import ClusterRoles
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise ConfigError(
+            "execution.executor: ray is not installed", "Install it with `pip install 'phyt2v[ray]'`."
+        ) from error
+    return ClusterRoles(config)
 
 
 class SharedRoles:
@@ -37,7 +97,8 @@ class SharedRoles:
         self._given = given
         self._on_span = on_span
         self._prefetches_control = prefetches_control
-        self.turns = Turns()
+        self._factory = role_factory(config)
+        self.turns = self._factory.turns
         """Turns at the generator."""
         self._lock = threading.Lock()
         self._load_lock = threading.Lock()
@@ -100,6 +161,7 @@ class SharedRoles:
             if isinstance(role, Closeable):
                 role.close()
             del role
+        self._factory.close()
         gc.collect()
 
     def _check_open(self) -> None:
@@ -111,9 +173,9 @@ class SharedRoles:
         # Before the generator, whose thread would otherwise import the same libraries at the same time.
         return Roles(
             load_generator=lambda: self.load_generator(0),
-            llm=given.get("llm") or backends.make_chat_model(config.llm),
-            captioner=given.get("captioner") or backends.make_captioner(config.captioner),
-            scorers=given.get("scorer") or backends.make_scorers(config.scorer),
+            llm=given.get("llm") or self._factory.make_chat_model(config.llm),
+            captioner=given.get("captioner") or self._factory.make_captioner(config.captioner),
+            scorers=given.get("scorer") or self._factory.make_scorers(config.scorer),
         )
 
     def _load(self, num_planned_steps: int) -> VideoGenerator:
@@ -121,4 +183,4 @@ class SharedRoles:
         if given is not None:
             return given
         with self._on_span("load the generator"):
-            return backends.load_generator(self._config.generator, num_planned_steps=num_planned_steps)
+            return self._factory.load_generator(self._config.generator, num_planned_steps=num_planned_steps)

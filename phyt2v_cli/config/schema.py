@@ -223,6 +223,25 @@ class RunConfig(Section):
     time."""
 
 
+class ExecutionConfig(Section):
+    """Where the work of a run is done: it changes no prompt and no pixel."""
+
+    executor: Literal["auto", "threads", "ray"] = "auto"
+    """`threads`: in this process, on one GPU. `ray`: in workers of a Ray cluster. auto: `ray` for a prompt
+    set if a cluster is named or this machine has several GPUs, else `threads`."""
+    ray_address: str = Field(default="auto", min_length=1)
+    """`local`: a cluster of this machine; HOST:PORT: a running one; auto: the one that RAY_ADDRESS names or
+    that runs on this machine, else `local`."""
+    gpus: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    """GPUs of the cluster to use; None: all."""
+    workers: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    """Workers with a generator; None: as many as the GPUs allow, one without a GPU."""
+    gpus_per_generator: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Part of a GPU that one generator takes."""
+    gpus_per_judge: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Part of a GPU that one local judge takes; judges with the same model share one."""
+
+
 class Config(Section):
     """Every setting of a run."""
 
@@ -233,3 +252,4 @@ class Config(Section):
     scorer: ScorerConfig = Field(default_factory=ScorerConfig)
     refinement: RefinementConfig = Field(default_factory=RefinementConfig)
     run: RunConfig = Field(default_factory=RunConfig)
+    execution: ExecutionConfig = Field(default_factory=ExecutionConfig)

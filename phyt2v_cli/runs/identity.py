@@ -28,6 +28,7 @@ _NOT_IDENTITY: Mapping[str, Any] = {
     },
     "refinement": {"select", "control"},
     "run": {"probe"},
+    "execution": True,
 }
 """Settings outside the identity: where and how fast a run computes, the path of a file whose content counts,
 what is rendered beside it, and which video is selected at the end."""

@@ -1,0 +1,91 @@
+"""Connection to a Ray cluster, or to one that is started on this machine. Knows Ray; knows no role."""
+
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import ray
+
+from phyt2v_cli.errors import BackendError, ConfigError
+
+_PORT = 6379
+_CONNECT_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a cluster has, busy or not."""
+
+    num_gpus: float
+    num_cpus: float
+
+
+def connect(address: str, *, num_workers_here: int | None = None) -> Resources:
+    """Connect this process to Ray, unless it is connected, and return the cluster's resources.
+
+    `address` is ``local`` (a cluster of this machine alone, which ends with the process), ``auto`` (one that
+    runs on this machine or that RAY_ADDRESS names, else as ``local``) or ``HOST[:PORT]``. A local cluster has
+    room for at least `num_workers_here` workers on the CPU. Raises BackendError if nothing answers there.
+    """
+    if not ray.is_initialized():
+        with _signals_kept():
+            _init(address, num_workers_here)
+    found = ray.cluster_resources()
+    return Resources(found.get("GPU", 0.0), found.get("CPU", 0.0))
+
+
+def _init(address: str, num_workers_here: int | None) -> None:
+    quiet = {"log_to_driver": False, "configure_logging": False, "logging_level": logging.ERROR}
+    if address == "auto":
+        try:
+            ray.init(address=os.environ.get("RAY_ADDRESS") or "auto", **quiet)
+            return
+        except ConnectionError as error:
+            if os.environ.get("RAY_ADDRESS"):
+                raise _no_answer(os.environ["RAY_ADDRESS"]) from error
+            address = "local"
+    if address == "local":
+        cpus = max(os.cpu_count() or 1, num_workers_here or 1)
+        ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
+        return
+    host, port = _host_and_port(address)
+    try:
+        # Ray itself tries for two minutes, and then ends the process.
+        socket.create_connection((host, port), timeout=_CONNECT_TIMEOUT_S).close()
+        ray.init(address=f"{host}:{port}", **quiet)
+    except (OSError, RuntimeError) as error:  # ConnectionError is an OSError
+        raise _no_answer(f"{host}:{port}") from error
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.removeprefix("ray://").rpartition(":") if ":" in address else (address, "", "")
+    if "://" in address and not address.startswith("ray://"):
+        raise ConfigError("execution.ray_address: must be auto, local or HOST:PORT")
+    if not host or (port and not port.isdecimal()) or int(port or _PORT) > 65_535:
+        raise ConfigError("execution.ray_address: must be auto, local or HOST:PORT")
+    return host, int(port or _PORT)
+
+
+def _no_answer(address: str) -> BackendError:
+    return BackendError(
+        f"No Ray cluster answers at {address}.",
+        "Start one with `ray start --head`, correct `execution.ray_address`, or use local.",
+    )
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Undo what Ray does to the handler of SIGTERM, which belongs to the host."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
