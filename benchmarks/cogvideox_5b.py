@@ -4,6 +4,8 @@ What the GPU benchmarks share. Nothing is downloaded; the videos are noise.
 """
 
 import string
+from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -76,6 +78,19 @@ def build(device: str = "cuda") -> Any:
             prediction_type="v_prediction", rescale_betas_zero_snr=True, timestep_spacing="trailing"
         ),
     )
+
+
+def write_random_model(folder: Path) -> None:
+    """Write the pipeline to `folder`, 21 GB, in a process of its own, which leaves no GPU memory in use."""
+    writer = get_context("spawn").Process(target=_write, args=(folder,))
+    writer.start()
+    writer.join()
+    if writer.exitcode:
+        raise SystemExit(f"the random weights could not be written to {folder}")
+
+
+def _write(folder: Path) -> None:
+    build().save_pretrained(folder)
 
 
 def make_tokenizer() -> T5Tokenizer:

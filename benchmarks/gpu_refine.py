@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from cogvideox_5b import CONFIG, PROMPT, build
+from cogvideox_5b import CONFIG, PROMPT, write_random_model
 from diffusers import DiffusionPipeline
 from rich.console import Console
 from rich.table import Table
@@ -242,10 +242,7 @@ def main() -> None:
     options = parser.parse_args()
     console = Console(width=120)
     if not (options.model / "model_index.json").exists():
-        pipeline = build()
-        pipeline.save_pretrained(options.model)
-        del pipeline
-        device.release()
+        write_random_model(options.model)
     report: dict[str, Any] = {"schema": "phyt2v.benchmark/1", "gpu": torch.cuda.get_device_name()}
     for part in options.parts:
         torch.cuda.reset_peak_memory_stats()
