@@ -52,6 +52,7 @@ def run_set(
     def open_run(job: Job) -> RunDir:
         return RunDir.open(job.path, prompt=job.entry.prompt, config=job.config, plan=planned)
 
+    root.mkdir()
     start = time.perf_counter()
     with Studio(config=config, prefetches_control=False) as studio:
         studio.generate("a ball", out=root / "warm-up.mp4", steps=2)
