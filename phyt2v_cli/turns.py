@@ -4,8 +4,8 @@ Invariants, which all overlap of runs relies on:
 
 1. At most `num_places` threads are inside `Turns.taken` at once.
 2. A thread inside it asks for no second turn, of this resource or of another. So no two wait for each other.
-3. Of those that wait, the one of the earliest run is next (`run_rank`), and of one run the first that came.
-   Earlier runs end, so nobody waits for ever.
+3. Of those that wait, the one of the earliest run is next (`run_rank`), so that results come early; with
+   `in_order_of_arrival` the one that came first. Earlier runs end, so nobody waits for ever.
 4. A thread whose `cancelled()` is true while it waits leaves with RunInterruptedError, and takes no place.
 5. A place is free again however its block ends.
 6. Waiting is not working: `waited_s` tells how long the calling thread has waited for turns, so that the
@@ -14,7 +14,6 @@ Invariants, which all overlap of runs relies on:
 Knows threads only.
 """
 
-import heapq
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -44,6 +43,8 @@ class Turns:
         self._num_places = num_places
         self._clock = clock
         self._changed = threading.Condition()
+        self.in_order_of_arrival = False
+        """Whether ranks do not count now: runs then end together, and no last one renders alone."""
         self._queue: list[tuple[int, int]] = []
         self._num_come = 0
         self._num_taken = 0
@@ -119,9 +120,9 @@ class Turns:
             self._count()
             self._num_come += 1
             mine = (run_rank.get(), self._num_come)
-            heapq.heappush(self._queue, mine)
+            self._queue.append(mine)
             try:
-                while self._queue[0] != mine or self._num_taken >= self._num_places:
+                while self._next() != mine or self._num_taken >= self._num_places:
                     if not self._changed.wait(_POLL_S) and cancelled():
                         raise RunInterruptedError("The run was stopped while it waited for its turn.")
                 self._count()
@@ -130,8 +131,10 @@ class Turns:
             finally:
                 self._count()
                 self._queue.remove(mine)
-                heapq.heapify(self._queue)
                 self._changed.notify_all()
+
+    def _next(self) -> tuple[int, int]:
+        return min(self._queue, key=lambda one: (0, one[1]) if self.in_order_of_arrival else one)
 
     def _count(self) -> None:
         now = self._clock()

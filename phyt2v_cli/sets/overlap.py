@@ -4,7 +4,7 @@ Invariants:
 
 1. Work is one call for each item, in a thread of its own; what it returns or raises is handed over once.
 2. Items are begun in order. One more is begun only while fewer runs are open than keep the generator busy
-   (`Pace`); those that wait for the generator get it in the order in which they were begun.
+   (`Pace`). Of those that wait for the generator the one that was begun first gets it, but for the last few.
 3. After a fatal error, and if the caller stops asking, `cancelled()` is true for all that is open, and
    nothing is begun any more. Open work that hears of it is waited for, since it saves what it has; work that
    does not ask within `GRACE_S` seconds (a silent server) is abandoned, as a single run would be.
@@ -55,8 +55,13 @@ class Pace:
         self._num_open = 0
         self._counted_at = clock()
 
-    def count(self, num_open: int) -> None:
-        """Count the runs that are open from now on."""
+    def count(self, num_open: int, *, is_tail: bool = False) -> None:
+        """Count the runs that are open from now on; in the tail of a set no others will be begun.
+
+        The last few runs take turns by arrival: else the very last would render alone, with nothing to do
+        for the generator while they wait.
+        """
+        self._turns.in_order_of_arrival = is_tail and num_open <= 2 * self._turns.num_places
         now = self._clock()
         self._open_s += self._num_open * (now - self._counted_at)
         self._num_open, self._counted_at = num_open, now
@@ -97,6 +102,7 @@ def side_by_side(
     opened: set[_Open[Result]] = set()
     ranked = enumerate(items, start=1)
     error: BaseException | None = None
+    is_tail = False
 
     def do(one: _Open[Result], rank: int, item: Item) -> None:
         def is_cancelled() -> bool:
@@ -112,8 +118,11 @@ def side_by_side(
         ended.put(one)
 
     def begin_next() -> bool:
+        nonlocal is_tail
         following = next(ranked, None)
         if following is None:
+            is_tail = True
+            pace.count(len(opened), is_tail=True)
             return False
         one = _Open[Result]()
         rank, item = following
@@ -129,7 +138,7 @@ def side_by_side(
         except queue.Empty:
             return None
         opened.discard(one)
-        pace.count(len(opened))
+        pace.count(len(opened), is_tail=is_tail)
         return one
 
     def drain() -> Iterator[_Open[Result]]:
