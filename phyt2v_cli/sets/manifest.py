@@ -50,8 +50,11 @@ def write_manifest(
 
 
 def has_manifest(batch_dir: Path) -> bool:
-    """Whether a folder is that of a set; raises FilesError if it cannot be listed."""
-    return bool(_names(batch_dir))
+    """Whether a folder is that of a set; raises nothing, whatever is there."""
+    try:
+        return bool(_names(batch_dir))
+    except FilesError:
+        return False
 
 
 def read_manifests(batch_dir: Path) -> tuple[PromptEntry, ...]:
