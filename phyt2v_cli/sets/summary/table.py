@@ -48,10 +48,13 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _MAX_FLAGS = 20
 
 
-def carried_columns(entries: Iterable[PromptEntry]) -> dict[str, str]:
-    """Names in the table of the set's own columns, by their name there; ``set_`` tells equal names apart."""
+def carried_columns(entries: Iterable[PromptEntry], own: Iterable[str] = COLUMNS) -> dict[str, str]:
+    """Names in a table, with its `own` columns, of the set's columns, by their name there.
+
+    ``set_`` tells equal names apart.
+    """
     names: dict[str, str] = {}
-    taken = set(COLUMNS)
+    taken = set(own)
     for column in dict.fromkeys(name for entry in entries for name in entry.columns):
         shown = column
         while shown in taken:
