@@ -58,7 +58,7 @@ def has_manifest(batch_dir: Path) -> bool:
 
 
 def read_manifests(batch_dir: Path) -> tuple[PromptEntry, ...]:
-    """Read the entries of all manifests of a set's folder, in order of their rows, each folder once.
+    """Read the entries of all manifests of a set's folder, in order of rows and seeds, each folder once.
 
     Raises FilesError if there is none, or if one is foreign, damaged or cannot be read; it names the line.
     """
@@ -72,7 +72,7 @@ def read_manifests(batch_dir: Path) -> tuple[PromptEntry, ...]:
     for name in names:
         for entry in _read(batch_dir / name):
             by_folder.setdefault(entry.folder, entry)
-    return tuple(sorted(by_folder.values(), key=lambda entry: (entry.row, entry.line)))
+    return tuple(sorted(by_folder.values(), key=lambda entry: (entry.row, entry.line, entry.seed or 0)))
 
 
 def is_plain_name(name: str) -> bool:

@@ -59,6 +59,13 @@ def test_shards_are_one_set_in_the_order_of_its_rows(tmp_path: Path) -> None:
     assert list(read_manifests(tmp_path)) == entries
 
 
+def test_seeds_of_a_row_are_in_their_order_however_they_are_sharded(tmp_path: Path) -> None:
+    entries = [entry_of(0, seed=seed, folder=f"seed-{seed}") for seed in (0, 1, 2, 10)]
+    for index, shard in enumerate((entries[1::2], entries[0::2]), start=1):
+        write_manifest(tmp_path, shard, source="p", shard=Shard(index, 2))
+    assert list(read_manifests(tmp_path)) == entries
+
+
 def test_a_folder_without_one_is_named(tmp_path: Path) -> None:
     (tmp_path / "prompts-1-of-x.jsonl").write_text("no name of ours")
     with pytest.raises(FilesError, match="is not the folder of a prompt set"):
