@@ -20,6 +20,7 @@ COMMANDS = (
     "generate",
     "preview-schedule",
     "report",
+    "export",
     "doctor",
     "runs",
     "config",

@@ -12,7 +12,8 @@ from pathlib import Path
 
 _INSTRUCTION = "_PHYT2V_COMPLETE"
 _ENDLESS_WIDTH = 1_000_000
-_FOLDERS_OF_RUNS = ("runs", "batches")
+_FOLDER_OF_SETS = "batches"
+_FOLDERS_OF_RUNS = ("runs", _FOLDER_OF_SETS)
 _MAX_RUNS = 1000
 
 
@@ -91,6 +92,20 @@ def runs() -> list[str]:
         with suppress(FilesError):  # there is none yet
             found += map(str, find_runs(Path(folder)))
     return found[:_MAX_RUNS]
+
+
+def sets() -> list[str]:
+    """Folders of prompt sets in the usual place."""
+    from phyt2v_cli.sets.manifest import has_manifest
+
+    with suppress(OSError):  # there is none yet
+        return sorted(str(path) for path in Path(_FOLDER_OF_SETS).iterdir() if has_manifest(path))[:_MAX_RUNS]
+    return []
+
+
+def sets_and_runs() -> list[str]:
+    """Folders of prompt sets, then run directories."""
+    return [*sets(), *runs()]
 
 
 def _choices(key: str) -> Sequence[str]:

@@ -42,12 +42,19 @@ def read_plain_file(path: Path, max_bytes: int) -> bytes:
 
 def read_start(path: Path, num_bytes: int) -> bytes:
     """Read up to the first `num_bytes` bytes of a plain file; raises as `read_plain_file` does otherwise."""
+    with open_plain_file(path) as file:
+        return read_up_to(file, num_bytes)
+
+
+@contextmanager
+def open_plain_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a plain file for reading; raises ValueError if it is none, OSError if it cannot be opened."""
     # O_NONBLOCK: opening a pipe that nobody writes to would wait for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ValueError("it is not a plain file")
-        return read_up_to(file, num_bytes)
+        yield file
 
 
 # C0 and C1 controls except tab and newline, line separators, bidirectional controls and lone surrogates:

@@ -5,34 +5,23 @@ pictures and the run's videos, and only `report.html` is written. The markup is 
 model, no loop and no terminal.
 """
 
-import base64
-import hashlib
-import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from phyt2v_cli import __version__
-from phyt2v_cli.errors import VideoError
-from phyt2v_cli.events import Purpose
 from phyt2v_cli.files.atomic import replace_file
-from phyt2v_cli.files.untrusted import visible
-from phyt2v_cli.files.video import sample_frames
-from phyt2v_cli.quantities import count, score
+from phyt2v_cli.quantities import count
+from phyt2v_cli.report import template
+from phyt2v_cli.report.plot import Point, plot_of
+from phyt2v_cli.report.strip import strip
+from phyt2v_cli.report.template import MAX_CHARS
 from phyt2v_cli.report.verdict import verdict_on
 from phyt2v_cli.runs.reader import ShownRun, read_run
 from phyt2v_cli.runs.records import ScorerRecord, VideoRecord
 from phyt2v_cli.video_id import RoundId
 
-if TYPE_CHECKING:
-    from jinja2 import Template
-
 NAME = "report.html"
-MAX_CHARS = 20_000
-"""Limit of one text on the page; what phyt2v itself records is shorter."""
 MAX_DIFF_WORDS = 2000
 """Limit above which two prompts are shown without their difference, which takes quadratic time."""
 MAX_FLAGS, MAX_SCORERS, MAX_REASONS = 10, 10, 20
@@ -40,8 +29,6 @@ MAX_FLAGS, MAX_SCORERS, MAX_REASONS = 10, 10, 20
 MAX_VERSIONS, MAX_UPGRADES = 20, 5
 MAX_DOTS = 100
 """Maximum number of rounds in the plot of scores."""
-
-_STRIP_FRAMES, _STRIP_HEIGHT, _STRIP_GAP = 8, 120, 2
 
 
 def write_report(run_path: Path) -> Path:
@@ -58,49 +45,18 @@ def write_report(run_path: Path) -> Path:
 
 def make_page(run: ShownRun) -> str:
     """HTML of the whole page."""
-    style = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
-    return _template().render(
-        style=style,
-        style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+    return template.render(
+        "page.html.j2",
         run=run.record,
         num_videos=sum(record.sha256 is not None for record in run.videos),
         facts=list(_facts(run)),
-        plot=_plot(
-            [(record.id.number, record) for record in run.videos if isinstance(record.id, RoundId)][:MAX_DOTS]
-        ),
+        plot=plot_of(_points(run)),
         cards=list(_cards(run)),
         max_flags=MAX_FLAGS,
         max_reasons=MAX_REASONS,
         broken=run.broken,
         made_with=_made_with(run),
-        version=__version__,
     )
-
-
-@cache
-def _template() -> "Template":
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        finalize=_shown,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["score"] = score
-    environment.globals["count"] = count
-    return environment.get_template("page.html.j2")
-
-
-def _shown(value: object) -> object:
-    """Safe text of any value that the template prints: cut, and without controls; jinja2 then escapes it."""
-    if hasattr(value, "__html__"):  # our own markup: of a macro, or marked safe by the template
-        return value
-    text = str(value)
-    return visible(text if len(text) <= MAX_CHARS else text[:MAX_CHARS] + " …")
 
 
 def _facts(run: ShownRun) -> Iterator[tuple[str, str]]:
@@ -128,56 +84,18 @@ def _made_with(run: ShownRun) -> str:
     return ", ".join(facts)
 
 
-@dataclass(frozen=True)
-class _Dot:
-    """Score of one round, at its place in the plot."""
-
-    x: float
-    y: float
-    purpose: Purpose
-
-
-@dataclass(frozen=True)
-class _Plot:
-    """Plot of SA and PC over the rounds. Places are in units of the view box."""
-
-    width: int
-    height: int
-    left: int
-    """Left end of the horizontal lines."""
-    levels: list[tuple[str, float]]
-    """Labels of the horizontal lines, and their y."""
-    numbers: list[tuple[str, float]]
-    """Numbers of the rounds that are labelled below the plot, and their x."""
-    sa: list[_Dot]
-    pc: list[_Dot]
-
-
-def _plot(rounds: Sequence[tuple[int, VideoRecord]]) -> _Plot | None:
-    """Plot of the scores, from the number of each round and its record; None without rounds."""
-    if not rounds:
-        return None
-    width, height, left, top, bottom = 440, 190, 34, 18, 158
-    gap = (width - left - 40) / max(len(rounds) - 1, 1)
-    places = [(round(left + 16 + n * gap, 1), *pair) for n, pair in enumerate(rounds)]
-
-    def dots(name: str) -> list[_Dot]:
-        scores = [(x, getattr(record.scores, name, None), record.purpose) for x, _, record in places]
-        return [
-            _Dot(x, round(bottom - (bottom - top) * score, 1), purpose)
-            for x, score, purpose in scores
-            if score is not None
-        ]
-
-    return _Plot(
-        width,
-        height,
-        left,
-        levels=[("1", top), ("0.5", (top + bottom) / 2), ("0", bottom)],
-        numbers=[(str(number), x) for x, number, _ in places[:: max(1, len(rounds) // 12)]],
-        sa=dots("semantic_adherence"),
-        pc=dots("physical_commonsense"),
-    )
+def _points(run: ShownRun) -> list[Point]:
+    """Points of the plot, one for each round."""
+    rounds = [(record.id, record) for record in run.videos if isinstance(record.id, RoundId)][:MAX_DOTS]
+    return [
+        Point(
+            str(id.number) if place % max(1, len(rounds) // 12) == 0 else "",
+            record.purpose,
+            sa=None if record.scores is None else record.scores.semantic_adherence,
+            pc=None if record.scores is None else record.scores.physical_commonsense,
+        )
+        for place, (id, record) in enumerate(rounds)
+    ]
 
 
 @dataclass(frozen=True)
@@ -215,7 +133,7 @@ def _cards(run: ShownRun) -> Iterator[_Card]:
             scorers=scorers[:MAX_SCORERS],
             verdict=verdict_on(record),
             seconds=sum(record.seconds.values()),
-            strip=_strip(run.path, record),
+            strip=None if record.sha256 is None else strip(run.path / record.video),
         )
         if isinstance(record.id, RoundId):
             before = record.prompt
@@ -233,23 +151,3 @@ def _changes(before: str | None, prompt: str) -> list[tuple[str, str]]:
         gone, come = " ".join(old[a:b]), " ".join(new[c:d])
         parts += [("same", come)] if kind == "equal" else [("del", gone), ("ins", come)]
     return [(kind, words) for kind, words in parts if words]
-
-
-def _strip(run_path: Path, record: VideoRecord) -> str | None:
-    """Evenly sampled frames of a video side by side, as a JPEG in a data URI."""
-    from PIL import Image
-
-    if record.sha256 is None:
-        return None
-    try:
-        frames = sample_frames(run_path / record.video, _STRIP_FRAMES)
-    except VideoError:
-        return None
-    width = max(1, round(_STRIP_HEIGHT * frames.shape[2] / frames.shape[1]))
-    strip = Image.new("RGB", (_STRIP_FRAMES * (width + _STRIP_GAP) - _STRIP_GAP, _STRIP_HEIGHT), "#808080")
-    for number, frame in enumerate(frames):
-        picture = Image.fromarray(frame).resize((width, _STRIP_HEIGHT), Image.Resampling.LANCZOS)
-        strip.paste(picture, (number * (width + _STRIP_GAP), 0))
-    content = io.BytesIO()
-    strip.save(content, format="JPEG", quality=85)
-    return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"

@@ -17,7 +17,8 @@ from pydantic import ValidationError
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import FilesError, RunDirError, VideoError
 from phyt2v_cli.events import Purpose
-from phyt2v_cli.files.atomic import describe_os_error, replace_file, sync_folder
+from phyt2v_cli.files.aside import first_free, move_aside
+from phyt2v_cli.files.atomic import describe_os_error, replace_file
 from phyt2v_cli.files.lock import lock_folder
 from phyt2v_cli.files.untrusted import refusals_as
 from phyt2v_cli.files.video import VideoMetadata, read_video, sha256_of
@@ -70,7 +71,7 @@ class RunDir:
         try:
             found = find_run(path, prompt, config)
             if force and found.must_make_way:
-                aside = run._move_aside()
+                aside = move_aside(run.path)
                 run.close()
                 run = cls.open(path, prompt=prompt, config=config, plan=plan)
                 run.notices.insert(0, f"the old run was moved aside to {aside}")
@@ -292,16 +293,6 @@ class RunDir:
             CONTROL, prompt=run.prompt, steps=run.plan[-1].steps, purpose="final"
         ).pixels_key
 
-    def _move_aside(self) -> Path:
-        here = self.path.absolute()
-        aside = _first_free(here, "old")
-        try:
-            here.rename(aside)
-            sync_folder(here.parent)
-        except OSError as error:
-            raise describe_os_error(error, f"{self.path} could not be moved aside") from error
-        return self.path.parent / aside.name
-
     def _read_record(self, name: str, kind: type[AnyRecord]) -> AnyRecord | None:
         try:
             return read_record(self.path / name, kind)
@@ -318,16 +309,9 @@ class RunDir:
             temporary.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
     def _quarantine(self, path: Path) -> Path:
-        kept = _first_free(path, "broken")
+        kept = first_free(path, "broken")
         try:
             path.rename(kept)
         except OSError as error:
             raise describe_os_error(error, f"{path} is broken and could not be set aside") from error
         return kept
-
-
-def _first_free(path: Path, what: str) -> Path:
-    number = 1
-    while os.path.lexists(candidate := path.with_name(f"{path.name}.{what}-{number}")):
-        number += 1
-    return candidate

@@ -8,8 +8,8 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,6 +39,12 @@ class PromptEntry:
     """Line in which the entry begins, from 1."""
     folder: str
     """Plain folder name, unique in the set, and the same whenever the set is read."""
+    row: int = 0
+    """Position in the source, from 0, before anything of it was left out."""
+    image: Path | None = None
+    """First frame of its video."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """What else the set says of it, as text by the name of the column."""
 
 
 def read_prompt_set(source: str) -> tuple[PromptEntry, ...]:

@@ -95,3 +95,11 @@ def test_bash_itself(tmp_path: Path) -> None:
     assert complete("phyt2v", "refine", "--set", "generator.solver", "=", "d") == ["ddim", "dpm++"]
     assert complete("phyt2v", "refine", "--set", "refinement.select", "=", "") == ["last", "best"]
     assert complete("phyt2v", "refine", "--preset", "=", "moc") == ["mochi"]
+
+
+def test_sets_are_offered_before_runs(ask: "Ask", tmp_path: Path) -> None:
+    (tmp_path / "batches" / "physics").mkdir(parents=True)
+    (tmp_path / "batches" / "physics" / "prompts.jsonl").write_text("")
+    (tmp_path / "batches" / "other").mkdir()
+    for command in ("report", "export"):
+        assert ask("fish", f"phyt2v {command} ").split() == ["batches/physics", "runs/a-ball"]

@@ -1,4 +1,4 @@
-"""`phyt2v report`: HTML page of a run directory."""
+"""`phyt2v report`: HTML page of a run directory, or summary and page of a prompt set."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,25 +6,41 @@ from typing import Annotated
 import typer
 
 from phyt2v_cli.cli import completion, console, options
+from phyt2v_cli.errors import UsageError
 
 EXAMPLES = """
 [bold]Examples[/]
 
 phyt2v report runs/a-red-ball-drops-1a2b3c4d
+
+phyt2v report batches/physics-1a2b3c4d --category physical_laws
 """
 
 
 def report(
-    run_dir: Annotated[
+    folder: Annotated[
         Path,
         typer.Argument(
-            metavar="RUN",
-            autocompletion=completion.runs,
+            metavar="DIR",
+            autocompletion=completion.sets_and_runs,
             readable=False,  # checked later, with another exit code
-            help="A run directory, your own or anybody's.",
+            help="A run directory, or the folder of a prompt set; your own or anybody's.",
             show_default=False,
         ),
     ],
+    categories: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--category",
+            metavar="COLUMN",
+            help="Of a set: a column whose values its figures are given for; repeatable. (default: the usual "
+            "ones, such as category, main_category, dimension, physical_laws)",
+            show_default=False,
+        ),
+    ] = None,
+    each: Annotated[
+        bool, typer.Option("--each", help="Of a set: also write the page of each of its runs.", metavar="")
+    ] = False,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -32,13 +48,28 @@ def report(
 ) -> None:
     """Write report.html into a run directory: videos, prompts with their changes, captions and scores.
 
-    The page needs no network and runs no script. Its path is printed on stdout.
+    In the folder of a prompt set it shows SA and PC by round, gains with intervals and the largest changes;
+    summary.csv and summary.json are written too, of all shards. The page needs no network and runs no script.
+    Its path is printed on stdout.
     """
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
-    from phyt2v_cli.report.page import write_report
+    from phyt2v_cli.sets.manifest import has_manifest
 
-    path = write_report(run_dir)
+    told: dict[str, object] = {"schema": "phyt2v.report/1"}
+    if not (folder / "run.json").exists() and has_manifest(folder):
+        from phyt2v_cli.sets.summary.report import write_set_report
+
+        written = write_set_report(folder, category_columns=categories or (), each=each)
+        path = written.page
+        told |= {"report": str(path), "summary_csv": str(written.csv), "summary_json": str(written.json)}
+    elif categories or each:
+        raise UsageError("--category and --each concern a prompt set", f"{folder} is not the folder of one.")
+    else:
+        from phyt2v_cli.report.page import write_report
+
+        path = write_report(folder)
+        told |= {"report": str(path)}
     if as_json:
-        console.json_object({"schema": "phyt2v.report/1", "report": str(path)})
+        console.json_object(told)
     else:
         console.data(str(path))

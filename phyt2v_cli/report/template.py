@@ -1,0 +1,54 @@
+"""Templates of pages: every value that they print is cut, made visible and escaped here.
+
+A page may load only its own style, and what its content security policy names. Knows no run.
+"""
+
+import base64
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from phyt2v_cli import __version__
+from phyt2v_cli.files.untrusted import visible
+from phyt2v_cli.quantities import count, score
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+MAX_CHARS = 20_000
+"""Limit of one text on a page; what phyt2v itself records is shorter."""
+
+
+def render(name: str, **values: object) -> str:
+    """HTML of the template `name` of this package, with its style and these values."""
+    style = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    template = _environment().get_template(name)
+    return template.render(style=style, style_digest=digest, version=__version__, **values)
+
+
+@cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        finalize=_shown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["score"] = score
+    environment.globals["count"] = count
+    return environment
+
+
+def _shown(value: object) -> object:
+    """Safe text of any value that the template prints: cut, and without controls; jinja2 then escapes it."""
+    if hasattr(value, "__html__"):  # our own markup: of a macro, or marked safe by the template
+        return value
+    text = str(value)
+    return visible(text if len(text) <= MAX_CHARS else text[:MAX_CHARS] + " …")
