@@ -30,8 +30,10 @@ from phyt2v_cli.sets.jobs import (
     make_jobs,
     run_jobs,
 )
+from phyt2v_cli.sets.overlap import Pace
 from phyt2v_cli.sets.prompt_set import PromptEntry
 from phyt2v_cli.testing.fakes import FakeGenerator, FakeRoles, FakeScorer
+from phyt2v_cli.turns import Turns
 from tests.fake_runs import make_config, open_run
 
 
@@ -52,7 +54,12 @@ def begin(jobs: list[Job], cast: FakeRoles, **options: Any) -> Iterator[Outcome]
     def watch(_: Job) -> Iterator[Emit]:
         yield cast.events.append
 
-    defaults: dict[str, Any] = {"open_run": open_job, "watch": watch, "cancelled": lambda: False}
+    defaults: dict[str, Any] = {
+        "open_run": open_job,
+        "watch": watch,
+        "cancelled": lambda: False,
+        "pace": Pace(Turns(), num_open=1),
+    }
     roles = cast.roles()
     return run_jobs(
         jobs,
