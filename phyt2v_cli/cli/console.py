@@ -8,7 +8,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from itertools import takewhile
 from typing import IO
 
@@ -35,6 +35,10 @@ class _PipedConsole(Console):
         self.quiet = True
         streams.hush_stdout()
         raise SystemExit(CLOSED_PIPE_EXIT_CODE)
+
+
+_data_file: IO[str] | None = None
+"""Stream for data, while `stdout_kept_for_data`; None: sys.stdout."""
 
 
 class _Settings:
@@ -114,6 +118,19 @@ def data(renderable: RenderableType, *, is_whole_in_pipes: bool = False) -> None
         console.file.flush()
     else:
         console.print(renderable)
+
+
+@contextmanager
+def stdout_kept_for_data() -> Iterator[None]:
+    """Send what libraries print to stdout inside the block to stderr with --verbose, and else nowhere."""
+    global _data_file
+    kept = sys.stdout
+    _data_file = kept
+    with open(os.devnull, "w") as nowhere, redirect_stdout(sys.stderr if is_verbose() else nowhere):
+        try:
+            yield
+        finally:
+            _data_file = None
 
 
 def data_width() -> int:
@@ -229,12 +246,13 @@ def _wrap(line: Text, width: int) -> Iterator[Text]:
 
 
 def _console(*, stderr: bool) -> Console:
-    stream = sys.stderr if stderr else sys.stdout
+    stream = sys.stderr if stderr else _data_file or sys.stdout
     plain = _settings.no_color or bool(os.environ.get("NO_COLOR"))
     width = _said_width(stream)
     is_dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
     return _PipedConsole(
         stderr=stderr,
+        file=None if stderr else _data_file,
         highlight=False,
         emoji=False,
         color_system=None if plain else "auto",

@@ -86,6 +86,29 @@ def batch(
             show_default=False,
         ),
     ] = None,
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            "--executor",
+            metavar="NAME",
+            help="threads: on one GPU, in this process. ray: on the GPUs of a Ray cluster, or on those of this "
+            "machine. (default: auto, which is ray if a cluster is named or there are several GPUs here)",
+            show_default=False,
+        ),
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            "--ray-address",
+            metavar="ADDRESS",
+            help="local; HOST:PORT; or auto: what RAY_ADDRESS names, or what runs here, else local.",
+            show_default=False,
+        ),
+    ] = None,
+    gpus: Annotated[
+        int | None,
+        typer.Option("--gpus", metavar="N", help="GPUs to use. (default: all)", show_default=False),
+    ] = None,
     force: options.Force = False,
     dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
@@ -132,6 +155,9 @@ def batch(
             "solver": solver,
             "image": image,
             "video": video,
+            "executor": executor,
+            "ray_address": ray_address,
+            "gpus": gpus,
         },
     )
     settings, planned = watch.plan_loop(loaded)
@@ -173,11 +199,14 @@ def batch(
         return run
 
     with lock_batch_dir(batch_dir):
+        write_manifest(batch_dir, entries, source=prompts, shard=None)
+        summary = set_run.SummaryKeeper(batch_dir, entries, None)
         outcomes = set_run.run(
             jobs,
             complete,
             planned,
             open_run,
+            summary.keep,
             num_open=num_open,
             fail_fast=not continue_on_fail,
             stream=not as_json,
