@@ -7,6 +7,7 @@ knows the role and threads; it must not know pipelines, runs or prompts.
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from phyt2v_cli.errors import RunInterruptedError
 from phyt2v_cli.roles import (
@@ -73,6 +74,7 @@ class GuardedGenerator(GeneratorWrapper):
         on_step: OnStep,
         cancelled: Cancelled = never_cancelled,
         draft: bool = False,
+        image: Path | None = None,
     ) -> Denoised:
         """Wait for the lock, then denoise `prompt`.
 
@@ -87,6 +89,7 @@ class GuardedGenerator(GeneratorWrapper):
                 on_step=on_step,
                 cancelled=cancelled,
                 draft=draft,
+                image=image,
             )
 
     def decode(self, latents: Latents) -> Decoded:
