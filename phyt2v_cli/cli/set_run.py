@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from phyt2v_cli.runs.result import RunResult
     from phyt2v_cli.schedule import PlannedRound
     from phyt2v_cli.sets.jobs import Job, Outcome
+    from phyt2v_cli.sets.prompt_set import Fault
 
 
 def run(
@@ -93,13 +94,23 @@ def _watch(
         yield emit
 
 
-def sum_up(batch_dir: Path, jobs: "Sequence[Job]", outcomes: "Sequence[Outcome]", *, as_json: bool) -> None:
-    """Show what came of each job; raise SomePromptsFailedError if any failed."""
+def sum_up(
+    batch_dir: Path,
+    jobs: "Sequence[Job]",
+    outcomes: "Sequence[Outcome]",
+    faults: "Sequence[Fault]" = (),
+    *,
+    as_json: bool,
+) -> None:
+    """Show what came of each job, and the `faults`; raise SomePromptsFailedError if a job failed."""
     from phyt2v_cli.cli.views.set import summary_as_json, summary_table
+    from phyt2v_cli.cli.views.set_plan import faults_as_json
 
-    console.say(summary_table(jobs, outcomes, console.stderr().width))
+    if jobs:
+        console.say(summary_table(jobs, outcomes, console.stderr().width))
     if as_json:
-        console.json_object(summary_as_json(batch_dir, jobs, outcomes))
+        summary = summary_as_json(batch_dir, jobs, outcomes) | ({"status": "failed"} if faults else {})
+        console.json_object(summary | {"faults": faults_as_json(faults)})
     if failed := sum(outcome.result is None for outcome in outcomes):
         not_begun = len(jobs) - len(outcomes)
         others = f", {not_begun} were not begun" if not_begun else ""

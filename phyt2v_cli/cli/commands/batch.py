@@ -1,21 +1,22 @@
 """`phyt2v batch`: refine every prompt of a set in one process, which loads the models once."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from phyt2v_cli.cli import console, options, set_run, watch
-from phyt2v_cli.cli.wording import worded
-from phyt2v_cli.errors import FilesError, SomePromptsFailedError
-from phyt2v_cli.quantities import count, duration, mebibytes
+from phyt2v_cli.cli.commands import batch_dry_run
+from phyt2v_cli.errors import Phyt2vError, PromptError, UsageError
 
 if TYPE_CHECKING:
     from phyt2v_cli.config.schema import Config
     from phyt2v_cli.runs.directory import RunDir
-    from phyt2v_cli.schedule import PlannedRound
-    from phyt2v_cli.sets.jobs import Job
+    from phyt2v_cli.sets.jobs import Job, Outcome
+    from phyt2v_cli.sets.prompt_set import PromptEntry
+
+_SET = "Prompt set, in this order"
 
 EXAMPLES = """
 [bold]Examples[/]
@@ -23,6 +24,8 @@ EXAMPLES = """
 phyt2v batch prompts.txt --rounds 4
 
 phyt2v batch prompts.csv --out runs/physics --fail-fast --json
+
+phyt2v batch videophy2_test.csv --where is_hard=1 --dedupe --seeds 1,2,3 --shard 2/8
 
 shuf -n 9 clips.jsonl | phyt2v batch - --seed 7
 """
@@ -33,12 +36,82 @@ def batch(
         str,
         typer.Argument(
             metavar="PROMPTS",
-            help="A .txt file with one prompt in each line (# begins a comment), or a .jsonl, .json or .csv "
-            "file with `prompt` or `caption`, and maybe `id` and `seed`; - reads any of these from standard "
-            "input.",
+            help="A .txt file with one prompt in each line (# begins a comment), or a .jsonl, .json, .csv or "
+            ".tsv file with a column of prompts, and maybe `id` and `seed`; - reads any of these from "
+            "standard input.",
             show_default=False,
         ),
     ],
+    prompt_column: Annotated[
+        str | None,
+        typer.Option(
+            "--prompt-column",
+            metavar="NAME",
+            help="The column of the prompts. (default: the first of prompt, caption, prompt_en, description, "
+            "text_instruction and text that is there)",
+            rich_help_panel=_SET,
+            show_default=False,
+        ),
+    ] = None,
+    image_column: Annotated[
+        str | None,
+        typer.Option(
+            "--image-column",
+            metavar="NAME",
+            help="The column of the picture that each video begins with, as a path relative to PROMPTS.",
+            rich_help_panel=_SET,
+            show_default=False,
+        ),
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--where",
+            metavar="COLUMN=VALUE",
+            help="Take the rows with this value, or a list that holds it; may be repeated: all must hold.",
+            rich_help_panel=_SET,
+            show_default=False,
+        ),
+    ] = None,
+    dedupe: Annotated[
+        bool,
+        typer.Option(
+            "--dedupe",
+            help="Then, of rows with the same prompt (and picture), take the first.",
+            rich_help_panel=_SET,
+            metavar="",
+        ),
+    ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            metavar="N",
+            help="Then, take the first N prompts.",
+            rich_help_panel=_SET,
+            show_default=False,
+        ),
+    ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            "--seeds",
+            metavar="N,N,…",
+            help="Then, render each prompt once with each of these seeds, in place of the set's own.",
+            rich_help_panel=_SET,
+            show_default=False,
+        ),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard",
+            metavar="I/N",
+            help="Then, do the Ith of N parts, which are disjoint, cover all, and may share one --out.",
+            rich_help_panel=_SET,
+            show_default=False,
+        ),
+    ] = None,
     rounds: options.Rounds = None,
     min_steps: options.MinSteps = None,
     max_steps: options.MaxSteps = None,
@@ -85,7 +158,8 @@ def batch(
     """Refine every prompt of a set, one after another; the models are loaded once.
 
     The path of each result is printed on stdout as it is done. The same command goes on with what is
-    interrupted or failed and leaves complete runs alone. Exit code 5: some prompts failed.
+    interrupted or failed and leaves complete runs alone. Exit code 5: some prompts failed, or entries of the
+    set cannot be used.
     """
     from phyt2v_cli.checks.preflight import check_disk, check_model, needed_bytes
     from phyt2v_cli.runs.opening import check_run_folder
@@ -98,9 +172,19 @@ def batch(
         make_jobs,
     )
     from phyt2v_cli.sets.prompt_set import read_prompt_set
+    from phyt2v_cli.sets.selection import Selection
 
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
-    entries = read_prompt_set(prompts)
+    selection = Selection.parse(
+        prompt_column=prompt_column,
+        image_column=image_column,
+        where=where or (),
+        dedupe=dedupe,
+        limit=limit,
+        seeds=seeds,
+        shard=shard,
+    )
+    prompt_set = read_prompt_set(prompts, selection)
     loaded = options.load(
         preset,
         config,
@@ -125,10 +209,19 @@ def batch(
     )
     settings, planned = watch.plan_loop(loaded)
     batch_dir = out or default_batch_dir(prompts, settings)
-    check_batch_dir(batch_dir)
-    jobs = make_jobs(entries, settings, batch_dir)
-    memory = ForceMemory.read(batch_dir)
-    found, refused = look_into_all(jobs, batch_dir, force=force)
+    check_batch_dir(batch_dir, selection.shard)
+    batch_dry_run.tell_faults(prompt_set)
+    if prompt_set.faults and not continue_on_fail:
+        raise batch_dry_run.some_are_faulty(prompt_set)
+    settings, pictures, faulty = _with_pictures(settings, prompt_set.entries)
+    jobs = make_jobs(prompt_set.entries, settings, batch_dir, pictures)
+    without_picture = {
+        job.number: faulty[path] for job in jobs if (path := job.entry.image) is not None and path in faulty
+    }
+    memory = ForceMemory.read(batch_dir, selection.shard)
+    with_picture = [job for job in jobs if job.number not in without_picture]
+    found, in_the_way = look_into_all(with_picture, batch_dir, force=force)
+    refused: dict[int, Phyt2vError] = dict(sorted({**in_the_way, **without_picture}.items()))
     complete = {
         job.number
         for job in jobs
@@ -143,12 +236,14 @@ def batch(
         check_disk(batch_dir, needed)
     if dry_run:
         needed *= num_new
-        _show_what_would_be_done(jobs, complete, refused, planned, batch_dir, needed, as_json=as_json)
+        batch_dry_run.show(prompt_set, jobs, complete, refused, planned, batch_dir, needed, as_json=as_json)
         return
 
     def open_run(job: "Job") -> "RunDir":
         from phyt2v_cli.runs.directory import RunDir
 
+        if job.number in without_picture:
+            raise without_picture[job.number]
         check_run_folder(job.path)
         if not (job.path / "run.json").exists():
             # Checked again before each run, since the disk fills while the set is rendered.
@@ -161,67 +256,41 @@ def batch(
             memory.add(job.path)
         return run
 
-    with lock_batch_dir(batch_dir):
-        outcomes = set_run.run(
-            jobs, complete, planned, open_run, fail_fast=not continue_on_fail, stream=not as_json
+    with lock_batch_dir(batch_dir, selection.shard):
+        outcomes: Sequence[Outcome] = ()
+        if jobs:
+            outcomes = set_run.run(
+                jobs, complete, planned, open_run, fail_fast=not continue_on_fail, stream=not as_json
+            )
+        else:
+            console.warn(f"no prompt of {prompt_set.name} is in shard {selection.shard}")
+        set_run.sum_up(batch_dir, jobs, outcomes, prompt_set.faults, as_json=as_json)
+        memory.forget()  # only if every job is complete, else the summary has raised
+    if prompt_set.faults:
+        raise batch_dry_run.some_are_faulty(prompt_set)
+
+
+def _with_pictures(
+    settings: "Config", entries: "Sequence[PromptEntry]"
+) -> "tuple[Config, Mapping[Path, str], Mapping[Path, PromptError]]":
+    """Settings with the first picture that can be used, which the model is loaded with; and all pictures.
+
+    These are the checksums of those that can be used, and the errors of the others. Raises PromptError if
+    there are only others, and UsageError if the settings have a picture for all.
+    """
+    from phyt2v_cli.checks.pictures import check_pictures
+    from phyt2v_cli.sets.jobs import with_picture
+
+    paths = [entry.image for entry in entries if entry.image is not None]
+    if not paths:
+        return settings, {}, {}
+    if settings.generator.image is not None:
+        raise UsageError("image_column: there is `image` too", "A video begins with one picture.")
+    usable, faulty = check_pictures(paths, settings)
+    first = next(iter(usable), None)
+    if first is None:
+        error = faulty[paths[0]]
+        raise PromptError(
+            f"no picture of the set can be used; of the first prompt: {error.message}", error.hint
         )
-        set_run.sum_up(batch_dir, jobs, outcomes, as_json=as_json)
-        memory.forget()  # only of a complete set, else the summary has raised
-
-
-def _show_what_would_be_done(
-    jobs: "Sequence[Job]",
-    complete: Set[int],
-    refused: Mapping[int, FilesError],
-    planned: "Sequence[PlannedRound]",
-    batch_dir: Path,
-    needed: int,
-    *,
-    as_json: bool,
-) -> None:
-    from phyt2v_cli.cli.views.set import error_as_json, job_as_json
-
-    config = jobs[0].config
-    watch.show_plan(config, planned)
-    num_left = len(jobs) - len(complete) - len(refused)
-    seconds = _expected_seconds(config, planned, num_left)
-    time = "" if seconds is None else f" and about {duration(seconds)} of rendering"
-    console.say(
-        f"{set_run.count_jobs(jobs, complete)}; would be rendered into {batch_dir}, taking at most about "
-        f"{mebibytes(needed)} more{time}:"
-    )
-    statuses = [
-        "complete" if job.number in complete else "refused" if job.number in refused else "to do"
-        for job in jobs
-    ]
-    for job, status in zip(jobs, statuses, strict=True):
-        console.say(f"  {job.path.name}: {status}")
-        if error := refused.get(job.number):
-            set_run.tell_error(job, *worded(error))
-    if as_json:
-        console.json_object(
-            {
-                "schema": "phyt2v.batch-dry-run/1",
-                "batch_dir": str(batch_dir),
-                "videos": [{"round": p.round, "steps": p.steps, "purpose": p.purpose} for p in planned],
-                "runs": [
-                    job_as_json(job)
-                    | {"status": status.replace(" ", "_")}
-                    | (error_as_json(*worded(refused[job.number])) if job.number in refused else {})
-                    for job, status in zip(jobs, statuses, strict=True)
-                ],
-                "needed_bytes": needed,
-                "expected_seconds": None if seconds is None else round(seconds, 1),
-            }
-        )
-    if refused:
-        raise SomePromptsFailedError(f"{len(refused)} of {count(len(jobs), 'prompt')} would fail")
-
-
-def _expected_seconds(config: "Config", planned: "Sequence[PlannedRound]", num_runs: int) -> float | None:
-    """Seconds of rendering of so many whole runs; None if this machine has not measured the model yet."""
-    from phyt2v_cli.schedule import control_steps
-    from phyt2v_cli.timing import speeds
-
-    speed = speeds.find(config.generator)
-    return None if speed is None else num_runs * speed.total_s(planned, control_steps(config, planned))
+    return with_picture(settings, first, usable[first]), usable, faulty
