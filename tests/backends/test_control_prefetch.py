@@ -185,7 +185,7 @@ def test_a_control_begins_with_the_picture_of_its_run(tmp_path: Path) -> None:
     generator = ControlPrefetcher(PrefetchingGenerator(pipeline), PROMPT, 0, image=one)
     denoise(REFINED, one)
     wait_until(pipeline.at_work.locked)
-    pipeline.allow(1)
+    end_once_unwanted(pipeline)
     denoise(PROMPT, other)  # of another run, whose picture it is not
     assert pipeline.images[-1] == other
 
