@@ -1,20 +1,22 @@
 """`phyt2v batch`: refine every prompt of a set in one process, which loads the models once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from phyt2v_cli.cli import console, options, set_run, watch
-from phyt2v_cli.cli.commands import batch_dry_run
-from phyt2v_cli.errors import Phyt2vError, PromptError, UsageError
+from phyt2v_cli.cli.wording import worded
+from phyt2v_cli.errors import Phyt2vError, PromptError, SomePromptsFailedError
+from phyt2v_cli.quantities import count, duration, mebibytes
 
 if TYPE_CHECKING:
     from phyt2v_cli.config.schema import Config
     from phyt2v_cli.runs.directory import RunDir
+    from phyt2v_cli.schedule import PlannedRound
     from phyt2v_cli.sets.jobs import Job, Outcome
-    from phyt2v_cli.sets.prompt_set import PromptEntry
+    from phyt2v_cli.sets.prompt_set import PromptEntry, PromptSet
 
 _SET = "Prompt set, in this order"
 
@@ -162,6 +164,7 @@ def batch(
     set cannot be used.
     """
     from phyt2v_cli.checks.preflight import check_disk, check_model, needed_bytes
+    from phyt2v_cli.cli.views import set_plan
     from phyt2v_cli.runs.opening import check_run_folder
     from phyt2v_cli.sets.force import ForceMemory
     from phyt2v_cli.sets.jobs import (
@@ -210,9 +213,10 @@ def batch(
     settings, planned = watch.plan_loop(loaded)
     batch_dir = out or default_batch_dir(prompts, settings)
     check_batch_dir(batch_dir, selection.shard)
-    batch_dry_run.tell_faults(prompt_set)
-    if prompt_set.faults and not continue_on_fail:
-        raise batch_dry_run.some_are_faulty(prompt_set)
+    if prompt_set.faults:
+        console.error(set_plan.faults_as_text(prompt_set, whole=console.is_verbose()))
+        if not continue_on_fail:
+            raise _some_are_faulty(prompt_set)
     settings, pictures, faulty = _with_pictures(settings, prompt_set.entries)
     jobs = make_jobs(prompt_set.entries, settings, batch_dir, pictures)
     without_picture = {
@@ -236,7 +240,9 @@ def batch(
         check_disk(batch_dir, needed)
     if dry_run:
         needed *= num_new
-        batch_dry_run.show(prompt_set, jobs, complete, refused, planned, batch_dir, needed, as_json=as_json)
+        _show_what_would_be_done(
+            prompt_set, jobs, complete, refused, planned, batch_dir, needed, as_json=as_json
+        )
         return
 
     def open_run(job: "Job") -> "RunDir":
@@ -267,7 +273,7 @@ def batch(
         set_run.sum_up(batch_dir, jobs, outcomes, prompt_set.faults, as_json=as_json)
         memory.forget()  # only if every job is complete, else the summary has raised
     if prompt_set.faults:
-        raise batch_dry_run.some_are_faulty(prompt_set)
+        raise _some_are_faulty(prompt_set)
 
 
 def _with_pictures(
@@ -275,8 +281,7 @@ def _with_pictures(
 ) -> "tuple[Config, Mapping[Path, str], Mapping[Path, PromptError]]":
     """Settings with the first picture that can be used, which the model is loaded with; and all pictures.
 
-    These are the checksums of those that can be used, and the errors of the others. Raises PromptError if
-    there are only others, and UsageError if the settings have a picture for all.
+    These are the checksums of those that can be used, and the errors of the others.
     """
     from phyt2v_cli.checks.pictures import check_pictures
     from phyt2v_cli.sets.jobs import with_picture
@@ -284,13 +289,57 @@ def _with_pictures(
     paths = [entry.image for entry in entries if entry.image is not None]
     if not paths:
         return settings, {}, {}
-    if settings.generator.image is not None:
-        raise UsageError("image_column: there is `image` too", "A video begins with one picture.")
     usable, faulty = check_pictures(paths, settings)
-    first = next(iter(usable), None)
-    if first is None:
-        error = faulty[paths[0]]
-        raise PromptError(
-            f"no picture of the set can be used; of the first prompt: {error.message}", error.hint
+    path, sha256 = next(iter(usable.items()))
+    return with_picture(settings, path, sha256), usable, faulty
+
+
+def _some_are_faulty(prompt_set: "PromptSet") -> SomePromptsFailedError:
+    number = count(len(prompt_set.faults), "entry", "entries")
+    return SomePromptsFailedError(f"{number} of {prompt_set.name} cannot be used", "Correct the set.")
+
+
+def _show_what_would_be_done(
+    prompt_set: "PromptSet",
+    jobs: "Sequence[Job]",
+    complete: Set[int],
+    refused: Mapping[int, Phyt2vError],
+    planned: "Sequence[PlannedRound]",
+    batch_dir: Path,
+    needed: int,
+    *,
+    as_json: bool,
+) -> None:
+    """Show the plan and what would become of each job; SomePromptsFailedError if not all can be done."""
+    from phyt2v_cli.cli.views import set_plan
+
+    seconds = None
+    if jobs:
+        config = jobs[0].config
+        watch.show_plan(config, planned)
+        seconds = watch.expected_seconds(config, planned, len(jobs) - len(complete) - len(refused))
+    time = "" if seconds is None else f" and about {duration(seconds)} of rendering"
+    console.say(
+        f"{set_run.count_jobs(jobs, complete)}; would be rendered into {batch_dir}, taking at most about "
+        f"{mebibytes(needed)} more{time}:"
+    )
+    statuses = [
+        "complete" if job.number in complete else "refused" if job.number in refused else "to do"
+        for job in jobs
+    ]
+    whole = console.is_verbose()
+    console.say("\n".join(set_plan.listed(jobs, statuses, whole=whole)))
+    for number, (job_number, error) in enumerate(refused.items(), start=1):
+        if number > set_plan.MAX_LISTED and not whole:
+            console.say(f"and {len(refused) - set_plan.MAX_LISTED:,} more are refused")
+            break
+        set_run.tell_error(jobs[job_number - 1], *worded(error))
+    if as_json:
+        plan = set_plan.plan_as_json(
+            batch_dir, planned, jobs, statuses, refused, needed_bytes=needed, expected_seconds=seconds
         )
-    return with_picture(settings, first, usable[first]), usable, faulty
+        console.json_object(plan | {"faults": set_plan.faults_as_json(prompt_set.faults)})
+    if refused:
+        raise SomePromptsFailedError(f"{len(refused)} of {count(len(jobs), 'prompt')} would fail")
+    if prompt_set.faults:
+        raise _some_are_faulty(prompt_set)

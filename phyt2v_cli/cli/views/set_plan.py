@@ -12,7 +12,7 @@ from phyt2v_cli.errors import Phyt2vError
 if TYPE_CHECKING:
     from phyt2v_cli.schedule import PlannedRound
     from phyt2v_cli.sets.jobs import Job
-    from phyt2v_cli.sets.prompt_set import Fault
+    from phyt2v_cli.sets.prompt_set import Fault, PromptSet
 
 MAX_LISTED = 20
 """Limit of the prompts that are listed one by one, unless all are asked for."""
@@ -52,6 +52,12 @@ def plan_as_json(
         "needed_bytes": needed_bytes,
         "expected_seconds": None if expected_seconds is None else round(expected_seconds, 1),
     }
+
+
+def faults_as_text(prompt_set: "PromptSet", *, whole: bool) -> str:
+    """Entries that cannot be used, a line for each; of many, the first ones and how many more there are."""
+    told = prompt_set.tell_faults(None if whole else MAX_LISTED)
+    return "\n".join([f"{prompt_set.name} has entries that cannot be used:", *told])
 
 
 def faults_as_json(faults: "Sequence[Fault]") -> list[dict[str, object]]:

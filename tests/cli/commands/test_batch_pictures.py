@@ -158,5 +158,5 @@ def test_pictures_that_are_all_missing_and_two_for_one_video(
     ended = phyt2v(*command)
     assert (ended.code, ended.out) == (2, "")
     assert ended.errors() == [
-        "error: no picture of the set can be used; of the first prompt: there is no file frames/0.png"
+        "error: no picture of the set can be used; of the first: there is no file frames/0.png"
     ]
