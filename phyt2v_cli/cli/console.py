@@ -9,7 +9,8 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
-from itertools import takewhile
+from itertools import islice, takewhile
+from pathlib import Path
 from typing import IO
 
 from rich.cells import cell_len
@@ -25,6 +26,7 @@ UNKNOWN_WIDTH = 80
 """Width of tables in columns, in a pipe and on a terminal of unknown width."""
 _UNWRAPPED_WIDTH = 1_000_000
 _DUMB_HEIGHT = 25
+_CHUNKS_OF_JSON = 10_000
 
 CLOSED_PIPE_EXIT_CODE = 141
 """Exit code that a shell reports for GNU tools whose reader has closed the pipe (128 + SIGPIPE)."""
@@ -126,7 +128,7 @@ def stdout_kept_for_data() -> Iterator[None]:
     global _data_file
     kept = sys.stdout
     _data_file = kept
-    with open(os.devnull, "w") as nowhere, redirect_stdout(sys.stderr if is_verbose() else nowhere):
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(sys.stderr if is_verbose() else nowhere):
         try:
             yield
         finally:
@@ -151,7 +153,10 @@ def json_object(value: object) -> None:
     import json
 
     file = stdout().file
-    file.write(json.dumps(value, indent=2) + "\n")
+    chunks = json.JSONEncoder(indent=2).iterencode(value)
+    while part := "".join(islice(chunks, _CHUNKS_OF_JSON)):  # in parts, because that of a set may be large
+        file.write(part)
+    file.write("\n")
     file.flush()
 
 

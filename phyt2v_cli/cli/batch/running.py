@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from phyt2v_cli.runs.result import RunResult
     from phyt2v_cli.schedule import PlannedRound
     from phyt2v_cli.sets.jobs import Job, Outcome
-    from phyt2v_cli.sets.prompt_set import PromptEntry
+    from phyt2v_cli.sets.prompt_set import Fault, PromptEntry
     from phyt2v_cli.sets.shard import Shard
     from phyt2v_cli.turns import Turns
 
@@ -32,7 +32,7 @@ def run(
     complete: Set[int],
     planned: "Sequence[PlannedRound]",
     open_run: "Callable[[Job], RunDir]",
-    keep: "Callable[[Outcome], None]",
+    summary: "SummaryKeeper",
     *,
     num_open: int | None,
     fail_fast: bool,
@@ -40,8 +40,8 @@ def run(
 ) -> "list[Outcome]":
     """Run the jobs and report each as it ends; returns the outcomes of those that were begun.
 
-    `num_open` runs are open at once; None: as many as keep the generator busy. `keep` is called with each
-    outcome, in this thread.
+    `num_open` runs are open at once; None: as many as keep the generator busy. The `summary` is kept current,
+    also if the set is stopped.
     """
     from phyt2v_cli.api import Studio
     from phyt2v_cli.checks.executor import choose_executor, in_threads
@@ -86,13 +86,15 @@ def run(
                 if outcome.job.number not in complete:
                     progress.end(outcome)
                 _tell(outcome, stream=stream)
-                keep(outcome)
+                summary.keep(outcome)
                 if fail_fast and outcome.result is None:
                     break
     except RunInterruptedError:
         done = complete | {outcome.job.number for outcome in outcomes if outcome.result is not None}
         console.say(f"{len(done)} of {count(len(jobs), 'prompt')} are complete.")
         raise
+    finally:
+        summary.write()
     return outcomes
 
 
@@ -114,7 +116,7 @@ class SummaryKeeper:
         """Write the files now."""
         self._try(self._writer.write)
 
-    def _try(self, work: "Callable[[], None]") -> None:
+    def _try(self, work: "Callable[[], object]") -> None:
         try:
             work()
         except FilesError as error:  # the videos are worth more than their summary
@@ -167,13 +169,23 @@ def _watch(
     yield emit
 
 
-def sum_up(batch_dir: Path, jobs: "Sequence[Job]", outcomes: "Sequence[Outcome]", *, as_json: bool) -> None:
-    """Show what came of each job; raise SomePromptsFailedError if any failed."""
+def sum_up(
+    batch_dir: Path,
+    jobs: "Sequence[Job]",
+    outcomes: "Sequence[Outcome]",
+    faults: "Sequence[Fault]" = (),
+    *,
+    as_json: bool,
+) -> None:
+    """Show what came of each job, and the `faults`; raise SomePromptsFailedError if a job failed."""
     from phyt2v_cli.cli.views.set import summary_as_json, summary_table
+    from phyt2v_cli.cli.views.set_plan import faults_as_json
 
-    console.say(summary_table(jobs, outcomes, console.stderr().width))
+    if jobs:
+        console.say(summary_table(jobs, outcomes, console.stderr().width))
     if as_json:
-        console.json_object(summary_as_json(batch_dir, jobs, outcomes))
+        summary = summary_as_json(batch_dir, jobs, outcomes) | ({"status": "failed"} if faults else {})
+        console.json_object(summary | {"faults": faults_as_json(faults)})
     if failed := sum(outcome.result is None for outcome in outcomes):
         not_begun = len(jobs) - len(outcomes)
         others = f", {not_begun} were not begun" if not_begun else ""
