@@ -101,11 +101,14 @@ class VideoGenerator(Protocol):
         on_step: OnStep,
         cancelled: Cancelled = never_cancelled,
         draft: bool = False,
+        image: Path | None = None,
     ) -> Denoised:
         """Denoise the latents of `prompt`. The same arguments give the same latents.
 
-        With `draft` the latents may be approximate, as with a feature cache. Raises RunInterruptedError once
-        `cancelled()` is true, which is polled after each step, and whatever `on_step` raises.
+        With `draft` the latents may be approximate, as with a feature cache. The video begins with
+        `image`, by default with the picture that the generator was made with, if any. Raises
+        RunInterruptedError once `cancelled()` is true, which is polled after each step, and what `on_step`
+        raises.
         """
         ...
 

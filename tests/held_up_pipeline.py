@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from phyt2v_cli.roles import (
     Cancelled,
@@ -48,6 +49,7 @@ class Pipeline(FakeGenerator):
         on_step: OnStep,
         cancelled: Cancelled = never_cancelled,
         draft: bool = False,
+        image: Path | None = None,
     ) -> Denoised:
         is_beside = threading.current_thread() is not threading.main_thread()
 
@@ -69,6 +71,7 @@ class Pipeline(FakeGenerator):
                 on_step=after_step,
                 cancelled=cancelled,
                 draft=draft,
+                image=image,
             )
             if is_beside and self.error is not None:
                 raise self.error

@@ -8,6 +8,7 @@ or prompts.
 
 import threading
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 from phyt2v_cli.roles import (
     Cancelled,
@@ -73,6 +74,7 @@ class GuardedGenerator(GeneratorWrapper):
         on_step: OnStep,
         cancelled: Cancelled = never_cancelled,
         draft: bool = False,
+        image: Path | None = None,
     ) -> Denoised:
         """Wait for its turn, then denoise `prompt`.
 
@@ -87,6 +89,7 @@ class GuardedGenerator(GeneratorWrapper):
                 on_step=on_step,
                 cancelled=cancelled,
                 draft=draft,
+                image=image,
             )
 
     def decode(self, latents: Latents) -> Decoded:

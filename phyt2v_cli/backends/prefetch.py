@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Lock, Thread
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakSet
 
 from phyt2v_cli.backends.guard import GeneratorWrapper
@@ -149,14 +149,14 @@ class PrefetchingGenerator(GeneratorWrapper):
         self._begun: _Denoising | None = None
         self._begun_lock = Lock()
 
-    def begin(self, prompt: str, *, seed: int, num_inference_steps: int, span: Span = no_span) -> None:
+    def begin(self, prompt: str, *, span: Span = no_span, **arguments: Any) -> None:
         """Start to denoise in the background; a later `denoise` with these arguments waits for the result.
 
         A prefetch that is still running is stopped first.
         """
         with self._begun_lock:
             self._stop()
-            self._begun = _Denoising(self._wrapped, prompt, seed, num_inference_steps, span)
+            self._begun = _Denoising(self._wrapped, span, prompt, arguments)
 
     def denoise(
         self,
@@ -167,27 +167,22 @@ class PrefetchingGenerator(GeneratorWrapper):
         on_step: OnStep,
         cancelled: Cancelled = never_cancelled,
         draft: bool = False,
+        image: Path | None = None,
     ) -> Denoised:
         """Latents prefetched with these arguments, or else denoised now.
 
         Any other prefetch is stopped first. Raises RunInterruptedError once `cancelled()` is true, and what
         the wrapped generator or `on_step` raises.
         """
+        wanted: dict[str, Any] = {"seed": seed, "num_inference_steps": num_inference_steps, "image": image}
         with self._begun_lock:
             begun = self._begun
-            if begun is None or draft or not begun.is_of(prompt, seed, num_inference_steps):
+            if begun is None or draft or not begun.is_of(prompt, wanted):
                 self._stop()
                 begun = None
         if begun is not None:
             return begun.hand_over(on_step, cancelled)
-        return self._wrapped.denoise(
-            prompt,
-            seed=seed,
-            num_inference_steps=num_inference_steps,
-            on_step=on_step,
-            cancelled=cancelled,
-            draft=draft,
-        )
+        return self._wrapped.denoise(prompt, **wanted, on_step=on_step, cancelled=cancelled, draft=draft)
 
     def decode(self, latents: Latents) -> Decoded:
         """Stop a running prefetch, then decode latents to frames."""
@@ -210,12 +205,19 @@ class PrefetchingGenerator(GeneratorWrapper):
 class ControlPrefetcher(GeneratorWrapper):
     """Generator of one run that prefetches the run's control; implements `roles.VideoGenerator`."""
 
-    def __init__(self, generator: PrefetchingGenerator, prompt: str, seed: int, span: Span = no_span) -> None:
-        """Wrap `generator`; `prompt` and `seed` are those of the control."""
+    def __init__(
+        self,
+        generator: PrefetchingGenerator,
+        prompt: str,
+        seed: int,
+        span: Span = no_span,
+        image: Path | None = None,
+    ) -> None:
+        """Wrap `generator`; `prompt`, `seed` and `image` are those of the control."""
         super().__init__(generator)
         self._generator = generator
         self._prompt = prompt
-        self._seed = seed
+        self._arguments = {"seed": seed, "image": image}
         self._span = span
         self._final_steps: int | None = None
         self._own_steps: int | None = None
@@ -229,6 +231,7 @@ class ControlPrefetcher(GeneratorWrapper):
         on_step: OnStep,
         cancelled: Cancelled = never_cancelled,
         draft: bool = False,
+        image: Path | None = None,
     ) -> Denoised:
         """Denoise `prompt`, and note whether the control is to be prefetched after the decode."""
         denoised = self._generator.denoise(
@@ -238,6 +241,7 @@ class ControlPrefetcher(GeneratorWrapper):
             on_step=on_step,
             cancelled=cancelled,
             draft=draft,
+            image=image,
         )
         if not draft and prompt == self._prompt:
             # This is the control itself (with whatever seed), or the control will reuse these latents.
@@ -251,17 +255,16 @@ class ControlPrefetcher(GeneratorWrapper):
         decoded = self._generator.decode(latents)
         steps, self._final_steps = self._final_steps, None
         if steps is not None:
-            self._generator.begin(self._prompt, seed=self._seed, num_inference_steps=steps, span=self._span)
+            arguments = {**self._arguments, "num_inference_steps": steps}
+            self._generator.begin(self._prompt, span=self._span, **arguments)
         return decoded
 
 
 class _Denoising:
     """One denoising in a background thread."""
 
-    def __init__(
-        self, generator: VideoGenerator, prompt: str, seed: int, num_inference_steps: int, span: Span
-    ) -> None:
-        self._arguments = (prompt, seed, num_inference_steps)
+    def __init__(self, generator: VideoGenerator, span: Span, prompt: str, arguments: dict[str, Any]) -> None:
+        self._arguments = (prompt, arguments)
         self._is_wanted = True
         self._last_step: DenoisingStep | None = None
         self._is_over = False
@@ -270,11 +273,7 @@ class _Denoising:
         def denoise() -> Denoised:
             try:
                 return generator.denoise(
-                    prompt,
-                    seed=seed,
-                    num_inference_steps=num_inference_steps,
-                    on_step=self._count,
-                    cancelled=lambda: not self._is_wanted,
+                    prompt, **arguments, on_step=self._count, cancelled=lambda: not self._is_wanted
                 )
             finally:
                 self._is_over = True
@@ -330,7 +329,8 @@ def overlap(config: Config, roles: Roles, prompt: str, *, span: Span | None = No
     def load_generator() -> VideoGenerator:
         generator = roles.load_generator()
         if isinstance(generator, PrefetchingGenerator) and is_worth_it(config, generator.settings):
-            return ControlPrefetcher(generator, prompt, config.run.seed, span)
+            image = None if config.generator.image is None else Path(config.generator.image)
+            return ControlPrefetcher(generator, prompt, config.run.seed, span, image)
         return generator
 
     return replace(_score_beside_captioning(config, roles, prompt, span), load_generator=load_generator)

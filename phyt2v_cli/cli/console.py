@@ -8,8 +8,9 @@ import re
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from itertools import takewhile
+from contextlib import contextmanager, redirect_stdout, suppress
+from itertools import islice, takewhile
+from pathlib import Path
 from typing import IO
 
 from rich.cells import cell_len
@@ -25,6 +26,7 @@ UNKNOWN_WIDTH = 80
 """Width of tables in columns, in a pipe and on a terminal of unknown width."""
 _UNWRAPPED_WIDTH = 1_000_000
 _DUMB_HEIGHT = 25
+_CHUNKS_OF_JSON = 10_000
 
 CLOSED_PIPE_EXIT_CODE = 141
 """Exit code that a shell reports for GNU tools whose reader has closed the pipe (128 + SIGPIPE)."""
@@ -35,6 +37,10 @@ class _PipedConsole(Console):
         self.quiet = True
         streams.hush_stdout()
         raise SystemExit(CLOSED_PIPE_EXIT_CODE)
+
+
+_data_file: IO[str] | None = None
+"""Stream for data, while `stdout_kept_for_data`; None: sys.stdout."""
 
 
 class _Settings:
@@ -116,6 +122,19 @@ def data(renderable: RenderableType, *, is_whole_in_pipes: bool = False) -> None
         console.print(renderable)
 
 
+@contextmanager
+def stdout_kept_for_data() -> Iterator[None]:
+    """Send what libraries print to stdout inside the block to stderr with --verbose, and else nowhere."""
+    global _data_file
+    kept = sys.stdout
+    _data_file = kept
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(sys.stderr if is_verbose() else nowhere):
+        try:
+            yield
+        finally:
+            _data_file = None
+
+
 def data_width() -> int:
     """Width for data that is not to be broken in pipes: that of the terminal, or endless."""
     console = stdout()
@@ -134,7 +153,10 @@ def json_object(value: object) -> None:
     import json
 
     file = stdout().file
-    file.write(json.dumps(value, indent=2) + "\n")
+    chunks = json.JSONEncoder(indent=2).iterencode(value)
+    while part := "".join(islice(chunks, _CHUNKS_OF_JSON)):  # in parts, because that of a set may be large
+        file.write(part)
+    file.write("\n")
     file.flush()
 
 
@@ -229,12 +251,13 @@ def _wrap(line: Text, width: int) -> Iterator[Text]:
 
 
 def _console(*, stderr: bool) -> Console:
-    stream = sys.stderr if stderr else sys.stdout
+    stream = sys.stderr if stderr else _data_file or sys.stdout
     plain = _settings.no_color or bool(os.environ.get("NO_COLOR"))
     width = _said_width(stream)
     is_dumb = os.environ.get("TERM", "").lower() in ("dumb", "unknown")
     return _PipedConsole(
         stderr=stderr,
+        file=None if stderr else _data_file,
         highlight=False,
         emoji=False,
         color_system=None if plain else "auto",

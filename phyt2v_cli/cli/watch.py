@@ -67,6 +67,15 @@ def show_plan(config: "Config", planned: "Sequence[PlannedRound]") -> None:
     console.say(plan_table(planned, err.width, speed, control=steps, ascii_only=err.options.ascii_only))
 
 
+def expected_seconds(config: "Config", planned: "Sequence[PlannedRound]", num_runs: int) -> float | None:
+    """Seconds of rendering of so many whole runs; None if this machine has not measured the model yet."""
+    from phyt2v_cli.schedule import control_steps
+    from phyt2v_cli.timing import speeds
+
+    speed = speeds.find(config.generator)
+    return None if speed is None else num_runs * speed.total_s(planned, control_steps(config, planned))
+
+
 @contextmanager
 def profiling(path: Path | None) -> "Iterator[Timeline | None]":
     """Yield a timeline that is written to `path` at the end, even after an error; None without a path.

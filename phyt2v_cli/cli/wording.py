@@ -10,7 +10,10 @@ import re
 from phyt2v_cli.cli.options import flag_of
 from phyt2v_cli.errors import ConfigError, Phyt2vError
 
-OPTIONS = ("out", "force", "resume", "trust", "config", "preset", "profile", "prompt")
+OPTIONS = (
+    *("out", "force", "resume", "trust", "config", "preset", "profile", "prompt"),
+    *("prompt_column", "image_column", "where", "limit", "seeds", "shard"),
+)
 """Keyword arguments that are options of the commands, besides `KEYWORDS`, which are settings."""
 
 COMMANDS = {

@@ -56,6 +56,9 @@ KEYWORDS: Mapping[str, str] = {
     "control": "refinement.control",
     "early_stop": "refinement.early_stop",
     "probe": "run.probe",
+    "executor": "execution.executor",
+    "ray_address": "execution.ray_address",
+    "gpus": "execution.gpus",
 }
 """Settings with a short name: a keyword argument of the API, and an option of the commands."""
 

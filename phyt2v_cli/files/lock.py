@@ -17,7 +17,6 @@ from phyt2v_cli.files.untrusted import read_plain_file
 
 LOCK_NAME = ".phyt2v.lock"
 """File of the lock. It stays after the release, and so marks a folder as a run directory."""
-_OWNER_NAME = ".phyt2v.owner"
 _MAX_OWNER_BYTES = 4096
 _PATIENCE_S = 0.2
 """Seconds to wait for a lock: whoever only looks if it is held does so for far less."""
@@ -36,12 +35,12 @@ def check_lock(path: Path, lock_name: str = LOCK_NAME) -> None:
 
     Nothing is made or changed in it.
     """
-    with _refusals(path):
+    with _refusals(path, lock_name):
         if path.is_dir():
             with tempfile.TemporaryFile(dir=path):
                 pass
         if is_locked(path, lock_name):
-            raise _in_use(path)
+            raise _in_use(path, lock_name)
 
 
 def is_locked(path: Path, lock_name: str = LOCK_NAME) -> bool:
@@ -72,11 +71,11 @@ def lock_folder(path: Path, lock_name: str = LOCK_NAME) -> FileLock:
     """
     lock = FileLock(path / lock_name, timeout=_PATIENCE_S, thread_local=False)
     try:
-        with _refusals(path):
+        with _refusals(path, lock_name):
             path.mkdir(parents=True, exist_ok=True)
             lock.acquire(poll_interval=0.01)
             sweep(path)
-            with replace_file(path / _OWNER_NAME) as temporary:
+            with replace_file(_owner_path(path, lock_name)) as temporary:
                 temporary.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
     except BaseException:
         lock.release()
@@ -85,24 +84,30 @@ def lock_folder(path: Path, lock_name: str = LOCK_NAME) -> FileLock:
 
 
 @contextmanager
-def _refusals(path: Path) -> Iterator[None]:
+def _refusals(path: Path, lock_name: str) -> Iterator[None]:
     try:
         yield
     except Timeout as error:  # an OSError too
-        raise _in_use(path) from error
+        raise _in_use(path, lock_name) from error
     except OSError as error:
         raise describe_os_error(error, f"the folder {path} cannot be used") from error
 
 
-def _in_use(path: Path) -> RunDirError:
+def _in_use(path: Path, lock_name: str) -> RunDirError:
     return RunDirError(
-        f"{path} is in use by {_describe_owner(path)}", "Wait for it, or choose another folder with `out`."
+        f"{path} is in use by {_describe_owner(_owner_path(path, lock_name))}",
+        "Wait for it, or choose another folder with `out`.",
     )
+
+
+def _owner_path(path: Path, lock_name: str) -> Path:
+    """Path of the file that says who holds a lock: ``.phyt2v.owner`` beside ``.phyt2v.lock``."""
+    return path / f"{lock_name.removesuffix('.lock')}.owner"
 
 
 def _describe_owner(path: Path) -> str:
     try:
-        owner = json.loads(read_plain_file(path / _OWNER_NAME, _MAX_OWNER_BYTES))
+        owner = json.loads(read_plain_file(path, _MAX_OWNER_BYTES))
         return f"process {int(owner['pid'])} on {owner['host']}"
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return "another process"

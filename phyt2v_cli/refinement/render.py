@@ -6,9 +6,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from phyt2v_cli.config.schema import GeneratorConfig
 from phyt2v_cli.errors import FaultyFramesError, LatentsError, PromptError
 from phyt2v_cli.events import Emit, Notice, Stage
-from phyt2v_cli.files.video import Frames, VideoMetadata, write_video
+from phyt2v_cli.files.untrusted import refusals_as
+from phyt2v_cli.files.video import Frames, VideoMetadata, sha256_of, write_video
 from phyt2v_cli.quantities import count
 from phyt2v_cli.roles import Cancelled, Denoised, HowItRan, Latents, OnStep, VideoGenerator
 from phyt2v_cli.runs.identity import Recipe
@@ -74,6 +76,7 @@ def render_video(generator: VideoGenerator, recipe: Recipe, target: Target) -> R
             on_step=target.on_step,
             cancelled=target.cancelled,
             draft=recipe.purpose == "draft",
+            image=_picture(recipe.generator),
         )
         # Contiguous, as if read from a file: models return transposed ones; layout may change rounding.
         denoised = Denoised(np.ascontiguousarray(fresh.latents), fresh.how)
@@ -81,6 +84,21 @@ def render_video(generator: VideoGenerator, recipe: Recipe, target: Target) -> R
         write_latents(target.latents_path, denoised, pixels_key=recipe.pixels_key)
         target.on_how(denoised.how)
     return _write_video(generator, recipe, target, denoised)
+
+
+def _picture(config: GeneratorConfig) -> Path | None:
+    """Picture that the videos of a run begin with; raises PromptError if it is not what it was."""
+    if config.image is None:
+        return None
+    path = Path(config.image)
+    with refusals_as(PromptError, path):
+        if not path.is_file():
+            raise PromptError(f"there is no file {path}", "The video begins with this picture.")
+        if config.source_sha256 not in (None, sha256_of(path)):
+            raise PromptError(
+                f"{path} has changed since the run began", "Put the old file back, or start another run."
+            )
+    return path
 
 
 def _write_video(generator: VideoGenerator, recipe: Recipe, target: Target, denoised: Denoised) -> Rendered:

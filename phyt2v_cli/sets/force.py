@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from phyt2v_cli.files.atomic import describe_os_error, replace_file
 from phyt2v_cli.files.untrusted import read_plain_file
+from phyt2v_cli.sets.shard import Shard
 
-MEMORY_NAME = ".phyt2v-force.json"
+_MEMORY_NAME = ".phyt2v-force{shard}.json"
 _MAX_BYTES = 256 * 2**20
 
 
@@ -34,9 +35,12 @@ class ForceMemory:
         self._lock = Lock()
 
     @classmethod
-    def read(cls, batch_dir: Path) -> Self:
-        """Read the memory of a set's folder; it is empty if there is none that can be understood."""
-        path = batch_dir / MEMORY_NAME
+    def read(cls, batch_dir: Path, shard: Shard | None = None) -> Self:
+        """Read the memory of a set's folder; it is empty if there is none that can be understood.
+
+        Each shard has one of its own.
+        """
+        path = batch_dir / _MEMORY_NAME.format(shard=shard.suffix if shard else "")
         try:
             memory = _Memory.model_validate_json(read_plain_file(path, _MAX_BYTES))
         except (OSError, ValueError):

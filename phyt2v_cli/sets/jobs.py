@@ -6,10 +6,11 @@ next, and what a failure means for the rest. Knows no backend and no terminal.
 
 import gc
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import (
@@ -34,11 +35,12 @@ from phyt2v_cli.runs.opening import FoundRun, look_into, ways_out
 from phyt2v_cli.runs.result import RunResult
 from phyt2v_cli.sets.overlap import Pace, side_by_side
 from phyt2v_cli.sets.prompt_set import PromptEntry
+from phyt2v_cli.sets.shard import Shard
 
-LOCK_NAME = ".phyt2v-batch.lock"
+_LOCK_NAME = ".phyt2v-batch{shard}.lock"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Job:
     """Job: one entry of a set, with its run directory and config."""
 
@@ -71,16 +73,41 @@ def default_batch_dir(source: str, config: Config) -> Path:
     return Path("batches") / f"{slugify(name)}-{run_key('', config)[:8]}"
 
 
-def make_jobs(entries: Sequence[PromptEntry], config: Config, batch_dir: Path) -> list[Job]:
-    """Make the job of each entry. An entry with its own seed gets a config with that seed."""
+def make_jobs(
+    entries: Sequence[PromptEntry],
+    config: Config,
+    batch_dir: Path,
+    pictures: Mapping[Path, str] = MappingProxyType({}),
+) -> list[Job]:
+    """Make the job of each entry. An entry with its own seed or picture gets a config with that.
+
+    `pictures` has the checksums of those that can be used. An entry whose picture is not among them keeps
+    that of `config`, and must not be run.
+    """
+    configs: dict[tuple[int | None, Path | None], Config] = {}
+
+    def config_of(entry: PromptEntry) -> Config:
+        key = (entry.seed, entry.image)
+        if key not in configs:
+            configs[key] = _with_seed(config, entry.seed)
+            if entry.image is not None and entry.image in pictures:
+                configs[key] = with_picture(configs[key], entry.image, pictures[entry.image])
+        return configs[key]
+
     return [
-        Job(number, entry, batch_dir / entry.folder, _with_seed(config, entry.seed))
+        Job(number, entry, batch_dir / entry.folder, config_of(entry))
         for number, entry in enumerate(entries, start=1)
     ]
 
 
-def check_batch_dir(path: Path) -> None:
-    """Check that `path` can be the folder of a set and is not locked.
+def with_picture(config: Config, path: Path, sha256: str) -> Config:
+    """Config whose videos begin with a picture; its path is made absolute, as a run may go on elsewhere."""
+    update = {"image": str(path.absolute()), "source_sha256": sha256}
+    return config.model_copy(update={"generator": config.generator.model_copy(update=update)})
+
+
+def check_batch_dir(path: Path, shard: Shard | None = None) -> None:
+    """Check that `path` can be the folder of a set and is not locked; each shard has a lock of its own.
 
     Raises RunDirError if not, and FilesError if that cannot be determined.
     """
@@ -90,7 +117,7 @@ def check_batch_dir(path: Path) -> None:
             raise RunDirError(f"{path} holds the run of one prompt", "Choose another folder with `out`.")
     except OSError as error:
         raise describe_os_error(error, f"the folder {path} cannot be used") from error
-    check_lock(path, LOCK_NAME)
+    check_lock(path, _lock_name(shard))
 
 
 def look_into_all(
@@ -118,10 +145,10 @@ def look_into_all(
 
 
 @contextmanager
-def lock_batch_dir(batch_dir: Path) -> Iterator[None]:
+def lock_batch_dir(batch_dir: Path, shard: Shard | None = None) -> Iterator[None]:
     """Create the folder of a set, and lock it against other processes inside the block."""
-    check_batch_dir(batch_dir)
-    lock = lock_folder(batch_dir, LOCK_NAME)
+    check_batch_dir(batch_dir, shard)
+    lock = lock_folder(batch_dir, _lock_name(shard))
     try:
         yield
     finally:
@@ -183,6 +210,10 @@ def _complete(
     if not (was_complete and (run.path / contact_sheet.NAME).exists()):
         contact_sheet.draw_if_possible(run.path, emit)
     return Outcome(job, result)
+
+
+def _lock_name(shard: Shard | None) -> str:
+    return _LOCK_NAME.format(shard=shard.suffix if shard else "")
 
 
 def _with_seed(config: Config, seed: int | None) -> Config:

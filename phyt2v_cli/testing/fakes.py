@@ -1,4 +1,5 @@
-"""Fakes of the four roles: fast and deterministic, with other output for every prompt, seed and step count.
+"""Fakes of the four roles: fast and deterministic, with other output for each prompt, seed, picture and
+number of steps.
 
 They record their calls. Use them to test code that is built on phyt2v, without a model.
 """
@@ -41,6 +42,8 @@ class FakeGenerator:
     """Prompt, seed and steps of each call of `denoise`."""
     drafts: list[bool] = field(default_factory=list)
     """`draft` of each call of `denoise`."""
+    images: list[Path | None] = field(default_factory=list)
+    """`image` of each call of `denoise`."""
 
     def count_excess_tokens(self, prompt: str) -> int:
         return max(len(prompt.split()) - self.max_tokens, 0)
@@ -54,10 +57,13 @@ class FakeGenerator:
         on_step: OnStep,
         cancelled: Cancelled = never_cancelled,
         draft: bool = False,
+        image: Path | None = None,
     ) -> Denoised:
         self.denoised.append((prompt, seed, num_inference_steps))
         self.drafts.append(draft)
-        digest = hashlib.sha256(f"{seed} {prompt}".encode()).digest()
+        self.images.append(image)
+        pixels = b"" if image is None else image.read_bytes()
+        digest = hashlib.sha256(f"{seed} {prompt}".encode() + pixels).digest()
         rng = np.random.default_rng(int.from_bytes(digest[:8]))
         latents = rng.normal(size=LATENTS_SHAPE).astype(np.float32)
         for step in range(1, num_inference_steps + 1):

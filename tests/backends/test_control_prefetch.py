@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -161,6 +162,32 @@ def test_what_a_call_did_is_in_what_it_returns_whatever_happens_beside_it() -> N
     assert final.how == decoded.how == {"offload": "none"}
     assert begun.how == {"offload": "model"}
     assert (generator.fps, generator.count_excess_tokens("word " * 61)) == (8, 1)
+
+
+def test_a_control_begins_with_the_picture_of_its_run(tmp_path: Path) -> None:
+    one, other = tmp_path / "1.png", tmp_path / "2.png"
+    for path in (one, other):
+        path.write_text(path.name)
+    pipeline = Pipeline()
+    generator = ControlPrefetcher(PrefetchingGenerator(pipeline), PROMPT, 0, image=one)
+
+    def denoise(prompt: str, image: Path) -> None:
+        latents = generator.denoise(
+            prompt, seed=0, num_inference_steps=STEPS, on_step=nobody, image=image
+        ).latents
+        generator.decode(latents)
+
+    denoise(REFINED, one)
+    wait_until(pipeline.at_work.locked)
+    pipeline.allow(STEPS)
+    denoise(PROMPT, one)
+    assert (pipeline.images, len(pipeline.beside)) == ([one, one], STEPS)
+    generator = ControlPrefetcher(PrefetchingGenerator(pipeline), PROMPT, 0, image=one)
+    denoise(REFINED, one)
+    wait_until(pipeline.at_work.locked)
+    end_once_unwanted(pipeline)
+    denoise(PROMPT, other)  # of another run, whose picture it is not
+    assert pipeline.images[-1] == other
 
 
 ON_GPU = {"device": "cuda"}

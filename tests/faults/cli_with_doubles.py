@@ -114,6 +114,7 @@ class Generator(FakeGenerator):
         on_step: OnStep,
         cancelled: Cancelled = never_cancelled,
         draft: bool = False,
+        image: Path | None = None,
     ) -> Denoised:
         enter("denoise")
         self.fault = SCRIPT.get("frames", {}).get(str(seed), SCRIPT.get("frames", {}).get("any"))
@@ -129,6 +130,7 @@ class Generator(FakeGenerator):
             on_step=after_step,
             cancelled=cancelled,
             draft=draft,
+            image=image,
         )
         spoilt = np.float32("nan" if self.fault == "nan" else 1)
         return replace(denoised, latents=denoised.latents * spoilt)

@@ -99,7 +99,7 @@ def test_fault_41_hostile_prompt_ids_stay_inside_the_root(tmp_path: Path, double
 
 def test_fault_41_links_in_the_place_of_folders_are_refused(tmp_path: Path, doubled: Doubled) -> None:
     path = write_set(tmp_path / "set.jsonl", [{"prompt": "a ball"}, {"prompt": "a cube"}])
-    ball, _ = read_prompt_set(str(path))
+    ball, _ = read_prompt_set(str(path)).entries
     for name in ("root", "outside"):
         (tmp_path / name).mkdir()
     (tmp_path / "root" / ball.folder).symlink_to(tmp_path / "outside")

@@ -27,10 +27,12 @@ def read_or_refuse(path: Path, content: bytes) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
             try:
-                entries = read_prompt_set(source)
+                read = read_prompt_set(source)
             except PromptError as error:
-                assert len(str(error).splitlines()) <= 22
+                assert len(str(error).splitlines()) <= 23
                 continue
+        entries = read.entries
+        assert len(read.tell_faults()) <= 21
         folders = [entry.folder for entry in entries]
         assert len(folders) == len({folder.casefold() for folder in folders})
         for folder in folders:

@@ -30,7 +30,7 @@ def test_prompts_sets_and_settings_are_read_alike(encoding: str, tmp_path: Path)
         (tmp_path / name).write_text(text, encoding=encoding)
     assert read_prompt(str(tmp_path / "a.txt"), None) == "ein Ball fällt"
     for name in ("set.txt", "set.csv"):
-        prompts = [entry.prompt for entry in read_prompt_set(str(tmp_path / name))]
+        prompts = [entry.prompt for entry in read_prompt_set(str(tmp_path / name)).entries]
         assert prompts == ["ein Ball fällt", "球"]
     assert load_config(config=tmp_path / "a.toml", environment={}).config.run.seed == 7
 

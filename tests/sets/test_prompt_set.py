@@ -9,7 +9,8 @@ import pytest
 
 from phyt2v_cli.errors import PromptError
 from phyt2v_cli.sets.prompt_file import read_prompt
-from phyt2v_cli.sets.prompt_set import MAX_PROMPTS, PromptEntry, read_prompt_set
+from phyt2v_cli.sets.prompt_set import PromptEntry, read_prompt_set
+from phyt2v_cli.sets.selection import Selection
 
 CSV = '\ufeffID, Prompt ,seed,source\n7,"a ball, dropped",3,web\n\n,"a cube\nslides",,\n'
 JSONL = (
@@ -17,13 +18,22 @@ JSONL = (
     '{"prompt": "a cube\\nslides"}\r\n'
 )
 
-HEADER = "the header must name one column prompt (or caption), and may name id and seed"
+NO_PROMPT = (
+    "no column is called prompt or caption, prompt_en, description, text_instruction, text; the columns are "
+)
 TWO = [("a ball, dropped", "7", 3), ("a cube", None, None)]
 
 
 def read(path: Path, content: str | bytes) -> tuple[PromptEntry, ...]:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return read_prompt_set(str(path))
+    read_set = read_prompt_set(str(path))
+    assert read_set.faults == ()
+    return read_set.entries
+
+
+def faults(path: Path, content: str | bytes) -> list[str]:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return [line.replace(str(path), path.name) for line in read_prompt_set(str(path)).tell_faults()]
 
 
 def complaint(path: Path, content: str | bytes) -> list[str]:
@@ -65,7 +75,7 @@ def test_lines(tmp_path: Path) -> None:
 )
 def test_standard_input(content: str, prompts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content.encode())))
-    assert [entry.prompt for entry in read_prompt_set("-")] == prompts
+    assert [entry.prompt for entry in read_prompt_set("-").entries] == prompts
 
 
 @pytest.mark.parametrize(
@@ -85,7 +95,7 @@ def test_what_is_plainly_no_list_of_lines_is_read_as_what_it_is(
 ) -> None:
     if source == "-":
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content.encode())))
-        entries = read_prompt_set("-")
+        entries = read_prompt_set("-").entries
     else:
         entries = read(tmp_path / source, content)
     assert [(entry.prompt, entry.id, entry.seed) for entry in entries] == TWO
@@ -159,14 +169,16 @@ def test_published_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        ('[\n"a",\n{"prompt": ]', "3: not JSON: Expecting value in column 12"),
+        ('[\n"a",\n{"prompt": ]', "3: not JSON: Expecting value in column 12; nothing below it can be read"),
         ('["a" "b"]', "1: not JSON: the array goes wrong here"),
-        ('["a"] more', "1: not JSON: Expecting value in column 5"),
+        ('["a"] more', "1: not JSON: Expecting value in column 5; nothing below it can be read"),
+        ('["a"', "1: not JSON: the array goes wrong here; nothing below it can be read"),
         ('["a",\n3]', '2: not an object like {"prompt": "a ball drops"}'),
     ],
 )
 def test_a_bad_place_in_an_array_is_named(content: str, fault: str, tmp_path: Path) -> None:
-    assert complaint(tmp_path / "a.json", content)[1:] == [f"a.json:{fault}"]
+    assert faults(tmp_path / "a.json", content) == [f"a.json:{fault}"]
+    assert read_prompt_set(str(tmp_path / "a.json")).entries[0].prompt == "a"
 
 
 def test_a_set_may_be_sorted_cut_and_added_to(tmp_path: Path) -> None:
@@ -179,13 +191,17 @@ def test_each_seed_has_a_folder(tmp_path: Path) -> None:
     assert len({entry.folder for entry in entries}) == 3
 
 
-def test_thousands_of_equal_prompts_are_told_apart_quickly(tmp_path: Path) -> None:
-    entries = read(tmp_path / "a.txt", "a ball\n" * MAX_PROMPTS)
-    assert len({entry.folder for entry in entries}) == MAX_PROMPTS
-    assert complaint(tmp_path / "a.txt", "a\n" * (MAX_PROMPTS + 1)) == [
-        "a.txt holds more than 10,000 prompts",
-        "Split it.",
-    ]
+def test_thousands_of_equal_prompts_are_told_apart_quickly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("phyt2v_cli.sets.prompt_set.MAX_PROMPTS", 10_000)
+    entries = read(tmp_path / "a.txt", "a ball\n" * 10_000)
+    assert len({entry.folder for entry in entries}) == 10_000
+    told = ["a.txt holds more than 10,000 prompts", "Split it."]
+    assert complaint(tmp_path / "a.txt", "a\n" * 10_001) == told
+    (tmp_path / "a.txt").write_text("a\n" * 5_001)
+    with pytest.raises(PromptError, match="more than 10,000"):
+        read_prompt_set(str(tmp_path / "a.txt"), Selection(seeds=(1, 2)))
 
 
 @pytest.mark.parametrize(
@@ -211,8 +227,20 @@ def test_thousands_of_equal_prompts_are_told_apart_quickly(tmp_path: Path) -> No
     ids=range(16),
 )
 def test_a_bad_line_is_named(line: str, fault: str, tmp_path: Path) -> None:
-    told = complaint(tmp_path / "a.jsonl", f'{{"prompt": "fine"}}\n{line}\n')
-    assert told == ["a.jsonl has entries that cannot be used:", f"a.jsonl:2: {fault}"]
+    told = faults(tmp_path / "a.jsonl", f'{{"prompt": "fine"}}\n{line}\n{{"prompt": "fine too"}}\n')
+    assert told == [f"a.jsonl:2: {fault}"]
+    assert [entry.prompt for entry in read_prompt_set(str(tmp_path / "a.jsonl")).entries] == [
+        "fine",
+        "fine too",
+    ]
+
+
+def test_a_set_without_an_entry_that_can_be_used(tmp_path: Path) -> None:
+    assert complaint(tmp_path / "a.jsonl", '{"prompt": 1}\n{"prompt": ""}\n') == [
+        "a.jsonl has no entry that can be used:",
+        "a.jsonl:1: prompt: not a text",
+        "a.jsonl:2: prompt: empty",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -220,21 +248,66 @@ def test_a_bad_line_is_named(line: str, fault: str, tmp_path: Path) -> None:
     [
         ("prompt\na ball, dropped\n", "2: 2 fields where the header has 1; put texts with commas in quotes"),
         ('id,prompt\n1,"a\nb"\n2,\n', "4: prompt: missing"),
-        ("text;seed\na;1\n", f"1: {HEADER}"),
-        ("\nprompt,prompt\na,b\n", f"2: {HEADER}"),
+        ("seed,prompt\n7\n", "2: prompt: missing"),
         ('prompt\na\n"b', "3: not CSV: unexpected end of data"),
         ("prompt,seed\na,x\n", f"2: seed: not a whole number from 0 to {2**63 - 1}"),
         ("prompt\n" + "a" * 200_000, "2: not CSV: field larger than field limit (131072)"),
     ],
+    ids=range(6),
 )
 def test_a_bad_row_is_named(content: str, fault: str, tmp_path: Path) -> None:
-    assert complaint(tmp_path / "a.csv", content)[1:] == [f"a.csv:{fault}"]
+    fine = "prompt\nfine\n" if content.startswith("prompt\n") else ""
+    content = fine + content.removeprefix("prompt\n") if fine else content
+    number, _, message = fault.partition(":")
+    path = tmp_path / "a.csv"
+    path.write_text(content)
+    try:
+        told = read_prompt_set(str(path)).tell_faults()
+    except PromptError as error:
+        told = str(error).splitlines()[1:]
+    assert told == [f"{path}:{int(number) + bool(fine)}:{message}"]
+
+
+def test_a_quote_that_is_not_closed_costs_its_own_row_only(tmp_path: Path) -> None:
+    content = 'prompt,id\na,1\n"b,2\nc,3\n"d, e",4\n'
+    told = faults(tmp_path / "a.csv", content)
+    assert told == ["a.csv:3: not CSV: ',' expected after '\"'"]
+    entries = read_prompt_set(str(tmp_path / "a.csv")).entries
+    assert [(entry.prompt, entry.id, entry.line) for entry in entries] == [
+        ("a", "1", 2),
+        ("c", "3", 4),
+        ("d, e", "4", 5),
+    ]
+
+
+def test_a_row_that_is_never_closed_is_looked_for_a_limited_number_of_times(tmp_path: Path) -> None:
+    told = faults(tmp_path / "a.csv", "prompt,id\na,1\n" + '"b\n' * 3001)
+    assert len(told) == 21
+    assert told[0].startswith("a.csv:3: not CSV: ")
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ("texts;seed\na;1\n", f"1: {NO_PROMPT}texts, seed"),
+        ("\nprompt,prompt\na,b\n", "2: two columns are called prompt"),
+    ],
+)
+def test_a_header_without_prompts_lists_what_is_there(content: str, fault: str, tmp_path: Path) -> None:
+    told = complaint(tmp_path / "a.csv", content)
+    assert told[1] == f"a.csv:{fault}"
+    assert told[2:] == (["Name a column with `prompt_column`."] if "texts" in content else [])
 
 
 def test_every_bad_line_is_told_up_to_twenty(tmp_path: Path) -> None:
-    told = complaint(tmp_path / "a.jsonl", "1\n" * 100)
+    told = complaint(tmp_path / "a.jsonl", "1\n{}\n" * 50)
     assert [line.split(": ")[0] for line in told[1:-1]] == [f"a.jsonl:{number}" for number in range(1, 21)]
     assert told[-1] == "and 80 more"
+    alike = complaint(tmp_path / "b.jsonl", '{"words": "a ball"}\n' * 100)
+    assert alike == [
+        f"b.jsonl: each of 100 entries: {NO_PROMPT}words",
+        "Name a column with `prompt_column`.",
+    ]
 
 
 @pytest.mark.parametrize("content", ["", "\n \n", "\ufeff"])

@@ -42,12 +42,12 @@ def connect(address: str, *, num_workers_here: int | None = None) -> Resources:
 def _init(address: str, num_workers_here: int | None) -> None:
     quiet = {"log_to_driver": False, "configure_logging": False, "logging_level": logging.ERROR}
     if address == "auto":
+        address = os.environ.get("RAY_ADDRESS") or "auto"
+    if address == "auto":
         try:
-            ray.init(address=os.environ.get("RAY_ADDRESS") or "auto", **quiet)
+            ray.init(address="auto", **quiet)
             return
-        except ConnectionError as error:
-            if os.environ.get("RAY_ADDRESS"):
-                raise _no_answer(os.environ["RAY_ADDRESS"]) from error
+        except ConnectionError:  # none runs here
             address = "local"
     if address == "local":
         cpus = max(os.cpu_count() or 1, num_workers_here or 1)
@@ -74,7 +74,7 @@ def _host_and_port(address: str) -> tuple[str, int]:
 def _no_answer(address: str) -> BackendError:
     return BackendError(
         f"No Ray cluster answers at {address}.",
-        "Start one with `ray start --head`, correct `execution.ray_address`, or use local.",
+        "Start one with `ray start --head`, correct `ray_address`, or use `execution.ray_address=local`.",
     )
 
 

@@ -140,7 +140,7 @@ class Pool:
 
     def _load(self, worker: Any) -> None:
         try:
-            facts = _get(worker.load.remote())
+            facts = self._loaded(worker)
         except LOST as error:
             self._lose(worker, ModelLoadError(f"A worker cannot be started ({self._label}): {_why(error)}."))
         except Phyt2vError as error:
@@ -152,6 +152,14 @@ class Pool:
                 self.facts = self.facts or facts
             self._set_ready(worker, True)
             self._give_back(worker)
+
+    def _loaded(self, worker: Any) -> Any:
+        for _ in range(MAX_ATTEMPTS - 1):
+            try:
+                return _get(worker.load.remote())
+            except LOST:  # Ray starts it again
+                time.sleep(POLL_S)
+        return _get(worker.load.remote())
 
     def _lose(self, worker: Any, failure: Phyt2vError) -> None:
         with self._changed:

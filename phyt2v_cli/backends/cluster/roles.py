@@ -57,8 +57,9 @@ class ClusterGenerator:
         on_step: OnStep,
         cancelled: Cancelled = never_cancelled,
         draft: bool = False,
+        image: Path | None = None,
     ) -> Denoised:
-        """Denoise in a free worker, from the first step if that worker dies."""
+        """Denoise in a free worker, from the first step if that worker dies; `image` is sent to it."""
         told: DenoisingStep | None = None
 
         def listen(worker: Any, is_cancelled: bool) -> None:
@@ -69,7 +70,10 @@ class ClusterGenerator:
                 on_step(step)
 
         options = {"seed": seed, "num_inference_steps": num_inference_steps, "draft": draft}
-        denoised: Denoised = self._pool.call("denoise", prompt, options, listen=listen, cancelled=cancelled)
+        picture = None if image is None else (image.name, _read_content(image))
+        denoised: Denoised = self._pool.call(
+            "denoise", prompt, options, picture, listen=listen, cancelled=cancelled
+        )
         if told is None or told.number < num_inference_steps:
             on_step(DenoisingStep(num_inference_steps, num_inference_steps, denoised.how))
         return denoised
@@ -95,11 +99,7 @@ class ClusterJudge:
         self._pool.call("probe", self._section)
 
     def _judge(self, method: str, video_path: Path, text: str) -> Any:
-        try:
-            video = video_path.read_bytes()
-        except OSError as error:
-            raise describe_os_error(error, f"{video_path} could not be read") from error
-        return self._pool.call(method, self._section, video, video_path.name, text)
+        return self._pool.call(method, self._section, (video_path.name, _read_content(video_path)), text)
 
 
 class ClusterChat(ClusterJudge):
@@ -127,3 +127,11 @@ class ClusterScorer(ClusterJudge):
         """Score a video, whose content is sent to the worker."""
         scores: Scores = self._judge("score", video_path, prompt)
         return scores
+
+
+def _read_content(path: Path) -> bytes:
+    """Content of a file that goes to a worker; raises FilesError."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise describe_os_error(error, f"{path} could not be read") from error

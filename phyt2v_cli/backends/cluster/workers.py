@@ -6,7 +6,8 @@ an error of loading comes as what it is. Knows the backends; must not know Ray, 
 
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ from phyt2v_cli.roles import (
     Scores,
     VideoGenerator,
 )
+
+FileContent = tuple[str, bytes]
+"""Name and content of a file, which travels to a worker without shared storage."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,10 @@ class GeneratorWorker:
             self._generator = backends.load_generator(self._config, num_planned_steps=self._num_planned_steps)
         return GeneratorFacts(self._generator.fps, dict(self._generator.settings))
 
-    def denoise(self, prompt: str, options: Mapping[str, Any]) -> Denoised:
-        """Denoise as `VideoGenerator.denoise` with the keyword arguments `options`."""
+    def denoise(
+        self, prompt: str, options: Mapping[str, Any], picture: FileContent | None = None
+    ) -> Denoised:
+        """Denoise as `VideoGenerator.denoise` with the keyword arguments `options` and a `picture`."""
         generator = self._loaded()
         self._step = None
         self._is_cancelled.clear()
@@ -71,7 +77,10 @@ class GeneratorWorker:
         def on_step(step: DenoisingStep) -> None:
             self._step = step
 
-        return generator.denoise(prompt, on_step=on_step, cancelled=self._is_cancelled.is_set, **options)
+        with _as_file(picture) as image:
+            return generator.denoise(
+                prompt, on_step=on_step, cancelled=self._is_cancelled.is_set, image=image, **options
+            )
 
     def decode(self, latents: Latents) -> Decoded:
         """Decode latents to frames."""
@@ -121,16 +130,16 @@ class JudgeWorker:
         reply: ChatReply = self._role(section).reply(request)
         return reply
 
-    def caption(self, section: str, video: bytes, name: str, instruction: str) -> str:
-        """Caption the mp4 `video`, whose file is called `name`."""
-        with tempfile.TemporaryDirectory() as folder:
-            caption: str = self._role(section).caption(_file(folder, name, video), instruction)
+    def caption(self, section: str, video: FileContent, instruction: str) -> str:
+        """Caption an mp4."""
+        with _as_file(video) as path:
+            caption: str = self._role(section).caption(path, instruction)
             return caption
 
-    def score(self, section: str, video: bytes, name: str, prompt: str) -> Scores:
-        """Score the mp4 `video`, whose file is called `name`."""
-        with tempfile.TemporaryDirectory() as folder:
-            scores: Scores = self._role(section).score(_file(folder, name, video), prompt)
+    def score(self, section: str, video: FileContent, prompt: str) -> Scores:
+        """Score an mp4."""
+        with _as_file(video) as path:
+            scores: Scores = self._role(section).score(path, prompt)
             return scores
 
     def _role(self, section: str) -> Any:
@@ -139,10 +148,17 @@ class JudgeWorker:
         return self._roles[section]
 
 
-def _file(folder: str, name: str, content: bytes) -> Path:
-    path = Path(folder) / name
-    path.write_bytes(content)
-    return path
+@contextmanager
+def _as_file(content: FileContent | None) -> Iterator[Path | None]:
+    """File with this content, inside the block."""
+    if content is None:
+        yield None
+        return
+    name, written = content
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(written)
+        yield path
 
 
 def _make(name: str, section: ServiceConfig) -> Any:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from phyt2v_cli.backends.diffusion.families import Family
 from phyt2v_cli.config.schema import GeneratorConfig
-from phyt2v_cli.errors import ConfigError, FilesError, VideoError
+from phyt2v_cli.errors import ConfigError, FilesError, PromptError, VideoError
 from phyt2v_cli.files.picture import is_transparent, read_picture
 from phyt2v_cli.files.untrusted import refusals_as
 from phyt2v_cli.files.video import read_frames, sha256_of
@@ -98,7 +98,7 @@ def call_arguments(config: GeneratorConfig, family: Family) -> Mapping[str, Any]
             f"{config.image or config.video} has changed since the run began",
             "Put the old file back, or start another run.",
         )
-    size = (config.width, config.height) if config.width and config.height else None
+    size = _size(config)
     if config.image is not None:
         return {"image": _fit(_open_image(Path(config.image)), size)}
     frames = _read_frames(Path(config.video or ""))
@@ -115,6 +115,21 @@ def call_arguments(config: GeneratorConfig, family: Family) -> Mapping[str, Any]
     if family.video_strength_keeps:
         return {**length, "video": [video], "strength": 1 - (config.strength or _DEFAULT_STRENGTH)}
     return {**length, "video": video, **({} if config.strength is None else {"strength": config.strength})}
+
+
+def picture_arguments(config: GeneratorConfig, image: Path) -> Mapping[str, Any]:
+    """Arguments of the pipeline's call for another picture than the config's, scaled and cropped like it.
+
+    Raises PromptError if it cannot be used, since other prompts have other pictures.
+    """
+    try:
+        return {"image": _fit(_open_image(image), _size(config))}
+    except ConfigError as error:
+        raise PromptError(error.message.removeprefix("generator.image: "), error.hint) from error
+
+
+def _size(config: GeneratorConfig) -> tuple[int, int] | None:
+    return (config.width, config.height) if config.width and config.height else None
 
 
 def _open_image(path: Path) -> "Image":

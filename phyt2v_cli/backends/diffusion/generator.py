@@ -7,6 +7,7 @@ or the terminal. It must not know any family or model by name: those differences
 import inspect
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import diffusers
@@ -22,7 +23,7 @@ from phyt2v_cli.backends.diffusion.call import latent_split
 from phyt2v_cli.backends.diffusion.call.prompt_cache import remember
 from phyt2v_cli.backends.diffusion.call.prompt_length import find_prompt_length
 from phyt2v_cli.backends.diffusion.call.step_reporter import StepReporter
-from phyt2v_cli.backends.diffusion.conditioning import call_arguments
+from phyt2v_cli.backends.diffusion.conditioning import call_arguments, picture_arguments
 from phyt2v_cli.backends.diffusion.families import Family, family_of
 from phyt2v_cli.backends.diffusion.geometry import ComponentConfigs, check_size, video_size
 from phyt2v_cli.backends.diffusion.pipeline import load_pipeline
@@ -33,7 +34,7 @@ from phyt2v_cli.backends.memory.activations import VideoSize
 from phyt2v_cli.backends.memory.device import choose_device
 from phyt2v_cli.backends.memory.placement import PlacedPipeline
 from phyt2v_cli.config.schema import GeneratorConfig
-from phyt2v_cli.errors import ConfigError, LatentsError, ModelLoadError, RunInterruptedError
+from phyt2v_cli.errors import ConfigError, LatentsError, ModelLoadError, PromptError, RunInterruptedError
 from phyt2v_cli.files.video import Frames
 from phyt2v_cli.roles import (
     Cancelled,
@@ -162,8 +163,8 @@ class DiffusersGenerator:
                 f"generator.negative_prompt: it is {excess} tokens longer than the model reads",
                 "Shorten it, or let it be cut with `allow_truncation`.",
             )
-        if hasattr(pipeline, "encode_prompt"):
-            pipeline.encode_prompt = remember(pipeline.encode_prompt)
+        self._encode_prompt = getattr(pipeline, "encode_prompt", None)
+        self._begin_cache_of(None)
 
     @property
     def fps(self) -> int:
@@ -204,10 +205,12 @@ class DiffusersGenerator:
         on_step: OnStep,
         cancelled: Cancelled = never_cancelled,
         draft: bool = False,
+        image: Path | None = None,
     ) -> Denoised:
         """Denoise `prompt` to latents, as `roles.Latents`; the same arguments give the same latents.
 
-        A `draft` uses the draft cache, if one is configured. Raises BackendError if the model fails,
+        A `draft` uses the draft cache, if one is configured. The video begins with `image`, by default with
+        the config's. Raises PromptError if that cannot be used, BackendError if the model fails,
         RunInterruptedError once `cancelled()` is true (asked after each step), and what `on_step` raises. The
         pipeline stays usable.
         """
@@ -220,13 +223,16 @@ class DiffusersGenerator:
 
         reporter = StepReporter(report, num_inference_steps)
         how: dict[str, str] = {}
+        arguments = {**self._arguments, **self._picture_arguments(image)}
+        if image != self._cached_for:
+            self._begin_cache_of(image)
 
         def call() -> Any:
             return self.pipeline(
                 prompt=prompt,
                 num_inference_steps=num_inference_steps,
                 generator=torch.Generator().manual_seed(seed),
-                **self._arguments,
+                **arguments,
             )
 
         def work() -> Latents:
@@ -247,6 +253,19 @@ class DiffusersGenerator:
         with failures.translated("denoising", let_through=reporter.is_mine):
             latents = self.placed.run(work)
         return Denoised(latents, {**self._how(name), **how})
+
+    def _begin_cache_of(self, image: Path | None) -> None:
+        """Forget the encoded prompts, since some text encoders look at the picture too."""
+        self._cached_for = image
+        if self._encode_prompt is not None:
+            self.pipeline.encode_prompt = remember(self._encode_prompt)
+
+    def _picture_arguments(self, image: Path | None) -> Mapping[str, Any]:
+        if image is None or str(image) == self._config.image:
+            return {}
+        if "image" not in self._arguments:
+            raise PromptError(f"{image}: this model was loaded without a picture, and takes none now")
+        return picture_arguments(self._config, image)
 
     def _how(self, cache: str) -> HowItRan:
         return {**self.settings, "cache": cache}

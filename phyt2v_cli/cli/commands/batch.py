@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phyt2v_cli.cli import console, options, set_run, watch
+from phyt2v_cli.cli import console, options, watch
+from phyt2v_cli.cli.batch import options as batch_options
+from phyt2v_cli.cli.batch import running
 from phyt2v_cli.cli.wording import worded
-from phyt2v_cli.errors import FilesError, SomePromptsFailedError
+from phyt2v_cli.errors import Phyt2vError, PromptError, SomePromptsFailedError
 from phyt2v_cli.quantities import count, duration, mebibytes
 
 if TYPE_CHECKING:
     from phyt2v_cli.config.schema import Config
     from phyt2v_cli.runs.directory import RunDir
     from phyt2v_cli.schedule import PlannedRound
-    from phyt2v_cli.sets.jobs import Job
+    from phyt2v_cli.sets.jobs import Job, Outcome
+    from phyt2v_cli.sets.prompt_set import PromptEntry, PromptSet
 
 EXAMPLES = """
 [bold]Examples[/]
@@ -23,6 +26,8 @@ EXAMPLES = """
 phyt2v batch prompts.txt --rounds 4
 
 phyt2v batch prompts.csv --out runs/physics --fail-fast --json
+
+phyt2v batch videophy2_test.csv --where is_hard=1 --dedupe --seeds 1,2,3 --shard 2/8
 
 shuf -n 9 clips.jsonl | phyt2v batch - --seed 7
 """
@@ -33,12 +38,19 @@ def batch(
         str,
         typer.Argument(
             metavar="PROMPTS",
-            help="A .txt file with one prompt in each line (# begins a comment), or a .jsonl, .json or .csv "
-            "file with `prompt` or `caption`, and maybe `id` and `seed`; - reads any of these from standard "
-            "input.",
+            help="A .txt file with one prompt in each line (# begins a comment), or a .jsonl, .json, .csv or "
+            ".tsv file with a column of prompts, and maybe `id` and `seed`; - reads any of these from "
+            "standard input.",
             show_default=False,
         ),
     ],
+    prompt_column: batch_options.PromptColumn = None,
+    image_column: batch_options.ImageColumn = None,
+    where: batch_options.Where = None,
+    dedupe: batch_options.Dedupe = False,
+    limit: batch_options.Limit = None,
+    seeds: batch_options.Seeds = None,
+    shard: batch_options.Shard = None,
     rounds: options.Rounds = None,
     min_steps: options.MinSteps = None,
     max_steps: options.MaxSteps = None,
@@ -67,25 +79,11 @@ def batch(
             show_default=False,
         ),
     ] = None,
-    continue_on_fail: Annotated[
-        bool,
-        typer.Option(
-            "--continue-on-fail/--fail-fast",
-            help="After a prompt that fails: take the next one, or stop.",
-            metavar="",
-        ),
-    ] = True,
-    num_open: Annotated[
-        int | None,
-        typer.Option(
-            "--open-runs",
-            metavar="N",
-            min=1,
-            help="Runs open at a time: while one waits for its LLM, another renders. "
-            "(default: as many as keep the generator busy)",
-            show_default=False,
-        ),
-    ] = None,
+    continue_on_fail: batch_options.ContinueOnFail = True,
+    num_open: batch_options.OpenRuns = None,
+    executor: batch_options.Executor = None,
+    ray_address: batch_options.RayAddress = None,
+    gpus: batch_options.Gpus = None,
     force: options.Force = False,
     dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
@@ -96,9 +94,11 @@ def batch(
     """Refine every prompt of a set, several side by side; the models are loaded once.
 
     The path of each result is printed on stdout as it is done. The same command goes on with what is
-    interrupted or failed and leaves complete runs alone. Exit code 5: some prompts failed.
+    interrupted or failed and leaves complete runs alone. Exit code 5: some prompts failed, or entries of the
+    set cannot be used.
     """
     from phyt2v_cli.checks.preflight import check_disk, check_model, needed_bytes
+    from phyt2v_cli.cli.views import set_plan
     from phyt2v_cli.runs.opening import check_run_folder
     from phyt2v_cli.sets.force import ForceMemory
     from phyt2v_cli.sets.jobs import (
@@ -108,10 +108,21 @@ def batch(
         look_into_all,
         make_jobs,
     )
+    from phyt2v_cli.sets.manifest import write_manifest
     from phyt2v_cli.sets.prompt_set import read_prompt_set
+    from phyt2v_cli.sets.selection import Selection
 
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
-    entries = read_prompt_set(prompts)
+    selection = Selection.parse(
+        prompt_column=prompt_column,
+        image_column=image_column,
+        where=where or (),
+        dedupe=dedupe,
+        limit=limit,
+        seeds=seeds,
+        shard=shard,
+    )
+    prompt_set = read_prompt_set(prompts, selection)
     loaded = options.load(
         preset,
         config,
@@ -132,14 +143,27 @@ def batch(
             "solver": solver,
             "image": image,
             "video": video,
+            "executor": executor,
+            "ray_address": ray_address,
+            "gpus": gpus,
         },
     )
     settings, planned = watch.plan_loop(loaded)
     batch_dir = out or default_batch_dir(prompts, settings)
-    check_batch_dir(batch_dir)
-    jobs = make_jobs(entries, settings, batch_dir)
-    memory = ForceMemory.read(batch_dir)
-    found, refused = look_into_all(jobs, batch_dir, force=force)
+    check_batch_dir(batch_dir, selection.shard)
+    if prompt_set.faults:
+        console.error(set_plan.faults_as_text(prompt_set, whole=console.is_verbose()))
+        if not continue_on_fail:
+            raise _some_are_faulty(prompt_set)
+    settings, pictures, faulty = _with_pictures(settings, prompt_set.entries)
+    jobs = make_jobs(prompt_set.entries, settings, batch_dir, pictures)
+    without_picture = {
+        job.number: faulty[path] for job in jobs if (path := job.entry.image) is not None and path in faulty
+    }
+    memory = ForceMemory.read(batch_dir, selection.shard)
+    with_picture = [job for job in jobs if job.number not in without_picture]
+    found, in_the_way = look_into_all(with_picture, batch_dir, force=force)
+    refused: dict[int, Phyt2vError] = dict(sorted({**in_the_way, **without_picture}.items()))
     complete = {
         job.number
         for job in jobs
@@ -154,12 +178,16 @@ def batch(
         check_disk(batch_dir, needed)
     if dry_run:
         needed *= num_new
-        _show_what_would_be_done(jobs, complete, refused, planned, batch_dir, needed, as_json=as_json)
+        _show_what_would_be_done(
+            prompt_set, jobs, complete, refused, planned, batch_dir, needed, as_json=as_json
+        )
         return
 
     def open_run(job: "Job") -> "RunDir":
         from phyt2v_cli.runs.directory import RunDir
 
+        if job.number in without_picture:
+            raise without_picture[job.number]
         check_run_folder(job.path)
         if not (job.path / "run.json").exists():
             # Checked again before each run, since the disk fills while the set is rendered.
@@ -172,73 +200,93 @@ def batch(
             memory.add(job.path)
         return run
 
-    with lock_batch_dir(batch_dir):
-        outcomes = set_run.run(
-            jobs,
-            complete,
-            planned,
-            open_run,
-            num_open=num_open,
-            fail_fast=not continue_on_fail,
-            stream=not as_json,
-        )
-        set_run.sum_up(batch_dir, jobs, outcomes, as_json=as_json)
-        memory.forget()  # only of a complete set, else the summary has raised
+    with lock_batch_dir(batch_dir, selection.shard):
+        write_manifest(batch_dir, prompt_set.entries, source=prompts, shard=selection.shard)
+        outcomes: Sequence[Outcome] = ()
+        if jobs:
+            summary = running.SummaryKeeper(batch_dir, prompt_set.entries, selection.shard)
+            outcomes = running.run(
+                jobs,
+                complete,
+                planned,
+                open_run,
+                summary,
+                num_open=num_open,
+                fail_fast=not continue_on_fail,
+                stream=not as_json,
+            )
+        else:
+            console.warn(f"no prompt of {prompt_set.name} is in shard {selection.shard}")
+        running.sum_up(batch_dir, jobs, outcomes, prompt_set.faults, as_json=as_json)
+        memory.forget()  # only if every job is complete, else the summary has raised
+    if prompt_set.faults:
+        raise _some_are_faulty(prompt_set)
+
+
+def _with_pictures(
+    settings: "Config", entries: "Sequence[PromptEntry]"
+) -> "tuple[Config, Mapping[Path, str], Mapping[Path, PromptError]]":
+    """Settings with the first picture that can be used, which the model is loaded with; and all pictures.
+
+    These are the checksums of those that can be used, and the errors of the others.
+    """
+    from phyt2v_cli.checks.pictures import check_pictures
+    from phyt2v_cli.sets.jobs import with_picture
+
+    paths = [entry.image for entry in entries if entry.image is not None]
+    if not paths:
+        return settings, {}, {}
+    usable, faulty = check_pictures(paths, settings)
+    path, sha256 = next(iter(usable.items()))
+    return with_picture(settings, path, sha256), usable, faulty
+
+
+def _some_are_faulty(prompt_set: "PromptSet") -> SomePromptsFailedError:
+    number = count(len(prompt_set.faults), "entry", "entries")
+    return SomePromptsFailedError(f"{number} of {prompt_set.name} cannot be used", "Correct the set.")
 
 
 def _show_what_would_be_done(
+    prompt_set: "PromptSet",
     jobs: "Sequence[Job]",
     complete: Set[int],
-    refused: Mapping[int, FilesError],
+    refused: Mapping[int, Phyt2vError],
     planned: "Sequence[PlannedRound]",
     batch_dir: Path,
     needed: int,
     *,
     as_json: bool,
 ) -> None:
-    from phyt2v_cli.cli.views.set import error_as_json, job_as_json
+    """Show the plan and what would become of each job; SomePromptsFailedError if not all can be done."""
+    from phyt2v_cli.cli.views import set_plan
 
-    config = jobs[0].config
-    watch.show_plan(config, planned)
-    num_left = len(jobs) - len(complete) - len(refused)
-    seconds = _expected_seconds(config, planned, num_left)
+    seconds = None
+    if jobs:
+        config = jobs[0].config
+        watch.show_plan(config, planned)
+        seconds = watch.expected_seconds(config, planned, len(jobs) - len(complete) - len(refused))
     time = "" if seconds is None else f" and about {duration(seconds)} of rendering"
     console.say(
-        f"{set_run.count_jobs(jobs, complete)}; would be rendered into {batch_dir}, taking at most about "
+        f"{running.count_jobs(jobs, complete)}; would be rendered into {batch_dir}, taking at most about "
         f"{mebibytes(needed)} more{time}:"
     )
     statuses = [
         "complete" if job.number in complete else "refused" if job.number in refused else "to do"
         for job in jobs
     ]
-    for job, status in zip(jobs, statuses, strict=True):
-        console.say(f"  {job.path.name}: {status}")
-        if error := refused.get(job.number):
-            set_run.tell_error(job, *worded(error))
+    whole = console.is_verbose()
+    console.say("\n".join(set_plan.listed(jobs, statuses, whole=whole)))
+    for number, (job_number, error) in enumerate(refused.items(), start=1):
+        if number > set_plan.MAX_LISTED and not whole:
+            console.say(f"and {len(refused) - set_plan.MAX_LISTED:,} more are refused")
+            break
+        running.tell_error(jobs[job_number - 1], *worded(error))
     if as_json:
-        console.json_object(
-            {
-                "schema": "phyt2v.batch-dry-run/1",
-                "batch_dir": str(batch_dir),
-                "videos": [{"round": p.round, "steps": p.steps, "purpose": p.purpose} for p in planned],
-                "runs": [
-                    job_as_json(job)
-                    | {"status": status.replace(" ", "_")}
-                    | (error_as_json(*worded(refused[job.number])) if job.number in refused else {})
-                    for job, status in zip(jobs, statuses, strict=True)
-                ],
-                "needed_bytes": needed,
-                "expected_seconds": None if seconds is None else round(seconds, 1),
-            }
+        plan = set_plan.plan_as_json(
+            batch_dir, planned, jobs, statuses, refused, needed_bytes=needed, expected_seconds=seconds
         )
+        console.json_object(plan | {"faults": set_plan.faults_as_json(prompt_set.faults)})
     if refused:
         raise SomePromptsFailedError(f"{len(refused)} of {count(len(jobs), 'prompt')} would fail")
-
-
-def _expected_seconds(config: "Config", planned: "Sequence[PlannedRound]", num_runs: int) -> float | None:
-    """Seconds of rendering of so many whole runs; None if this machine has not measured the model yet."""
-    from phyt2v_cli.schedule import control_steps
-    from phyt2v_cli.timing import speeds
-
-    speed = speeds.find(config.generator)
-    return None if speed is None else num_runs * speed.total_s(planned, control_steps(config, planned))
+    if prompt_set.faults:
+        raise _some_are_faulty(prompt_set)

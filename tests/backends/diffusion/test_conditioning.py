@@ -14,7 +14,7 @@ from phyt2v_cli.backends.diffusion.generator import load
 from phyt2v_cli.checks.preflight import complete
 from phyt2v_cli.config.layers import load_config
 from phyt2v_cli.config.schema import GeneratorConfig
-from phyt2v_cli.errors import ConfigError
+from phyt2v_cli.errors import ConfigError, PromptError
 from phyt2v_cli.files.video import VideoMetadata, read_video, write_video
 from phyt2v_cli.roles import DenoisingStep
 from phyt2v_cli.runs.identity import run_key
@@ -226,3 +226,30 @@ def test_a_file_that_changed_since_the_run_began_is_refused(tmp_path: Path) -> N
     picture(image, seed=2)
     with pytest.raises(ConfigError, match="has changed since the run began"):
         conditioning.call_arguments(config, BOTH)
+
+
+def test_each_call_may_begin_with_a_picture_of_its_own(tmp_path: Path) -> None:
+    model = save_cogvideox(tmp_path / "model", takes_images=True)
+    one, other = (picture(tmp_path / f"{seed}.png", seed) for seed in (1, 2))
+    generator = load(config_of(model, (9, 16, 16), image=str(one)))
+    encoded: list[object] = []
+    generator.pipeline.text_encoder.register_forward_hook(lambda *_: encoded.append(1))
+
+    def denoise(image: Path | None) -> npt.NDArray[np.float32 | np.uint8]:
+        return generator.denoise(
+            "a ball falls.", seed=1, num_inference_steps=2, on_step=lambda _: None, image=image
+        ).latents
+
+    first, num_encoded = denoise(one), len(encoded)
+    np.testing.assert_array_equal(denoise(one), first)
+    assert len(encoded) == num_encoded
+    assert not np.array_equal(denoise(other), first)
+    assert len(encoded) == 2 * num_encoded, "a text encoder may look at the picture too"
+    np.testing.assert_array_equal(denoise(None), first)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(PromptError, match=r"broken.png is no image that can be read"):
+        denoise(tmp_path / "broken.png")
+    np.testing.assert_array_equal(denoise(one), first)
+    generator = load(config_of(save_cogvideox(tmp_path / "of text"), (9, 16, 16)))
+    with pytest.raises(PromptError, match="was loaded without a picture"):
+        denoise(one)

@@ -131,18 +131,6 @@ def test_a_dry_run_writes_nothing(three: Path, tmp_path: Path, doubled: Doubled)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["three.csv"]
 
 
-def test_bad_lines_are_told_before_anything_is_written(tmp_path: Path, doubled: Doubled) -> None:
-    (tmp_path / "set.jsonl").write_text('{"prompt": "a"}\n{"prompt": 1}\n{"seed": \x1b[2J}\n')
-    ended = doubled.run(*QUICK, "set.jsonl", cwd=tmp_path)
-    assert (ended.code, ended.out) == (2, "")
-    assert ended.err.splitlines() == [
-        "error: set.jsonl has entries that cannot be used:",
-        "set.jsonl:2: prompt: not a text",
-        "set.jsonl:3: not JSON: Expecting value in column 10",
-    ]
-    assert [path.name for path in tmp_path.iterdir()] == ["set.jsonl"]
-
-
 def test_another_config_needs_another_folder_or_force(three: Path, tmp_path: Path, doubled: Doubled) -> None:
     first = doubled.run(*QUICK, three, "--out", tmp_path / "set")
     other = [*QUICK, three, "--out", tmp_path / "set", "--seed", "3"]

@@ -4,14 +4,14 @@ Knows jobs and the terminal; knows no option and no format of prompts.
 """
 
 from collections.abc import Callable, Iterator, Sequence, Set
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phyt2v_cli.cli import console, host, signals, watch
 from phyt2v_cli.cli.wording import in_flags
-from phyt2v_cli.errors import RunInterruptedError, SomePromptsFailedError
+from phyt2v_cli.errors import FilesError, RunInterruptedError, SomePromptsFailedError
 from phyt2v_cli.quantities import count
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from phyt2v_cli.runs.result import RunResult
     from phyt2v_cli.schedule import PlannedRound
     from phyt2v_cli.sets.jobs import Job, Outcome
+    from phyt2v_cli.sets.prompt_set import Fault, PromptEntry
+    from phyt2v_cli.sets.shard import Shard
     from phyt2v_cli.turns import Turns
 
 
@@ -30,6 +32,7 @@ def run(
     complete: Set[int],
     planned: "Sequence[PlannedRound]",
     open_run: "Callable[[Job], RunDir]",
+    summary: "SummaryKeeper",
     *,
     num_open: int | None,
     fail_fast: bool,
@@ -37,52 +40,89 @@ def run(
 ) -> "list[Outcome]":
     """Run the jobs and report each as it ends; returns the outcomes of those that were begun.
 
-    `num_open` runs are open at once; None: as many as keep the generator busy.
+    `num_open` runs are open at once; None: as many as keep the generator busy. The `summary` is kept current,
+    also if the set is stopped.
     """
     from phyt2v_cli.api import Studio
+    from phyt2v_cli.checks.executor import choose_executor, in_threads
     from phyt2v_cli.sets.jobs import run_jobs
     from phyt2v_cli.sets.overlap import Pace
 
     outcomes: list[Outcome] = []
     settings = jobs[0].config  # only seeds may differ, and no role knows them
+    num_left = len(jobs) - len(complete)
     stop = signals.stop_request(
         "The set was stopped.", "The same command goes on where it was and leaves complete runs alone."
     )
     try:
-        with stop:  # from here on, since the imports take a while too
+        with stop, ExitStack() as stack:  # from here on, since the imports take a while too
             host.prepare_for_models()
             watch.show_plan(settings, planned)
             console.say(f"That is the plan of each prompt. {count_jobs(jobs, complete)}")
-            num_left = len(jobs) - len(complete)
             steps = sum(entry.steps for entry in planned) * num_left
+            executed, note = choose_executor(settings) if num_left else (in_threads(settings), "")
+            if note:
+                console.warn(note)
+            if executed.execution.executor == "ray":
+                stack.enter_context(console.stdout_kept_for_data())
             # Not closed: its memory is freed with the process, and closing it would delay the exit.
-            studio = Studio(config=settings, prefetches_control=num_open == 1)
+            studio = Studio(config=executed, prefetches_control=num_open == 1)
             if steps:
                 studio.prefetch(steps)
 
             def refine(run: "RunDir", emit: "Emit", cancelled: "Cancelled") -> "RunResult":
                 return studio.complete(run, emit=emit, cancelled=cancelled, num_planned_steps=steps)
 
-            with _progress(jobs, complete, planned, studio.turns) as progress:
-                for outcome in run_jobs(
-                    jobs,
-                    refine=refine,
-                    open_run=open_run,
-                    watch=partial(_watch, progress=progress, planned=planned, complete=complete),
-                    cancelled=stop.cancelled,
-                    pace=Pace(studio.turns, num_open=num_open),
-                ):
-                    outcomes.append(outcome)
-                    if outcome.job.number not in complete:
-                        progress.end(outcome)
-                    _tell(outcome, stream=stream)
-                    if fail_fast and outcome.result is None:
-                        break
+            progress = stack.enter_context(_progress(jobs, complete, planned, studio.turns))
+            for outcome in run_jobs(
+                jobs,
+                refine=refine,
+                open_run=open_run,
+                watch=partial(_watch, progress=progress, planned=planned, complete=complete),
+                cancelled=stop.cancelled,
+                pace=Pace(studio.turns, num_open=num_open),
+            ):
+                outcomes.append(outcome)
+                if outcome.job.number not in complete:
+                    progress.end(outcome)
+                _tell(outcome, stream=stream)
+                summary.keep(outcome)
+                if fail_fast and outcome.result is None:
+                    break
     except RunInterruptedError:
         done = complete | {outcome.job.number for outcome in outcomes if outcome.result is not None}
         console.say(f"{len(done)} of {count(len(jobs), 'prompt')} are complete.")
         raise
+    finally:
+        summary.write()
     return outcomes
+
+
+class SummaryKeeper:
+    """Writer of a set's summary as its prompts finish. What cannot be written is a note, told once."""
+
+    def __init__(self, batch_dir: Path, entries: "Sequence[PromptEntry]", shard: "Shard | None") -> None:
+        """Begin with the runs that are in the set's folder."""
+        from phyt2v_cli.sets.summary.writer import SummaryWriter
+
+        self._writer = SummaryWriter(batch_dir, entries, shard)
+        self._has_told = False
+
+    def keep(self, outcome: "Outcome") -> None:
+        """Count an outcome; the files are written now and then."""
+        self._try(lambda: self._writer.add(outcome.job.entry, outcome.error))
+
+    def write(self) -> None:
+        """Write the files now."""
+        self._try(self._writer.write)
+
+    def _try(self, work: "Callable[[], object]") -> None:
+        try:
+            work()
+        except FilesError as error:  # the videos are worth more than their summary
+            if not self._has_told:
+                console.warn(f"no summary: {error.message}", in_flags(error.hint))
+            self._has_told = True
 
 
 def _progress(
@@ -129,13 +169,23 @@ def _watch(
     yield emit
 
 
-def sum_up(batch_dir: Path, jobs: "Sequence[Job]", outcomes: "Sequence[Outcome]", *, as_json: bool) -> None:
-    """Show what came of each job; raise SomePromptsFailedError if any failed."""
+def sum_up(
+    batch_dir: Path,
+    jobs: "Sequence[Job]",
+    outcomes: "Sequence[Outcome]",
+    faults: "Sequence[Fault]" = (),
+    *,
+    as_json: bool,
+) -> None:
+    """Show what came of each job, and the `faults`; raise SomePromptsFailedError if a job failed."""
     from phyt2v_cli.cli.views.set import summary_as_json, summary_table
+    from phyt2v_cli.cli.views.set_plan import faults_as_json
 
-    console.say(summary_table(jobs, outcomes, console.stderr().width))
+    if jobs:
+        console.say(summary_table(jobs, outcomes, console.stderr().width))
     if as_json:
-        console.json_object(summary_as_json(batch_dir, jobs, outcomes))
+        summary = summary_as_json(batch_dir, jobs, outcomes) | ({"status": "failed"} if faults else {})
+        console.json_object(summary | {"faults": faults_as_json(faults)})
     if failed := sum(outcome.result is None for outcome in outcomes):
         not_begun = len(jobs) - len(outcomes)
         others = f", {not_begun} were not begun" if not_begun else ""
