@@ -9,6 +9,7 @@ Invariants:
    nothing is begun any more. Open work that hears of it is waited for, since it saves what it has; work that
    does not ask within `GRACE_S` seconds (a silent server) is abandoned, as a single run would be.
 4. The errors that end everything are raised once, the first of them, after the rest has ended.
+5. If no more threads can be started, what is open goes on; that is an error only if nothing is open.
 
 Knows threads, turns and callbacks; knows no prompt, run, model or terminal.
 """
@@ -20,6 +21,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+from weakref import WeakSet
 
 from phyt2v_cli.roles import Cancelled
 from phyt2v_cli.turns import Turns, run_rank
@@ -33,8 +35,15 @@ _FIRST_OPEN = 8
 _MAX_OPEN = 32
 """Most runs open for each place."""
 
+_begun: WeakSet[threading.Thread] = WeakSet()
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def is_at_work() -> bool:
+    """Check if any work that was begun in this process, and maybe abandoned, still runs."""
+    return any(thread.is_alive() for thread in _begun)
 
 
 class Pace:
@@ -62,21 +71,27 @@ class Pace:
         for the generator while they wait.
         """
         self._turns.in_order_of_arrival = is_tail and num_open <= 2 * self._turns.num_places
-        now = self._clock()
-        self._open_s += self._num_open * (now - self._counted_at)
-        self._num_open, self._counted_at = num_open, now
+        self._advance()
+        self._num_open = num_open
 
     @property
     def num_worthwhile(self) -> int:
         """Number of runs that are worth having open now."""
         if self._fixed is not None:
             return self._fixed
+        self._advance()
         places, busy_s = self._turns.num_places, self._turns.busy_s
-        first = max(_FIRST_OPEN, 2 * places)
-        if not self._turns.num_done:
-            return first
+        if not busy_s:
+            self._open_s = 0.0  # a model that loads says nothing about runs
+        if not busy_s or not self._turns.num_done:
+            return max(_FIRST_OPEN, 2 * places)
         ratio = min((self._open_s - self._turns.waiting_s) / busy_s, _MAX_OPEN)
         return max(math.ceil(ratio * places + math.sqrt(places)), places + 1)
+
+    def _advance(self) -> None:
+        now = self._clock()
+        self._open_s += self._num_open * (now - self._counted_at)
+        self._counted_at = now
 
 
 @dataclass(eq=False)
@@ -101,6 +116,7 @@ def side_by_side(
     is_over = threading.Event()
     opened: set[_Open[Result]] = set()
     ranked = enumerate(items, start=1)
+    refused: list[tuple[int, Item]] = []
     error: BaseException | None = None
     is_tail = False
 
@@ -119,7 +135,7 @@ def side_by_side(
 
     def begin_next() -> bool:
         nonlocal is_tail
-        following = next(ranked, None)
+        following = refused.pop() if refused else next(ranked, None)
         if following is None:
             is_tail = True
             pace.count(len(opened), is_tail=True)
@@ -127,7 +143,15 @@ def side_by_side(
         one = _Open[Result]()
         rank, item = following
         # A daemon, so that the process need not wait for work that was abandoned.
-        threading.Thread(target=do, args=(one, rank, item), name=f"run {rank}", daemon=True).start()
+        thread = threading.Thread(target=do, args=(one, rank, item), name=f"run {rank}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # of threads there are no more
+            if not opened:
+                raise
+            refused.append(following)
+            return False
+        _begun.add(thread)
         opened.add(one)
         pace.count(len(opened))
         return True
