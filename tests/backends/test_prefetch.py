@@ -1,6 +1,7 @@
 """What is begun ahead gives what it would have given, and really runs at the same time."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,8 @@ from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import BackendError
 from phyt2v_cli.roles import Roles, Scores
 from phyt2v_cli.testing.fakes import FakeRoles, FakeScorer
+from phyt2v_cli.turns import Turns, run_rank, waited_s
+from tests.test_turns import held, wait_until
 
 VIDEO = Path("output1.mp4")
 
@@ -26,6 +29,45 @@ def test_the_result_or_the_error_is_handed_over() -> None:
     for _ in range(2):
         with pytest.raises(BackendError, match="no"):
             wait()
+
+
+def test_background_work_takes_turns_for_the_run_that_began_it() -> None:
+    turns, order, waited = Turns(), list[int](), dict[int, float]()
+
+    def run(rank: int) -> None:
+        wait_until(lambda: turns.num_waiting == 3 - rank)
+        run_rank.set(rank)
+
+        def work() -> None:
+            with turns.taken():
+                order.append(rank)
+
+        before = waited_s()
+        background.begin(work, name="work")()
+        waited[rank] = waited_s() - before
+
+    with held(turns, lambda: run(3), lambda: run(2), lambda: run(1)):
+        wait_until(lambda: turns.num_waiting == 3)
+        time.sleep(0.1)
+    assert order == [1, 2, 3]
+    assert all(seconds >= 0.1 for seconds in waited.values())
+
+
+def test_only_the_wait_since_somebody_waits_for_it_is_waiting() -> None:
+    turns, done = Turns(), threading.Event()
+
+    def work() -> None:
+        with turns.taken():
+            done.set()
+
+    with turns.taken():
+        wait = background.begin(work, name="work")
+        wait_until(lambda: turns.num_waiting == 1)
+        time.sleep(0.1)
+    assert done.wait(60)
+    before = waited_s()
+    wait()
+    assert waited_s() - before < 0.05  # it was over by then
 
 
 class MeetingScorer:

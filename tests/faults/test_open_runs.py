@@ -1,4 +1,4 @@
-"""A prompt set with many open runs that is stopped, killed or disturbed, and then goes on as if nothing was."""
+"""A prompt set with many open runs that is stopped, killed or disturbed, and then goes on."""
 
 import json
 import random

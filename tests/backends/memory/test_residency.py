@@ -3,13 +3,17 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
 
 import pytest
 import torch
 
+from phyt2v_cli.backends.guard import GuardedGenerator
 from phyt2v_cli.backends.memory import device, residency
 from phyt2v_cli.backends.memory.residency import WHOLE_DEVICE, Accelerator
+from phyt2v_cli.testing.fakes import FakeGenerator
+from phyt2v_cli.turns import Turns, run_rank, waited_s
 
 
 class Device:
@@ -192,6 +196,113 @@ def test_many_threads_with_models_that_do_not_fit_together_all_get_through():
         thread.join(timeout=60)
     assert not any(thread.is_alive() for thread in threads)
     assert device.allocated == sum(holder.num_bytes for holder in holders if holder.is_here) <= 100
+
+
+def test_one_that_is_claimed_stays_until_nobody_claims_it():
+    device = Device(100)
+    claimed, other = Weights(device, 60), Weights(device, 60)
+    use(device, claimed)
+    has_come = threading.Event()
+
+    def come() -> None:
+        use(device, other)
+        has_come.set()
+
+    with ExitStack() as joined:
+        with device.accelerator.claimed(claimed):
+            with device.accelerator.claimed(claimed):
+                joined.enter_context(in_a_thread(come))
+                assert not has_come.wait(0.05)
+            assert not has_come.wait(0.05)  # one still claims it
+            use(device, claimed)
+            assert not has_come.wait(0.05)  # it was used, and is claimed all the same
+        assert has_come.wait(60)
+    assert (claimed.is_here, other.is_here) == (False, True)
+
+
+def test_a_claim_brings_nothing_and_ends_with_an_error():
+    device = Device(100)
+    a, b = Weights(device, 60), Weights(device, 60)
+    use(device, b)
+    with pytest.raises(KeyError), device.accelerator.claimed(a):
+        assert (a.is_here, b.is_here) == (False, True)
+        raise KeyError
+    use(device, a)
+    device.accelerator.forget(a)
+    assert not a.is_here
+
+
+def test_the_wait_for_others_memory_is_no_work():
+    device = Device(100)
+    a, b = Weights(device, 60), Weights(device, 60)
+    leave, waited = threading.Event(), list[float]()
+
+    def wait() -> None:
+        use(device, b)
+        waited.append(waited_s())
+
+    with in_a_thread(wait) as thread:
+        thread.join(60)
+    assert waited == [0]  # nobody was in the way
+    with in_a_thread(lambda: hold(device, a, leave)):
+        while not a.is_here:
+            time.sleep(0.001)
+        with in_a_thread(wait):
+            time.sleep(0.1)
+            leave.set()
+    assert waited[1] >= 0.05
+
+
+def hold(device: Device, holder: Weights, leave: threading.Event) -> None:
+    with device.accelerator.on_device(holder, spare_bytes=0):
+        assert leave.wait(60)
+
+
+class ClaimingGenerator(FakeGenerator):
+    """A generator whose weights are on the device while it works."""
+
+    def __init__(self, device: Device) -> None:
+        super().__init__()
+        self.device, self.weights = device, Weights(device, 60)
+
+    def claimed(self) -> AbstractContextManager[None]:
+        return self.device.accelerator.claimed(self.weights)
+
+    def denoise(self, *args: Any, **kwargs: Any) -> Any:
+        with self.device.accelerator.on_device(self.weights, spare_bytes=10):
+            time.sleep(0.01)
+            return super().denoise(*args, **kwargs)
+
+    def decode(self, *args: Any) -> Any:
+        with self.device.accelerator.on_device(self.weights, spare_bytes=10):
+            return super().decode(*args)
+
+
+def test_runs_with_two_models_that_do_not_fit_together_fall_into_phases():
+    device, num_runs, num_rounds = Device(100), 8, 3
+    generator, vlm = ClaimingGenerator(device), Weights(device, 60)
+    guarded, turns_of_vlm = GuardedGenerator(generator), Turns()
+
+    def caption() -> None:
+        with device.accelerator.on_device(vlm, spare_bytes=10), turns_of_vlm.taken():
+            time.sleep(0.01)
+
+    def run(number: int) -> None:
+        run_rank.set(number)
+        for _ in range(num_rounds):
+            denoised = guarded.denoise("a ball", seed=0, num_inference_steps=1, on_step=lambda _: None)
+            guarded.decode(denoised.latents)
+            caption()
+
+    threads = [threading.Thread(target=run, args=(n,), daemon=True) for n in range(num_runs)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+    assert len(generator.denoised) == num_runs * num_rounds
+    # One after another would be moves for each video.
+    assert generator.weights.num_moves + vlm.num_moves < num_runs * num_rounds
 
 
 def test_an_error_inside_ends_the_use():

@@ -5,7 +5,9 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from phyt2v_cli.backends.program.scorer import CommandScorer, find_program
 from phyt2v_cli.config.schema import ScorerConfig
 from phyt2v_cli.errors import BackendError
 from phyt2v_cli.roles import Scores
+from phyt2v_cli.turns import waited_s
 from tests.faults.processes import gone, wait_until
 
 GOOD = '{"semantic_adherence": 0.25, "physical_commonsense": 1}'
@@ -248,6 +251,44 @@ def test_a_kept_program_that_says_too_much_is_not_trusted_again(scorer: MakeScor
     score(late)
     wait_until(said.exists, "the late line")
     assert "more than one line" in refusal(late)
+
+
+COUNTING = """
+import json, os, pathlib, sys, time
+here = pathlib.Path(sys.argv[1])
+for line in sys.stdin:
+    (here / f"{os.getpid()}").touch()
+    time.sleep(0.1)
+    at_work = len(list(here.iterdir()))
+    (here / f"{os.getpid()}").unlink()
+    print(json.dumps({"semantic_adherence": at_work / 10, "physical_commonsense": None}), flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "most"), [({}, 1), ({"concurrency": 2}, 2), ({"concurrency": 3, "keep_alive": True}, 1)]
+)
+def test_so_many_programs_run_at_a_time(
+    settings: dict[str, object], most: int, scorer: MakeScorer, tmp_path: Path
+) -> None:
+    scorer(COUNTING, shell=False)
+    (tmp_path / "at work").mkdir()
+    command = (str(tmp_path / "judge"), str(tmp_path / "at work"))
+    judge = CommandScorer(ScorerConfig.model_validate({"command": command, **settings}))
+
+    def score_and_wait(_: int) -> tuple[float, float]:
+        before, start = waited_s(), time.monotonic()
+        at_work = score(judge).semantic_adherence
+        assert at_work is not None
+        waited = waited_s() - before
+        assert waited <= time.monotonic() - start
+        return at_work * 10, waited
+
+    with ThreadPoolExecutor(4) as threads:
+        seen = list(threads.map(score_and_wait, range(4)))
+    judge.close()
+    assert max(round(at_work) for at_work, _ in seen) == most
+    assert max(waited for _, waited in seen) >= 0.1, "the last has waited for a program of another"
 
 
 ADAPTER = Path(__file__).parents[3] / "docs" / "videocon_physics_adapter.py"

@@ -1,0 +1,92 @@
+"""Requests to one real server at a time, over all threads and roles."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from phyt2v_cli.backends.server.client import OpenAIClient
+from phyt2v_cli.config.schema import CaptionerConfig, LlmConfig, ServiceConfig
+from phyt2v_cli.roles import Message
+from phyt2v_cli.turns import waited_s
+from tests.scripted_server import Behaviour, Exchange, ScriptedServer, answer
+
+pytestmark = pytest.mark.usefixtures("loopback")
+MESSAGES = [Message("user", "hello")]
+
+
+class InFlight:
+    """Behaviour of a server that counts the requests it works on, and answers after `delay_s` seconds."""
+
+    def __init__(self, delay_s: float = 0.05) -> None:
+        self.most = self.now = 0
+        self._delay_s = delay_s
+        self._lock = threading.Lock()
+        self._answer: Behaviour = answer("hi")
+
+    def __call__(self, exchange: Exchange) -> None:
+        with self._lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        time.sleep(self._delay_s)
+        with self._lock:
+            self.now -= 1
+        self._answer(exchange)
+
+
+def client_of(url: str, section: type[ServiceConfig] = LlmConfig, **settings: object) -> OpenAIClient:
+    values = {"backend": "openai", "model": "m", "base_url": url, "api_key_env": "CANARY_KEY", **settings}
+    return OpenAIClient(section.model_validate(values), "llm" if section is LlmConfig else "captioner")
+
+
+def ask_all(*asks: Callable[[], object]) -> None:
+    with ThreadPoolExecutor(len(asks)) as threads:
+        for future in [threads.submit(ask) for ask in asks]:
+            future.result(60)
+
+
+@pytest.mark.parametrize(("settings", "most"), [({"concurrency": 3}, 3), ({"concurrency": 1}, 1), ({}, 8)])
+def test_no_more_requests_are_in_flight_than_the_config_says(settings: dict[str, int], most: int) -> None:
+    requests = InFlight()
+    with ScriptedServer(requests) as server:
+        client = client_of(server.url, **settings)
+        ask_all(*[lambda: client.complete(MESSAGES)] * 16)
+    assert requests.most == most
+
+
+def test_roles_with_one_url_share_the_smallest_number() -> None:
+    requests = InFlight()
+    with ScriptedServer(requests) as server:
+        llm = client_of(server.url, concurrency=5)
+        captioner = client_of(server.url, CaptionerConfig, concurrency=2)
+        ask_all(*[lambda: llm.complete(MESSAGES)] * 6, *[lambda: captioner.complete(MESSAGES)] * 6)
+    assert requests.most == 2
+
+
+def test_other_servers_have_their_own_number() -> None:
+    meeting = threading.Barrier(2, timeout=60)
+
+    def meet(exchange: Exchange) -> None:
+        meeting.wait()
+        answer("hi")(exchange)
+
+    with ScriptedServer(meet) as one, ScriptedServer(meet) as other:
+        clients = [client_of(server.url, concurrency=1) for server in (one, other)]
+        ask_all(*(lambda client=client: client.complete(MESSAGES) for client in clients))  # type: ignore[misc]
+
+
+def test_the_wait_for_a_turn_is_no_part_of_the_timeout_nor_of_the_work() -> None:
+    with ScriptedServer(InFlight(0.4)) as server:
+        client = client_of(server.url, concurrency=1, timeout_s=1.5, max_retries=0)
+        waited: list[float] = []
+
+        def ask() -> None:
+            before = waited_s()
+            client.complete(MESSAGES)
+            waited.append(waited_s() - before)
+
+        ask_all(*[ask] * 6)  # the last waits two seconds
+    assert max(waited) >= 1.5
+    assert min(waited) < 0.4
