@@ -82,7 +82,7 @@ def run(
                 cancelled=stop.cancelled,
                 pace=Pace(studio.turns, num_open=num_open),
             ):
-                outcomes.append(outcome)
+                outcomes.append(outcome.without_rounds())
                 if outcome.job.number not in complete:
                     progress.end(outcome)
                 _tell(outcome, stream=stream)
