@@ -51,13 +51,24 @@ class RoleFactory(Protocol):
 class LocalRoles:
     """Factory of roles in this process; implements `RoleFactory`."""
 
-    load_generator = staticmethod(backends.load_generator)
-    make_chat_model = staticmethod(backends.make_chat_model)
-    make_captioner = staticmethod(backends.make_captioner)
-    make_scorers = staticmethod(backends.make_scorers)
-
     def __init__(self) -> None:
         self.turns = Turns()
+
+    def load_generator(self, config: GeneratorConfig, *, num_planned_steps: int = 0) -> VideoGenerator:
+        """Load the generator as `backends` does."""
+        return backends.load_generator(config, num_planned_steps=num_planned_steps)
+
+    def make_chat_model(self, config: LlmConfig) -> ChatModel:
+        """Make the LLM as `backends` does."""
+        return backends.make_chat_model(config)
+
+    def make_captioner(self, config: CaptionerConfig) -> VideoCaptioner:
+        """Make the captioner as `backends` does."""
+        return backends.make_captioner(config)
+
+    def make_scorers(self, config: ScorerConfig) -> list[VideoScorer]:
+        """Make the scorers as `backends` does."""
+        return backends.make_scorers(config)
 
     def close(self) -> None:
         """Do nothing: the roles own what they use."""

@@ -103,7 +103,11 @@ ON_GPU = {
 class Generator(FakeGenerator):
     """Spoilt for some seeds."""
 
-    fault: str | None = None
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(**fields)
+        self.faults: dict[
+            bytes, str | None
+        ] = {}  # of latents, since other runs are denoised before their decoding
 
     def denoise(
         self,
@@ -117,7 +121,7 @@ class Generator(FakeGenerator):
         image: Path | None = None,
     ) -> Denoised:
         enter("denoise")
-        self.fault = SCRIPT.get("frames", {}).get(str(seed), SCRIPT.get("frames", {}).get("any"))
+        fault = SCRIPT.get("frames", {}).get(str(seed), SCRIPT.get("frames", {}).get("any"))
 
         def after_step(step: DenoisingStep) -> None:
             on_step(step)
@@ -132,8 +136,9 @@ class Generator(FakeGenerator):
             draft=draft,
             image=image,
         )
-        spoilt = np.float32("nan" if self.fault == "nan" else 1)
-        return replace(denoised, latents=denoised.latents * spoilt)
+        latents = denoised.latents * np.float32("nan" if fault == "nan" else 1)
+        self.faults[latents.tobytes()] = fault
+        return replace(denoised, latents=latents)
 
     def decode(self, latents: Latents) -> Decoded:
         enter("decode")
@@ -141,8 +146,8 @@ class Generator(FakeGenerator):
         decoded = super().decode(latents)
         frames = decoded.frames.repeat(4, axis=1).repeat(4, axis=2)
         frames ^= np.random.default_rng(0).integers(0, 64, frames.shape, np.uint8)
-        if self.fault in ("black", "grey"):
-            frames = frames * 0 + {"black": 0, "grey": 127}[self.fault]
+        if (fault := self.faults.get(latents.tobytes())) in ("black", "grey"):
+            frames = frames * 0 + {"black": 0, "grey": 127}[fault]
         return replace(decoded, frames=frames)
 
 

@@ -172,7 +172,7 @@ def test_fault_54_a_prompt_of_a_set_is_complete_without_its_contact_sheet(
     done = doubled.run(*batch)
     assert done.code == 0, done.err
     assert done.out.count("output2.mp4") == 2
-    assert "note: no contact sheet: " in done.err
+    assert "note: prompt 2: no contact sheet: " in done.err
 
 
 def planned_runs(doubled: Doubled, *batch: str | Path) -> list[Path]:
