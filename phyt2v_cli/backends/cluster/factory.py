@@ -65,13 +65,20 @@ _JudgeActor = ray.remote(JudgeWorker)
 class ClusterRoles:
     """Factory of roles on a cluster, and owner of their workers."""
 
-    def __init__(self, config: Config, *, load_in_worker: LoadGenerator = backends.load_generator) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        on_notice: Callable[[str], object] = lambda _: None,
+        load_in_worker: LoadGenerator = backends.load_generator,
+    ) -> None:
         """Connect to the cluster that `config.execution` names, and share its GPUs out; nothing is loaded.
 
         Raises BackendError if it does not answer, and ConfigError if it has too few GPUs.
         """
         self._config = config
         self._load_in_worker = load_in_worker
+        self._on_notice = on_notice
         self._wanted = config.execution
         self._resources = connect(self._wanted.ray_address, num_workers_here=self._wanted.workers)
         self._num_gpus = self._gpus_to_use()
@@ -179,7 +186,7 @@ class ClusterRoles:
         return self._open_pool(name, start)
 
     def _open_pool(self, name: str, start: Any, *, on_ready: Callable[[int], None] = lambda _: None) -> Pool:
-        pool = Pool(name, start, on_ready=on_ready)
+        pool = Pool(name, start, on_ready=on_ready, on_notice=self._on_notice)
         pool.resize(self._counts[name])
         with self._lock:
             self._pools[name] = pool
