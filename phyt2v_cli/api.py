@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypedDict, Unpack
 
-from phyt2v_cli.backends import prefetch
+from phyt2v_cli.backends import background, prefetch
 from phyt2v_cli.checks.preflight import PreparedVideo, prepare_run, prepare_video
 from phyt2v_cli.checks.probe import probed
 from phyt2v_cli.config.layers import LoadedConfig, Setting, layer_of_keywords, load_config
@@ -73,7 +73,7 @@ class Studio:
         llm: ChatModel | None = None,
         captioner: VideoCaptioner | None = None,
         scorer: VideoScorer | Sequence[VideoScorer] | None = None,
-        on_span: prefetch.Span | None = None,
+        on_span: background.Span | None = None,
         on_notice: OnNotice = lambda _: None,
         prefetches_control: bool = True,
         **settings: Any,
@@ -102,7 +102,7 @@ class Studio:
             )
             if role is not None
         }
-        self._on_span = on_span or prefetch.no_span
+        self._on_span = on_span or background.no_span
         self._loaded = self._layer({})
         self._roles = SharedRoles(
             self.config,

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from phyt2v_cli import backends
-from phyt2v_cli.backends import prefetch
+from phyt2v_cli.backends import background, prefetch
 from phyt2v_cli.backends.guard import GuardedGenerator
 from phyt2v_cli.config.schema import CaptionerConfig, Config, GeneratorConfig, LlmConfig, ScorerConfig
 from phyt2v_cli.errors import ConfigError
@@ -100,7 +100,7 @@ class SharedRoles:
         config: Config,
         given: Mapping[str, Any],
         *,
-        on_span: prefetch.Span,
+        on_span: background.Span,
         on_notice: OnNotice = lambda _: None,
         prefetches_control: bool = True,
     ) -> None:
@@ -138,7 +138,7 @@ class SharedRoles:
         with self._lock:
             self._check_open()
             if self._generator is None and self._prefetched is None and "generator" not in self._given:
-                self._prefetched = prefetch.begin(lambda: self._load(num_planned_steps), name="load")
+                self._prefetched = background.begin(lambda: self._load(num_planned_steps), name="load")
 
     def load_generator(self, num_planned_steps: int) -> VideoGenerator:
         """Load the generator, unless it is loaded; other threads wait until it is."""

@@ -8,8 +8,8 @@ Invariants, which all overlap of runs relies on:
    `in_order_of_arrival` the one that came first. Earlier runs end, so nobody waits for ever.
 4. A thread whose `cancelled()` is true while it waits leaves with RunInterruptedError, and takes no place.
 5. A place is free again however its block ends.
-6. Waiting is not working: `waited_s` tells how long the calling thread has waited for turns, so that the
-   seconds of a stage can leave it out.
+6. Waiting is not working: `waited_s` tells how long the calling thread has waited for turns, or inside
+   `waiting`, so that the seconds of a stage can leave it out.
 
 Knows threads only.
 """
@@ -32,8 +32,23 @@ _account = threading.local()
 
 
 def waited_s() -> float:
-    """Seconds that the calling thread has waited for turns since it began."""
+    """Seconds that the calling thread has waited for others since it began."""
     return getattr(_account, "seconds", 0.0)
+
+
+def count_waiting(seconds: float) -> None:
+    """Count `seconds` as waiting of the calling thread."""
+    _account.seconds = waited_s() + seconds
+
+
+@contextmanager
+def waiting(clock: Callable[[], float] = time.monotonic) -> Iterator[None]:
+    """Count the time inside the block, which must hold no other such block, as waiting."""
+    began = clock()
+    try:
+        yield
+    finally:
+        count_waiting(clock() - began)
 
 
 class Turns:
@@ -101,11 +116,8 @@ class Turns:
     @contextmanager
     def taken(self, cancelled: Callable[[], bool] = lambda: False) -> Iterator[None]:
         """Take a place inside the block; wait for it first, unless `cancelled()` becomes true."""
-        began = self._clock()
-        try:
+        with waiting(self._clock):
             self._take(cancelled)
-        finally:
-            _account.seconds = waited_s() + self._clock() - began
         try:
             yield
         finally:
@@ -123,7 +135,8 @@ class Turns:
             self._queue.append(mine)
             try:
                 while self._next() != mine or self._num_taken >= self._num_places:
-                    if not self._changed.wait(_POLL_S) and cancelled():
+                    self._changed.wait(_POLL_S)
+                    if cancelled():
                         raise RunInterruptedError("The run was stopped while it waited for its turn.")
                 self._count()
                 self._num_taken += 1

@@ -12,14 +12,13 @@ know models, servers, pipelines, run directories or the order of the rounds.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from threading import Event, Lock, Thread
-from typing import Any, TypeVar
-from weakref import WeakSet
+from threading import Event, Lock
+from typing import Any
 
+from phyt2v_cli.backends.background import Span, begin, no_span
 from phyt2v_cli.backends.guard import GeneratorWrapper
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import RunInterruptedError
@@ -37,45 +36,6 @@ from phyt2v_cli.roles import (
     VideoScorer,
     never_cancelled,
 )
-
-_Result = TypeVar("_Result")
-
-Span = Callable[[str], AbstractContextManager[None]]
-"""Context manager around a named piece of work, for example to record it in a trace."""
-
-_begun: WeakSet[Thread] = WeakSet()
-
-
-def no_span(_: str) -> AbstractContextManager[None]:
-    """Span that records nothing."""
-    return nullcontext()
-
-
-def begin(work: Callable[[], _Result], *, name: str, span: Span = no_span) -> Callable[[], _Result]:
-    """Start `work` in a background thread called `name`, inside `span`.
-
-    The returned function waits for the result of `work` and returns or raises it. The thread is a daemon:
-    the process does not wait for it at exit.
-    """
-    future: Future[_Result] = Future()
-
-    def run() -> None:
-        try:
-            with span(name):
-                result = work()
-            future.set_result(result)
-        except BaseException as error:
-            future.set_exception(error)
-
-    thread = Thread(target=run, name=name, daemon=True)
-    _begun.add(thread)
-    thread.start()
-    return future.result
-
-
-def is_at_work() -> bool:
-    """Check if any prefetched work of this process is still running."""
-    return any(thread.is_alive() for thread in _begun)
 
 
 class PrefetchedScorer:

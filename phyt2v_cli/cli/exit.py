@@ -107,10 +107,11 @@ def _exit_code() -> int:
 
 def _leave_what_was_begun(code: int) -> None:
     """Exit at once if a thread still loads, denoises or waits for a server: a normal exit may crash."""
-    prefetch = sys.modules.get("phyt2v_cli.backends.prefetch")  # if it was never imported, nothing was begun
-    if prefetch is not None and prefetch.is_at_work():
-        sys.stdout.flush()
-        os._exit(code)
+    for name in ("phyt2v_cli.backends.background", "phyt2v_cli.sets.overlap"):
+        begun = sys.modules.get(name)  # if it was never imported, nothing was begun
+        if begun is not None and begun.is_at_work():
+            sys.stdout.flush()
+            os._exit(code)
 
 
 ParserError: type[Exception] = typer.BadParameter.__bases__[0]

@@ -9,6 +9,7 @@ Invariants:
    nothing is begun any more. Open work that hears of it is waited for, since it saves what it has; work that
    does not ask within `GRACE_S` seconds (a silent server) is abandoned, as a single run would be.
 4. The errors that end everything are raised once, the first of them, after the rest has ended.
+5. If no more threads can be started, what is open goes on; that is an error only if nothing is open.
 
 Knows threads, turns and callbacks; knows no prompt, run, model or terminal.
 """
@@ -20,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+from weakref import WeakSet
 
 from phyt2v_cli.roles import Cancelled
 from phyt2v_cli.turns import Turns, run_rank
@@ -33,8 +35,15 @@ _FIRST_OPEN = 8
 _MAX_OPEN = 32
 """Most runs open for each place."""
 
+_begun: WeakSet[threading.Thread] = WeakSet()
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+def is_at_work() -> bool:
+    """Check if any work that was begun in this process, and maybe abandoned, still runs."""
+    return any(thread.is_alive() for thread in _begun)
 
 
 class Pace:
@@ -61,10 +70,9 @@ class Pace:
         Once none is left to begin, and few are open, they take turns by arrival: they then end together. By
         rank the very last would render alone, with nothing for the generator to do while it is away.
         """
-        now = self._clock()
-        self._open_s += self._num_open * (now - self._counted_at)
-        self._num_open, self._counted_at = num_open, now
-        self._turns.in_order_of_arrival = num_left == 0 and num_open <= self._steady
+        self._turns.in_order_of_arrival = num_left == 0 and num_open <= self._steady()
+        self._advance()
+        self._num_open = num_open
 
     def num_worthwhile(self, num_left: int) -> int:
         """Number of runs that are worth having open now, if `num_left` are not begun.
@@ -73,15 +81,23 @@ class Pace:
         """
         if self._fixed is not None:
             return self._fixed
-        return 2 * self._steady if num_left <= self._steady else self._steady
+        steady = self._steady()
+        return 2 * steady if num_left <= steady else steady
 
-    @property
     def _steady(self) -> int:
+        self._advance()
         places, busy_s = self._turns.num_places, self._turns.busy_s
-        if not self._turns.num_done:
+        if not busy_s:
+            self._open_s = 0.0  # a model that loads says nothing about runs
+        if not busy_s or not self._turns.num_done:
             return max(_FIRST_OPEN, 2 * places)
         ratio = min((self._open_s - self._turns.waiting_s) / busy_s, _MAX_OPEN)
         return max(math.ceil(ratio * places + math.sqrt(places)), places + 1)
+
+    def _advance(self) -> None:
+        now = self._clock()
+        self._open_s += self._num_open * (now - self._counted_at)
+        self._counted_at = now
 
 
 @dataclass(eq=False)
@@ -134,6 +150,7 @@ def side_by_side(
             if not opened:
                 raise
             return False
+        _begun.add(thread)
         num_begun += 1
         opened.add(one)
         pace.count(len(opened), len(items) - num_begun)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from phyt2v_cli.backends import prefetch
+from phyt2v_cli.backends import background, prefetch
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import BackendError
 from phyt2v_cli.roles import Roles, Scores
@@ -17,12 +17,12 @@ VIDEO = Path("output1.mp4")
 
 
 def test_the_result_or_the_error_is_handed_over() -> None:
-    assert prefetch.begin(lambda: 7, name="seven")() == 7
+    assert background.begin(lambda: 7, name="seven")() == 7
 
     def fail() -> int:
         raise BackendError("no")
 
-    wait = prefetch.begin(fail, name="fails")
+    wait = background.begin(fail, name="fails")
     for _ in range(2):
         with pytest.raises(BackendError, match="no"):
             wait()
@@ -102,7 +102,7 @@ def test_a_score_that_was_not_begun_is_asked_for() -> None:
 
 def test_what_is_still_at_work_is_known() -> None:
     go_on = threading.Event()
-    wait = prefetch.begin(go_on.wait, name="waits")
-    assert prefetch.is_at_work()
+    wait = background.begin(go_on.wait, name="waits")
+    assert background.is_at_work()
     go_on.set()
     assert wait()

@@ -27,6 +27,7 @@ from phyt2v_cli.backends.memory.cpu_threads import asleep_while_waiting
 from phyt2v_cli.backends.memory.device import choose_device
 from phyt2v_cli.config.schema import ServiceConfig
 from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError
+from phyt2v_cli.turns import Turns
 
 Role = Literal["llm", "captioner", "scorer"]
 Result = TypeVar("Result")
@@ -58,7 +59,7 @@ class LocalModel:
         """Model of transformers, for inspection."""
         self._label = label
         self._device = device
-        self._turn = threading.Lock()
+        self._turns = Turns()
         self.inputs = inputs
         self.num_users = 0
         """Number of roles that hold it by a `ModelHandle`."""
@@ -132,7 +133,7 @@ class LocalModel:
 
     def _generate(self, inputs: Mapping[str, Any], role: Role, **options: Any) -> Any:
         def compute() -> Any:
-            with self._turn, asleep_while_waiting(self._device), torch.inference_mode():
+            with self._turns.taken(), asleep_while_waiting(self._device), torch.inference_mode():
                 return self.network.generate(
                     **self._placed(inputs), do_sample=False, return_dict_in_generate=True, **options
                 )

@@ -24,6 +24,7 @@ from typing import Protocol
 import torch
 
 from phyt2v_cli.backends.memory import device
+from phyt2v_cli.turns import waiting
 
 WHOLE_DEVICE = sys.maxsize
 """Value of `spare_bytes` that evicts every other holder, whatever the free memory."""
@@ -123,7 +124,8 @@ class Accelerator:
             if idle:
                 self._send_away(idle[0])
             else:
-                self._changed.wait()
+                with waiting():
+                    self._changed.wait()
 
     def _has_room(self, holder: Holder, spare_bytes: int) -> bool:
         key = id(holder)

@@ -7,7 +7,6 @@ model.
 import json
 import os
 import shutil
-import threading
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,10 +51,9 @@ class CommandScorer:
             raise ConfigError("scorer.command: the command backend needs a program")
         self._config = config
         self._command = config.command
-        self._turns = Turns(config.concurrency or 1)  # each program may need the whole GPU
+        # Each program may need the whole GPU, and a kept one answers in order.
+        self._turns = Turns(1 if config.keep_alive else config.concurrency or 1)
         self._kept: ExternalProgram | None = None
-        # A kept program answers in order, so threads that share this scorer wait for each other.
-        self._in_line = threading.Lock()
 
     @property
     def name(self) -> str:
@@ -70,14 +68,13 @@ class CommandScorer:
         """
         request = {"schema": REQUEST_SCHEMA, "video": str(video_path.absolute()), "prompt": prompt}
         line = json.dumps(request).encode("ascii") + b"\n"
-        if not self._config.keep_alive:
-            with self._turns.taken():
+        with self._turns.taken():
+            if not self._config.keep_alive:
                 program = self._start()
                 try:
                     return self._ask(program, line)
                 finally:
                     program.kill()
-        with self._in_line:
             if self._kept is None or not self._kept.is_running:
                 if self._kept is not None:
                     self._kept.kill()
@@ -93,7 +90,7 @@ class CommandScorer:
 
     def close(self) -> None:
         """End the kept program, if there is one."""
-        with self._in_line:
+        with self._turns.taken():
             if self._kept is not None:
                 self._kept.close()
                 self._kept = None

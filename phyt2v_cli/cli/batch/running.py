@@ -187,8 +187,8 @@ def sum_up(
         summary = summary_as_json(batch_dir, jobs, outcomes) | ({"status": "failed"} if faults else {})
         console.json_object(summary | {"faults": faults_as_json(faults)})
     if failed := sum(outcome.result is None for outcome in outcomes):
-        not_begun = len(jobs) - len(outcomes)
-        others = f", {not_begun} were not begun" if not_begun else ""
+        not_done = len(jobs) - len(outcomes)
+        others = f", {not_done} were not done" if not_done else ""
         raise SomePromptsFailedError(
             f"{failed} of {count(len(jobs), 'prompt')} failed{others}",
             "The same command tries again what is not complete.",

@@ -1,4 +1,5 @@
-"""View of a prompt set's outcomes as a table and as JSON. Knows outcomes; runs and prints nothing."""
+"""View of a prompt set's outcomes as a table and as JSON. Knows outcomes and which runs are there; runs and
+prints nothing."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,15 +25,15 @@ _MAX_ROWS = 40
 
 
 def summary_table(jobs: "Sequence[Job]", outcomes: "Sequence[Outcome]", width: int) -> RenderableType:
-    """Table with one row for each job; jobs without an outcome were not begun.
+    """Table with one row for each job; one without an outcome was interrupted, or not begun.
 
     Of a large set it has the first jobs that failed, and below it the counts.
     """
     by_number = {outcome.job.number: outcome for outcome in outcomes}
     if len(jobs) <= _MAX_ROWS:
         return _table(jobs, by_number, width)
-    statuses = Counter(_status(by_number.get(job.number)) for job in jobs)
-    failed = [job for job in jobs if _status(by_number.get(job.number)) == "failed"]
+    statuses = Counter(_status(job, by_number.get(job.number)) for job in jobs)
+    failed = [job for job in jobs if _status(job, by_number.get(job.number)) == "failed"]
     counts = ", ".join(f"{number:,} {status.replace('_', ' ')}" for status, number in statuses.items())
     left_out = f"; {len(failed) - _MAX_ROWS:,} failed ones are not shown" * (len(failed) > _MAX_ROWS)
     text = Text(f"{count(len(jobs), 'prompt')}: {counts}{left_out}")
@@ -50,7 +51,7 @@ def _table(jobs: "Sequence[Job]", by_number: "Mapping[int, Outcome]", width: int
         outcome = by_number.get(job.number)
         result = outcome.result if outcome else None
         scores = result.scores if result else Scores(None, None)
-        status = _status(outcome)
+        status = _status(job, outcome)
         table.add_row(
             str(job.number),
             console.safe(" ".join(job.entry.prompt.split())),
@@ -68,7 +69,7 @@ def summary_as_json(
 ) -> dict[str, object]:
     """Whole set as JSON, with the result or the error of each run."""
     by_number = {outcome.job.number: outcome for outcome in outcomes}
-    runs = [job_as_json(job) | _outcome_as_json(by_number.get(job.number)) for job in jobs]
+    runs = [job_as_json(job) | _outcome_as_json(job, by_number.get(job.number)) for job in jobs]
     return {
         "schema": "phyt2v.batch/1",
         "batch_dir": str(batch_dir),
@@ -93,11 +94,11 @@ def error_as_json(message: str, hint: str) -> dict[str, object]:
     return {"error": message or None, "hint": hint or None}
 
 
-def _outcome_as_json(outcome: "Outcome | None") -> dict[str, object]:
+def _outcome_as_json(job: "Job", outcome: "Outcome | None") -> dict[str, object]:
     result = outcome.result if outcome else None
     scores = result.scores if result else None
     return {
-        "status": _status(outcome),
+        "status": _status(job, outcome),
         **error_as_json(outcome.error if outcome else "", in_flags(outcome.hint) if outcome else ""),
         "result": result
         and {
@@ -115,7 +116,7 @@ def _outcome_as_json(outcome: "Outcome | None") -> dict[str, object]:
     }
 
 
-def _status(outcome: "Outcome | None") -> str:
+def _status(job: "Job", outcome: "Outcome | None") -> str:
     if outcome is None:
-        return "not_begun"
+        return "interrupted" if (job.path / "run.json").exists() else "not_begun"
     return "failed" if outcome.result is None else "complete"

@@ -93,7 +93,7 @@ def test_fail_fast_ends_the_set(three: Path, tmp_path: Path, doubled: Doubled) -
         *QUICK, three, "--out", tmp_path / "set", *IN_ORDER, "--fail-fast", "--json", script=BLACK
     )
     assert failed.code == 5
-    assert "1 of 3 prompts failed, 1 were not begun" in failed.err
+    assert "1 of 3 prompts failed, 1 were not done" in failed.err
     told = json.loads(failed.out)
     assert (told["schema"], told["status"]) == ("phyt2v.batch/1", "failed")
     assert [run["status"] for run in told["runs"]] == ["complete", "failed", "not_begun"]
