@@ -155,7 +155,7 @@ class ClusterRoles:
             needs[name] = Need(self._wanted.gpus_per_judge if wants else 0.0, _FIRST_JUDGE_S)
         if missing := missing_gpus(self._num_gpus, list(needs.values())):
             raise ConfigError(
-                f"execution.gpus: {missing:g} more are needed for one worker of each local model",
+                f"execution.gpus: {missing:g} too few for one worker of each local model",
                 "Let models share a GPU with `execution.gpus_per_generator=0.6` and "
                 "`execution.gpus_per_judge=0.4`, or use judges on a server.",
             )
