@@ -4,11 +4,12 @@ For benchmarks that measure what waiting costs. Its answers are always usable an
 """
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from typing import Any
 
 
@@ -40,15 +41,20 @@ class _Exchange(BaseHTTPRequestHandler):
 
 @contextmanager
 def slow_server(delay_s: float) -> Iterator[str]:
-    """Serve inside the block; yields the base URL."""
-    server = _Server(delay_s)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
+    """Serve inside the block, in a process of its own; yields the base URL."""
+    here, there = get_context("spawn").Pipe()
+    process = get_context("spawn").Process(target=_serve, args=(delay_s, there), daemon=True)
+    process.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/v1"
+        yield f"http://127.0.0.1:{here.recv()}/v1"
     finally:
-        server.shutdown()
-        server.server_close()
+        process.kill()
+
+
+def _serve(delay_s: float, port: Connection) -> None:
+    server = _Server(delay_s)
+    port.send(server.server_port)
+    server.serve_forever()
 
 
 def _answer(messages: list[dict[str, Any]]) -> str:

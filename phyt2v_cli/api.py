@@ -29,7 +29,7 @@ from phyt2v_cli.roles import (
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.result import RunResult, VideoResult
 from phyt2v_cli.sets.prompt_file import read_prompt
-from phyt2v_cli.shared_roles import SharedRoles
+from phyt2v_cli.shared_roles import OnNotice, SharedRoles
 from phyt2v_cli.turns import Turns
 from phyt2v_cli.video_id import ids_of_run
 
@@ -74,6 +74,7 @@ class Studio:
         captioner: VideoCaptioner | None = None,
         scorer: VideoScorer | Sequence[VideoScorer] | None = None,
         on_span: background.Span | None = None,
+        on_notice: OnNotice = lambda _: None,
         prefetches_control: bool = True,
         **settings: Any,
     ) -> None:
@@ -82,9 +83,10 @@ class Studio:
         `settings` are options of ``phyt2v refine`` by name (`rounds`, `seed`, `solver`, `image`, …), for
         every run of this studio. A role that is given as an object needs no section in the config. Of several
         scorers the first decides. `on_span(name)` makes a context manager that is entered around work outside
-        the loop, for example to draw it in a timeline. Without `prefetches_control` no control is denoised
-        before its turn, which pays only if no other run wants the generator. Raises UsageError (ConfigError
-        included) if a setting is wrong.
+        the loop, for example to draw it in a timeline; `on_notice(text)` hears of lost workers of a cluster.
+        Without `prefetches_control` no control is denoised before its turn, which pays only if no other run
+        wants the generator. Raises UsageError (ConfigError included) if a setting is wrong, and BackendError
+        if a cluster does not answer.
         """
         self._source = Path(config) if isinstance(config, str) else config
         self._preset = preset
@@ -103,7 +105,11 @@ class Studio:
         self._on_span = on_span or background.no_span
         self._loaded = self._layer({})
         self._roles = SharedRoles(
-            self.config, self._given, on_span=self._on_span, prefetches_control=prefetches_control
+            self.config,
+            self._given,
+            on_span=self._on_span,
+            on_notice=on_notice,
+            prefetches_control=prefetches_control,
         )
 
     @property

@@ -18,6 +18,9 @@ from phyt2v_cli.errors import ConfigError
 from phyt2v_cli.roles import ChatModel, Closeable, Roles, VideoCaptioner, VideoGenerator, VideoScorer
 from phyt2v_cli.turns import Turns
 
+OnNotice = Callable[[str], object]
+"""Callback for a note about workers that are lost, from any thread."""
+
 
 class RoleFactory(Protocol):
     """Maker of roles in this process or elsewhere, and owner of what they work in."""
@@ -74,7 +77,7 @@ class LocalRoles:
         """Do nothing: the roles own what they use."""
 
 
-def role_factory(config: Config) -> RoleFactory:
+def role_factory(config: Config, on_notice: OnNotice) -> RoleFactory:
     """Factory that `config.execution` asks for; raises as connecting to a cluster does."""
     if config.execution.executor != "ray":
         return LocalRoles()
@@ -86,7 +89,7 @@ def role_factory(config: Config) -> RoleFactory:
         raise ConfigError(
             "execution.executor: ray is not installed", "Install it with `pip install 'phyt2v[ray]'`."
         ) from error
-    return ClusterRoles(config)
+    return ClusterRoles(config, on_notice=on_notice)
 
 
 class SharedRoles:
@@ -98,6 +101,7 @@ class SharedRoles:
         given: Mapping[str, Any],
         *,
         on_span: background.Span,
+        on_notice: OnNotice = lambda _: None,
         prefetches_control: bool = True,
     ) -> None:
         """Make roles for `config`, but for those that are `given` as objects by name.
@@ -108,7 +112,7 @@ class SharedRoles:
         self._given = given
         self._on_span = on_span
         self._prefetches_control = prefetches_control
-        self._factory = role_factory(config)
+        self._factory = role_factory(config, on_notice)
         self.turns = self._factory.turns
         """Turns at the generator."""
         self._lock = threading.Lock()

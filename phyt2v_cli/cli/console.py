@@ -43,6 +43,10 @@ _data_file: IO[str] | None = None
 """Stream for data, while `stdout_kept_for_data`; None: sys.stdout."""
 
 
+_shared_stderr: Console | None = None
+"""Console on stderr while a live display is there."""
+
+
 class _Settings:
     quiet = False
     verbose = False
@@ -103,7 +107,18 @@ def stdout() -> Console:
 
 def stderr() -> Console:
     """Console on stderr, for everything that is not data."""
-    return _console(stderr=True)
+    return _shared_stderr or _console(stderr=True)
+
+
+@contextmanager
+def one_stderr() -> Iterator[Console]:
+    """One console on stderr for all threads inside the block, so that what they print moves a live view."""
+    global _shared_stderr
+    _shared_stderr = _console(stderr=True)
+    try:
+        yield _shared_stderr
+    finally:
+        _shared_stderr = None
 
 
 def data(renderable: RenderableType, *, is_whole_in_pipes: bool = False) -> None:
@@ -115,7 +130,9 @@ def data(renderable: RenderableType, *, is_whole_in_pipes: bool = False) -> None
     console = stdout()
     if is_whole_in_pipes:
         console.width = data_width()
-    if isinstance(renderable, str):
+    if isinstance(renderable, str) and _shared_stderr is not None and console.file.isatty():
+        _shared_stderr.print(Text(visible(renderable)), soft_wrap=True)  # above the display, on this terminal
+    elif isinstance(renderable, str):
         console.file.write(visible(renderable) + "\n")
         console.file.flush()
     else:

@@ -13,6 +13,8 @@ _ENVIRONMENT = {
     # OpenMP's threads spin while they wait, and take cores from others. With sleeping threads a step of the
     # embedded model beside a busy process took 0.25 to 0.5 s, not 0.8 to 1.3; alone it is equal.
     "OMP_WAIT_POLICY": "PASSIVE",
+    # A local Ray would report its use to its makers.
+    "RAY_USAGE_STATS_ENABLED": "0",
     # Failures come as exceptions.
     "DIFFUSERS_VERBOSITY": "error",
     "TRANSFORMERS_VERBOSITY": "error",

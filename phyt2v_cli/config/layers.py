@@ -110,9 +110,8 @@ def load_config(
     by default. `assignments` are `section.key=value` texts; they count as flags, and their origin begins with
     `assigned_by`.
 
-    Without a named preset the preset tiny is used, unless some layer names another model: tiny's sizes and
-    judges do not fit that. A role without a backend then gets the `openai` backend, if its key is in the
-    environment. The bounds of the steps are clamped.
+    Without a named preset the preset tiny is used, unless some layer names another model, which needs other
+    sizes and judges: a role then gets the `openai` backend, if its key is there. Steps are clamped.
 
     Raises ConfigError with one ``field: message`` line for each wrong value, and UsageError for a preset or
     file that cannot be read.

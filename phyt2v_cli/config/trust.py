@@ -14,7 +14,7 @@ from phyt2v_cli.files.untrusted import expand, is_hub_id, refusals_as
 
 
 def list_reaches(config: Config) -> list[str]:
-    """List each program, server and hub model that a run with `config` would use, one line each.
+    """List each program, server, cluster and hub model that a run with `config` would use, one line each.
 
     Raises ModelLoadError if a model's path cannot be checked.
     """
@@ -31,6 +31,9 @@ def list_reaches(config: Config) -> list[str]:
             reaches.append(f"{role}: fetches {section.model}")
         if isinstance(section, ScorerConfig) and backend == "command":
             reaches.append(f"{role}: starts the program {' '.join(section.command or ())}")
+    execution = config.execution
+    if execution.executor == "ray" and execution.ray_address != "local":
+        reaches.append(f"execution: works on the Ray cluster at {execution.ray_address}")
     return reaches
 
 

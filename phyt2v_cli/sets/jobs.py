@@ -8,7 +8,7 @@ import gc
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -61,6 +61,11 @@ class Outcome:
     hint: str = ""
     """Hint of the error, if it is a Phyt2vError."""
     trace: str = ""
+
+    def without_rounds(self) -> "Outcome":
+        """Outcome with what a summary shows of it; a large set has many."""
+        result = self.result and replace(self.result, rounds=(), control=None)
+        return replace(self, result=result, trace="")
 
 
 def default_batch_dir(source: str, config: Config) -> Path:

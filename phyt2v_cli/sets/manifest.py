@@ -6,7 +6,8 @@ it is read within limits, and no entry names anything outside of it. Knows no ru
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -26,15 +27,24 @@ _MAX_NAME_BYTES = 255
 
 
 def write_manifest(
-    batch_dir: Path, entries: Iterable[PromptEntry], *, source: str, shard: Shard | None
-) -> Path:
-    """Write the manifest of a set, or of a shard of it, and return its path; raise FilesError if refused."""
+    batch_dir: Path, entries: Sequence[PromptEntry], *, source: str, shard: Shard | None
+) -> tuple[PromptEntry, ...]:
+    """Write the manifest of a set, or of a shard of it, and return its entries; raise FilesError if refused.
+
+    Entries that an earlier command rendered into the same folder stay in it, after the new ones: other rows
+    of the same file, or another file.
+    """
     path = batch_dir / f"prompts{shard.suffix if shard else ''}.jsonl"
     head = {"schema": SCHEMA, "source": source, "shard": str(shard) if shard else None}
+    folders = {entry.folder for entry in entries}
+    earlier: list[PromptEntry] = []
+    with suppress(FilesError):  # what cannot be read is written anew
+        earlier = [entry for entry in _read(path) if entry.folder not in folders]
+    rendered = [entry for entry in earlier if (batch_dir / entry.folder / "run.json").is_file()]
     # A path, an id or a column may hold half a character, which no JSON reader takes.
     with replace_file(path) as temporary, temporary.open("w", encoding="utf-8", errors="replace") as file:
         file.write(json.dumps(head, ensure_ascii=False) + "\n")
-        for entry in entries:
+        for entry in (*entries, *rendered):
             tree = {
                 "id": entry.id,
                 "prompt": entry.prompt,
@@ -46,7 +56,7 @@ def write_manifest(
                 "columns": dict(entry.columns),
             }
             file.write(json.dumps(tree, ensure_ascii=False) + "\n")
-    return path
+    return (*entries, *rendered)
 
 
 def has_manifest(batch_dir: Path) -> bool:

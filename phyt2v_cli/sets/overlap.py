@@ -18,7 +18,7 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 from weakref import WeakSet
@@ -64,21 +64,27 @@ class Pace:
         self._num_open = 0
         self._counted_at = clock()
 
-    def count(self, num_open: int, *, is_tail: bool = False) -> None:
-        """Count the runs that are open from now on; in the tail of a set no others will be begun.
+    def count(self, num_open: int, num_left: int) -> None:
+        """Count the runs that are open from now on, and those that are not begun.
 
-        The last few runs take turns by arrival: else the very last would render alone, with nothing to do
-        for the generator while they wait.
+        Once none is left to begin, and few are open, they take turns by arrival: they then end together. By
+        rank the very last would render alone, with nothing for the generator to do while it is away.
         """
-        self._turns.in_order_of_arrival = is_tail and num_open <= 2 * self._turns.num_places
+        self._turns.in_order_of_arrival = num_left == 0 and num_open <= self._steady()
         self._advance()
         self._num_open = num_open
 
-    @property
-    def num_worthwhile(self) -> int:
-        """Number of runs that are worth having open now."""
+    def num_worthwhile(self, num_left: int) -> int:
+        """Number of runs that are worth having open now, if `num_left` are not begun.
+
+        The last ones are begun early, so that all are about as far when the set ends.
+        """
         if self._fixed is not None:
             return self._fixed
+        steady = self._steady()
+        return 2 * steady if num_left <= steady else steady
+
+    def _steady(self) -> int:
         self._advance()
         places, busy_s = self._turns.num_places, self._turns.busy_s
         if not busy_s:
@@ -105,7 +111,7 @@ class _Open(Generic[Result]):
 
 
 def side_by_side(
-    items: Iterable[Item], work: Callable[[Item, Cancelled], Result], *, pace: Pace, cancelled: Cancelled
+    items: Sequence[Item], work: Callable[[Item, Cancelled], Result], *, pace: Pace, cancelled: Cancelled
 ) -> Iterator[Result]:
     """Call `work` for each item, several at once, and yield what the calls return as they end.
 
@@ -115,10 +121,8 @@ def side_by_side(
     ended: queue.SimpleQueue[_Open[Result]] = queue.SimpleQueue()
     is_over = threading.Event()
     opened: set[_Open[Result]] = set()
-    ranked = enumerate(items, start=1)
-    refused: list[tuple[int, Item]] = []
+    num_begun = 0
     error: BaseException | None = None
-    is_tail = False
 
     def do(one: _Open[Result], rank: int, item: Item) -> None:
         def is_cancelled() -> bool:
@@ -134,27 +138,27 @@ def side_by_side(
         ended.put(one)
 
     def begin_next() -> bool:
-        nonlocal is_tail
-        following = refused.pop() if refused else next(ranked, None)
-        if following is None:
-            is_tail = True
-            pace.count(len(opened), is_tail=True)
-            return False
-        one = _Open[Result]()
-        rank, item = following
+        nonlocal num_begun
+        one, rank = _Open[Result](), num_begun + 1
         # A daemon, so that the process need not wait for work that was abandoned.
-        thread = threading.Thread(target=do, args=(one, rank, item), name=f"run {rank}", daemon=True)
+        thread = threading.Thread(
+            target=do, args=(one, rank, items[num_begun]), name=f"run {rank}", daemon=True
+        )
         try:
             thread.start()
-        except RuntimeError:  # of threads there are no more
+        except RuntimeError:  # there are too many threads
             if not opened:
                 raise
-            refused.append(following)
             return False
         _begun.add(thread)
+        num_begun += 1
         opened.add(one)
-        pace.count(len(opened))
+        pace.count(len(opened), len(items) - num_begun)
         return True
+
+    def can_begin() -> bool:
+        left = len(items) - num_begun
+        return left > 0 and len(opened) < pace.num_worthwhile(left)
 
     def wait(timeout_s: float) -> _Open[Result] | None:
         try:
@@ -162,7 +166,7 @@ def side_by_side(
         except queue.Empty:
             return None
         opened.discard(one)
-        pace.count(len(opened), is_tail=is_tail)
+        pace.count(len(opened), len(items) - num_begun)
         return one
 
     def drain() -> Iterator[_Open[Result]]:
@@ -174,7 +178,7 @@ def side_by_side(
 
     try:
         while error is None:
-            while len(opened) < pace.num_worthwhile and begin_next():
+            while can_begin() and begin_next():
                 pass
             if not opened:
                 return

@@ -65,9 +65,11 @@ class SetMeter:
                 self._left_of_open[run] = self._after_round[number] + self._control_steps
 
     def seconds_left(self) -> float | None:
-        """Estimate of the time left of the set in s; None if nothing is known yet."""
+        """Estimate of the time left of the set in s; None if nothing is known yet, or no step is left."""
         with self._lock:
             num_steps = self._num_not_begun * self._of_run + sum(self._left_of_open.values())
+            if not num_steps:
+                return None
             if self._began is not None and self._num_steps >= self._of_run:
                 return num_steps * (self._clock() - self._began) / self._num_steps
             return None if self._run_s is None else self._run_s * num_steps / self._of_run

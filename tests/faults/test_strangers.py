@@ -89,6 +89,17 @@ def test_the_embedded_run_reaches_for_nothing() -> None:
     assert list_reaches(Config()) == []
 
 
+def test_a_cluster_is_a_reach_unless_it_is_this_machine() -> None:
+    def config(**execution: object) -> Config:
+        return Config.model_validate({"execution": {"executor": "ray", **execution}})
+
+    assert list_reaches(config(ray_address="head:6379")) == [
+        "execution: works on the Ray cluster at head:6379"
+    ]
+    assert list_reaches(config()) == ["execution: works on the Ray cluster at auto"]
+    assert list_reaches(config(ray_address="local")) == []
+
+
 def snapshot(folder: Path) -> dict[str, tuple[int, int, bytes]]:
     return {
         str(path): (

@@ -33,14 +33,25 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         entry_of(1, seed=2**63 - 1, image=Path("frames/1.jpg")),
     ]
     assert not has_manifest(tmp_path)
-    path = write_manifest(tmp_path, entries, source="prompts.csv", shard=None)
+    assert write_manifest(tmp_path, entries, source="prompts.csv", shard=None) == tuple(entries)
     assert has_manifest(tmp_path)
-    assert json.loads(path.read_text().splitlines()[0]) == {
+    assert json.loads((tmp_path / "prompts.jsonl").read_text().splitlines()[0]) == {
         "schema": "phyt2v.prompt-set/1",
         "source": "prompts.csv",
         "shard": None,
     }
     assert list(read_manifests(tmp_path)) == entries
+
+
+def test_what_an_earlier_command_rendered_into_the_folder_stays_in_the_set(tmp_path: Path) -> None:
+    mechanics, optics, unrendered = entry_of(0), entry_of(5), entry_of(6)
+    write_manifest(tmp_path, [mechanics, unrendered], source="p", shard=None)
+    (tmp_path / mechanics.folder).mkdir()
+    (tmp_path / mechanics.folder / "run.json").write_text("{}")
+    assert write_manifest(tmp_path, [optics], source="p", shard=None) == (optics, mechanics)
+    assert read_manifests(tmp_path) == (mechanics, optics)
+    (tmp_path / "prompts.jsonl").write_text("damaged")
+    assert write_manifest(tmp_path, [optics], source="p", shard=None) == (optics,)
 
 
 def test_half_a_character_is_no_reason_to_fail(tmp_path: Path) -> None:
@@ -51,11 +62,10 @@ def test_half_a_character_is_no_reason_to_fail(tmp_path: Path) -> None:
 
 def test_shards_are_one_set_in_the_order_of_its_rows(tmp_path: Path) -> None:
     entries = [entry_of(number) for number in range(4)]
-    first = write_manifest(tmp_path, entries[1::2], source="p", shard=Shard(1, 2))
+    write_manifest(tmp_path, entries[1::2], source="p", shard=Shard(1, 2))
     write_manifest(tmp_path, [entries[2], entries[0]], source="p", shard=Shard(2, 2))
     write_manifest(tmp_path, entries[:2], source="p", shard=Shard(1, 3))  # the same, cut in another way
-    assert first.name == "prompts-1-of-2.jsonl"
-    assert json.loads(first.read_text().splitlines()[0])["shard"] == "1/2"
+    assert json.loads((tmp_path / "prompts-1-of-2.jsonl").read_text().splitlines()[0])["shard"] == "1/2"
     assert list(read_manifests(tmp_path)) == entries
 
 

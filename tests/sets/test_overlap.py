@@ -14,6 +14,9 @@ from phyt2v_cli.sets.overlap import Pace, is_at_work, side_by_side
 from phyt2v_cli.turns import Turns, run_rank
 from tests.test_turns import PATIENCE_S, Clock, held, wait_until
 
+MANY = 1000
+"""Items left to begin."""
+
 
 def never() -> bool:
     return False
@@ -76,21 +79,6 @@ def test_work_is_begun_in_order_and_only_as_much_as_may_be_open(until: Until) ->
     assert until.begun == [0, 1, 2, 3, 4, 5]
 
 
-def test_items_are_taken_as_they_are_needed() -> None:
-    taken: list[int] = []
-
-    def items() -> Iterator[int]:
-        for item in range(100):
-            taken.append(item)
-            yield item
-
-    results = begin(items(), lambda item, _: item, num_open=2)
-    next(results)
-    assert len(taken) <= 3
-    results.close()  # type: ignore[attr-defined]
-    assert len(taken) <= 3
-
-
 def test_earlier_items_go_first_but_for_the_last_few() -> None:
     turns, ranks = Turns(), list[int]()
 
@@ -105,13 +93,18 @@ def test_earlier_items_go_first_but_for_the_last_few() -> None:
 
 def test_ranks_count_until_nothing_more_is_begun_and_few_are_left() -> None:
     turns = Turns(2)
-    pace = Pace(turns, num_open=8)
-    pace.count(3)
+    pace = Pace(turns)
+    pace.count(3, 1)
     assert not turns.in_order_of_arrival
-    pace.count(5, is_tail=True)
+    pace.count(9, 0)  # of which 8 are worth having open
     assert not turns.in_order_of_arrival
-    pace.count(4, is_tail=True)
+    pace.count(8, 0)
     assert turns.in_order_of_arrival
+
+
+def test_the_last_are_begun_early() -> None:
+    pace = Pace(Turns())
+    assert [pace.num_worthwhile(left) for left in (100, 9, 8, 1)] == [8, 8, 16, 16]
 
 
 @pytest.mark.parametrize("away", [0.0, 1.0, 6.0])
@@ -119,27 +112,27 @@ def test_the_number_open_follows_the_measured_ratio(away: float) -> None:
     clock = Clock()
     turns = Turns(clock=clock)
     pace = Pace(turns, clock=clock)
-    assert pace.num_worthwhile == 8
-    pace.count(4)
+    assert pace.num_worthwhile(MANY) == 8
+    pace.count(4, MANY)
     clock.now += 300  # the model loads, which says nothing
-    assert pace.num_worthwhile == 8
+    assert pace.num_worthwhile(MANY) == 8
     for _ in range(50):
         with turns.taken():
             clock.now += 1
-            pace.num_worthwhile  # noqa: B018  asked again and again
+            pace.num_worthwhile(MANY)  # asked again and again
         # All four are away, and meanwhile none works: each turn of a second costs `away` seconds.
         clock.now += away / 4
     # Four runs are open for 1 + away / 4 seconds for each second of work.
     ratio = 4 * (1 + away / 4)
-    assert abs(pace.num_worthwhile - (ratio + 1)) <= 1
+    assert abs(pace.num_worthwhile(MANY) - (ratio + 1)) <= 1
 
 
 def test_waiting_for_the_generator_is_not_being_away() -> None:
     clock = Clock()
     turns = Turns(clock=clock)
     pace = Pace(turns, clock=clock)
-    pace.count(4)
-    assert pace.num_worthwhile == 8
+    pace.count(4, MANY)
+    assert pace.num_worthwhile(MANY) == 8
 
     def work() -> None:
         with turns.taken():
@@ -149,23 +142,23 @@ def test_waiting_for_the_generator_is_not_being_away() -> None:
         with held(turns, work, work, work):  # one works, three wait: nobody is ever away
             wait_until(lambda: turns.num_waiting == 3)
             clock.now += 10
-    assert pace.num_worthwhile == 2
+    assert pace.num_worthwhile(MANY) == 2
 
 
 def test_a_generator_that_takes_no_time_is_no_error() -> None:
     clock = Clock()
     turns = Turns(clock=clock)
     pace = Pace(turns, clock=clock)
-    pace.count(1)
+    pace.count(1, MANY)
     with turns.taken():
         pass
     clock.now += 5
-    assert pace.num_worthwhile == 8
+    assert pace.num_worthwhile(MANY) == 8
 
 
 def test_many_places_want_many_runs() -> None:
-    assert Pace(Turns(16)).num_worthwhile == 32
-    assert Pace(Turns(16), num_open=3).num_worthwhile == 3
+    assert Pace(Turns(16)).num_worthwhile(MANY) == 32
+    assert Pace(Turns(16), num_open=3).num_worthwhile(MANY) == 3
 
 
 def test_more_is_begun_without_waiting_for_an_end(until: Until) -> None:
@@ -292,23 +285,6 @@ def test_a_caller_that_stops_asking_ends_what_is_open() -> None:
     results.close()  # type: ignore[attr-defined]
     assert sorted(heard) == [1, 2]
     assert list(results) == []
-
-
-def test_an_error_of_the_items_ends_what_is_open() -> None:
-    heard: list[int] = []
-
-    def items() -> Iterator[int]:
-        yield 0
-        raise LookupError("no more")
-
-    def work(item: int, cancelled: Cancelled) -> int:
-        wait_until(cancelled)
-        heard.append(item)
-        return item
-
-    with pytest.raises(LookupError, match="no more"):
-        list(begin(items(), work))
-    assert heard == [0]
 
 
 def test_without_more_threads_what_is_open_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

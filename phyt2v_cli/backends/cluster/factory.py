@@ -17,7 +17,7 @@ from phyt2v_cli.backends.cluster.connection import connect
 from phyt2v_cli.backends.cluster.pool import Pool
 from phyt2v_cli.backends.cluster.roles import ClusterCaptioner, ClusterChat, ClusterGenerator, ClusterScorer
 from phyt2v_cli.backends.cluster.sizing import Need, missing_gpus, share_out
-from phyt2v_cli.backends.cluster.workers import GeneratorWorker, JudgeWorker
+from phyt2v_cli.backends.cluster.workers import GeneratorWorker, JudgeWorker, LoadGenerator
 from phyt2v_cli.config.schema import (
     CaptionerConfig,
     Config,
@@ -65,12 +65,20 @@ _JudgeActor = ray.remote(JudgeWorker)
 class ClusterRoles:
     """Factory of roles on a cluster, and owner of their workers."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        on_notice: Callable[[str], object] = lambda _: None,
+        load_in_worker: LoadGenerator = backends.load_generator,
+    ) -> None:
         """Connect to the cluster that `config.execution` names, and share its GPUs out; nothing is loaded.
 
         Raises BackendError if it does not answer, and ConfigError if it has too few GPUs.
         """
         self._config = config
+        self._load_in_worker = load_in_worker
+        self._on_notice = on_notice
         self._wanted = config.execution
         self._resources = connect(self._wanted.ray_address, num_workers_here=self._wanted.workers)
         self._num_gpus = self._gpus_to_use()
@@ -95,6 +103,7 @@ class ClusterRoles:
             config.model_copy(update={"device": "cuda" if gpus else "cpu"}),
             num_planned_steps // count,
             _num_threads(),
+            self._load_in_worker,
         )
         pool = self._open_pool(_GENERATOR, start, on_ready=self.turns.resize)
         pool.wait_until_ready()
@@ -146,7 +155,7 @@ class ClusterRoles:
             needs[name] = Need(self._wanted.gpus_per_judge if wants else 0.0, _FIRST_JUDGE_S)
         if missing := missing_gpus(self._num_gpus, list(needs.values())):
             raise ConfigError(
-                f"execution.gpus: {missing:g} more are needed for one worker of each local model",
+                f"execution.gpus: {missing:g} too few for one worker of each local model",
                 "Let models share a GPU with `execution.gpus_per_generator=0.6` and "
                 "`execution.gpus_per_judge=0.4`, or use judges on a server.",
             )
@@ -177,7 +186,7 @@ class ClusterRoles:
         return self._open_pool(name, start)
 
     def _open_pool(self, name: str, start: Any, *, on_ready: Callable[[int], None] = lambda _: None) -> Pool:
-        pool = Pool(name, start, on_ready=on_ready)
+        pool = Pool(name, start, on_ready=on_ready, on_notice=self._on_notice)
         pool.resize(self._counts[name])
         with self._lock:
             self._pools[name] = pool

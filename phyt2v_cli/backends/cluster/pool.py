@@ -42,11 +42,22 @@ Listen = Callable[[Any, bool], None]
 class Pool:
     """Workers of one kind. Thread-safe."""
 
-    def __init__(self, label: str, start: Callable[[], Any], *, on_ready: Callable[[int], None]) -> None:
-        """Set how a worker is started; `on_ready` hears how many have loaded whenever that changes."""
+    def __init__(
+        self,
+        label: str,
+        start: Callable[[], Any],
+        *,
+        on_ready: Callable[[int], None] = lambda _: None,
+        on_notice: Callable[[str], object] = lambda _: None,
+    ) -> None:
+        """Set how a worker is started.
+
+        `on_ready` hears how many have loaded whenever that changes, `on_notice` of workers that are lost.
+        """
         self._label = label
         self._start = start
         self._on_ready = on_ready
+        self._on_notice = on_notice
         self._changed = threading.Condition()
         self._workers: list[Any] = []
         self._ready: set[Any] = set()
@@ -103,6 +114,7 @@ class Pool:
                 result = _result(getattr(worker, method).remote(*arguments), worker, listen, cancelled)
             except LOST:
                 self._set_ready(worker, False)
+                self._on_notice(f"a worker was lost ({self._label}); what it did is done again")
                 threading.Thread(target=self._load, args=(worker,), name="reload", daemon=True).start()
                 continue
             except BaseException:
@@ -162,6 +174,8 @@ class Pool:
         return _get(worker.load.remote())
 
     def _lose(self, worker: Any, failure: Phyt2vError) -> None:
+        if len(self._workers) > 1:  # of the last one the caller hears
+            self._on_notice(f"one worker less ({self._label}): {failure.message}")
         with self._changed:
             self._failure = failure
             if worker in self._workers:

@@ -6,7 +6,7 @@ an error of loading comes as what it is. Knows the backends; must not know Ray, 
 
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,9 @@ from phyt2v_cli.roles import (
     VideoGenerator,
 )
 
+LoadGenerator = Callable[..., VideoGenerator]
+"""Function that loads a generator, as `backends.load_generator`. A worker imports it by its name."""
+
 FileContent = tuple[str, bytes]
 """Name and content of a file, which travels to a worker without shared storage."""
 
@@ -48,11 +51,18 @@ class GeneratorFacts:
 class GeneratorWorker:
     """Process with one generator. `listen` and `count_excess_tokens` are called while it denoises."""
 
-    def __init__(self, config: GeneratorConfig, num_planned_steps: int, num_threads: int) -> None:
+    def __init__(
+        self,
+        config: GeneratorConfig,
+        num_planned_steps: int,
+        num_threads: int,
+        load_generator: LoadGenerator = backends.load_generator,
+    ) -> None:
         """Set what `load` will load; a CPU computes in `num_threads` threads, as in the driver."""
         self._config = config
         self._num_planned_steps = num_planned_steps
         self._num_threads = num_threads
+        self._load_generator = load_generator
         self._generator: VideoGenerator | None = None
         self._step: DenoisingStep | None = None
         self._is_cancelled = threading.Event()
@@ -63,7 +73,7 @@ class GeneratorWorker:
 
         torch.set_num_threads(self._num_threads)
         if self._generator is None:
-            self._generator = backends.load_generator(self._config, num_planned_steps=self._num_planned_steps)
+            self._generator = self._load_generator(self._config, num_planned_steps=self._num_planned_steps)
         return GeneratorFacts(self._generator.fps, dict(self._generator.settings))
 
     def denoise(

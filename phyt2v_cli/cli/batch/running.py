@@ -66,7 +66,7 @@ def run(
             if executed.execution.executor == "ray":
                 stack.enter_context(console.stdout_kept_for_data())
             # Not closed: its memory is freed with the process, and closing it would delay the exit.
-            studio = Studio(config=executed, prefetches_control=num_open == 1)
+            studio = Studio(config=executed, on_notice=console.warn, prefetches_control=num_open == 1)
             if steps:
                 studio.prefetch(steps)
 
@@ -82,7 +82,7 @@ def run(
                 cancelled=stop.cancelled,
                 pace=Pace(studio.turns, num_open=num_open),
             ):
-                outcomes.append(outcome)
+                outcomes.append(outcome.without_rounds())
                 if outcome.job.number not in complete:
                     progress.end(outcome)
                 _tell(outcome, stream=stream)

@@ -201,10 +201,10 @@ def batch(
         return run
 
     with lock_batch_dir(batch_dir, selection.shard):
-        write_manifest(batch_dir, prompt_set.entries, source=prompts, shard=selection.shard)
+        entries = write_manifest(batch_dir, prompt_set.entries, source=prompts, shard=selection.shard)
         outcomes: Sequence[Outcome] = ()
         if jobs:
-            summary = running.SummaryKeeper(batch_dir, prompt_set.entries, selection.shard)
+            summary = running.SummaryKeeper(batch_dir, entries, selection.shard)
             outcomes = running.run(
                 jobs,
                 complete,

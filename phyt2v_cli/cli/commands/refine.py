@@ -202,7 +202,7 @@ def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, profile: Path | No
         "The run was stopped.",
         "The same command goes on where it was, or:\n  phyt2v refine --resume " + shlex.quote(str(run.path)),
     )
-    with stop, watch.profiling(profile) as timeline:  # from here on, since the imports take a while too
+    with stop, watch.profiling(profile) as timeline, console.stdout_kept_for_data():  # imports take a while
         host.prepare_for_models()
         result = _refine(run, planned, stop, timeline)
 

@@ -6,6 +6,7 @@ Events come from the threads of the runs. Knows events, a meter and the console;
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -41,7 +42,10 @@ class _Shown:
 
 
 class SetProgress:
-    """Display of a set. Runs report through `begin`, `hear` and `end`; leaving its ``with`` removes it."""
+    """Display of a set. Runs report through `begin`, `hear` and `end`; leaving its ``with`` removes it.
+
+    Nothing is printed while the lock is held: the display takes it to draw, inside the console's own lock.
+    """
 
     def __init__(self, num_jobs: int, meter: "SetMeter", busy_share: BusyShare, *, num_done: int = 0) -> None:
         """Show `num_jobs` jobs, of which `num_done` were complete before."""
@@ -54,19 +58,20 @@ class SetProgress:
         self._mismatch = ""
         self._how_it_runs = ""
         self._lock = threading.Lock()
-        err = console.stderr()
-        self._is_live = err.is_terminal and not err.is_dumb_terminal and not console.is_quiet()
-        self._live = Live(
-            get_renderable=self._view, console=err, transient=True, refresh_per_second=4, auto_refresh=True
-        )
+        self._display = ExitStack()
         self._has_ended = threading.Event()
         self._ticker = threading.Thread(target=self._tell_regularly, name="progress", daemon=True)
         self._last_line = time.monotonic()
 
     def __enter__(self) -> Self:
-        if self._is_live:
-            self._live.start()
-        elif not console.is_quiet():
+        if console.is_quiet():
+            return self
+        err = console.stderr()
+        if err.is_terminal and not err.is_dumb_terminal:
+            err = self._display.enter_context(console.one_stderr())
+            live = Live(get_renderable=self._view, console=err, transient=True, refresh_per_second=4)
+            self._display.enter_context(live)
+        else:
             self._ticker.start()
         return self
 
@@ -76,8 +81,7 @@ class SetProgress:
         self._has_ended.set()
         if self._ticker.is_alive():
             self._ticker.join()
-        if self._is_live:
-            self._live.stop()
+        self._display.close()
 
     def begin(self, number: int) -> None:
         """Show the run of a job as open."""

@@ -1,10 +1,12 @@
 """View of a prompt set's outcomes as a table and as JSON. Knows outcomes and which runs are there; runs and
 prints nothing."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -12,24 +14,39 @@ from phyt2v_cli.cli import console
 from phyt2v_cli.cli.views.fitting import FittingTable
 from phyt2v_cli.cli.views.rounds import round_number
 from phyt2v_cli.cli.wording import in_flags
-from phyt2v_cli.quantities import score
+from phyt2v_cli.quantities import count, score
 from phyt2v_cli.roles import Scores
 
 if TYPE_CHECKING:
     from phyt2v_cli.sets.jobs import Job, Outcome
 
 _MIN_PROMPT_WIDTH = 12
+_MAX_ROWS = 40
 
 
-def summary_table(jobs: "Sequence[Job]", outcomes: "Sequence[Outcome]", width: int) -> Table:
-    """Table with one row for each job; one without an outcome was interrupted, or not begun."""
+def summary_table(jobs: "Sequence[Job]", outcomes: "Sequence[Outcome]", width: int) -> RenderableType:
+    """Table with one row for each job; one without an outcome was interrupted, or not begun.
+
+    Of a large set it has the first jobs that failed, and below it the counts.
+    """
+    by_number = {outcome.job.number: outcome for outcome in outcomes}
+    if len(jobs) <= _MAX_ROWS:
+        return _table(jobs, by_number, width)
+    statuses = Counter(_status(job, by_number.get(job.number)) for job in jobs)
+    failed = [job for job in jobs if _status(job, by_number.get(job.number)) == "failed"]
+    counts = ", ".join(f"{number:,} {status.replace('_', ' ')}" for status, number in statuses.items())
+    left_out = f"; {len(failed) - _MAX_ROWS:,} failed ones are not shown" * (len(failed) > _MAX_ROWS)
+    text = Text(f"{count(len(jobs), 'prompt')}: {counts}{left_out}")
+    return Group(_table(failed[:_MAX_ROWS], by_number, width), text) if failed else text
+
+
+def _table(jobs: "Sequence[Job]", by_number: "Mapping[int, Outcome]", width: int) -> Table:
     table = FittingTable(dropped_first=("PC", "SA", "prompt"))
     table.add_column("#", justify="right", style="dim")
     table.add_column("prompt", min_width=_MIN_PROMPT_WIDTH, no_wrap=True, overflow="ellipsis")
     for name in ("SA", "PC"):
         table.add_column(name, justify="right")
     table.add_column("came of it")
-    by_number = {outcome.job.number: outcome for outcome in outcomes}
     for job in jobs:
         outcome = by_number.get(job.number)
         result = outcome.result if outcome else None
