@@ -32,6 +32,8 @@ _TICK_S = 0.2
 """Seconds after which the pace is asked again."""
 _FIRST_OPEN = 8
 """Runs open until it is measured how long they are away from the generator; more with many places at it."""
+_SLACK = 2.0
+"""Runs open for each that works or is away."""
 _MAX_OPEN = 32
 """Most runs open for each place."""
 
@@ -70,29 +72,36 @@ class Pace:
         Once none is left to begin, and few are open, they take turns by arrival: they then end together. By
         rank the very last would render alone, with nothing for the generator to do while it is away.
         """
-        self._turns.in_order_of_arrival = num_left == 0 and num_open <= self._steady()
         self._advance()
         self._num_open = num_open
+        ratio = self._ratio()
+        few = 2 * (1.0 if ratio is None else ratio) * self._turns.num_places
+        self._turns.in_order_of_arrival = num_left == 0 and num_open <= few
 
     def num_worthwhile(self, num_left: int) -> int:
         """Number of runs that are worth having open now, if `num_left` are not begun.
 
-        The last ones are begun early, so that all are about as far when the set ends.
+        Twice as many as work and are away on average, since they are not spread evenly. The last ones
+        are begun early, so that all are about as far when the set ends.
         """
         if self._fixed is not None:
             return self._fixed
-        steady = self._steady()
+        self._advance()
+        places, ratio = self._turns.num_places, self._ratio()
+        if ratio is None:
+            steady = max(_FIRST_OPEN, 2 * places)
+        else:
+            steady = max(math.ceil(_SLACK * ratio * places + math.sqrt(places)), places + 1)
         return 2 * steady if num_left <= steady else steady
 
-    def _steady(self) -> int:
-        self._advance()
-        places, busy_s = self._turns.num_places, self._turns.busy_s
+    def _ratio(self) -> float | None:
+        """Runs that work or are away for each place that is taken, on average; None until one has worked."""
+        busy_s = self._turns.busy_s
         if not busy_s:
             self._open_s = 0.0  # a model that loads says nothing about runs
         if not busy_s or not self._turns.num_done:
-            return max(_FIRST_OPEN, 2 * places)
-        ratio = min((self._open_s - self._turns.waiting_s) / busy_s, _MAX_OPEN)
-        return max(math.ceil(ratio * places + math.sqrt(places)), places + 1)
+            return None
+        return min((self._open_s - self._turns.waiting_s) / busy_s, _MAX_OPEN)
 
     def _advance(self) -> None:
         now = self._clock()
