@@ -120,6 +120,7 @@ class SharedRoles:
         self._roles: Roles | None = None
         self._generator: VideoGenerator | None = None
         self._prefetched: Callable[[], VideoGenerator] | None = None
+        self._is_loading = False
         self._closed = False
 
     def roles(self, num_planned_steps: int) -> Roles:
@@ -137,7 +138,8 @@ class SharedRoles:
             return
         with self._lock:
             self._check_open()
-            if self._generator is None and self._prefetched is None and "generator" not in self._given:
+            is_wanted = self._generator is None and self._prefetched is None and not self._is_loading
+            if is_wanted and "generator" not in self._given:
                 self._prefetched = background.begin(lambda: self._load(num_planned_steps), name="load")
 
     def load_generator(self, num_planned_steps: int) -> VideoGenerator:
@@ -145,8 +147,13 @@ class SharedRoles:
         with self._load_lock:
             self._check_open()
             if self._generator is None:
-                prefetched, self._prefetched = self._prefetched, None
-                generator = prefetched() if prefetched is not None else self._load(num_planned_steps)
+                with self._lock:
+                    prefetched, self._prefetched = self._prefetched, None
+                    self._is_loading = True  # so that no other run prefetches it meanwhile
+                try:
+                    generator = prefetched() if prefetched is not None else self._load(num_planned_steps)
+                finally:
+                    self._is_loading = False
                 guarded = GuardedGenerator(generator, self.turns)
                 self._generator = (
                     prefetch.PrefetchingGenerator(guarded) if self._prefetches_control else guarded

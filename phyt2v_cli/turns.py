@@ -66,7 +66,7 @@ class Turns:
         self._num_done = 0
         self._busy_s = self._waiting_s = 0.0
         self._counted_at = clock()
-        self._first_at: float | None = None
+        self._place_s = 0.0  # seconds of all places since the first turn
 
     @property
     def num_places(self) -> int:
@@ -97,9 +97,7 @@ class Turns:
         """Share of the places' time since the first turn in which they were taken; None before it."""
         with self._changed:
             self._count()
-            if self._first_at is None or self._counted_at <= self._first_at:
-                return None
-            return self._busy_s / (self._counted_at - self._first_at) / self._num_places
+            return self._busy_s / self._place_s if self._place_s else None
 
     @property
     def num_done(self) -> int:
@@ -110,6 +108,7 @@ class Turns:
     def resize(self, num_places: int) -> None:
         """Change the number of places; threads that are inside stay."""
         with self._changed:
+            self._count()
             self._num_places = num_places
             self._changed.notify_all()
 
@@ -140,7 +139,6 @@ class Turns:
                         raise RunInterruptedError("The run was stopped while it waited for its turn.")
                 self._count()
                 self._num_taken += 1
-                self._first_at = self._first_at or self._counted_at
             finally:
                 self._count()
                 self._queue.remove(mine)
@@ -152,5 +150,7 @@ class Turns:
     def _count(self) -> None:
         now = self._clock()
         self._busy_s += self._num_taken * (now - self._counted_at)
+        if self._num_taken or self._busy_s:
+            self._place_s += self._num_places * (now - self._counted_at)
         self._waiting_s += len(self._queue) * (now - self._counted_at)
         self._counted_at = now

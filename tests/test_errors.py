@@ -20,6 +20,7 @@ TO_MODELS = "refinement/prompts.py"
 """Asks LLMs, and names in backticks what it shows to them."""
 QUOTED = re.compile("`([^`\n]+)`")
 SHELL = {"git lfs pull", "hf auth login", "hf download …", "chmod +x", "#!/usr/bin/env python3"}
+SHELL |= {"ray start", "pip install 'phyt2v[ray]'"}
 SHELL |= {"ulimit -s", "ulimit -u", "ulimit -v"}
 OTHERS = {"vae", "…"}
 """A part of a pipeline; and what `signature.py` puts in, which is `image` or `video`."""

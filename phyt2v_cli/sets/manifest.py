@@ -38,8 +38,10 @@ def write_manifest(
     head = {"schema": SCHEMA, "source": source, "shard": str(shard) if shard else None}
     folders = {entry.folder for entry in entries}
     earlier: list[PromptEntry] = []
-    with suppress(FilesError):  # what cannot be read is written anew
-        earlier = [entry for entry in _read(path) if entry.folder not in folders]
+    with suppress(FilesError):  # up to a line that cannot be read
+        for entry in _read(path):
+            if entry.folder not in folders:
+                earlier.append(entry)
     rendered = [entry for entry in earlier if (batch_dir / entry.folder / "run.json").is_file()]
     # A path, an id or a column may hold half a character, which no JSON reader takes.
     with replace_file(path) as temporary, temporary.open("w", encoding="utf-8", errors="replace") as file:

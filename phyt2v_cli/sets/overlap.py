@@ -32,8 +32,6 @@ _TICK_S = 0.2
 """Seconds after which the pace is asked again."""
 _FIRST_OPEN = 8
 """Runs open until it is measured how long they are away from the generator; more with many places at it."""
-_SLACK = 2.0
-"""Runs open for each that works or is away."""
 _MAX_OPEN = 32
 """Most runs open for each place."""
 
@@ -81,8 +79,8 @@ class Pace:
     def num_worthwhile(self, num_left: int) -> int:
         """Number of runs that are worth having open now, if `num_left` are not begun.
 
-        Twice as many as work and are away on average, since they are not spread evenly. The last ones
-        are begun early, so that all are about as far when the set ends.
+        More than work and are away on average, since they are not spread evenly: with one place twice as
+        many, with many places a little more. The last are begun early, so that all end together.
         """
         if self._fixed is not None:
             return self._fixed
@@ -91,7 +89,8 @@ class Pace:
         if ratio is None:
             steady = max(_FIRST_OPEN, 2 * places)
         else:
-            steady = max(math.ceil(_SLACK * ratio * places + math.sqrt(places)), places + 1)
+            spare = math.sqrt(places)
+            steady = max(math.ceil(ratio * (places + spare) + spare), places + 1)
         return 2 * steady if num_left <= steady else steady
 
     def _ratio(self) -> float | None:

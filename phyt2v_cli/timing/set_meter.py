@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from phyt2v_cli.events import Event, RoundDone, StepDone
 from phyt2v_cli.timing.speeds import Speed
+from phyt2v_cli.video_id import VideoId
 
 if TYPE_CHECKING:
     from phyt2v_cli.schedule import PlannedRound
@@ -36,6 +37,7 @@ class SetMeter:
         self._clock = clock
         self._lock = threading.Lock()
         self._left_of_open: dict[int, int] = {}
+        self._last_step: dict[int, tuple[VideoId, int]] = {}
         self._num_not_begun = num_runs
         self._num_steps = 0
         self._began: float | None = None
@@ -50,16 +52,22 @@ class SetMeter:
         """Count a run as over, whatever steps it has left out."""
         with self._lock:
             self._left_of_open.pop(run, None)
+            self._last_step.pop(run, None)
 
     def hear(self, run: int, event: Event) -> None:
         """Count an event of an open run."""
         with self._lock:
             if isinstance(event, StepDone):
+                # Steps may come several at once, and again from the first if a worker was lost.
+                video, before = self._last_step.get(run, (event.video, 0))
+                before = before if video == event.video else 0
+                done = max(0, event.step - before)
+                self._last_step[run] = (event.video, max(event.step, before))
                 if self._began is None:
-                    self._began = self._clock()  # the first step also warms up
+                    self._began = self._clock()  # the first steps also warm up
                 else:
-                    self._num_steps += 1
-                self._left_of_open[run] = max(0, self._left_of_open[run] - 1)
+                    self._num_steps += done
+                self._left_of_open[run] = max(0, self._left_of_open[run] - done)
             elif isinstance(event, RoundDone):  # also of a round that was done before
                 number = min(event.video.number, len(self._after_round) - 1)
                 self._left_of_open[run] = self._after_round[number] + self._control_steps

@@ -58,7 +58,7 @@ def test_a_mistyped_word_exits_2_with_a_guess(arguments: list[str], guess: bytes
             ["refine", "--select", "first", "--prompt", "x"],
             "'--select': 'first' is not one of 'last', 'best'.",
         ),
-        (["report"], "Missing argument 'RUN'. See: phyt2v report --help"),
+        (["report"], "Missing argument 'DIR'. See: phyt2v report --help"),
         (["config", "shw"], "No such command 'shw'. Did you mean 'show'? See: phyt2v config --help"),
     ],
     ids=str,

@@ -124,15 +124,15 @@ def test_fault_42_duplicate_prompts_and_ids_are_all_kept(tmp_path: Path, doubled
     assert ended.code == 0, ended.err
     runs = [Path(line).parent for line in ended.out.splitlines()]
     assert len({run.name.lower() for run in runs}) == len(entries)
-    for run, entry in zip(runs, entries, strict=True):
-        record = read_record(run, "run.json")
-        assert (record["status"], record["prompt"]) == ("complete", entry["prompt"])
-        assert (run / "output1.mp4").is_file()
+    records = [read_record(run, "run.json") for run in runs]
+    assert sorted(record["prompt"] for record in records) == sorted(str(one["prompt"]) for one in entries)
+    assert all(record["status"] == "complete" for record in records)
+    assert all((run / "output1.mp4").is_file() for run in runs)
     calls = doubled.calls()
     assert calls.count("load:1") == 1
     assert doubled.count("denoise") == len(entries)
     again = doubled.run(*BATCH, path, "--out", tmp_path / "root")
-    assert (again.code, again.out) == (0, ended.out)
+    assert (again.code, sorted(again.out.splitlines())) == (0, sorted(ended.out.splitlines()))
     assert doubled.calls() == calls
 
 

@@ -96,9 +96,9 @@ def test_ranks_count_until_nothing_more_is_begun_and_few_are_left() -> None:
     pace = Pace(turns)
     pace.count(3, 1)
     assert not turns.in_order_of_arrival
-    pace.count(9, 0)  # of which 8 are worth having open
+    pace.count(5, 0)  # twice as many as can work at once are few
     assert not turns.in_order_of_arrival
-    pace.count(8, 0)
+    pace.count(4, 0)
     assert turns.in_order_of_arrival
 
 
@@ -124,7 +124,7 @@ def test_the_number_open_follows_the_measured_ratio(away: float) -> None:
         clock.now += away / 4
     # Four runs are open for 1 + away / 4 seconds for each second of work.
     ratio = 4 * (1 + away / 4)
-    assert abs(pace.num_worthwhile(MANY) - (ratio + 1)) <= 1
+    assert abs(pace.num_worthwhile(MANY) - (2 * ratio + 1)) <= 1
 
 
 def test_waiting_for_the_generator_is_not_being_away() -> None:
@@ -142,7 +142,7 @@ def test_waiting_for_the_generator_is_not_being_away() -> None:
         with held(turns, work, work, work):  # one works, three wait: nobody is ever away
             wait_until(lambda: turns.num_waiting == 3)
             clock.now += 10
-    assert pace.num_worthwhile(MANY) == 2
+    assert pace.num_worthwhile(MANY) == 3
 
 
 def test_a_generator_that_takes_no_time_is_no_error() -> None:

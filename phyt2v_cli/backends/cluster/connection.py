@@ -63,8 +63,8 @@ def _init(address: str, num_workers_here: int | None) -> None:
 
 
 def _host_and_port(address: str) -> tuple[str, int]:
-    host, _, port = address.removeprefix("ray://").rpartition(":") if ":" in address else (address, "", "")
-    if "://" in address and not address.startswith("ray://"):
+    host, _, port = address.rpartition(":") if ":" in address else (address, "", "")
+    if "://" in address:  # ray:// is the protocol of Ray's client, which has no actors' lanes
         raise ConfigError("execution.ray_address: must be auto, local or HOST:PORT")
     if not host or (port and not port.isdecimal()) or int(port or _PORT) > 65_535:
         raise ConfigError("execution.ray_address: must be auto, local or HOST:PORT")
@@ -74,7 +74,7 @@ def _host_and_port(address: str) -> tuple[str, int]:
 def _no_answer(address: str) -> BackendError:
     return BackendError(
         f"No Ray cluster answers at {address}.",
-        "Start one with `ray start --head`, correct `ray_address`, or use `execution.ray_address=local`.",
+        "Start one with `ray start`, correct `ray_address`, or use `execution.ray_address=local`.",
     )
 
 

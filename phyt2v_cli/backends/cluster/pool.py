@@ -27,6 +27,7 @@ from ray.exceptions import (
 
 from phyt2v_cli.errors import BackendError, ModelLoadError, Phyt2vError, RunInterruptedError
 from phyt2v_cli.roles import Cancelled, never_cancelled
+from phyt2v_cli.turns import waiting
 
 MAX_ATTEMPTS = 4
 POLL_S = 0.25
@@ -130,10 +131,10 @@ class Pool:
         )
 
     def ask_any(self, method: str, *arguments: Any) -> Any:
-        """Call a method of any worker, free or not, in a lane of its own."""
+        """Call a method of any worker that has loaded, free or not, in a lane of its own."""
         for _ in range(MAX_ATTEMPTS):
             with self._changed:
-                workers = list(self._workers)
+                workers = list(self._ready)
             for worker in workers:
                 try:
                     return _get(getattr(worker, method).remote(*arguments))
@@ -183,7 +184,7 @@ class Pool:
             self._changed.notify_all()
 
     def _take(self, cancelled: Cancelled) -> Any:
-        with self._changed:
+        with waiting(), self._changed:
             self._wait_for_free(cancelled)
             return self._free.pop()
 

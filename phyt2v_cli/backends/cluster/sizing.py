@@ -23,16 +23,22 @@ def share_out(num_gpus: float, generator: Need, judges: Mapping[str, Need]) -> d
     counts = dict.fromkeys(needs, 1)
     on_gpu = [name for name, need in needs.items() if need.gpus > 0]
     left = num_gpus - sum(needs[name].gpus for name in on_gpu)
-    while on_gpu:
+    most = {name: _fitting(num_gpus, needs[name].gpus) for name in on_gpu}
+    while on_gpu := [name for name in on_gpu if counts[name] < most[name]]:
         slowest = max(on_gpu, key=lambda name: needs[name].seconds / counts[name])
         if needs[slowest].gpus > left + 1e-9:
             break
         counts[slowest] += 1
         left -= needs[slowest].gpus
     for name in judges:
-        if name not in on_gpu:
+        if not needs[name].gpus:
             counts[name] = max(1, _keeping_up(needs[name].seconds, generator.seconds, counts["generator"]))
     return counts
+
+
+def _fitting(num_gpus: float, gpus: float) -> int:
+    """Workers of one kind that fit: two that each take more than half of a GPU do not share one."""
+    return max(1, int(num_gpus + 1e-9) * int(1 / gpus + 1e-9))
 
 
 def missing_gpus(num_gpus: float, needs: Sequence[Need]) -> float:

@@ -63,6 +63,7 @@ class GeneratorWorker:
         self._num_planned_steps = num_planned_steps
         self._num_threads = num_threads
         self._load_generator = load_generator
+        self._load_lock = threading.Lock()  # it may be asked for tokens while it loads
         self._generator: VideoGenerator | None = None
         self._step: DenoisingStep | None = None
         self._is_cancelled = threading.Event()
@@ -72,6 +73,10 @@ class GeneratorWorker:
         import torch
 
         torch.set_num_threads(self._num_threads)
+        with self._load_lock:
+            return self._load_once()
+
+    def _load_once(self) -> GeneratorFacts:
         if self._generator is None:
             self._generator = self._load_generator(self._config, num_planned_steps=self._num_planned_steps)
         return GeneratorFacts(self._generator.fps, dict(self._generator.settings))

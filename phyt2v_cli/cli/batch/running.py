@@ -94,7 +94,8 @@ def run(
         console.say(f"{len(done)} of {count(len(jobs), 'prompt')} are complete.")
         raise
     finally:
-        summary.write()
+        if outcomes:
+            summary.write()
     return outcomes
 
 

@@ -120,7 +120,6 @@ class SetProgress:
                     f"Prompt {number} of {self._num_jobs:,}: {scores_text(outcome.result.scores)}: {prompt}"
                 )
             )
-            self._last_line = time.monotonic()
 
     def _do(self, number: int, video: str, doing: str) -> None:
         with self._lock:

@@ -56,6 +56,8 @@ def test_each_prompt_begins_with_its_own_picture_and_the_model_is_loaded_once(
         model,
         "--out",
         "out",
+        "--open-runs",
+        "1",
         *QUICK,
         *JUDGES,
     )
@@ -125,6 +127,8 @@ def test_a_picture_that_changes_while_the_set_runs_fails_its_own_prompt(model: s
         model,
         "--out",
         "out",
+        "--open-runs",
+        "1",
         *QUICK,
         *JUDGES,
     )
