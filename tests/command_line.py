@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,9 +42,20 @@ class CommandLine:
         self.monkeypatch.setattr(os, "_exit", sys.exit)
         with pytest.raises(SystemExit) as leaving:
             run()
+        await_abandoned_work()
         out, err = self.capsys.readouterr()
         assert isinstance(leaving.value.code, int)
         return Outcome(leaving.value.code, out, err)
+
+
+def await_abandoned_work() -> None:
+    """Wait for threads that a command left at work, as one that loads: no other test may load beside it."""
+    from phyt2v_cli.backends import background
+    from phyt2v_cli.sets import overlap
+
+    deadline = time.monotonic() + 120
+    while (background.is_at_work() or overlap.is_at_work()) and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def assignments(settings: dict[str, object]) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import copy_context
-from threading import Thread
+from threading import RLock, Thread
 from typing import TypeVar
 from weakref import WeakSet
 
@@ -20,6 +20,10 @@ Span = Callable[[str], AbstractContextManager[None]]
 """Context manager around a named piece of work, for example to record it in a trace."""
 
 _begun: WeakSet[Thread] = WeakSet()
+
+model_load_turn = RLock()
+"""Held by the one thread that loads a model. Libraries patch torch while they load, and two that load at once
+leave patches behind: every later tensor of the process then has no memory."""
 
 
 def no_span(_: str) -> AbstractContextManager[None]:

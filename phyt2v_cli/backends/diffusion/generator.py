@@ -17,6 +17,7 @@ from diffusers import ModelMixin
 
 from phyt2v_cli.backends import failures
 from phyt2v_cli.backends.acceleration import compilation, draft_caches, kernels, quantization
+from phyt2v_cli.backends.background import model_load_turn
 from phyt2v_cli.backends.checkpoints.diffusers_folder import ModelFolder, find_model
 from phyt2v_cli.backends.diffusion import lora_gguf
 from phyt2v_cli.backends.diffusion.call import latent_split
@@ -86,7 +87,7 @@ def load(config: GeneratorConfig, *, num_planned_steps: int = 0) -> "DiffusersGe
     """
     folder, family, pipeline_class, device, dtypes = check(config)
     source = call_arguments(config, family)
-    with failures.silenced(diffusers, transformers):
+    with model_load_turn, failures.silenced(diffusers, transformers):
         with failures.memory_shortage_translated("loading the model"):
             pipeline = load_pipeline(config, folder, pipeline_class, dtypes)
         if not hasattr(pipeline, "vae"):

@@ -19,6 +19,7 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
 )
 
+from phyt2v_cli.backends.background import model_load_turn
 from phyt2v_cli.backends.checkpoints.transformers_folder import LanguageFolder, find_language_model
 from phyt2v_cli.backends.failures import first_line, is_out_of_memory, silenced
 from phyt2v_cli.backends.local.inputs import ChatInputs, load_chat_inputs
@@ -181,7 +182,6 @@ _loaded: dict[_Key, LocalModel] = {}
 _found: dict[str, LanguageFolder] = {}
 """Folder of each name that a loaded model was found by. A branch of the hub may move while a run goes on, and
 its roles must not get two models for one name."""
-_load_turn = threading.Lock()
 _registry_turn = threading.Lock()
 
 
@@ -194,7 +194,7 @@ def load(config: ServiceConfig, *, role: Role) -> LocalModel:
     BackendError if memory runs out.
     """
     name = model_name(config, role)
-    with _load_turn:
+    with model_load_turn:
         folder = _found.get(name) or find_language_model(name)
         device = choose_device(config.device, role)
         # float32 on a CPU, where half precision is slower; on a GPU the published dtype.
