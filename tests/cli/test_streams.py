@@ -33,7 +33,7 @@ def sh(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
         "2> >(sed -n '/Round 1 of/q')",
         pytest.param("2>/dev/full", marks=pytest.mark.slow),
         pytest.param("2>&-", marks=pytest.mark.slow),
-        "0<&- 2>&-",
+        pytest.param("0<&- 2>&-", marks=pytest.mark.slow),
     ],
     ids=str,
 )

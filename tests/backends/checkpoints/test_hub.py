@@ -73,6 +73,7 @@ def test_a_model_is_fetched_whole_without_what_it_does_not_need(
     assert rendered.returncode == 0, rendered.stderr
 
 
+@pytest.mark.slow
 def test_a_part_that_exists_in_half_precision_only_is_fetched_so(
     phyt2v: Phyt2v, tiny_cogvideox_dir: Path, tmp_path: Path
 ) -> None:
@@ -88,6 +89,7 @@ def test_a_part_that_exists_in_half_precision_only_is_fetched_so(
     assert rendered.returncode == 0, rendered.stderr
 
 
+@pytest.mark.slow
 def test_the_weights_are_those_of_the_judged_commit(tiny_cogvideox_dir: Path, tmp_path: Path) -> None:
     newer = Path(shutil.copytree(tiny_cogvideox_dir, tmp_path / "newer"))
     (newer / "transformer" / "diffusion_pytorch_model.safetensors").write_bytes(b"not judged")
