@@ -9,7 +9,6 @@ on each in a process of its own. Ends with 1 if one takes more than 400 MB or 60
 import argparse
 import csv
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,13 @@ MAX_MB = 400
 MAX_S = 60
 BATCH = [sys.executable, "-m", "phyt2v_cli", "batch"]
 OPTIONS = ["--dry-run", "--json", "--preset", "tiny"]
+_WATCHER = """
+import resource, subprocess, sys
+code = subprocess.call(sys.argv[1:], stderr=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+sys.exit(code)
+"""
+"""Small process between: the peak that the system counts for a child begins with that of its parent."""
 
 
 def rows(number: int) -> Iterator[dict[str, str | int]]:
@@ -73,20 +79,22 @@ def measure(name: str, number: int, folder: Path) -> dict[str, float]:
     WRITERS[name](folder / name, number)
     start = time.perf_counter()
     with (folder / "out.json").open("w") as out:
-        process = subprocess.Popen(
-            [*BATCH, name, *OPTIONS], cwd=folder, stdout=out, stderr=subprocess.DEVNULL
+        watched = subprocess.run(
+            [sys.executable, "-c", _WATCHER, *BATCH, name, *OPTIONS],
+            cwd=folder,
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
         )
-        _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"the dry run of {name} ended with {process.returncode}")
+    if watched.returncode:
+        raise SystemExit(f"the dry run of {name} ended with {watched.returncode}")
     with (folder / "out.json").open() as out:
         num_runs = len(json.load(out)["runs"])
     if num_runs != number:
         raise SystemExit(f"the dry run of {name} tells of {num_runs} prompts")
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
-    return {"seconds": round(seconds, 2), "peak_mb": round(usage.ru_maxrss * unit / 1e6, 1)}
+    return {"seconds": round(seconds, 2), "peak_mb": round(int(watched.stderr) * unit / 1e6, 1)}
 
 
 def main() -> int:
