@@ -205,7 +205,7 @@ class Studio:
 
     @property
     def turns(self) -> Turns:
-        """Turns at the generator, which runs of this studio take one after another."""
+        """Turns at the generator, which runs of this studio take."""
         return self._roles.turns
 
     def close(self) -> None:
