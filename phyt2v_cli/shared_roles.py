@@ -154,10 +154,7 @@ class SharedRoles:
                     generator = prefetched() if prefetched is not None else self._load(num_planned_steps)
                 finally:
                     self._is_loading = False
-                guarded = GuardedGenerator(generator, self.turns)
-                self._generator = (
-                    prefetch.PrefetchingGenerator(guarded) if self._prefetches_control else guarded
-                )
+                self._generator = self._guard(generator)
             return self._generator
 
     def close(self) -> None:
@@ -185,6 +182,13 @@ class SharedRoles:
             del role
         self._factory.close()
         gc.collect()
+
+    def _guard(self, generator: VideoGenerator) -> VideoGenerator:
+        if self._prefetches_control:
+            return prefetch.PrefetchingGenerator(GuardedGenerator(generator, self.turns))
+        # Many runs share it: each has a thread, and a generator of this process works in one of its own.
+        own = background.OwnThread("render") if isinstance(self._factory, LocalRoles) else None
+        return GuardedGenerator(generator, self.turns, own)
 
     def _check_open(self) -> None:
         if self._closed:

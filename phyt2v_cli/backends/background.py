@@ -1,14 +1,16 @@
-"""Work in background threads, which take turns for the run that began them.
+"""Work in other threads, which take turns for the run that asked for it.
 
 Knows threads and turns; must not know what the work is.
 """
 
+import queue
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import copy_context
-from threading import RLock, Thread
+from functools import partial
+from threading import Lock, RLock, Thread
 from typing import TypeVar
 from weakref import WeakSet
 
@@ -20,6 +22,7 @@ Span = Callable[[str], AbstractContextManager[None]]
 """Context manager around a named piece of work, for example to record it in a trace."""
 
 _begun: WeakSet[Thread] = WeakSet()
+_own_threads: "WeakSet[OwnThread]" = WeakSet()
 
 model_load_turn = RLock()
 """Held by the one thread that loads a model. Libraries patch torch while they load, and two that load at once
@@ -64,6 +67,69 @@ def begin(work: Callable[[], _Result], *, name: str, span: Span = no_span) -> Ca
     return wait
 
 
+class OwnThread:
+    """One thread that does one kind of work for all threads, one piece after another.
+
+    Libraries keep something for each thread that calls them: pools of workers, arenas of memory, handles of a
+    GPU. If many runs render in a thread each, that exists as often, and renders are slower.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Make the thread `name`, a daemon; it starts with the first piece of work."""
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = Thread(target=_do_all, args=(self._work,), name=name, daemon=True)
+        self._start_turn = Lock()
+        self._num_asked = self._num_done = 0
+        _own_threads.add(self)
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether some work is not done yet."""
+        return self._num_done < self._num_asked
+
+    def do(self, work: Callable[[], _Result]) -> _Result:
+        """Do `work` in the thread, and wait for it; returns or raises what it does.
+
+        What `work` waits for turns meanwhile counts as waiting of the caller.
+        """
+        future: Future[_Result] = Future()
+        waited = 0.0
+
+        def run() -> None:
+            nonlocal waited
+            before = turns.waited_s()
+            try:
+                result = work()
+                waited = turns.waited_s() - before
+                future.set_result(result)
+            except BaseException as error:
+                waited = turns.waited_s() - before
+                future.set_exception(error)
+            finally:
+                self._num_done += 1
+
+        with self._start_turn:
+            if self._thread.ident is None:
+                self._thread.start()
+            self._num_asked += 1
+            self._work.put(partial(copy_context().run, run))
+        try:
+            return future.result()
+        finally:
+            turns.count_waiting(waited)
+            del future  # an error holds this frame, which must not hold the error
+
+    def close(self) -> None:
+        """End the thread once its work is done."""
+        self._work.put(None)
+
+
+def _do_all(work: queue.SimpleQueue[Callable[[], None] | None]) -> None:
+    while (piece := work.get()) is not None:
+        piece()
+        del piece  # which holds tensors
+
+
 def is_at_work() -> bool:
     """Check if any prefetched work of this process is still running."""
-    return any(thread.is_alive() for thread in _begun)
+    return any(thread.is_alive() for thread in _begun) or any(own.is_at_work for own in _own_threads)

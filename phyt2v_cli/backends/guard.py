@@ -7,9 +7,12 @@ or prompts.
 """
 
 import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import TypeVar
 
+from phyt2v_cli.backends.background import OwnThread
 from phyt2v_cli.roles import (
     Cancelled,
     Claimable,
@@ -23,6 +26,8 @@ from phyt2v_cli.roles import (
     never_cancelled,
 )
 from phyt2v_cli.turns import Turns
+
+_Result = TypeVar("_Result")
 
 
 class GeneratorWrapper:
@@ -54,10 +59,16 @@ class GeneratorWrapper:
 class GuardedGenerator(GeneratorWrapper):
     """Thread-safe generator with as many calls at a time as its turns have places; a `VideoGenerator`."""
 
-    def __init__(self, generator: VideoGenerator, turns: Turns | None = None) -> None:
-        """Guard `generator` with the caller's `turns`, which show who waits, or with its own."""
+    def __init__(
+        self, generator: VideoGenerator, turns: Turns | None = None, thread: OwnThread | None = None
+    ) -> None:
+        """Guard `generator` with the caller's `turns`, which show who waits, or with its own.
+
+        With `thread` the generator works there, not in the thread of each caller; it is ended by `close`.
+        """
         super().__init__(generator)
         self._turns = turns or Turns()
+        self._thread = thread
         self._count_turn = threading.Lock()
 
     def count_excess_tokens(self, prompt: str) -> int:
@@ -82,20 +93,31 @@ class GuardedGenerator(GeneratorWrapper):
         generator raises.
         """
         with self._claimed(), self._turns.taken(cancelled):
-            return self._wrapped.denoise(
-                prompt,
-                seed=seed,
-                num_inference_steps=num_inference_steps,
-                on_step=on_step,
-                cancelled=cancelled,
-                draft=draft,
-                image=image,
+            return self._do(
+                lambda: self._wrapped.denoise(
+                    prompt,
+                    seed=seed,
+                    num_inference_steps=num_inference_steps,
+                    on_step=on_step,
+                    cancelled=cancelled,
+                    draft=draft,
+                    image=image,
+                )
             )
 
     def decode(self, latents: Latents) -> Decoded:
         """Wait for its turn, then decode latents to frames; this wait cannot be cancelled."""
         with self._claimed(), self._turns.taken():
-            return self._wrapped.decode(latents)
+            return self._do(lambda: self._wrapped.decode(latents))
+
+    def close(self) -> None:
+        """Close the wrapped generator, if it is `Closeable`, and end the thread."""
+        super().close()
+        if self._thread is not None:
+            self._thread.close()
+
+    def _do(self, work: Callable[[], _Result]) -> _Result:
+        return work() if self._thread is None else self._thread.do(work)
 
     def _claimed(self) -> AbstractContextManager[None]:
         return self._wrapped.claimed() if isinstance(self._wrapped, Claimable) else nullcontext()

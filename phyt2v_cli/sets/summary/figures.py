@@ -7,6 +7,8 @@ purpose and the steps of both sides. A score that is missing is counted and left
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
+from pathlib import Path
 from typing import Literal, get_args
 
 from phyt2v_cli import __version__
@@ -39,7 +41,10 @@ _SAME = 1e-6
 """Scores that are not further apart are equal."""
 
 Tree = dict[str, object]
-Pair = tuple[Video, Video]
+Unit = tuple[str, Path | None]
+"""Prompt and picture: runs that have both in common are not independent."""
+Shot = tuple[Unit, Video]
+Pair = tuple[Unit, Video, Video]
 Numbered = Sequence[tuple[PromptEntry, PromptNumbers]]
 
 
@@ -51,6 +56,7 @@ def figures_of(
     `name` is that of its folder. Without `category_columns` the columns of published sets are used.
     """
     numbers = [one for _, one in numbered]
+    units = [(_unit(entry), one) for entry, one in numbered]
     statuses = Counter(one.status for one in numbers)
     return {
         "schema": SCHEMA,
@@ -71,13 +77,14 @@ def figures_of(
         "intervals": {
             "level": statistics.LEVEL,
             "method": statistics.METHOD,
+            "method_from_2000_prompts": statistics.NORMAL_METHOD,
             "resamples": statistics.NUM_RESAMPLES,
             "seed": statistics.SEED,
         },
-        "rounds": _rounds(video for one in numbers for video in one.rounds),
-        "control": _rounds(one.control for one in numbers if one.control is not None),
-        "result": _kinds(one.result for one in numbers if one.result is not None),
-        **_gains(numbers),
+        "rounds": _rounds((unit, video) for unit, one in units for video in one.rounds),
+        "control": _rounds((unit, one.control) for unit, one in units if one.control is not None),
+        "result": _kinds((unit, one.result) for unit, one in units if one.result is not None),
+        **_gains(units),
         "categories": [
             {"column": visible(column), "values": _by_value(numbered, column)}
             for column in category_columns or _categories(numbered)
@@ -106,6 +113,10 @@ def values_of(entry: PromptEntry, column: str) -> tuple[str, ...]:
     return (_value(text),) if text else ()
 
 
+def _unit(entry: PromptEntry) -> Unit:
+    return entry.prompt, entry.image
+
+
 def _value(text: str) -> str:
     return visible(" ".join(text.split())[:_MAX_VALUE_CHARS])
 
@@ -121,109 +132,110 @@ def _categories(numbered: Numbered) -> Iterator[str]:
 
 
 def _by_value(numbered: Numbered, column: str) -> list[Tree]:
-    groups: dict[str, list[PromptNumbers]] = defaultdict(list)
+    groups: dict[str, list[tuple[Unit, PromptNumbers]]] = defaultdict(list)
     for entry, one in numbered:
         for value in values_of(entry, column):
-            groups[value].append(one)
+            groups[value].append((_unit(entry), one))
     return [
         {
             "value": value,
             "prompts": len(ones),
-            "result": _kinds(one.result for one in ones if one.result is not None),
+            "result": _kinds((unit, one.result) for unit, one in ones if one.result is not None),
             **_gains(ones),
         }
         for value, ones in sorted(groups.items())
     ]
 
 
-def _rounds(videos: Iterable[Video]) -> list[Tree]:
+def _rounds(shots: Iterable[Shot]) -> list[Tree]:
     """Groups of equal round, purpose and steps; the control has no round."""
-    groups = _grouped(videos, lambda video: (video.round, video.purpose, video.steps))
+    groups = _grouped(shots, lambda video: (video.round, video.purpose, video.steps))
     return [
         ({"round": video.round} if video.round else {}) | _kind(video) | _scores(group)
         for video, group in groups
     ]
 
 
-def _kinds(videos: Iterable[Video]) -> list[Tree]:
+def _kinds(shots: Iterable[Shot]) -> list[Tree]:
     """Groups of equal purpose and steps."""
-    groups = _grouped(videos, lambda video: (video.purpose, video.steps))
+    groups = _grouped(shots, lambda video: (video.purpose, video.steps))
     return [_kind(video) | _scores(group) for video, group in groups]
 
 
 def _grouped(
-    videos: Iterable[Video], key: Callable[[Video], tuple[object, ...]]
-) -> Iterator[tuple[Video, list[Video]]]:
-    groups: dict[tuple[object, ...], list[Video]] = defaultdict(list)
-    for video in videos:
-        groups[key(video)].append(video)
-    for _, group in sorted(groups.items()):
-        yield group[0], group
+    shots: Iterable[Shot], key: Callable[[Video], tuple[object, ...]]
+) -> Iterator[tuple[Video, list[Shot]]]:
+    groups: dict[tuple[object, ...], list[Shot]] = defaultdict(list)
+    for unit, video in shots:
+        groups[key(video)].append((unit, video))
+    for _, group in sorted(groups.items(), key=itemgetter(0)):
+        yield group[0][1], group
 
 
 def _kind(video: Video) -> Tree:
     return {"purpose": video.purpose, "steps": video.steps}
 
 
-def _scores(videos: Sequence[Video]) -> Tree:
-    adherence = [video.semantic_adherence for video in videos]
-    physics = [video.physical_commonsense for video in videos]
-    lower = [video.lower for video in videos]
+def _scores(shots: Sequence[Shot]) -> Tree:
+    units = [unit for unit, _ in shots]
+    adherence = [video.semantic_adherence for _, video in shots]
+    physics = [video.physical_commonsense for _, video in shots]
+    lower = [video.lower for _, video in shots]
     return {
-        "videos": len(videos),
-        "semantic_adherence": _mean(adherence),
-        "physical_commonsense": _mean(physics),
+        "videos": len(shots),
+        "semantic_adherence": _mean(adherence, units),
+        "physical_commonsense": _mean(physics, units),
         "share_at_threshold": {
-            "semantic_adherence": _share(adherence),
-            "physical_commonsense": _share(physics),
-            "joint": _share(lower),
+            "semantic_adherence": _share(adherence, units),
+            "physical_commonsense": _share(physics, units),
+            "joint": _share(lower, units),
         },
     }
 
 
-def _mean(values: Sequence[float | None]) -> Tree:
-    known = [value for value in values if value is not None]
-    mean = statistics.mean_with_interval(known)
+def _mean(values: Sequence[float | None], units: Sequence[Unit]) -> Tree:
+    known = [(value, unit) for value, unit in zip(values, units, strict=True) if value is not None]
+    mean = statistics.mean_with_interval([value for value, _ in known], [unit for _, unit in known])
     return {**mean._asdict(), "scored": len(known), "without_score": len(values) - len(known)}
 
 
-def _share(values: Sequence[float | None]) -> Tree:
-    return _mean([None if value is None else float(value >= THRESHOLD) for value in values])
+def _share(values: Sequence[float | None], units: Sequence[Unit]) -> Tree:
+    return _mean([None if value is None else float(value >= THRESHOLD) for value in values], units)
 
 
-def _gains(numbers: Iterable[PromptNumbers]) -> Tree:
-    done = [one for one in numbers if one.result is not None]
+def _gains(units: Iterable[tuple[Unit, PromptNumbers]]) -> Tree:
+    done = [(unit, one) for unit, one in units if one.result is not None]
     return {
-        "gain_over_first": _paired((one.first, one.result) for one in done),
-        "gain_over_control": _paired((one.control, one.result) for one in done),
+        "gain_over_first": _paired((unit, one.first, one.result) for unit, one in done),
+        "gain_over_control": _paired((unit, one.control, one.result) for unit, one in done),
     }
 
 
-def _paired(pairs: Iterable[tuple[Video | None, Video | None]]) -> list[Tree]:
-    """Gains of the second of each pair over the first, by purpose and steps of both."""
+def _paired(pairs: Iterable[tuple[Unit, Video | None, Video | None]]) -> list[Tree]:
+    """Gains of the second video of each pair over the first, by purpose and steps of both."""
     groups: dict[tuple[object, ...], list[Pair]] = defaultdict(list)
-    for before, after in pairs:
+    for unit, before, after in pairs:
         if before is not None and after is not None:
-            groups[before.purpose, before.steps, after.purpose, after.steps].append((before, after))
+            groups[before.purpose, before.steps, after.purpose, after.steps].append((unit, before, after))
     return [
         {
-            "baseline": _kind(group[0][0]),
-            "result": _kind(group[0][1]),
-            "is_like_with_like": _kind(group[0][0]) == _kind(group[0][1]),
+            "baseline": _kind(group[0][1]),
+            "result": _kind(group[0][2]),
+            "is_like_with_like": _kind(group[0][1]) == _kind(group[0][2]),
             "prompts": len(group),
             "semantic_adherence": _gain(group, lambda video: video.semantic_adherence),
             "physical_commonsense": _gain(group, lambda video: video.physical_commonsense),
             "mean_of_both": _gain(group, lambda video: video.mean),
         }
-        for _, group in sorted(groups.items())
+        for _, group in sorted(groups.items(), key=itemgetter(0))
     ]
 
 
 def _gain(pairs: Sequence[Pair], score: Callable[[Video], float | None]) -> Tree:
-    scores = [(score(before), score(after)) for before, after in pairs]
+    scores = [(score(before), score(after)) for _, before, after in pairs]
     gains = [None if a is None or b is None else b - a for a, b in scores]
     known = [gain for gain in gains if gain is not None]
-    return _mean(gains) | {
+    return _mean(gains, [unit for unit, _, _ in pairs]) | {
         "better": sum(gain > _SAME for gain in known),
         "worse": sum(gain < -_SAME for gain in known),
         "equal": sum(abs(gain) <= _SAME for gain in known),

@@ -18,11 +18,16 @@ MESSAGES = [Message("user", "hello")]
 
 
 class InFlight:
-    """Behaviour of a server that counts the requests it works on, and answers after `delay_s` seconds."""
+    """Behaviour of a server that counts the requests it works on, and answers after `delay_s` seconds.
 
-    def __init__(self, delay_s: float = 0.05) -> None:
+    Before the first answer it waits until `num_expected` requests have come.
+    """
+
+    def __init__(self, delay_s: float = 0.05, *, num_expected: int = 1) -> None:
         self.most = self.now = 0
         self._delay_s = delay_s
+        self._num_expected = num_expected
+        self._have_come = threading.Event()
         self._lock = threading.Lock()
         self._answer: Behaviour = answer("hi")
 
@@ -30,6 +35,9 @@ class InFlight:
         with self._lock:
             self.now += 1
             self.most = max(self.most, self.now)
+            if self.now == self._num_expected:
+                self._have_come.set()
+        assert self._have_come.wait(60)
         time.sleep(self._delay_s)
         with self._lock:
             self.now -= 1
@@ -49,7 +57,7 @@ def ask_all(*asks: Callable[[], object]) -> None:
 
 @pytest.mark.parametrize(("settings", "most"), [({"concurrency": 3}, 3), ({"concurrency": 1}, 1), ({}, 8)])
 def test_no_more_requests_are_in_flight_than_the_config_says(settings: dict[str, int], most: int) -> None:
-    requests = InFlight()
+    requests = InFlight(num_expected=most)
     with ScriptedServer(requests) as server:
         client = client_of(server.url, **settings)
         ask_all(*[lambda: client.complete(MESSAGES)] * 16)
@@ -57,7 +65,7 @@ def test_no_more_requests_are_in_flight_than_the_config_says(settings: dict[str,
 
 
 def test_roles_with_one_url_share_the_smallest_number() -> None:
-    requests = InFlight()
+    requests = InFlight(num_expected=2)
     with ScriptedServer(requests) as server:
         llm = client_of(server.url, concurrency=5)
         captioner = client_of(server.url, CaptionerConfig, concurrency=2)
