@@ -101,7 +101,8 @@ def _facts(figures: Figures) -> Iterator[tuple[str, str]]:
     yield "Threshold", f"{judging['threshold']}; joint: both scores at or above it"
     yield (
         "Intervals",
-        f"{intervals['level']:.0%}, {intervals['method']}, {intervals['resamples']:,} resamples",
+        f"{intervals['level']:.0%}, {intervals['method']}, {intervals['resamples']:,} resamples; "
+        f"the normal interval from {intervals['normal_from_prompts']:,} prompts on",
     )
     if figures["llm_tokens"]:
         yield "LLM tokens", f"{figures['llm_tokens']:,}"

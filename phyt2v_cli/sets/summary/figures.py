@@ -77,7 +77,7 @@ def figures_of(
         "intervals": {
             "level": statistics.LEVEL,
             "method": statistics.METHOD,
-            "method_from_2000_prompts": statistics.NORMAL_METHOD,
+            "normal_from_prompts": statistics.NORMAL_FROM,
             "resamples": statistics.NUM_RESAMPLES,
             "seed": statistics.SEED,
         },

@@ -14,8 +14,7 @@ NUM_RESAMPLES = 1000
 SEED = 0
 METHOD = "percentile bootstrap of the mean, with all runs of a prompt drawn together"
 NORMAL_FROM = 2000
-"""Prompts from which the normal interval is used, which is the same to four digits and takes no time."""
-NORMAL_METHOD = "normal, with all runs of a prompt taken together"
+"""Prompts from which the interval is the normal one, which is then nearly the same and takes no time."""
 _BATCH = 100
 """Resamples that are in memory at a time."""
 

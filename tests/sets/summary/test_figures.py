@@ -53,6 +53,14 @@ def test_rounds_are_labelled_and_missing_scores_left_out() -> None:
     assert control["physical_commonsense"]["mean"] == pytest.approx(0.55)
 
 
+def test_seeds_of_one_prompt_are_one_unit_of_an_interval() -> None:
+    entry = entry_of(1)
+    tree = figures_of([(entry, one) for one in THREE], name="seeds", shard=None)
+    result: Any = tree["result"]
+    adherence = result[0]["semantic_adherence"]
+    assert (adherence["scored"], adherence["low"], adherence["high"]) == (3, None, None)
+
+
 def test_shares_at_the_threshold() -> None:
     (result,) = figures(*THREE)["result"]
     shares = result["share_at_threshold"]
