@@ -5,9 +5,11 @@
 A server on loopback answers each request after 1.5 s. The embedded model renders 24 prompts of three rounds;
 only the denoising steps are few, so that waiting and rendering are as long as each other, as with a model on
 a fast GPU. It computes in one thread, so that encoding, checking and drawing have a core of their own, as
-they have beside a GPU; with threads on all cores they would take time from the renders. Measured are the share of the time between the first and the last render in which the generator
-works, and the time of the set against that of its renders alone. Ends with 1 where the overlapped set takes
-more than 1.08 times the renders alone, or the generator works less than 95 % of the time.
+they have beside a GPU; with threads on all cores they would take time from the renders.
+
+Measured are the share of the time between the first and the last render in which the generator works, and the
+time of the set against that of its renders alone. Ends with 1 where the overlapped set takes more than 1.08
+times the renders alone, or the generator works less than 95 % of the time.
 """
 
 import argparse

@@ -87,10 +87,10 @@ class OwnThread:
         """Whether some work is not done yet."""
         return self._num_done < self._num_asked
 
-    def do(self, work: Callable[[], _Result]) -> _Result:
-        """Do `work` in the thread, and wait for it; returns or raises what it does.
+    def begin(self, work: Callable[[], _Result]) -> Callable[[], _Result]:
+        """Do `work` in the thread; the returned function waits once, and returns or raises what it does.
 
-        What `work` waits for turns meanwhile counts as waiting of the caller.
+        What `work` waits for turns counts as waiting of the thread that calls that function.
         """
         future: Future[_Result] = Future()
         waited = 0.0
@@ -108,16 +108,24 @@ class OwnThread:
             finally:
                 self._num_done += 1
 
+        def wait() -> _Result:
+            nonlocal future
+            try:
+                return future.result()
+            finally:
+                turns.count_waiting(waited)
+                del future  # an error holds this frame, which must not hold the error
+
         with self._start_turn:
             if self._thread.ident is None:
                 self._thread.start()
             self._num_asked += 1
             self._work.put(partial(copy_context().run, run))
-        try:
-            return future.result()
-        finally:
-            turns.count_waiting(waited)
-            del future  # an error holds this frame, which must not hold the error
+        return wait
+
+    def do(self, work: Callable[[], _Result]) -> _Result:
+        """Do `work` in the thread, and wait for it."""
+        return self.begin(work)()
 
     def close(self) -> None:
         """End the thread once its work is done."""

@@ -59,7 +59,7 @@ def check_model(config: Config) -> None:
     if lines:
         raise ConfigError("\n".join(lines))
     if _only_the_loader_can_tell(family, config):
-        from phyt2v_cli.backends.diffusion.generator import check
+        from phyt2v_cli.backends.diffusion.checked import check
 
         check(config.generator)
 
@@ -68,7 +68,8 @@ def _only_the_loader_can_tell(family: "Family", config: Config) -> bool:
     """Whether torch and diffusers have to be asked, whose import takes seconds."""
     generator = config.generator
     extras = (generator.lora, generator.lora_2, generator.gguf, generator.gguf_2)
-    is_plain = generator.device != "cuda" and generator.quantize == "off" and not any(extras)
+    on_any_machine = generator.device != "cuda" and generator.gpus == 1
+    is_plain = on_any_machine and generator.quantize == "off" and not any(extras)
     return not (family.is_listed and is_plain)
 
 

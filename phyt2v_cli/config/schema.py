@@ -81,6 +81,9 @@ class GeneratorConfig(Section):
     """Checksum of `image` or `video`, filled in when a run begins: a changed file means another run."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    gpus: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = 1
+    """GPUs that make one video together: of 2 each computes one guidance branch. auto: as many as are
+    there, alike and of use."""
     offload: Literal["auto", "none", "model", "group", "sequential"] = "auto"
     """Offload level: where the weights wait. auto: the fastest level that fits into the free memory."""
     compile: Literal["auto", "on", "off"] = "auto"

@@ -25,6 +25,7 @@ _WHAT_SETS_THE_SPEED = (
     "device",
     "offload",
     "compile",
+    "gpus",
     "solver",
     "gguf",
     "quantize",

@@ -5,7 +5,7 @@ So compiling takes seconds instead of minutes. This file knows modules; it must 
 memory.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
@@ -25,10 +25,10 @@ slower card compiles no slower and saves more."""
 _are_interrupted: ContextVar[bool] = ContextVar("_are_interrupted", default=False)
 
 
-def compile_blocks(pipeline: Any) -> None:
+def compile_blocks(denoisers: Iterable[torch.nn.Module]) -> None:
     """Set up the blocks of the denoisers to be compiled on their first call."""
     copies: dict[FunctionType, FunctionType] = {}
-    for block in repeated_blocks(pipeline):
+    for block in repeated_blocks(denoisers):
         function: Any = type(block).forward
         copy = copies.setdefault(function, _with_code_of_its_own(function))
         # Its `forward` and not the block, so that hooks on the block stay outside of the graph. Not
@@ -53,7 +53,8 @@ def interrupted_graphs() -> Iterator[None]:
 
 def pays(pipeline: Any, *, num_tokens: int, num_steps: int) -> bool:
     """Check if compiling pays for `num_steps` denoising steps over `num_tokens` latent tokens."""
-    parameters = sum(p.numel() for block in repeated_blocks(pipeline) for p in block.parameters())
+    blocks = repeated_blocks(denoisers_of(pipeline))
+    parameters = sum(p.numel() for block in blocks for p in block.parameters())
     return 2 * parameters * num_tokens * num_steps >= PAYS_FROM
 
 
@@ -73,12 +74,17 @@ def _with_code_of_its_own(function: FunctionType) -> FunctionType:
     return copy
 
 
-def repeated_blocks(pipeline: Any) -> list[torch.nn.Module]:
+def denoisers_of(pipeline: Any) -> list[torch.nn.Module]:
+    """Denoisers of a pipeline: one, or two of which each does a part of the steps."""
+    parts = [getattr(pipeline, name, None) for name in ("transformer", "transformer_2", "unet")]
+    return [part for part in parts if part is not None]
+
+
+def repeated_blocks(denoisers: Iterable[torch.nn.Module]) -> list[torch.nn.Module]:
     """Transformer blocks of the denoisers: entries of each `ModuleList` of at least two attention blocks."""
     blocks: list[torch.nn.Module] = []
-    for name in ("transformer", "transformer_2", "unet"):
-        denoiser = getattr(pipeline, name, None)
-        for child in denoiser.children() if denoiser is not None else ():
+    for denoiser in denoisers:
+        for child in denoiser.children():
             if isinstance(child, torch.nn.ModuleList) and len(child) > 1 and _has_attention(child[0]):
                 blocks += list(child)
     return blocks

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from phyt2v_cli.backends.acceleration.compilation import repeated_blocks
+from phyt2v_cli.backends.acceleration.compilation import denoisers_of, repeated_blocks
 from phyt2v_cli.config.schema import GeneratorConfig
 from phyt2v_cli.errors import ConfigError
 
@@ -54,7 +54,7 @@ def quantize_blocks(pipeline: Any, device: torch.device) -> None:
 
     # torchao's recommended compiler settings would apply to the whole process.
     config = Float8DynamicActivationFloat8WeightConfig(granularity=PerRow(), set_inductor_config=False)
-    for block in repeated_blocks(pipeline):
+    for block in repeated_blocks(denoisers_of(pipeline)):
         quantize_(block, config, filter_fn=is_over_tokens, device=device)
         block.to("cpu")
 

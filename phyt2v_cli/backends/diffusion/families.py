@@ -68,6 +68,9 @@ class Family:
     """Whether it makes no video without an image."""
     num_branches: int = 2
     """Guidance branches that its pipelines denoise in one call."""
+    splits_guidance: bool = False
+    """Whether two GPUs can compute a guidance branch each: its transformer gets both in one batch, or in two
+    calls of which only the second's text differs."""
     needs_more: str = ""
     """What else it needs to make a video, which cannot be given here."""
     decodes_apart: bool = True
@@ -103,6 +106,7 @@ def _cogvideox(configs: ComponentConfigs) -> Family:
         image_pipeline="CogVideoXImageToVideoPipeline" if takes_images else None,
         video_pipeline=None if takes_images else "CogVideoXVideoToVideoPipeline",
         needs_image=takes_images,
+        splits_guidance=True,
     )
 
 
@@ -128,6 +132,7 @@ def _wan(configs: ComponentConfigs) -> Family:
         needs_image=needs_image,
         num_branches=1,
         needs_more="a last frame" if transformer.get("pos_embed_seq_len") else "",
+        splits_guidance=True,
     )
 
 
@@ -138,6 +143,7 @@ def _skyreels(configs: ComponentConfigs) -> Family:
         num_frames=Grid(temporal_compression(configs) or 4, 1),
         height=Grid(16),
         half_dtypes={"default": "bfloat16", "vae": "float32"},
+        splits_guidance=True,
     )
 
 
@@ -151,6 +157,7 @@ def _sana_video(configs: ComponentConfigs) -> Family:
         # With binning it renders the nearest size of its own list, and scales and crops that.
         call_arguments={"use_resolution_binning": False},
         image_pipeline="SanaImageToVideoPipeline",
+        splits_guidance=True,
     )
 
 
@@ -167,6 +174,7 @@ def _ltx(configs: ComponentConfigs) -> Family:
         image_pipeline="LTXImageToVideoPipeline",
         video_pipeline="LTXConditionPipeline",
         video_strength_keeps=True,
+        splits_guidance=True,
     )
 
 
@@ -203,6 +211,7 @@ def _mochi(configs: ComponentConfigs) -> Family:
         num_frames=Grid(temporal, 1),
         height=Grid(16),
         draft_caches=_CACHES,
+        splits_guidance=True,
     )
 
 
@@ -218,6 +227,7 @@ def _allegro(configs: ComponentConfigs) -> Family:
         width=Grid(tile - 80, tile),
         half_dtypes={"default": "bfloat16", "vae": "float32"},
         tiled_vae=True,
+        splits_guidance=True,
     )
 
 
@@ -229,6 +239,7 @@ def _latte(configs: ComponentConfigs) -> Family:
         num_frames=Grid(frames, frames, largest=frames),  # its temporal embedding has a fixed length
         height=Grid(16),
         half_dtypes={"default": "float16"},
+        splits_guidance=True,
     )
 
 

@@ -22,7 +22,29 @@ def complaints(family: Family, config: GeneratorConfig) -> tuple[str, ...]:
 
     A wrong size comes with the nearest valid values.
     """
-    return (*_size_complaints(family, config), *_option_complaints(family, config))
+    return (
+        *_size_complaints(family, config),
+        *_option_complaints(family, config),
+        *(() if config.gpus in (1, "auto") else split_complaints(family, config)),
+    )
+
+
+def split_complaints(family: Family, config: GeneratorConfig) -> Iterator[str]:
+    """Say why a video cannot be split over GPUs; nothing if it can, as far as the config tells."""
+    if not family.splits_guidance:
+        yield f"generator.gpus: no way is known to split a video of {family.name} over GPUs; use 1"
+        return
+    if config.gpus not in ("auto", 1, 2):
+        yield f"generator.gpus: 2 at most, one for each of the two guidance branches, not {config.gpus}"
+    if config.guidance_scale is not None and config.guidance_scale <= 1:
+        yield "generator.gpus: without guidance (guidance_scale above 1) there is one branch; use 1"
+    if config.draft_cache not in ("auto", "off"):
+        yield f"generator.gpus: not together with generator.draft_cache={config.draft_cache}; use one of them"
+    for name in ("gguf", "gguf_2"):
+        if getattr(config, name) is not None:
+            yield f"generator.gpus: weights of generator.{name} cannot be copied to another GPU; use 1"
+    if config.quantize != "off":
+        yield f"generator.gpus: not together with generator.quantize={config.quantize}; use one of them"
 
 
 def _size_complaints(family: Family, config: GeneratorConfig) -> Iterator[str]:

@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import diffusers
 import torch
@@ -17,22 +17,22 @@ from diffusers import ModelMixin
 
 from phyt2v_cli.backends import failures
 from phyt2v_cli.backends.acceleration import compilation, draft_caches, kernels, quantization
+from phyt2v_cli.backends.acceleration.guidance_split import SplitDenoiser
 from phyt2v_cli.backends.background import model_load_turn
-from phyt2v_cli.backends.checkpoints.diffusers_folder import ModelFolder, find_model
 from phyt2v_cli.backends.diffusion import lora_gguf
 from phyt2v_cli.backends.diffusion.call import latent_split
 from phyt2v_cli.backends.diffusion.call.prompt_cache import remember
 from phyt2v_cli.backends.diffusion.call.prompt_length import find_prompt_length
 from phyt2v_cli.backends.diffusion.call.step_reporter import StepReporter
+from phyt2v_cli.backends.diffusion.checked import check
 from phyt2v_cli.backends.diffusion.conditioning import call_arguments, picture_arguments
-from phyt2v_cli.backends.diffusion.families import Family, family_of
+from phyt2v_cli.backends.diffusion.families import Family
 from phyt2v_cli.backends.diffusion.geometry import ComponentConfigs, check_size, video_size
 from phyt2v_cli.backends.diffusion.pipeline import load_pipeline
-from phyt2v_cli.backends.diffusion.signature import FPS_NAMES, NUM_FRAMES_NAMES, choose_pipeline_class, fps_of
+from phyt2v_cli.backends.diffusion.signature import FPS_NAMES, NUM_FRAMES_NAMES, fps_of
 from phyt2v_cli.backends.diffusion.solvers import choose_solver
 from phyt2v_cli.backends.memory import residency
 from phyt2v_cli.backends.memory.activations import VideoSize
-from phyt2v_cli.backends.memory.device import choose_device
 from phyt2v_cli.backends.memory.placement import PlacedPipeline
 from phyt2v_cli.config.schema import GeneratorConfig
 from phyt2v_cli.errors import ConfigError, LatentsError, ModelLoadError, PromptError, RunInterruptedError
@@ -49,43 +49,13 @@ from phyt2v_cli.roles import (
 )
 
 
-class Checked(NamedTuple):
-    """What is known of a model before its weights are loaded."""
-
-    folder: ModelFolder
-    family: Family
-    pipeline_class: Any
-    device: torch.device
-    dtypes: dict[str, torch.dtype]
-    """By component, with a `default`."""
-
-
-def check(config: GeneratorConfig) -> Checked:
-    """Check all that can be checked before the weights are loaded, with torch and diffusers at hand.
-
-    Raises ConfigError if the family cannot make the wanted frames or sizes, the device is missing, or the
-    pipeline does not take a setting; ModelLoadError if the model is missing, broken, unsafe or makes no video
-    from a text.
-    """
-    folder = find_model(config.model)
-    family = family_of(folder.pipeline_class, folder.component_configs)
-    pipeline_class = choose_pipeline_class(config, folder, family)
-    device = choose_device(config.device, "generator")
-    dtypes = _choose_dtypes(config, family, device.type)
-    quantization.check(config, device, dtypes.get("transformer", dtypes["default"]))
-    lora_gguf.check(
-        config, pipeline_class, folder.component_configs.get("transformer", {}).get("_class_name")
-    )
-    return Checked(folder, family, pipeline_class, device, dtypes)
-
-
 def load(config: GeneratorConfig, *, num_planned_steps: int = 0) -> "DiffusersGenerator":
     """Load the pipeline that `config.model` names, for about `num_planned_steps` denoising steps.
 
     Raises what `check` raises before the weights are loaded, and ConfigError after that if the negative
     prompt is too long. Raises BackendError if memory runs out or the model fails on a test prompt.
     """
-    folder, family, pipeline_class, device, dtypes = check(config)
+    folder, family, pipeline_class, device, second_gpu, dtypes = check(config)
     source = call_arguments(config, family)
     with model_load_turn, failures.silenced(diffusers, transformers):
         with failures.memory_shortage_translated("loading the model"):
@@ -98,7 +68,9 @@ def load(config: GeneratorConfig, *, num_planned_steps: int = 0) -> "DiffusersGe
             pipeline.vae.enable_tiling()
         pipeline.scheduler = choose_solver(pipeline.scheduler, config.solver, config.flow_shift)
         with failures.memory_shortage_translated("placing the model"):
-            return DiffusersGenerator(pipeline, config, family, source, device, num_planned_steps)
+            return DiffusersGenerator(
+                pipeline, config, family, source, device, num_planned_steps, second_gpu=second_gpu
+            )
 
 
 class DiffusersGenerator:
@@ -112,19 +84,26 @@ class DiffusersGenerator:
         source: Mapping[str, Any],
         device: torch.device,
         num_planned_steps: int = 0,
+        *,
+        second_gpu: torch.device | None = None,
     ) -> None:
         self.pipeline = pipeline
         """Pipeline of diffusers, for inspection; whoever changes it changes the videos."""
         self._config = config
         self._draft_cache = "off" if config.draft_cache == "auto" else config.draft_cache
-        video = video_size(config, _configs_of(pipeline), num_branches=family.num_branches)
+        num_branches = family.num_branches if second_gpu is None else 1
+        video = video_size(config, _configs_of(pipeline), num_branches=num_branches)
         self._misfit = lora_gguf.describe_misfit(pipeline, config)
         if config.quantize != "off":
             quantization.quantize_blocks(pipeline, device)
         # Before the weights are placed, so that offloading hooks stay outside of the compiled blocks.
         self._compiled = _wants_compilation(pipeline, config, device, video, num_planned_steps)
+        denoisers = compilation.denoisers_of(pipeline)
+        # Before that, since a copy of compiled blocks would call the originals.
+        self.splits = [SplitDenoiser(one, second_gpu) for one in denoisers] if second_gpu is not None else []
+        """Denoisers that two GPUs share, for inspection."""
         if self._compiled:
-            compilation.compile_blocks(pipeline)
+            compilation.compile_blocks([*denoisers, *(split.replica for split in self.splits)])
         if device.type == "cpu":
             kernels.prefer_onednn(pipeline.vae)
         self.placed = PlacedPipeline(pipeline, device=device, wanted=config.offload, video=video)
@@ -187,6 +166,7 @@ class DiffusersGenerator:
             **(
                 {} if self._decodes_apart else {"decode": "in the call that denoises, so no latents are kept"}
             ),
+            **({"gpus": "2"} if self.splits else {}),
             "device": self.placed.device.type,
             **({"device_name": torch.cuda.get_device_name()} if self.placed.device.type == "cuda" else {}),
             "dtype": str(_weights_dtype(self.pipeline)).removeprefix("torch."),
@@ -249,6 +229,9 @@ class DiffusersGenerator:
                 finally:
                     # The pipeline does this at its end, which is not always reached; its state would leak.
                     self.pipeline.maybe_free_model_hooks()
+                    if self.splits:
+                        was_split = any(split.end_video() for split in self.splits)
+                        how["guidance_split"] = "on" if was_split else "off: no second branch came"
 
         self.pipeline.progress_bar = reporter
         with failures.translated("denoising", let_through=reporter.is_mine):
@@ -277,6 +260,8 @@ class DiffusersGenerator:
 
     def close(self) -> None:
         """Free the weights; the generator cannot be used afterwards."""
+        for split in self.splits:
+            split.close()
         self.placed.close()
         self.pipeline = None
 
@@ -329,17 +314,6 @@ def _wants_compilation(
 def _configs_of(pipeline: Any) -> ComponentConfigs:
     parts = pipeline.components.items()
     return {name: dict(part.config) for name, part in parts if isinstance(part, ModelMixin)}
-
-
-def _choose_dtypes(config: GeneratorConfig, family: Family, device: str) -> dict[str, torch.dtype]:
-    """Dtype by component, with a `default`; float32 on a CPU, where half precision is slower."""
-    if config.dtype == "auto":
-        names = {"default": "float32"} if device == "cpu" else dict(family.half_dtypes)
-    else:
-        # Components that the family keeps in float32 stay so, whatever is chosen for the rest.
-        whole = {part: name for part, name in family.half_dtypes.items() if name == "float32"}
-        names = {"default": config.dtype, **whole}
-    return {part: getattr(torch, name) for part, name in names.items()}
 
 
 def _weights_dtype(pipeline: Any) -> Any:

@@ -24,6 +24,34 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"], section: str) -> torch
     return torch.device(wanted)
 
 
+def choose_second_gpu(
+    wanted: int | Literal["auto"], device: torch.device, *, can_split: bool
+) -> torch.device | None:
+    """Choose the GPU that shares a video with `device`; None if that computes alone.
+
+    `auto` takes one of the same kind, if it `can_split` the work. Raises ConfigError if two are wanted and
+    there are not two, or they are of different kinds.
+    """
+    if wanted == 1 or (wanted == "auto" and not can_split):
+        return None
+    there = torch.cuda.device_count() if device.type == "cuda" else 0
+    first = torch.cuda.current_device() if there else 0
+    names = {number: torch.cuda.get_device_name(number) for number in range(there)}
+    second = next((number for number in names if number != first and names[number] == names[first]), None)
+    if second is not None:
+        return torch.device("cuda", second)
+    if wanted == "auto":
+        return None
+    if there < wanted:
+        seen = f"torch sees {there}" if device.type == "cuda" else "the generator is on the CPU"
+        raise ConfigError(f"generator.gpus: {wanted} are wanted, and {seen}", "Use `gpus=1`.")
+    kinds = ", ".join(f"{number}: {name}" for number, name in names.items())
+    raise ConfigError(
+        f"generator.gpus: the GPUs are of different kinds, and the slowest would set the pace ({kinds})",
+        "Choose equal ones with CUDA_VISIBLE_DEVICES, or use `gpus=1`.",
+    )
+
+
 def free_bytes() -> int:
     """Bytes that torch can still allocate on the current CUDA device.
 

@@ -1,0 +1,256 @@
+"""A video on two devices is the video of one, and what cannot be split is refused by name."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from phyt2v_cli.backends.acceleration.guidance_split import SplitDenoiser
+from phyt2v_cli.backends.diffusion import checked
+from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator, load
+from phyt2v_cli.backends.memory.device import choose_second_gpu
+from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.errors import BackendError, ConfigError, RunInterruptedError
+from phyt2v_cli.roles import Denoised
+from tests.tiny_generators import OUT_OF_MEMORY, failing
+from tests.tiny_pipelines import save_ltx, save_mochi, save_wan
+
+CPU = torch.device("cpu")
+SIZES = {
+    "cogvideox": {"num_frames": 9, "height": 16, "width": 16},
+    "ltx": {"num_frames": 9, "height": 32, "width": 32},
+    "mochi": {"num_frames": 7, "height": 16, "width": 16},
+    "wan": {"num_frames": 5, "height": 16, "width": 16},
+    "wan-two": {"num_frames": 5, "height": 16, "width": 16},
+}
+
+
+@pytest.fixture(params=SIZES)
+def config(request: pytest.FixtureRequest, tiny_cogvideox_dir: Path, tmp_path: Path) -> GeneratorConfig:
+    makers: dict[str, Callable[[], Path]] = {
+        "cogvideox": lambda: tiny_cogvideox_dir,
+        "ltx": lambda: save_ltx(tmp_path / "ltx"),
+        "mochi": lambda: save_mochi(tmp_path / "mochi"),
+        "wan": lambda: save_wan(tmp_path / "wan"),
+        "wan-two": lambda: save_wan(tmp_path / "wan-two", two_transformers=True),
+    }
+    return config_of(makers[request.param](), **SIZES[request.param])
+
+
+def config_of(folder: Path, **settings: Any) -> GeneratorConfig:
+    size = SIZES["cogvideox"]
+    return GeneratorConfig.model_validate({"model": str(folder), "device": "cpu", **size, **settings})
+
+
+def load_split(config: GeneratorConfig, monkeypatch: pytest.MonkeyPatch) -> DiffusersGenerator:
+    """Load as with a second GPU, which is the CPU once more."""
+    monkeypatch.setattr(checked, "choose_second_gpu", lambda *_, **__: CPU)
+    return load(config)
+
+
+def denoise(generator: DiffusersGenerator, steps: int = 4, **options: Any) -> Denoised:
+    options = {"seed": 3, "on_step": lambda _: None} | options
+    return generator.denoise("a ball drops", num_inference_steps=steps, **options)
+
+
+class Calls:
+    """Batch sizes and threads of a denoiser's calls."""
+
+    def __init__(self, owner: Any) -> None:
+        self.batches: list[int] = []
+        self.threads: set[str] = set()
+        self._forward = owner.forward
+        owner.forward = self
+
+    def __call__(self, *args: Any, **inputs: Any) -> Any:
+        self.batches.append((inputs["hidden_states"] if "hidden_states" in inputs else args[0]).shape[0])
+        self.threads.add(threading.current_thread().name)
+        return self._forward(*args, **inputs)
+
+
+def test_two_devices_make_the_video_of_one(config: GeneratorConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = denoise(load(config))
+    generator = load_split(config, monkeypatch)
+    shared = denoise(generator)
+    np.testing.assert_allclose(shared.latents, alone.latents, rtol=0, atol=2e-5)
+    assert (shared.how["gpus"], shared.how["guidance_split"]) == ("2", "on")
+    assert "gpus" not in alone.how
+    assert "guidance_split" not in alone.how
+    np.testing.assert_array_equal(denoise(generator).latents, shared.latents)
+
+
+def test_each_device_computes_one_branch(config: GeneratorConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = load_split(config, monkeypatch)
+    there = [Calls(split.replica) for split in generator.splits]
+    steps = 6
+    denoise(generator, steps)
+    batches = [size for calls in there for size in calls.batches]
+    assert set(batches) == {1}
+    # Of two calls the first step of each denoiser teaches which are the second's inputs.
+    is_in_two_calls = "wan" in config.model
+    assert len(batches) == (steps - len(there) if is_in_two_calls else steps)
+    assert all(name.startswith("denoise on") for calls in there for name in calls.threads)
+
+
+def test_without_guidance_there_is_nothing_to_split(
+    tiny_cogvideox_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder, size in (
+        (tiny_cogvideox_dir, SIZES["cogvideox"]),
+        (save_wan(tmp_path / "wan"), SIZES["wan"]),
+    ):
+        config = config_of(folder, **size, guidance_scale=1.0)
+        shared = denoise(load_split(config, monkeypatch))
+        np.testing.assert_array_equal(shared.latents, denoise(load(config)).latents)
+        assert shared.how["guidance_split"].startswith("off")
+
+
+class Denoiser(torch.nn.Module):
+    """Denoiser whose output tells all of its inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.tensor(2.0))
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        timestep: torch.Tensor | None = None,
+        encoder_hidden_states: torch.Tensor | None = None,
+        image_rotary_emb: Any = None,
+        unknown: torch.Tensor | None = None,
+        return_dict: bool = True,  # noqa: ARG002
+    ) -> tuple[torch.Tensor]:
+        total = hidden_states * self.weight
+        for one in (timestep, encoder_hidden_states, unknown, *(image_rotary_emb or ())):
+            total = total + (0 if one is None else one.sum())
+        return (total,)
+
+
+def test_a_wrong_guess_is_never_used() -> None:
+    plain, denoiser = Denoiser(), Denoiser()
+    split = SplitDenoiser(denoiser, CPU)
+    texts = [torch.full((1, 2), float(n)) for n in range(4)]
+    for step in range(6):
+        x, t = torch.full((1, 3), 10.0 * step), torch.tensor([float(step)])
+        # The second text changes in the middle, and once there is a call more.
+        for text in (texts[0], texts[1 if step < 3 else 2], *((texts[3],) if step == 4 else ())):
+            inputs = {"hidden_states": x, "timestep": t, "encoder_hidden_states": text, "return_dict": False}
+            assert torch.equal(denoiser(**inputs)[0], plain(**inputs)[0])
+    assert split.end_video()
+
+
+def test_inputs_that_are_not_known_are_not_split() -> None:
+    denoiser = Denoiser()
+    split = SplitDenoiser(denoiser, CPU)
+    x = torch.rand(2, 3)
+    calls = Calls(split.replica)
+    known = {
+        "hidden_states": x,
+        "timestep": torch.rand(2),
+        "image_rotary_emb": (torch.rand(2), torch.rand(2)),
+    }
+    denoiser(**known, return_dict=False)
+    assert calls.batches == [1]
+    for inputs in ({"unknown": torch.rand(2)}, {"timestep": torch.rand(1)}, {"return_dict": True}):
+        denoiser(**{**known, "hidden_states": x.clone(), "return_dict": False, **inputs})
+    denoiser(**{**known, "hidden_states": torch.rand(4, 3), "return_dict": False})
+    assert calls.batches == [1]
+
+
+def test_the_second_gpu_without_memory_ends_the_video_and_not_the_generator(
+    tiny_cogvideox_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = load_split(config_of(tiny_cogvideox_dir), monkeypatch)
+    (split,) = generator.splits
+    expected = denoise(generator).latents
+    forward = split.replica.forward
+    split.replica.forward = failing(forward, {2}, OUT_OF_MEMORY)
+    with pytest.raises(
+        BackendError, match="cpu ran out of memory while it denoised the second guidance branch"
+    ):
+        denoise(generator)
+    split.replica.forward = forward
+    np.testing.assert_array_equal(denoise(generator).latents, expected)
+    assert generator.settings["offload"] == "none"
+
+
+def test_cancelling_stops_both(config: GeneratorConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = load_split(config, monkeypatch)
+    expected = denoise(generator).latents
+    done: list[int] = []
+    with pytest.raises(RunInterruptedError):
+        denoise(generator, on_step=lambda step: done.append(step.number), cancelled=lambda: len(done) == 2)
+    np.testing.assert_array_equal(denoise(generator).latents, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_compiled_blocks_of_both_are_their_own(
+    tiny_cogvideox_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_of(tiny_cogvideox_dir, compile="on")
+    generator = load_split(config, monkeypatch)
+    (split,) = generator.splits
+    blocks = zip(
+        generator.pipeline.transformer.transformer_blocks, split.replica.transformer_blocks, strict=True
+    )
+    assert all(ours.forward is not theirs.forward for ours, theirs in blocks)
+    shared = denoise(generator).latents
+    np.testing.assert_allclose(shared, denoise(load(config_of(tiny_cogvideox_dir))).latents, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"gpus": 3}, "generator.gpus: 2 at most"),
+        ({"gpus": 2, "guidance_scale": 1.0}, "generator.gpus: without guidance"),
+        ({"gpus": 2, "draft_cache": "pab"}, "generator.gpus: not together with generator.draft_cache=pab"),
+        ({"gpus": 2, "quantize": "fp8"}, "generator.gpus: not together with generator.quantize=fp8"),
+        ({"gpus": 2, "gguf": "weights.gguf"}, "generator.gpus: weights of generator.gguf cannot be copied"),
+    ],
+)
+def test_what_cannot_be_split_is_refused(tiny_cogvideox_dir: Path, settings: Any, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        checked.check(config_of(tiny_cogvideox_dir, **settings))
+
+
+def test_a_family_without_a_way_is_refused_by_name(tiny_cogvideox_dir: Path) -> None:
+    from tests.tiny_families import save_hunyuan
+
+    folder = save_hunyuan(tiny_cogvideox_dir.parent / "hunyuan")
+    with pytest.raises(ConfigError, match="no way is known to split a video of HunyuanVideo over GPUs"):
+        checked.check(config_of(folder, num_frames=5, gpus=2))
+    assert checked.check(config_of(folder, num_frames=5, gpus="auto")).second_gpu is None
+
+
+class Gpus:
+    """Stand-in for torch's list of GPUs."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: len(names))
+        monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+        monkeypatch.setattr(torch.cuda, "get_device_name", names.__getitem__)
+
+
+def test_the_second_gpu_is_one_of_the_same_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = torch.device("cuda")
+    Gpus(monkeypatch, "H100", "T4", "H100")
+    assert choose_second_gpu(2, cuda, can_split=True) == torch.device("cuda", 2)
+    assert choose_second_gpu("auto", cuda, can_split=True) == torch.device("cuda", 2)
+    assert choose_second_gpu("auto", cuda, can_split=False) is None
+    assert choose_second_gpu(1, cuda, can_split=True) is None
+    Gpus(monkeypatch, "H100", "T4")
+    assert choose_second_gpu("auto", cuda, can_split=True) is None
+    with pytest.raises(ConfigError, match=r"of different kinds.*0: H100, 1: T4"):
+        choose_second_gpu(2, cuda, can_split=True)
+    Gpus(monkeypatch, "H100")
+    with pytest.raises(ConfigError, match="2 are wanted, and torch sees 1"):
+        choose_second_gpu(2, cuda, can_split=True)
+    with pytest.raises(ConfigError, match="2 are wanted, and the generator is on the CPU"):
+        choose_second_gpu(2, CPU, can_split=True)
+    assert choose_second_gpu("auto", CPU, can_split=True) is None
