@@ -124,6 +124,16 @@ Solver = Annotated[
         show_default=False,
     ),
 ]
+Gpus = Annotated[
+    str | None,
+    typer.Option(
+        "--gpus",
+        metavar="N",
+        help="GPUs that make one video together: 1, 2 or auto. (default: 1)",
+        rich_help_panel=_CONFIG,
+        show_default=False,
+    ),
+]
 Image = Annotated[
     str | None,
     typer.Option(

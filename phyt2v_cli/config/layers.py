@@ -48,6 +48,7 @@ KEYWORDS: Mapping[str, str] = {
     "steps": "schedule.steps",
     "model": "generator.model",
     "solver": "generator.solver",
+    "gpus": "generator.gpus",
     "image": "generator.image",
     "video": "generator.video",
     "seed": "run.seed",
@@ -58,7 +59,6 @@ KEYWORDS: Mapping[str, str] = {
     "probe": "run.probe",
     "executor": "execution.executor",
     "ray_address": "execution.ray_address",
-    "gpus": "execution.gpus",
 }
 """Settings with a short name: a keyword argument of the API, and an option of the commands."""
 

@@ -7,6 +7,7 @@ import pytest
 from phyt2v_cli.checks import executor
 from phyt2v_cli.checks.executor import choose_executor, in_threads
 from phyt2v_cli.config.schema import Config
+from phyt2v_cli.errors import ConfigError
 
 
 def config_of(**execution: Any) -> Config:
@@ -55,3 +56,14 @@ def test_the_environment_names_a_cluster(monkeypatch: pytest.MonkeyPatch) -> Non
     assert choose_executor(config_of())[0].execution.executor == "ray"
     assert choose_executor(config_of(executor="threads"))[0].execution.executor == "threads"
     assert in_threads(config_of(executor="ray")).execution.executor == "threads"
+
+
+def test_videos_are_split_over_gpus_only_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus(monkeypatch, 2)
+    split = Config.model_validate({"generator": {"gpus": 2}})
+    assert choose_executor(split)[0].execution.executor == "threads"
+    either = Config.model_validate({"generator": {"gpus": "auto"}})
+    assert choose_executor(either)[0].execution.executor == "ray", "a model for each GPU is faster"
+    on_cluster = Config.model_validate({"generator": {"gpus": 2}, "execution": {"executor": "ray"}})
+    with pytest.raises(ConfigError, match=r"generator\.gpus: 2 for each video, but on a cluster"):
+        choose_executor(on_cluster)

@@ -118,7 +118,7 @@ class SplitDenoiser:
             # No out-of-memory error, after which the first GPU would be unloaded.
             raise BackendError(
                 f"{self._device} ran out of memory while it denoised the second guidance branch.",
-                "Make the video smaller, or use one GPU with `gpus=1`.",
+                "Make the video smaller, or use `generator.gpus=1`.",
             ) from None
 
     def _take(self, wait: Callable[[], Any], inputs: Mapping[str, Any]) -> Any:

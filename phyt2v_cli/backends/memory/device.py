@@ -44,11 +44,11 @@ def choose_second_gpu(
         return None
     if there < wanted:
         seen = f"torch sees {there}" if device.type == "cuda" else "the generator is on the CPU"
-        raise ConfigError(f"generator.gpus: {wanted} are wanted, and {seen}", "Use `gpus=1`.")
+        raise ConfigError(f"generator.gpus: {wanted} are wanted, and {seen}", "Use `generator.gpus=1`.")
     kinds = ", ".join(f"{number}: {name}" for number, name in names.items())
     raise ConfigError(
         f"generator.gpus: the GPUs are of different kinds, and the slowest would set the pace ({kinds})",
-        "Choose equal ones with CUDA_VISIBLE_DEVICES, or use `gpus=1`.",
+        "Choose equal ones with CUDA_VISIBLE_DEVICES, or use `generator.gpus=1`.",
     )
 
 

@@ -115,7 +115,7 @@ Gpus = Annotated[
     typer.Option(
         "--gpus",
         metavar="N",
-        help="GPUs to use. (default: all)",
+        help="GPUs to use, each with a model of its own. (default: all)",
         rich_help_panel=_EXECUTION,
         show_default=False,
     ),

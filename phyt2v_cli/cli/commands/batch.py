@@ -126,7 +126,8 @@ def batch(
     loaded = options.load(
         preset,
         config,
-        assignments,
+        # Of a set it is the number of models; of one prompt the GPUs of one model.
+        [*(assignments or ()), *([] if gpus is None else [f"execution.gpus={gpus}"])],
         {
             "rounds": rounds,
             "min_steps": min_steps,
@@ -145,7 +146,6 @@ def batch(
             "video": video,
             "executor": executor,
             "ray_address": ray_address,
-            "gpus": gpus,
         },
     )
     settings, planned = watch.plan_loop(loaded)

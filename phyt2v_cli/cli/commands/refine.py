@@ -51,6 +51,7 @@ def refine(
     preset: options.Preset = None,
     model: options.Model = None,
     solver: options.Solver = None,
+    gpus: options.Gpus = None,
     image: options.Image = None,
     video: options.Video = None,
     config: options.ConfigPath = None,
@@ -108,6 +109,7 @@ def refine(
         "allow_truncation": allow_truncation,
         "model": model,
         "solver": solver,
+        "gpus": gpus,
         "image": image,
         "video": video,
     }

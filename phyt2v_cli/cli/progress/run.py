@@ -157,7 +157,8 @@ class RunProgress:
                 self._draw_round(event)
 
     def _draw_how_it_runs(self, settings: Mapping[str, str]) -> None:
-        parts = [settings.get("device_name") or settings.get("device", ""), settings.get("dtype", "")]
+        device, gpus = settings.get("device_name") or settings.get("device", ""), settings.get("gpus")
+        parts = [f"{gpus} GPUs, {device}" if gpus else device, settings.get("dtype", "")]
         if settings.get("device") == "cuda":
             parts.append(f"offload {settings['offload']} ({settings['offload_reason']})")
             parts += [name for name in ("compile", "tiled_decode") if settings[name] == "on"]
