@@ -190,6 +190,7 @@ def _hunyuan(configs: ComponentConfigs) -> Family:
         # Its guidance_scale is an input of the transformer, which takes no negative prompt.
         options=("true_cfg_scale",),
         negative_prompt_needs="true_cfg_scale",
+        splits_guidance=True,
     )
 
 
@@ -199,6 +200,7 @@ def _hunyuan_1_5(configs: ComponentConfigs) -> Family:
         fps=24,
         num_frames=Grid(temporal_compression(configs) or 4, 1),
         height=Grid(configs.get("vae", {}).get("spatial_compression_ratio", 16)),
+        splits_guidance=True,
     )
 
 

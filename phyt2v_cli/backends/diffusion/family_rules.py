@@ -36,8 +36,12 @@ def split_complaints(family: Family, config: GeneratorConfig) -> Iterator[str]:
         return
     if config.gpus not in ("auto", 1, 2):
         yield f"generator.gpus: 2 at most, one for each of the two guidance branches, not {config.gpus}"
-    if config.guidance_scale is not None and config.guidance_scale <= 1:
-        yield "generator.gpus: without guidance (guidance_scale above 1) there is one branch; use 1"
+    guidance = family.negative_prompt_needs or "guidance_scale"
+    value = getattr(config, guidance)
+    if value is None and guidance != "guidance_scale":  # that one has a default in the pipeline's call
+        value = 1
+    if value is not None and value <= 1:
+        yield f"generator.gpus: without guidance ({guidance} above 1) there is one branch; use 1"
     if config.draft_cache not in ("auto", "off"):
         yield f"generator.gpus: not together with generator.draft_cache={config.draft_cache}; use one of them"
     for name in ("gguf", "gguf_2"):

@@ -1,7 +1,11 @@
 """A video on two devices is the video of one, and what cannot be split is refused by name."""
 
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +20,74 @@ from phyt2v_cli.backends.memory.device import choose_second_gpu
 from phyt2v_cli.config.schema import GeneratorConfig
 from phyt2v_cli.errors import BackendError, ConfigError, RunInterruptedError
 from phyt2v_cli.roles import Denoised
+from tests.tiny_families import (
+    save_allegro,
+    save_hunyuan,
+    save_hunyuan_15,
+    save_latte,
+    save_sana_video,
+    save_skyreels,
+)
 from tests.tiny_generators import OUT_OF_MEMORY, failing
-from tests.tiny_pipelines import save_ltx, save_mochi, save_wan
+from tests.tiny_pipelines import save_cogvideox, save_ltx, save_mochi, save_wan
+from tests.tiny_unets import save_animatediff
 
 CPU = torch.device("cpu")
-SIZES = {
-    "cogvideox": {"num_frames": 9, "height": 16, "width": 16},
-    "ltx": {"num_frames": 9, "height": 32, "width": 32},
-    "mochi": {"num_frames": 7, "height": 16, "width": 16},
-    "wan": {"num_frames": 5, "height": 16, "width": 16},
-    "wan-two": {"num_frames": 5, "height": 16, "width": 16},
-}
+TINY = {"num_frames": 9, "height": 16, "width": 16}
+SMALL = {"num_frames": 5, "height": 16, "width": 16}
 
 
-@pytest.fixture(params=SIZES)
-def config(request: pytest.FixtureRequest, tiny_cogvideox_dir: Path, tmp_path: Path) -> GeneratorConfig:
-    makers: dict[str, Callable[[], Path]] = {
-        "cogvideox": lambda: tiny_cogvideox_dir,
-        "ltx": lambda: save_ltx(tmp_path / "ltx"),
-        "mochi": lambda: save_mochi(tmp_path / "mochi"),
-        "wan": lambda: save_wan(tmp_path / "wan"),
-        "wan-two": lambda: save_wan(tmp_path / "wan-two", two_transformers=True),
-    }
-    return config_of(makers[request.param](), **SIZES[request.param])
+@dataclass(frozen=True)
+class Case:
+    """A family at its smallest."""
+
+    name: str
+    save: Callable[[Path], Path]
+    settings: Mapping[str, Any]
+    is_in_two_calls: bool = False
+
+
+CASES = [
+    Case("cogvideox", save_cogvideox, TINY),
+    Case("ltx", save_ltx, {"num_frames": 9, "height": 32, "width": 32}),
+    Case("mochi", save_mochi, {"num_frames": 7, "height": 16, "width": 16}),
+    Case("wan", save_wan, SMALL, is_in_two_calls=True),
+    Case("wan-two", partial(save_wan, two_transformers=True), SMALL, is_in_two_calls=True),
+    Case("skyreels", save_skyreels, TINY, is_in_two_calls=True),
+    Case("sana-video", save_sana_video, {"num_frames": 9, "height": 32, "width": 64}),
+    Case("allegro", save_allegro, {"num_frames": 24, "height": 128, "width": 128}),
+    Case("latte", save_latte, {"num_frames": 16, "height": 16, "width": 16}),
+    Case(
+        "hunyuan",
+        save_hunyuan,
+        {**SMALL, "true_cfg_scale": 4.0, "negative_prompt": "bad"},
+        is_in_two_calls=True,
+    ),
+    Case("hunyuan-1.5", save_hunyuan_15, SMALL, is_in_two_calls=True),
+]
+
+
+FAST = ("cogvideox", "ltx", "wan", "wan-two")
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(case, id=case.name, marks=() if case.name in FAST else pytest.mark.slow)
+        for case in CASES
+    ]
+)
+def case(request: pytest.FixtureRequest) -> Case:
+    found: Case = request.param
+    return found
+
+
+@pytest.fixture
+def config(case: Case, tmp_path: Path) -> GeneratorConfig:
+    return config_of(case.save(tmp_path / "model"), **case.settings)
 
 
 def config_of(folder: Path, **settings: Any) -> GeneratorConfig:
-    size = SIZES["cogvideox"]
-    return GeneratorConfig.model_validate({"model": str(folder), "device": "cpu", **size, **settings})
+    return GeneratorConfig.model_validate({"model": str(folder), "device": "cpu", **TINY, **settings})
 
 
 def load_split(config: GeneratorConfig, monkeypatch: pytest.MonkeyPatch) -> DiffusersGenerator:
@@ -76,14 +120,17 @@ def test_two_devices_make_the_video_of_one(config: GeneratorConfig, monkeypatch:
     alone = denoise(load(config))
     generator = load_split(config, monkeypatch)
     shared = denoise(generator)
-    np.testing.assert_allclose(shared.latents, alone.latents, rtol=0, atol=2e-5)
+    # Not always the same bytes: on a CPU a batch of two may go through other kernels than one.
+    assert np.linalg.norm(shared.latents - alone.latents) <= 1e-5 * np.linalg.norm(alone.latents)
     assert (shared.how["gpus"], shared.how["guidance_split"]) == ("2", "on")
     assert "gpus" not in alone.how
     assert "guidance_split" not in alone.how
     np.testing.assert_array_equal(denoise(generator).latents, shared.latents)
 
 
-def test_each_device_computes_one_branch(config: GeneratorConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_device_computes_one_branch(
+    case: Case, config: GeneratorConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     generator = load_split(config, monkeypatch)
     there = [Calls(split.replica) for split in generator.splits]
     steps = 6
@@ -91,8 +138,7 @@ def test_each_device_computes_one_branch(config: GeneratorConfig, monkeypatch: p
     batches = [size for calls in there for size in calls.batches]
     assert set(batches) == {1}
     # Of two calls the first step of each denoiser teaches which are the second's inputs.
-    is_in_two_calls = "wan" in config.model
-    assert len(batches) == (steps - len(there) if is_in_two_calls else steps)
+    assert len(batches) == (steps - len(there) if case.is_in_two_calls else steps)
     assert all(name.startswith("denoise on") for calls in there for name in calls.threads)
 
 
@@ -100,8 +146,8 @@ def test_without_guidance_there_is_nothing_to_split(
     tiny_cogvideox_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for folder, size in (
-        (tiny_cogvideox_dir, SIZES["cogvideox"]),
-        (save_wan(tmp_path / "wan"), SIZES["wan"]),
+        (tiny_cogvideox_dir, TINY),
+        (save_wan(tmp_path / "wan"), SMALL),
     ):
         config = config_of(folder, **size, guidance_scale=1.0)
         shared = denoise(load_split(config, monkeypatch))
@@ -219,13 +265,17 @@ def test_what_cannot_be_split_is_refused(tiny_cogvideox_dir: Path, settings: Any
         checked.check(config_of(tiny_cogvideox_dir, **settings))
 
 
-def test_a_family_without_a_way_is_refused_by_name(tiny_cogvideox_dir: Path) -> None:
-    from tests.tiny_families import save_hunyuan
+def test_a_family_without_a_way_is_refused_by_name(tmp_path: Path) -> None:
+    folder = save_animatediff(tmp_path / "animatediff")
+    with pytest.raises(ConfigError, match="no way is known to split a video of AnimateDiff over GPUs"):
+        checked.check(config_of(folder, gpus=2))
+    assert checked.check(config_of(folder, gpus="auto")).second_gpu is None
 
-    folder = save_hunyuan(tiny_cogvideox_dir.parent / "hunyuan")
-    with pytest.raises(ConfigError, match="no way is known to split a video of HunyuanVideo over GPUs"):
-        checked.check(config_of(folder, num_frames=5, gpus=2))
-    assert checked.check(config_of(folder, num_frames=5, gpus="auto")).second_gpu is None
+
+def test_guidance_that_is_an_input_has_one_branch(tmp_path: Path) -> None:
+    folder = save_hunyuan(tmp_path / "hunyuan")
+    with pytest.raises(ConfigError, match=r"without guidance \(true_cfg_scale above 1\) there is one branch"):
+        checked.check(config_of(folder, **SMALL, gpus=2, guidance_scale=6.0))
 
 
 class Gpus:
@@ -254,3 +304,13 @@ def test_the_second_gpu_is_one_of_the_same_kind(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(ConfigError, match="2 are wanted, and the generator is on the CPU"):
         choose_second_gpu(2, CPU, can_split=True)
     assert choose_second_gpu("auto", CPU, can_split=True) is None
+
+
+@pytest.mark.gpu
+def test_two_real_gpus_make_the_same_bits_in_half_of_the_time() -> None:
+    if torch.cuda.device_count() < 2:
+        pytest.skip("needs two GPUs")
+    script = Path(__file__).parents[3] / "benchmarks" / "gpu_split.py"
+    models = ["--models", "CogVideoXPipeline", "WanPipeline"]
+    done = subprocess.run([sys.executable, script, *models, "--compile", "off"], check=False)
+    assert done.returncode == 0
