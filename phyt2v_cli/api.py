@@ -85,8 +85,10 @@ class Studio:
         scorers the first decides. `on_span(name)` makes a context manager that is entered around work outside
         the loop, for example to draw it in a timeline; `on_notice(text)` hears of lost workers of a cluster.
         Without `prefetches_control` no control is denoised before its turn, which pays only if no other run
-        wants the generator. Raises UsageError (ConfigError included) if a setting is wrong, and BackendError
-        if a cluster does not answer.
+        wants the generator; all renders then work in one thread of their own.
+
+        Raises UsageError (ConfigError included) if a setting is wrong, and BackendError if a cluster does not
+        answer.
         """
         self._source = Path(config) if isinstance(config, str) else config
         self._preset = preset

@@ -64,6 +64,12 @@ PUBLISHED = {
     "wan2.2-a14b": ("Wan-AI/Wan2.2-T2V-A14B-Diffusers", 81, 720, 1280, 16, 4.0, 40),
     "ltx-video": ("Lightricks/LTX-Video", 161, 480, 704, 24, 3.0, 50),
     "hunyuanvideo": ("hunyuanvideo-community/HunyuanVideo", 129, 720, 1280, 24, 6.0, 50),
+    "hunyuanvideo-1.5": (
+        "hunyuanvideo-community/HunyuanVideo-1.5-Diffusers-480p_t2v",
+        *(121, 480, 848, 24, 6.0, 50),
+    ),
+    "skyreels-v2-14b": ("Skywork/SkyReels-V2-T2V-14B-540P-Diffusers", 97, 544, 960, 24, 6.0, 50),
+    "sana-video": ("Efficient-Large-Model/SANA-Video_2B_480p_diffusers", 81, 480, 832, 16, 6.0, 50),
     "mochi": ("genmo/mochi-1-preview", 163, 480, 848, 30, 4.5, 64),
 }
 WAN_2_1, WAN_2_2 = "Bright tones, overexposed, static", "色调艳丽"
@@ -75,6 +81,8 @@ PUBLISHED_BESIDES: dict[str, dict[str, object]] = {
     "wan2.1-14b": {"flow_shift": 5.0, "negative_prompt": WAN_2_1},
     "wan2.2-5b": {"flow_shift": 5.0, "negative_prompt": WAN_2_2},
     "wan2.2-a14b": {"flow_shift": 5.0, "guidance_scale_2": 3.0, "negative_prompt": WAN_2_2},
+    "skyreels-v2-14b": {"flow_shift": 8.0},
+    "sana-video": {"negative_prompt": "A chaotic sequence with misshapen"},
     "ltx-video": {"negative_prompt": "worst quality, inconsistent motion"},
 }
 """How a negative prompt begins stands for all of it."""

@@ -155,6 +155,9 @@ PUBLISHED = {
     "wan2.2-a14b": ("WanPipeline", {**WAN_A14B, **FLOW}),
     "ltx-video": ("LTXPipeline", {}),
     "hunyuanvideo": ("HunyuanVideoPipeline", {}),
+    "hunyuanvideo-1.5": ("HunyuanVideo15Pipeline", {}),
+    "skyreels-v2-14b": ("SkyReelsV2Pipeline", FLOW),
+    "sana-video": ("SanaVideoPipeline", {}),
     "mochi": ("MochiPipeline", {}),
 }
 
