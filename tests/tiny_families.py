@@ -7,6 +7,8 @@ import torch
 from diffusers import (
     AllegroPipeline,
     AllegroTransformer3DModel,
+    AnyFlowPipeline,
+    AnyFlowTransformer3DModel,
     AutoencoderKLAllegro,
     AutoencoderKLHunyuanVideo,
     AutoencoderKLHunyuanVideo15,
@@ -14,6 +16,7 @@ from diffusers import (
     ClassifierFreeGuidance,
     DDIMScheduler,
     EulerAncestralDiscreteScheduler,
+    FlowMapEulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     HunyuanVideo15Pipeline,
     HunyuanVideo15Transformer3DModel,
@@ -220,6 +223,29 @@ def _euler_ancestral() -> EulerAncestralDiscreteScheduler:
         return EulerAncestralDiscreteScheduler(
             beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012
         )
+
+
+def save_anyflow(path: Path) -> Path:
+    """Save an AnyFlow, which takes any number of steps; return the path.
+
+    It renders 9 frames of 16x16 when asked to.
+    """
+    torch.manual_seed(0)
+    pipeline = AnyFlowPipeline(
+        tokenizer=tiny_tokenizer(),
+        text_encoder=tiny_text_encoder(32),
+        vae=tiny_wan_vae(),
+        transformer=AnyFlowTransformer3DModel(
+            num_attention_heads=2,
+            attention_head_dim=12,
+            text_dim=32,
+            freq_dim=32,
+            ffn_dim=32,
+            num_layers=2,
+        ),
+        scheduler=FlowMapEulerDiscreteScheduler(shift=5.0),
+    )
+    return save_pipeline(pipeline, path)
 
 
 def save_allegro(path: Path) -> Path:

@@ -68,6 +68,7 @@ PUBLISHED = {
         "hunyuanvideo-community/HunyuanVideo-1.5-Diffusers-480p_t2v",
         *(121, 480, 848, 24, 6.0, 50),
     ),
+    "anyflow-14b": ("nvidia/AnyFlow-Wan2.1-T2V-14B-Diffusers", 81, 480, 832, 16, 1.0, 50),
     "skyreels-v2-14b": ("Skywork/SkyReels-V2-T2V-14B-540P-Diffusers", 97, 544, 960, 24, 6.0, 50),
     "sana-video": ("Efficient-Large-Model/SANA-Video_2B_480p_diffusers", 81, 480, 832, 16, 6.0, 50),
     "mochi": ("genmo/mochi-1-preview", 163, 480, 848, 30, 4.5, 64),
@@ -94,7 +95,7 @@ def test_every_preset_loads_with_the_published_defaults(name: str) -> None:
     made, schedule = config.generator, config.schedule
     size = (made.num_frames, made.height, made.width)
     assert (made.model, *size, made.fps, made.guidance_scale, schedule.max_steps) == PUBLISHED[name]
-    assert schedule.min_steps == 20
+    assert schedule.min_steps == (4 if name == "anyflow-14b" else 20)
     besides = {"flow_shift": None, "guidance_scale_2": None, "dtype": "auto", "negative_prompt": ""}
     for field, value in {**besides, **PUBLISHED_BESIDES.get(name, {})}.items():
         if field == "negative_prompt" and value:

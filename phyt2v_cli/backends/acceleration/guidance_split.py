@@ -27,7 +27,14 @@ from phyt2v_cli.errors import BackendError
 MOST_GPUS = 2
 """Guidance has two branches."""
 _BATCHED = frozenset(
-    {"hidden_states", "encoder_hidden_states", "encoder_attention_mask", "timestep", "video_coords"}
+    {
+        "hidden_states",
+        "encoder_hidden_states",
+        "encoder_attention_mask",
+        "timestep",
+        "r_timestep",
+        "video_coords",
+    }
 )
 """Inputs whose first dimension is the batch."""
 _SHARED = frozenset({"image_rotary_emb", "ofs"})

@@ -136,6 +136,17 @@ def _wan(configs: ComponentConfigs) -> Family:
     )
 
 
+def _anyflow(configs: ComponentConfigs) -> Family:
+    return Family(
+        name="AnyFlow",
+        fps=16,
+        num_frames=Grid(temporal_compression(configs) or 4, 1),
+        height=Grid(16),
+        half_dtypes={"default": "bfloat16", "vae": "float32"},
+        splits_guidance=True,
+    )
+
+
 def _skyreels(configs: ComponentConfigs) -> Family:
     return Family(
         name="SkyReels V2",
@@ -288,6 +299,7 @@ FAMILY_OF_PIPELINE: Mapping[str, Callable[[ComponentConfigs], Family]] = {
     "CogVideoXImageToVideoPipeline": _cogvideox,
     "WanPipeline": _wan,
     "WanImageToVideoPipeline": _wan,
+    "AnyFlowPipeline": _anyflow,
     "SkyReelsV2Pipeline": _skyreels,
     "SanaVideoPipeline": _sana_video,
     "SanaImageToVideoPipeline": _sana_video,

@@ -22,6 +22,7 @@ from phyt2v_cli.errors import BackendError, ConfigError, RunInterruptedError
 from phyt2v_cli.roles import Denoised
 from tests.tiny_families import (
     save_allegro,
+    save_anyflow,
     save_hunyuan,
     save_hunyuan_15,
     save_latte,
@@ -54,6 +55,7 @@ CASES = [
     Case("wan", save_wan, SMALL, is_in_two_calls=True),
     Case("wan-two", partial(save_wan, two_transformers=True), SMALL, is_in_two_calls=True),
     Case("skyreels", save_skyreels, TINY, is_in_two_calls=True),
+    Case("anyflow", save_anyflow, {**TINY, "guidance_scale": 4.0}),
     Case("sana-video", save_sana_video, {"num_frames": 9, "height": 32, "width": 64}),
     Case("allegro", save_allegro, {"num_frames": 24, "height": 128, "width": 128}),
     Case("latte", save_latte, {"num_frames": 16, "height": 16, "width": 16}),

@@ -156,6 +156,7 @@ PUBLISHED = {
     "ltx-video": ("LTXPipeline", {}),
     "hunyuanvideo": ("HunyuanVideoPipeline", {}),
     "hunyuanvideo-1.5": ("HunyuanVideo15Pipeline", {}),
+    "anyflow-14b": ("AnyFlowPipeline", {}),
     "skyreels-v2-14b": ("SkyReelsV2Pipeline", FLOW),
     "sana-video": ("SanaVideoPipeline", {}),
     "mochi": ("MochiPipeline", {}),

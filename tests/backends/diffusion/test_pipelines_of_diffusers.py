@@ -48,6 +48,7 @@ CASES = [
     Case("hunyuan", tiny_families.save_hunyuan, (5, 16, 32), 24),
     Case("hunyuan-1.5", tiny_families.save_hunyuan_15, (5, 16, 32), 24),
     Case("mochi", tiny_pipelines.save_mochi, (7, 16, 16), 30),
+    Case("anyflow", tiny_families.save_anyflow, (9, 16, 32), 16),
     Case("skyreels", tiny_families.save_skyreels, (9, 16, 32), 24),
     Case("sana-video", tiny_families.save_sana_video, (9, 32, 64), 16, "frames"),
     Case("allegro", tiny_families.save_allegro, (24, 128, 128), 15),
