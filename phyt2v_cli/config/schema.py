@@ -6,7 +6,7 @@ This file does not know the layers that a value may come from; `layers.py` does.
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 ScheduleKind = Literal["linear", "constant", "cosine", "geometric", "final-only"]
 Steps = Annotated[int, Field(ge=1, le=1000)]
@@ -29,6 +29,16 @@ def _fits(pattern: str, words: str) -> AfterValidator:
         return text
 
     return AfterValidator(check)
+
+
+def _as_gpus(value: object) -> object:
+    """Number of GPUs from a number or a text; errors in our own words."""
+    text = str(value)
+    if text == "auto":
+        return text
+    if not (text.isdecimal() and 1 <= int(text) <= 64):
+        raise ValueError("must be a number of GPUs from 1 to 64, or auto")
+    return int(text)
 
 
 class Section(BaseModel):
@@ -81,7 +91,7 @@ class GeneratorConfig(Section):
     """Checksum of `image` or `video`, filled in when a run begins: a changed file means another run."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    gpus: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = 1
+    gpus: Annotated[Literal["auto"] | int, BeforeValidator(_as_gpus)] = 1
     """GPUs that make one video together: of 2 each computes one guidance branch. auto: as many as are
     there, alike and of use."""
     offload: Literal["auto", "none", "model", "group", "sequential"] = "auto"

@@ -320,3 +320,16 @@ def test_the_origin_of_a_clamped_bound_tells_what_it_was() -> None:
     loaded = load_config(environment={}, flags={"schedule.max_steps": Setting(8, "--max-steps")})
     assert loaded.origins["schedule.min_steps"] == "lowered to --max-steps from 20 (preset tiny)"
     assert loaded.origins["schedule.max_steps"] == "--max-steps"
+
+
+@pytest.mark.parametrize(("given", "number"), [("2", 2), ("auto", "auto"), ("1", 1)])
+def test_gpus_of_one_video(given: str, number: object) -> None:
+    loaded = load_config(environment={}, assignments=[f"generator.gpus={given}"])
+    assert loaded.config.generator.gpus == number
+
+
+@pytest.mark.parametrize("given", ["0", "-1", "65", "two", "1.5", "true"])
+def test_gpus_that_are_no_number(given: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load_config(environment={}, assignments=[f"generator.gpus={given}"])
+    assert raised.value.message.startswith("generator.gpus: must be a number of GPUs from 1 to 64, or auto (")

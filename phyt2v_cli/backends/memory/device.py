@@ -32,19 +32,21 @@ def choose_second_gpu(
     `auto` takes one of the same kind, if it `can_split` the work. Raises ConfigError if two are wanted and
     there are not two, or they are of different kinds.
     """
-    if wanted == 1 or (wanted == "auto" and not can_split):
+    if wanted == 1 or (wanted == "auto" and not (can_split and device.type == "cuda")):
         return None
-    there = torch.cuda.device_count() if device.type == "cuda" else 0
-    first = torch.cuda.current_device() if there else 0
+    there = torch.cuda.device_count()
+    if there < (2 if wanted == "auto" else wanted) or device.type != "cuda":
+        if wanted == "auto":
+            return None
+        seen = f"torch sees {there or 'none'}" if there < wanted else "the generator is on the CPU"
+        raise ConfigError(f"generator.gpus: {wanted} are wanted, and {seen}", "Use `generator.gpus=1`.")
+    first = torch.cuda.current_device()
     names = {number: torch.cuda.get_device_name(number) for number in range(there)}
-    second = next((number for number in names if number != first and names[number] == names[first]), None)
-    if second is not None:
-        return torch.device("cuda", second)
+    for number, name in names.items():
+        if number != first and name == names[first]:
+            return torch.device("cuda", number)
     if wanted == "auto":
         return None
-    if there < wanted:
-        seen = f"torch sees {there}" if device.type == "cuda" else "the generator is on the CPU"
-        raise ConfigError(f"generator.gpus: {wanted} are wanted, and {seen}", "Use `generator.gpus=1`.")
     kinds = ", ".join(f"{number}: {name}" for number, name in names.items())
     raise ConfigError(
         f"generator.gpus: the GPUs are of different kinds, and the slowest would set the pace ({kinds})",

@@ -303,7 +303,13 @@ def test_the_second_gpu_is_one_of_the_same_kind(monkeypatch: pytest.MonkeyPatch)
     Gpus(monkeypatch, "H100")
     with pytest.raises(ConfigError, match="2 are wanted, and torch sees 1"):
         choose_second_gpu(2, cuda, can_split=True)
+    with pytest.raises(ConfigError, match="4 are wanted, and torch sees 1"):
+        choose_second_gpu(4, CPU, can_split=True)
+    Gpus(monkeypatch, "H100", "H100")
     with pytest.raises(ConfigError, match="2 are wanted, and the generator is on the CPU"):
+        choose_second_gpu(2, CPU, can_split=True)
+    Gpus(monkeypatch)
+    with pytest.raises(ConfigError, match="2 are wanted, and torch sees none"):
         choose_second_gpu(2, CPU, can_split=True)
     assert choose_second_gpu("auto", CPU, can_split=True) is None
 
