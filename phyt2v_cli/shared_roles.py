@@ -120,6 +120,7 @@ class SharedRoles:
         self._roles: Roles | None = None
         self._generator: VideoGenerator | None = None
         self._prefetched: Callable[[], VideoGenerator] | None = None
+        self._render_thread: background.OwnThread | None = None
         self._is_loading = False
         self._closed = False
 
@@ -180,6 +181,8 @@ class SharedRoles:
             if isinstance(role, Closeable):
                 role.close()
             del role
+        if self._render_thread is not None:
+            self._render_thread.close()
         self._factory.close()
         gc.collect()
 
@@ -187,8 +190,9 @@ class SharedRoles:
         if self._prefetches_control:
             return prefetch.PrefetchingGenerator(GuardedGenerator(generator, self.turns))
         # Many runs share it: each has a thread, and a generator of this process works in one of its own.
-        own = background.OwnThread("render") if isinstance(self._factory, LocalRoles) else None
-        return GuardedGenerator(generator, self.turns, own)
+        if isinstance(self._factory, LocalRoles):
+            self._render_thread = background.OwnThread("render")
+        return GuardedGenerator(generator, self.turns, self._render_thread)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -79,6 +79,7 @@ class OwnThread:
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = Thread(target=_do_all, args=(self._work,), name=name, daemon=True)
         self._start_turn = Lock()
+        self._is_closed = False
         self._num_asked = self._num_done = 0
         _own_threads.add(self)
 
@@ -90,7 +91,8 @@ class OwnThread:
     def begin(self, work: Callable[[], _Result]) -> Callable[[], _Result]:
         """Do `work` in the thread; the returned function waits once, and returns or raises what it does.
 
-        What `work` waits for turns counts as waiting of the thread that calls that function.
+        What `work` waits for turns counts as waiting of the thread that calls that function. Raises
+        RuntimeError if the thread is closed.
         """
         future: Future[_Result] = Future()
         waited = 0.0
@@ -100,13 +102,14 @@ class OwnThread:
             before = turns.waited_s()
             try:
                 result = work()
-                waited = turns.waited_s() - before
-                future.set_result(result)
             except BaseException as error:
                 waited = turns.waited_s() - before
-                future.set_exception(error)
-            finally:
                 self._num_done += 1
+                future.set_exception(error)
+            else:
+                waited = turns.waited_s() - before
+                self._num_done += 1
+                future.set_result(result)
 
         def wait() -> _Result:
             nonlocal future
@@ -117,6 +120,8 @@ class OwnThread:
                 del future  # an error holds this frame, which must not hold the error
 
         with self._start_turn:
+            if self._is_closed:
+                raise RuntimeError(f"the thread {self._thread.name!r} is closed")
             if self._thread.ident is None:
                 self._thread.start()
             self._num_asked += 1
@@ -128,8 +133,10 @@ class OwnThread:
         return self.begin(work)()
 
     def close(self) -> None:
-        """End the thread once its work is done."""
-        self._work.put(None)
+        """End the thread once its work is done; no more is taken, and a second close does nothing."""
+        with self._start_turn:
+            self._is_closed = True
+            self._work.put(None)
 
 
 def _do_all(work: queue.SimpleQueue[Callable[[], None] | None]) -> None:

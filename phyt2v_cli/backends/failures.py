@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from huggingface_hub.utils.tqdm import progress_bar_states
 
-from phyt2v_cli.errors import BackendError, FaultyFramesError
+from phyt2v_cli.errors import BackendError
 
 _OUT_OF_MEMORY = (
     "can't allocate memory",  # torch's allocator on a CPU
@@ -88,12 +88,12 @@ def translated(
     """Raise `raised` for whatever a model's library raises inside the block.
 
     `doing` says what failed, as in "denoising". Without memory it is always BackendError. Errors that
-    `let_through` accepts, and FaultyFramesError, come out as they are.
+    `let_through` accepts, and those that are a BackendError already, come out as they are.
     """
     try:
         yield
     except Exception as error:
-        if isinstance(error, FaultyFramesError) or let_through(error):
+        if isinstance(error, BackendError) or let_through(error):
             raise
         if is_out_of_memory(error):
             raise _out_of_memory(doing, error) from error

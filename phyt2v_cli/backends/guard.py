@@ -64,7 +64,7 @@ class GuardedGenerator(GeneratorWrapper):
     ) -> None:
         """Guard `generator` with the caller's `turns`, which show who waits, or with its own.
 
-        With `thread` the generator works there, not in the thread of each caller; it is ended by `close`.
+        With `thread` the generator works there, not in the thread of each caller.
         """
         super().__init__(generator)
         self._turns = turns or Turns()
@@ -92,29 +92,30 @@ class GuardedGenerator(GeneratorWrapper):
         Raises RunInterruptedError if `cancelled()` becomes true while it waits, and what the wrapped
         generator raises.
         """
-        with self._claimed(), self._turns.taken(cancelled):
-            return self._do(
-                lambda: self._wrapped.denoise(
-                    prompt,
-                    seed=seed,
-                    num_inference_steps=num_inference_steps,
-                    on_step=on_step,
-                    cancelled=cancelled,
-                    draft=draft,
-                    image=image,
-                )
+        is_left = False
+
+        def work() -> Denoised:
+            return self._wrapped.denoise(
+                prompt,
+                seed=seed,
+                num_inference_steps=num_inference_steps,
+                on_step=on_step,
+                cancelled=lambda: is_left or cancelled(),
+                draft=draft,
+                image=image,
             )
+
+        with self._claimed(), self._turns.taken(cancelled):
+            try:
+                return self._do(work)
+            except BaseException:
+                is_left = True  # a KeyboardInterrupt ends only the caller's waiting for its thread
+                raise
 
     def decode(self, latents: Latents) -> Decoded:
         """Wait for its turn, then decode latents to frames; this wait cannot be cancelled."""
         with self._claimed(), self._turns.taken():
             return self._do(lambda: self._wrapped.decode(latents))
-
-    def close(self) -> None:
-        """Close the wrapped generator, if it is `Closeable`, and end the thread."""
-        super().close()
-        if self._thread is not None:
-            self._thread.close()
 
     def _do(self, work: Callable[[], _Result]) -> _Result:
         return work() if self._thread is None else self._thread.do(work)

@@ -4,16 +4,19 @@ import gc
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from phyt2v_cli.api import Studio
 from phyt2v_cli.backends import background
 from phyt2v_cli.backends.background import OwnThread
-from phyt2v_cli.errors import BackendError
-from phyt2v_cli.roles import Decoded, Latents
+from phyt2v_cli.backends.guard import GuardedGenerator
+from phyt2v_cli.errors import BackendError, RunInterruptedError
+from phyt2v_cli.roles import Cancelled, Decoded, Latents, never_cancelled
 from phyt2v_cli.testing.fakes import FakeGenerator
 from phyt2v_cli.turns import Turns, run_rank, waited_s
 from tests.test_turns import held, wait_until
@@ -57,6 +60,37 @@ def test_what_was_begun_goes_on_while_the_caller_does() -> None:
     may_end.set()
     assert wait()
     assert not own.is_at_work
+
+
+def test_a_closed_thread_takes_no_work() -> None:
+    own = OwnThread("mine")
+    own.do(lambda: None)
+    own.close()
+    own.close()
+    with pytest.raises(RuntimeError, match="'mine' is closed"):
+        own.do(lambda: None)
+
+
+class Interrupted(OwnThread):
+    """Thread whose caller is interrupted while it waits."""
+
+    def do(self, work: Callable[[], object]) -> NoReturn:
+        self.begin(work)
+        raise KeyboardInterrupt
+
+
+def test_who_stops_waiting_stops_the_render() -> None:
+    class Patient(FakeGenerator):
+        def denoise(self, *_: object, cancelled: Cancelled = never_cancelled, **__: object) -> NoReturn:
+            wait_until(cancelled)
+            raise RunInterruptedError("stopped")
+
+    own = Interrupted("mine")
+    with pytest.raises(KeyboardInterrupt):
+        GuardedGenerator(Patient(), thread=own).denoise(
+            "a ball", seed=0, num_inference_steps=2, on_step=lambda _: None
+        )
+    wait_until(lambda: not own.is_at_work)
 
 
 def test_its_waiting_for_a_turn_is_the_callers() -> None:
@@ -113,3 +147,4 @@ def test_many_runs_render_in_one_thread(many: bool, name: str, tmp_path: Path) -
     with Studio(generator=Named(), prefetches_control=not many) as studio:
         studio.generate("a ball drops", out=tmp_path / "ball.mp4", steps=2)
     assert used == {name}
+    wait_until(lambda: "render" not in {thread.name for thread in threading.enumerate()})

@@ -5,24 +5,25 @@ that in one call with both branches in a batch, or in two calls. The denoiser is
 
 - Of a batch each GPU gets a half.
 - Of two calls the second is computed ahead: its inputs are those of the first, but for some that are the same
-  in all steps. What was computed is used only if the second call comes with just these inputs, so a wrong
-  guess costs time and never changes a video.
+  in all steps. What was computed is used only if the second call comes with the very tensors that were
+  guessed, so a wrong guess costs time and changes nothing.
 
-Both are the computations of one GPU, in another place. There is one process: a thread launches the work of
-the second GPU. This file knows a denoiser's call; it must not know families, prompts or memory.
+A family must not change the denoiser itself between its calls, nor those tensors in place: the caller knows
+which do not. There is one process: a thread launches the work of the second GPU. This file knows a denoiser's
+call; it must not know families, prompts or memory.
 """
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
 
 from phyt2v_cli.backends import failures
 from phyt2v_cli.backends.background import OwnThread
-from phyt2v_cli.errors import BackendError
+from phyt2v_cli.errors import BackendError, ConfigError
 
 MOST_GPUS = 2
 """Guidance has two branches."""
@@ -48,12 +49,12 @@ class SplitDenoiser:
         """Copy `denoiser` to the second `device`, weight by weight, and split its calls from now on."""
         self.replica: Any = _copy_to(denoiser, device)
         """The copy, for inspection and compilation."""
-        self._denoiser: Any = denoiser
         self._forward: Callable[..., Any] = denoiser.forward
         self._device = device
         self._signature = inspect.signature(denoiser.forward)
         self._thread = OwnThread(f"denoise on {device}")
-        self._is_warm = self._was_split = False
+        self._warm: set[bool] = set()
+        self._was_split = False
         self._first: Mapping[str, Any] = {}
         self._second: Mapping[str, Any] | None = None
         self._ahead: tuple[Mapping[str, Any], Callable[[], Any]] | None = None
@@ -100,25 +101,31 @@ class SplitDenoiser:
 
     def _begin(self, inputs: Mapping[str, Any]) -> Callable[[], Any]:
         """Begin a call of the copy; the returned function waits for it."""
-        # Copied in this thread: a copy waits for the work that was launched before it, and for no later work.
-        there = _moved(dict(inputs), self._device)
         inference, gradients = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
+        with self._shortage_translated():
+            # Copied here: a copy waits for the work that was launched before it, and for no later work.
+            there = _moved(dict(inputs), self._device)
 
         def work() -> Any:
             if self._device.type == "cuda":
                 torch.cuda.set_device(self._device)
-            with torch.inference_mode(inference), torch.set_grad_enabled(gradients):
-                return self._replica_call(there)
+            with (
+                self._shortage_translated(),
+                torch.inference_mode(inference),
+                torch.set_grad_enabled(gradients),
+            ):
+                return self.replica.forward(**there)
 
-        if self._is_warm:
+        if inference in self._warm:
             return self._thread.begin(work)
         result = self._thread.do(work)  # alone, since both would compile
-        self._is_warm = True
+        self._warm.add(inference)
         return lambda: result
 
-    def _replica_call(self, inputs: Mapping[str, Any]) -> Any:
+    @contextmanager
+    def _shortage_translated(self) -> Iterator[None]:
         try:
-            return self.replica.forward(**inputs)
+            yield
         except Exception as error:
             if not failures.is_out_of_memory(error):
                 raise
@@ -140,11 +147,16 @@ class SplitDenoiser:
 
 
 def _copy_to(module: torch.nn.Module, device: torch.device) -> torch.nn.Module:
-    """Copy a module to a device, each weight straight there."""
+    """Copy a module to a device, each weight straight there. Raises ConfigError if that cannot be done."""
     if any("forward" in part.__dict__ for part in module.modules()):
         raise ValueError("the module has a forward of its own, whose copy would call the original")
     memo: dict[int, Any] = {id(buffer): buffer.to(device) for buffer in module.buffers()}
     for weight in module.parameters():
+        if type(weight) is not torch.nn.Parameter:
+            raise ConfigError(
+                f"generator.gpus: weights of kind {type(weight).__name__} cannot be copied to another GPU",
+                "Use `generator.gpus=1`.",
+            )
         memo[id(weight)] = torch.nn.Parameter(weight.data.to(device), requires_grad=weight.requires_grad)
     return copy.deepcopy(module, memo)
 
@@ -177,7 +189,7 @@ def _moved(value: Any, device: torch.device) -> Any:
         return value.to(device, non_blocking=True)
     if isinstance(value, tuple | list):
         return type(value)(_moved(part, device) for part in value)
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {name: _moved(part, device) for name, part in value.items()}
     return value
 

@@ -30,7 +30,7 @@ _WEIGHTLESS = (
 )
 """Suffixes of the class names of components without weights."""
 
-_CONFIG_NAMES = ("scheduler_config.json", "config.json")
+_CONFIG_NAMES = ("scheduler_config.json", "guider_config.json", "config.json")
 _CONFIG_PATTERNS = tuple(f"*/{name}" for name in _CONFIG_NAMES)
 
 _READ_WHOLE = ("tokenizer.json", "*_config.json")

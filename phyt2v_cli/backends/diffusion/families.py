@@ -22,6 +22,7 @@ from phyt2v_cli.backends.diffusion.solver_rules import allowed_solvers, has_flow
 DtypeName = Literal["float32", "float16", "bfloat16"]
 
 
+_PLAIN_GUIDER = "ClassifierFreeGuidance"
 _CACHES = ("first-block", "pab", "taylor")
 
 
@@ -71,6 +72,8 @@ class Family:
     splits_guidance: bool = False
     """Whether two GPUs can compute a guidance branch each: its transformer gets both in one batch, or in two
     calls of which only the second's text differs."""
+    is_guided: bool = True
+    """Whether a video that is told no guidance scale has a second guidance branch."""
     needs_more: str = ""
     """What else it needs to make a video, which cannot be given here."""
     decodes_apart: bool = True
@@ -144,6 +147,7 @@ def _anyflow(configs: ComponentConfigs) -> Family:
         height=Grid(16),
         half_dtypes={"default": "bfloat16", "vae": "float32"},
         splits_guidance=True,
+        is_guided=False,  # it is distilled from guided videos
     )
 
 
@@ -202,16 +206,20 @@ def _hunyuan(configs: ComponentConfigs) -> Family:
         options=("true_cfg_scale",),
         negative_prompt_needs="true_cfg_scale",
         splits_guidance=True,
+        is_guided=False,
     )
 
 
 def _hunyuan_1_5(configs: ComponentConfigs) -> Family:
+    guider = configs.get("guider", {})
     return Family(
         name="HunyuanVideo 1.5",
         fps=24,
         num_frames=Grid(temporal_compression(configs) or 4, 1),
         height=Grid(configs.get("vae", {}).get("spatial_compression_ratio", 16)),
-        splits_guidance=True,
+        # Other guiders change the transformer between its calls, which a copy of it would not notice.
+        splits_guidance=guider.get("_class_name", _PLAIN_GUIDER) == _PLAIN_GUIDER,
+        is_guided=guider.get("enabled", True) and guider.get("guidance_scale", 6.0) > 1,
     )
 
 

@@ -32,16 +32,16 @@ def complaints(family: Family, config: GeneratorConfig) -> tuple[str, ...]:
 def split_complaints(family: Family, config: GeneratorConfig) -> Iterator[str]:
     """Say why a video cannot be split over GPUs; nothing if it can, as far as the config tells."""
     if not family.splits_guidance:
-        yield f"generator.gpus: no way is known to split a video of {family.name} over GPUs; use 1"
+        yield f"generator.gpus: no way is known to split a video of this {family.name} over GPUs; use 1"
         return
     if config.gpus not in ("auto", 1, 2):
         yield f"generator.gpus: 2 at most, one for each of the two guidance branches, not {config.gpus}"
     guidance = family.negative_prompt_needs or "guidance_scale"
-    value = getattr(config, guidance)
-    if value is None and guidance != "guidance_scale":  # that one has a default in the pipeline's call
-        value = 1
-    if value is not None and value <= 1:
+    scale = getattr(config, guidance)
+    if not (family.is_guided if scale is None else scale > 1):
         yield f"generator.gpus: without guidance ({guidance} above 1) there is one branch; use 1"
+    elif family.negative_prompt_needs and not config.negative_prompt:
+        yield f"generator.gpus: without a negative prompt {family.name} has one guidance branch; use 1"
     if config.draft_cache not in ("auto", "off"):
         yield f"generator.gpus: not together with generator.draft_cache={config.draft_cache}; use one of them"
     for name in ("gguf", "gguf_2"):

@@ -31,11 +31,19 @@ from phyt2v_cli.backends.diffusion.geometry import ComponentConfigs, check_size,
 from phyt2v_cli.backends.diffusion.pipeline import load_pipeline
 from phyt2v_cli.backends.diffusion.signature import FPS_NAMES, NUM_FRAMES_NAMES, fps_of
 from phyt2v_cli.backends.diffusion.solvers import choose_solver
-from phyt2v_cli.backends.memory import residency
+from phyt2v_cli.backends.memory import offloading, residency
 from phyt2v_cli.backends.memory.activations import VideoSize
+from phyt2v_cli.backends.memory.device import free_bytes
 from phyt2v_cli.backends.memory.placement import PlacedPipeline
 from phyt2v_cli.config.schema import GeneratorConfig
-from phyt2v_cli.errors import ConfigError, LatentsError, ModelLoadError, PromptError, RunInterruptedError
+from phyt2v_cli.errors import (
+    BackendError,
+    ConfigError,
+    LatentsError,
+    ModelLoadError,
+    PromptError,
+    RunInterruptedError,
+)
 from phyt2v_cli.files.video import Frames
 from phyt2v_cli.roles import (
     Cancelled,
@@ -91,6 +99,7 @@ class DiffusersGenerator:
         """Pipeline of diffusers, for inspection; whoever changes it changes the videos."""
         self._config = config
         self._draft_cache = "off" if config.draft_cache == "auto" else config.draft_cache
+        second_gpu = _if_there_is_room(second_gpu, pipeline, config)
         num_branches = family.num_branches if second_gpu is None else 1
         video = video_size(config, _configs_of(pipeline), num_branches=num_branches)
         self._misfit = lora_gguf.describe_misfit(pipeline, config)
@@ -230,8 +239,8 @@ class DiffusersGenerator:
                     # The pipeline does this at its end, which is not always reached; its state would leak.
                     self.pipeline.maybe_free_model_hooks()
                     if self.splits:
-                        was_split = any(split.end_video() for split in self.splits)
-                        how["guidance_split"] = "on" if was_split else "off: no second branch came"
+                        were_split = [split.end_video() for split in self.splits]
+                        how["guidance_split"] = "on" if any(were_split) else "off: no call could be shared"
 
         self.pipeline.progress_bar = reporter
         with failures.translated("denoising", let_through=reporter.is_mine):
@@ -260,9 +269,9 @@ class DiffusersGenerator:
 
     def close(self) -> None:
         """Free the weights; the generator cannot be used afterwards."""
+        self.placed.close()  # once nothing works any more
         for split in self.splits:
             split.close()
-        self.placed.close()
         self.pipeline = None
 
     def _cache(self, name: str) -> AbstractContextManager[None]:
@@ -298,6 +307,24 @@ class DiffusersGenerator:
             frames = self.placed.run(work, decoding=True)
         check_size(frames, self._config)
         return Decoded(frames, self.settings)
+
+
+def _if_there_is_room(
+    gpu: torch.device | None, pipeline: Any, config: GeneratorConfig
+) -> torch.device | None:
+    """Second GPU, or None if the denoisers do not fit into it; BackendError if just two GPUs are wanted."""
+    if gpu is None or gpu.type != "cuda":
+        return gpu
+    needed = offloading.bytes_of_second(pipeline, video_size(config, _configs_of(pipeline), num_branches=1))
+    free = free_bytes(gpu)
+    if needed <= free:
+        return gpu
+    if config.gpus == "auto":
+        return None
+    raise BackendError(
+        f"{gpu} needs about {needed / 1e9:.1f} GB for a copy of the model, and {free / 1e9:.1f} GB are free.",
+        "Free it, or use `generator.gpus=1`.",
+    )
 
 
 def _wants_compilation(

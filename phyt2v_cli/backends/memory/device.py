@@ -54,16 +54,16 @@ def choose_second_gpu(
     )
 
 
-def free_bytes() -> int:
-    """Bytes that torch can still allocate on the current CUDA device.
+def free_bytes(gpu: torch.device | None = None) -> int:
+    """Bytes that torch can still allocate on a CUDA device; None: on the current one.
 
     Unlike `mem_get_info` it counts torch's cache as free, since torch can reuse it, and respects
     `set_per_process_memory_fraction`.
     """
-    allocated = torch.cuda.memory_allocated()
-    cached = torch.cuda.memory_reserved() - allocated
-    free, total = torch.cuda.mem_get_info()
-    allowed = int(torch.cuda.get_per_process_memory_fraction() * total) - allocated
+    allocated = torch.cuda.memory_allocated(gpu)
+    cached = torch.cuda.memory_reserved(gpu) - allocated
+    free, total = torch.cuda.mem_get_info(gpu)
+    allowed = int(torch.cuda.get_per_process_memory_fraction(gpu) * total) - allocated
     return min(free + cached, allowed)
 
 

@@ -97,6 +97,11 @@ def need_of(pipeline: Any, video: VideoSize) -> MemoryNeed:
     )
 
 
+def bytes_of_second(pipeline: Any, video: VideoSize) -> int:
+    """Estimate the device memory of a second GPU that has copies of the denoisers, for videos of a size."""
+    return sum(map(_num_bytes, _denoisers(pipeline))) + need_of(pipeline, video).denoise
+
+
 def choose(need: MemoryNeed, *, free: int, host_free: int, wanted: Offload) -> Placement:
     """Fastest offload level that fits into `free` bytes of device memory and `host_free` bytes of RAM.
 

@@ -1,5 +1,6 @@
 """A video on two devices is the video of one, and what cannot be split is refused by name."""
 
+import json
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ import torch
 
 from phyt2v_cli.backends.acceleration.guidance_split import SplitDenoiser
 from phyt2v_cli.backends.diffusion import checked
+from phyt2v_cli.backends.diffusion import generator as generator_module
 from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator, load
 from phyt2v_cli.backends.memory.device import choose_second_gpu
 from phyt2v_cli.config.schema import GeneratorConfig
@@ -98,9 +100,11 @@ def load_split(config: GeneratorConfig, monkeypatch: pytest.MonkeyPatch) -> Diff
     return load(config)
 
 
-def denoise(generator: DiffusersGenerator, steps: int = 4, **options: Any) -> Denoised:
+def denoise(
+    generator: DiffusersGenerator, steps: int = 4, *, prompt: str = "a ball drops", **options: Any
+) -> Denoised:
     options = {"seed": 3, "on_step": lambda _: None} | options
-    return generator.denoise("a ball drops", num_inference_steps=steps, **options)
+    return generator.denoise(prompt, num_inference_steps=steps, **options)
 
 
 class Calls:
@@ -137,10 +141,11 @@ def test_each_device_computes_one_branch(
     there = [Calls(split.replica) for split in generator.splits]
     steps = 6
     denoise(generator, steps)
+    denoise(generator, steps, prompt="a cube slides")  # what was learnt of one video is not tried on the next
     batches = [size for calls in there for size in calls.batches]
     assert set(batches) == {1}
     # Of two calls the first step of each denoiser teaches which are the second's inputs.
-    assert len(batches) == (steps - len(there) if case.is_in_two_calls else steps)
+    assert len(batches) == 2 * (steps - len(there) if case.is_in_two_calls else steps)
     assert all(name.startswith("denoise on") for calls in there for name in calls.threads)
 
 
@@ -218,10 +223,10 @@ def test_the_second_gpu_without_memory_ends_the_video_and_not_the_generator(
     expected = denoise(generator).latents
     forward = split.replica.forward
     split.replica.forward = failing(forward, {2}, OUT_OF_MEMORY)
-    with pytest.raises(
-        BackendError, match="cpu ran out of memory while it denoised the second guidance branch"
-    ):
+    with pytest.raises(BackendError) as raised:
         denoise(generator)
+    assert raised.value.message == "cpu ran out of memory while it denoised the second guidance branch."
+    assert raised.value.hint == "Make the video smaller, or use `generator.gpus=1`."
     split.replica.forward = forward
     np.testing.assert_array_equal(denoise(generator).latents, expected)
     assert generator.settings["offload"] == "none"
@@ -247,7 +252,7 @@ def test_compiled_blocks_of_both_are_their_own(
     blocks = zip(
         generator.pipeline.transformer.transformer_blocks, split.replica.transformer_blocks, strict=True
     )
-    assert all(ours.forward is not theirs.forward for ours, theirs in blocks)
+    assert all(vars(ours)["forward"] is not vars(theirs)["forward"] for ours, theirs in blocks)
     shared = denoise(generator).latents
     np.testing.assert_allclose(shared, denoise(load(config_of(tiny_cogvideox_dir))).latents, atol=1e-4)
 
@@ -269,7 +274,7 @@ def test_what_cannot_be_split_is_refused(tiny_cogvideox_dir: Path, settings: Any
 
 def test_a_family_without_a_way_is_refused_by_name(tmp_path: Path) -> None:
     folder = save_animatediff(tmp_path / "animatediff")
-    with pytest.raises(ConfigError, match="no way is known to split a video of AnimateDiff over GPUs"):
+    with pytest.raises(ConfigError, match="no way is known to split a video of this AnimateDiff over GPUs"):
         checked.check(config_of(folder, gpus=2))
     assert checked.check(config_of(folder, gpus="auto")).second_gpu is None
 
@@ -278,6 +283,42 @@ def test_guidance_that_is_an_input_has_one_branch(tmp_path: Path) -> None:
     folder = save_hunyuan(tmp_path / "hunyuan")
     with pytest.raises(ConfigError, match=r"without guidance \(true_cfg_scale above 1\) there is one branch"):
         checked.check(config_of(folder, **SMALL, gpus=2, guidance_scale=6.0))
+
+
+def test_a_guider_that_changes_the_transformer_is_refused(tmp_path: Path) -> None:
+    folder = save_hunyuan_15(tmp_path / "hunyuan")
+    guider = folder / "guider" / "guider_config.json"
+    config = json.loads(guider.read_text())
+    checked.check(config_of(folder, **SMALL, gpus="auto"))
+    guider.write_text(json.dumps(config | {"guidance_scale": 1.0}))
+    with pytest.raises(ConfigError, match="without guidance"):
+        checked.check(config_of(folder, **SMALL, gpus=2))
+    guider.write_text(json.dumps(config | {"_class_name": "AutoGuidance"}))
+    with pytest.raises(ConfigError, match=r"no way is known to split a video of this HunyuanVideo 1\.5"):
+        checked.check(config_of(folder, **SMALL, gpus=2))
+
+
+@pytest.mark.parametrize("settings", [{}, {"guidance_scale": 1.0}])
+def test_a_model_that_is_not_guided_by_itself_has_one_branch(tmp_path: Path, settings: Any) -> None:
+    folder = save_anyflow(tmp_path / "anyflow")
+    with pytest.raises(ConfigError, match=r"without guidance \(guidance_scale above 1\)"):
+        checked.check(config_of(folder, gpus=2, **settings))
+
+
+def test_without_a_negative_prompt_hunyuan_has_one_branch(tmp_path: Path) -> None:
+    folder = save_hunyuan(tmp_path / "hunyuan")
+    with pytest.raises(ConfigError, match="without a negative prompt HunyuanVideo has one guidance branch"):
+        checked.check(config_of(folder, **SMALL, gpus=2, true_cfg_scale=4.0))
+
+
+def test_a_second_gpu_without_room_is_not_used(
+    tiny_cogvideox_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checked, "choose_second_gpu", lambda *_, **__: torch.device("cuda", 1))
+    monkeypatch.setattr(generator_module, "free_bytes", lambda gpu: 100_000 * gpu.index)
+    assert load(config_of(tiny_cogvideox_dir, gpus="auto")).splits == []
+    with pytest.raises(BackendError, match=r"cuda:1 needs about 0\.\d GB for a copy of the model"):
+        load(config_of(tiny_cogvideox_dir, gpus=2))
 
 
 class Gpus:
