@@ -81,14 +81,13 @@ def run(
                 watch=partial(_watch, progress=progress, planned=planned, complete=complete),
                 cancelled=stop.cancelled,
                 pace=Pace(studio.turns, num_open=num_open),
+                fail_fast=fail_fast,
             ):
                 outcomes.append(outcome.without_rounds())
                 if outcome.job.number not in complete:
                     progress.end(outcome)
                 _tell(outcome, stream=stream)
                 summary.keep(outcome)
-                if fail_fast and outcome.result is None:
-                    break
     except RunInterruptedError:
         done = complete | {outcome.job.number for outcome in outcomes if outcome.result is not None}
         console.say(f"{len(done)} of {count(len(jobs), 'prompt')} are complete.")
