@@ -3,7 +3,7 @@
 Knows jobs and the terminal; knows no option and no format of prompts.
 """
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 def run(
     jobs: "Sequence[Job]",
     complete: Set[int],
+    unusable: Collection[int],
     planned: "Sequence[PlannedRound]",
     open_run: "Callable[[Job], RunDir]",
     summary: "SummaryKeeper",
@@ -40,7 +41,8 @@ def run(
 ) -> "list[Outcome]":
     """Run the jobs and report each as it ends; returns the outcomes of those that were begun.
 
-    `num_open` runs are open at once; None: as many as keep the generator busy. The `summary` is kept current,
+    For jobs that are `complete`, or `unusable` since `open_run` raises what is wrong with them, no model is
+    loaded. `num_open` runs are open at once; None: as many as keep the generator busy. The `summary` is kept current,
     also if the set is stopped.
     """
     from phyt2v_cli.api import Studio
@@ -50,7 +52,7 @@ def run(
 
     outcomes: list[Outcome] = []
     settings = jobs[0].config  # only seeds may differ, and no role knows them
-    num_left = len(jobs) - len(complete)
+    num_left = len(jobs) - len(complete) - len(unusable)
     stop = signals.stop_request(
         "The set was stopped.", "The same command goes on where it was and leaves complete runs alone."
     )
