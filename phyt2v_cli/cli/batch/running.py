@@ -42,8 +42,8 @@ def run(
     """Run the jobs and report each as it ends; returns the outcomes of those that were begun.
 
     For jobs that are `complete`, or `unusable` since `open_run` raises what is wrong with them, no model is
-    loaded. `num_open` runs are open at once; None: as many as keep the generator busy. The `summary` is kept current,
-    also if the set is stopped.
+    loaded. `num_open` runs are open at once; None: as many as keep the generator busy. The `summary` is kept
+    current, also if the set is stopped.
     """
     from phyt2v_cli.api import Studio
     from phyt2v_cli.checks.executor import choose_executor, in_threads
@@ -141,7 +141,7 @@ def _progress(
         len(jobs) - len(complete),
         control_steps=control_steps(config, planned),
         expected=speeds.find(config.generator),
-        num_places=turns.num_places,
+        num_places=lambda: turns.num_places,
     )
     return SetProgress(len(jobs), meter, turns.busy_share, num_done=len(complete))
 
