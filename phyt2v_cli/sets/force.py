@@ -78,7 +78,7 @@ class ForceMemory:
                 raise describe_os_error(error, f"{self._path} could not be written") from error
 
     def _append(self, line: bytes) -> None:
-        """Append a line and sync it to disk. No link is followed, since the folder may come from elsewhere."""
+        """Append a line and sync it to disk. The folder may come from elsewhere, so no link is followed."""
         is_new = not self._path.exists()
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         with os.fdopen(os.open(self._path, flags, 0o666), "wb", buffering=0) as file:

@@ -13,6 +13,7 @@ from tests.test_turns import Clock
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
+@pytest.mark.slow  # to import the pipelines
 def test_the_busy_share_counts_from_the_first_render_of_the_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(BENCHMARKS)  # its scripts import each other
     clock = Clock()

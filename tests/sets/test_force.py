@@ -51,7 +51,7 @@ def test_the_memory_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
     assert remembered(tmp_path, "one", "two", "three", "four") == [True, True, True, False]
 
 
-def test_fault_07_a_process_that_is_killed_while_it_appends_loses_its_own_line_only(tmp_path: Path) -> None:
+def test_fault_48_a_process_that_is_killed_while_it_appends_loses_its_own_line_only(tmp_path: Path) -> None:
     memory = ForceMemory.read(tmp_path)
     memory.add(tmp_path / "one")
     whole = (tmp_path / NAME).read_bytes()
@@ -65,7 +65,9 @@ def test_fault_07_a_process_that_is_killed_while_it_appends_loses_its_own_line_o
         assert remembered(tmp_path, "one", "three") == [True, True]
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff\x00", b"[]", b"{}", b'{"schema": "phyt2v.force/9"}', b"1\n\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\x00", b"[]", b"{}", b'{"schema": "phyt2v.force/9"}', b"1\n\n"]
+)
 def test_what_cannot_be_understood_says_nothing(content: bytes, tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(content)
     ForceMemory.read(tmp_path).add(tmp_path / "one")

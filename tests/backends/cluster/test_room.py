@@ -19,7 +19,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.enable_soc
 NUM_CPUS = 4
 
 
-@ray.remote(num_cpus=1)
 class Worker:
     """A worker with nothing to load."""
 
@@ -28,6 +27,10 @@ class Worker:
 
     def answer(self) -> int:
         return 1
+
+
+def start_worker(num_cpus: int = 1) -> Any:
+    return ray.remote(Worker).options(num_cpus=num_cpus).remote()
 
 
 class Nothing:
@@ -55,7 +58,7 @@ def _ray() -> Iterator[None]:
 def taken() -> Iterator[Any]:
     """All CPUs but one, taken as by another driver."""
     wait_for(lambda: ray.available_resources().get("CPU") == NUM_CPUS)
-    other = Worker.options(num_cpus=NUM_CPUS - 1).remote()  # type: ignore[attr-defined]
+    other = start_worker(NUM_CPUS - 1)
     wait_for(lambda: ray.available_resources().get("CPU") == 1)
     yield other
     ray.kill(other)
@@ -73,13 +76,14 @@ def test_workers_without_room_are_told_of_once_and_come_when_there_is_room(
 ) -> None:
     monkeypatch.setattr(pools, "PLACED_WITHIN_S", 15.0)
     notices, ready = list[str](), list[int]()
-    pool = Pool("scorer", Worker.remote, on_ready=ready.append, on_notice=notices.append)  # type: ignore[attr-defined]
+    pool = Pool("scorer", start_worker, on_ready=ready.append, on_notice=notices.append)
     pool.resize(3)
     pool.wait_until_ready()
     assert notices == []
     wait_for(lambda: bool(notices))
     time.sleep(1)  # the other that waits says nothing
-    assert notices == ["2 of 3 workers (scorer) wait for room on the cluster; 0 of 0 GPUs and 0 of 4 CPUs are free"]
+    told = "2 of 3 workers (scorer) wait for room on the cluster; 0 of 0 GPUs and 0 of 4 CPUs are free"
+    assert notices == [told]
     assert pool.call("answer") == 1, "the one that is there works"
     ray.kill(taken)
     wait_for(lambda: max(ready) == 3)
