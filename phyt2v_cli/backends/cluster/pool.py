@@ -188,7 +188,7 @@ class Pool:
             self._has_told_of_room = True
             num_workers = len(self._workers)
         self._on_notice(
-            f"{num_waiting} of {count(num_workers, 'worker')} ({self._label}) wait for room on the cluster; "
+            f"no room on the cluster yet for {num_waiting} of {count(num_workers, 'worker')} ({self._label}); "
             f"{free_resources()} are free"
         )
 

@@ -82,7 +82,7 @@ def test_workers_without_room_are_told_of_once_and_come_when_there_is_room(
     assert notices == []
     wait_for(lambda: bool(notices))
     time.sleep(1)  # the other that waits says nothing
-    told = "2 of 3 workers (scorer) wait for room on the cluster; 0 of 0 GPUs and 0 of 4 CPUs are free"
+    told = "no room on the cluster yet for 2 of 3 workers (scorer); 0 of 0 GPUs and 0 of 4 CPUs are free"
     assert notices == [told]
     assert pool.call("answer") == 1, "the one that is there works"
     ray.kill(taken)
