@@ -177,6 +177,8 @@ class Pool:
 
     def _watch_placing(self, worker: Any) -> None:
         """Wait until Ray has started a worker, or tell of those that it has not."""
+        with self._changed:
+            self._placed.discard(worker)  # Ray starts it again after a loss
         started, _ = ray.wait([worker.__ray_ready__.remote()], timeout=PLACED_WITHIN_S)
         with self._changed:
             if started or worker not in self._workers:
