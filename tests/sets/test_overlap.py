@@ -16,6 +16,7 @@ from phyt2v_cli.sets.overlap import Pace, is_at_work, side_by_side
 from phyt2v_cli.turns import Turns, run_rank
 from tests.test_turns import PATIENCE_S, wait_until
 
+
 def never() -> bool:
     return False
 

@@ -50,9 +50,7 @@ def connect(address: str, *, num_workers_here: int | None = None) -> Cluster:
 def free_resources() -> str:
     """What is free in the cluster now, of what it has, in words."""
     total, free = _total(), _free()
-    return (
-        f"{free.num_gpus:g} of {total.num_gpus:g} GPUs and {free.num_cpus:g} of {total.num_cpus:g} CPUs"
-    )
+    return f"{free.num_gpus:g} of {total.num_gpus:g} GPUs and {free.num_cpus:g} of {total.num_cpus:g} CPUs"
 
 
 def _total() -> Resources:

@@ -190,8 +190,8 @@ class Pool:
             self._has_told_of_room = True
             num_workers = len(self._workers)
         self._on_notice(
-            f"no room on the cluster yet for {num_waiting} of {count(num_workers, 'worker')} ({self._label}); "
-            f"{free_resources()} are free"
+            f"no room on the cluster yet for {num_waiting} of {count(num_workers, 'worker')} "
+            f"({self._label}); {free_resources()} are free"
         )
 
     def _loaded(self, worker: Any) -> Any:
