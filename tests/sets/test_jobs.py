@@ -103,6 +103,28 @@ def test_a_failure_ends_its_own_run_only(error: Exception, tmp_path: Path) -> No
     assert second.result is not None
 
 
+def test_complete_runs_delay_no_other_and_still_get_what_they_lack(tmp_path: Path) -> None:
+    jobs = jobs_of(tmp_path, *(f"ball {n}" for n in range(9)))
+    list(begin(jobs[:8], FakeRoles()))
+    (jobs[7].path / "contact.png").unlink()
+    cast = FakeRoles()
+    roles = cast.roles()
+    new_is_begun = threading.Event()
+
+    def work(run: RunDir, emit: Emit, cancelled: Cancelled) -> RunResult:
+        if run.path == jobs[8].path:
+            new_is_begun.set()
+        assert new_is_begun.wait(PATIENCE_S), "a complete run is waited for"
+        return refine(run, roles, emit=emit, cancelled=cancelled)
+
+    outcomes = list(begin(jobs, cast, refine=work, complete=set(range(1, 9))))
+    assert sorted(one.job.number for one in outcomes) == list(range(1, 10))
+    assert all(one.result for one in outcomes)
+    assert (jobs[7].path / "contact.png").is_file()
+    assert {prompt for prompt, _, _ in cast.generator.denoised} >= {"ball 8"}
+    assert not any(f"ball {n}" == prompt for prompt, _, _ in cast.generator.denoised for n in range(8))
+
+
 def test_a_failure_with_fail_fast_ends_the_others_and_what_they_still_return_counts(tmp_path: Path) -> None:
     roles = FakeRoles().roles()
     first_is_done = threading.Event()

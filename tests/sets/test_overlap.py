@@ -271,6 +271,23 @@ def test_ctrl_c_that_nobody_hears_is_raised_after_what_ends_in_the_grace(
     assert got == ([1, 0] if fails_fast else [1])
 
 
+def test_what_is_aside_delays_nothing_and_takes_part_in_no_pace(until: Until) -> None:
+    pace = Pace(Turns(), num_open=2)
+    results = side_by_side(range(4), until, pace=pace, cancelled=never, aside=range(4, 10))
+    until.may_end[4].set()
+    assert next(results) == 4
+    until.may_end[5].set()
+    assert next(results) == 5
+    wait_until(lambda: len(until.begun) == 4)
+    assert sorted(until.begun) == [0, 1, 4, 5], "one at a time, beside as many as may be open"
+    for item in (0, 1, 2, 3):
+        until.may_end[item].set()
+    assert sorted(next(results) for _ in range(4)) == [0, 1, 2, 3]
+    for event in until.may_end.values():
+        event.set()
+    assert list(results) == [6, 7, 8, 9]
+
+
 def test_without_more_threads_what_is_open_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     start, alive = threading.Thread.start, list[threading.Thread]()
 

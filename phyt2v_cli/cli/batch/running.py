@@ -83,6 +83,7 @@ def run(
                 watch=partial(_watch, progress=progress, planned=planned, complete=complete),
                 cancelled=stop.cancelled,
                 pace=Pace(studio.turns, num_open=num_open),
+                complete=complete,
                 fail_fast=fail_fast,
             ):
                 outcomes.append(outcome.without_rounds())
