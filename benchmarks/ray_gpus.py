@@ -4,13 +4,17 @@
 
 Eight prompts of two rounds with reduced steps, 49 frames of 480x720; the loops, the mp4 files and the
 embedded judges run in the driver, one model on each GPU. Time counts from the moment at which every worker
-has loaded. Ends with 1 where the rate on all GPUs is less than 0.95 of that many times the rate on one.
+has loaded, and the share in which the GPUs are busy from the set's first render to the end of the set; the
+warm-up and the waiting for the other workers are in neither. Ends with 1 where the rate on all GPUs is less
+than 0.95 of that many times the rate on one.
 """
 
 import argparse
 import json
 import tempfile
+import threading
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -20,13 +24,40 @@ from rich.table import Table
 
 from phyt2v_cli.api import Studio
 from phyt2v_cli.config.schema import Config, ScheduleConfig
+from phyt2v_cli.events import Event, StageStarted
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.schedule import plan
 from phyt2v_cli.sets.jobs import Job, make_jobs, run_jobs
 from phyt2v_cli.sets.overlap import Pace
 from phyt2v_cli.sets.prompt_set import PromptEntry
+from phyt2v_cli.turns import Turns
 
 MIN_EFFICIENCY = 0.95
+
+
+class BusyShare:
+    """Share of the places' time in which they are taken, from the first denoising that is heard of."""
+
+    def __init__(self, turns: Turns, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._turns = turns
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._first: tuple[float, float] | None = None
+        """Time of the first denoising, and the busy seconds until then."""
+
+    def hear(self, event: Event) -> None:
+        """Hear an event of a run, in any thread."""
+        if isinstance(event, StageStarted) and event.stage == "denoise":
+            with self._lock:
+                if self._first is None:
+                    self._first = self._clock(), self._turns.busy_s
+
+    def share(self) -> float:
+        """Share until now; 0 before the first denoising."""
+        if self._first is None:
+            return 0.0
+        began, busy_s = self._first
+        return (self._turns.busy_s - busy_s) / (self._turns.num_places * (self._clock() - began))
 
 
 def run_set(
@@ -59,18 +90,19 @@ def run_set(
         while studio.turns.num_places < num_gpus:
             time.sleep(0.1)
         loaded = time.perf_counter()
+        busy = BusyShare(studio.turns)
         for outcome in run_jobs(
             make_jobs(entries, config, root),
             refine=lambda run, emit, cancelled: studio.complete(run, emit=emit, cancelled=cancelled),
             open_run=open_run,
-            watch=lambda _: nullcontext(lambda _: None),
+            watch=lambda _: nullcontext(busy.hear),
             cancelled=lambda: False,
             pace=Pace(studio.turns),
         ):
             if outcome.result is None:
                 raise SystemExit(f"a prompt failed: {outcome.error}")
         end = time.perf_counter()
-        return {"load_s": loaded - start, "set_s": end - loaded, "busy": studio.turns.busy_share() or 0.0}
+        return {"load_s": loaded - start, "set_s": end - loaded, "busy": busy.share()}
 
 
 def main() -> int:

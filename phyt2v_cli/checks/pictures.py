@@ -10,7 +10,7 @@ from phyt2v_cli.errors import ConfigError, PromptError, UsageError
 def check_pictures(paths: Iterable[Path], config: Config) -> tuple[dict[Path, str], dict[Path, PromptError]]:
     """Read each picture once: checksums of those that can be used, and what is wrong with the others.
 
-    Raises UsageError if `config` has a picture for all, and PromptError if none can be used.
+    Raises UsageError if `config` has a picture for all.
     """
     from phyt2v_cli.backends.diffusion import conditioning
 
@@ -25,7 +25,4 @@ def check_pictures(paths: Iterable[Path], config: Config) -> tuple[dict[Path, st
             faulty[path] = PromptError(error.message.removeprefix("generator.image: "), error.hint)
         else:
             usable[path] = sha256 or ""
-    if not usable:
-        first = next(iter(faulty.values()))
-        raise PromptError(f"no picture of the set can be used; of the first: {first.message}", first.hint)
     return usable, faulty

@@ -6,7 +6,7 @@ next, and what a failure means for the rest. Knows no backend and no terminal.
 
 import gc
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -168,13 +168,17 @@ def run_jobs(
     watch: Callable[[Job], AbstractContextManager[Emit]],
     cancelled: Cancelled,
     pace: Pace,
+    complete: Set[int] = frozenset(),
+    fail_fast: bool = False,
 ) -> Iterator[Outcome]:
     """Run the jobs side by side, begun in order, and yield the outcome of each as it ends.
 
-    `refine` does what is left of a run. `watch` is entered when a job begins; its `emit` gets the events of
-    the loop. All three are called in the job's own thread. A failure ends only its own run: the caller
-    decides whether to ask for the next outcome. Raises RunInterruptedError once `cancelled()` is true, and
-    ModelLoadError or ConfigError, since every other prompt would fail in the same way.
+    Those with a number in `complete` need no generator, and are looked through beside the others. `refine`
+    does what is left of a run. `watch` is entered when a job begins; its `emit` gets the events of the loop.
+    All three are called in the job's own thread. A failure ends only its own run; with `fail_fast` the others
+    that are open are stopped, and those that still end have their outcome too. Raises RunInterruptedError
+    once `cancelled()` is true, and ModelLoadError or ConfigError, since every other prompt would fail in the
+    same way; all after the outcomes of what has ended meanwhile.
     """
 
     def work(job: Job, is_cancelled: Cancelled) -> Outcome:
@@ -195,7 +199,14 @@ def run_jobs(
         gc.collect()
         return outcome
 
-    return side_by_side(jobs, work, pace=pace, cancelled=cancelled)
+    def is_last(outcome: Outcome) -> bool:
+        return fail_fast and outcome.result is None
+
+    aside = [job for job in jobs if job.number in complete]
+    left = [job for job in jobs if job.number not in complete]
+    if not left:  # then nothing is delayed by several at once
+        left, aside = aside, []
+    return side_by_side(left, work, pace=pace, cancelled=cancelled, aside=aside, is_last=is_last)
 
 
 def _failure(job: Job, error: Exception) -> Outcome:

@@ -5,11 +5,15 @@ Invariants:
 1. Work is one call for each item, in a thread of its own; what it returns or raises is handed over once.
 2. Items are begun in order. One more is begun only while fewer runs are open than keep the generator busy
    (`Pace`). Of those that wait for the generator the one that was begun first gets it, but for the last few.
-3. After a fatal error, and if the caller stops asking, `cancelled()` is true for all that is open, and
-   nothing is begun any more. Open work that hears of it is waited for, since it saves what it has; work that
-   does not ask within `GRACE_S` seconds (a silent server) is abandoned, as a single run would be.
-4. The errors that end everything are raised once, the first of them, after the rest has ended.
-5. If no more threads can be started, what is open goes on; that is an error only if nothing is open.
+3. After a fatal error, after a result that is the last one wanted, and if the caller stops asking,
+   `cancelled()` is true for all that is open, and nothing is begun any more. Open work that hears of it is
+   waited for, since it saves what it has; work that does not ask within `GRACE_S` seconds (a silent server)
+   is abandoned, as a single run would be. What it returns all the same is handed over, if the caller asks.
+4. Items aside need no generator. They are worked through one after the other from the start on, and the pace
+   does not count them.
+5. The errors that end everything are raised once, the first of them, after the rest has ended. Of work that
+   was told to end, for a last result, errors are no news.
+6. If no more threads can be started, what is open goes on; that is an error only if nothing is open.
 
 Knows threads, turns and callbacks; knows no prompt, run, model or terminal.
 """
@@ -119,18 +123,29 @@ class _Open(Generic[Result]):
 
 
 def side_by_side(
-    items: Sequence[Item], work: Callable[[Item, Cancelled], Result], *, pace: Pace, cancelled: Cancelled
+    items: Sequence[Item],
+    work: Callable[[Item, Cancelled], Result],
+    *,
+    pace: Pace,
+    cancelled: Cancelled,
+    aside: Sequence[Item] = (),
+    is_last: Callable[[Result], bool] = lambda _: False,
 ) -> Iterator[Result]:
     """Call `work` for each item, several at once, and yield what the calls return as they end.
 
-    `work` gets the item, and a `cancelled` that it must ask now and then. Raises the first error that a call
-    raises, after the others have ended.
+    Beside them it is called for each that is `aside`, one at a time. `work` gets the item, and a `cancelled`
+    that it must ask now and then. A result for which `is_last` holds ends the rest; what that still returns
+    is yielded too. Raises the first error that a call raises, after the others have ended, and so it does
+    with a KeyboardInterrupt that comes while it waits.
     """
     ended: queue.SimpleQueue[_Open[Result]] = queue.SimpleQueue()
     is_over = threading.Event()
     opened: set[_Open[Result]] = set()
-    num_begun = 0
+    num_begun = num_aside = 0
+    one_aside: _Open[Result] | None = None
+    has_last = False
     error: BaseException | None = None
+    deadline: float | None = None
 
     def do(one: _Open[Result], rank: int, item: Item) -> None:
         def is_cancelled() -> bool:
@@ -145,59 +160,84 @@ def side_by_side(
             one.error = raised
         ended.put(one)
 
-    def begin_next() -> bool:
-        nonlocal num_begun
-        one, rank = _Open[Result](), num_begun + 1
+    def begin(item: Item, rank: int) -> _Open[Result] | None:
+        one = _Open[Result]()
         # A daemon, so that the process need not wait for work that was abandoned.
-        thread = threading.Thread(
-            target=do, args=(one, rank, items[num_begun]), name=f"run {rank}", daemon=True
-        )
+        thread = threading.Thread(target=do, args=(one, rank, item), name=f"run {rank}", daemon=True)
         try:
             thread.start()
         except RuntimeError:  # there are too many threads
             if not opened:
                 raise
-            return False
+            return None
         _begun.add(thread)
-        num_begun += 1
         opened.add(one)
-        pace.count(len(opened), len(items) - num_begun)
+        return one
+
+    def begin_next() -> bool:
+        nonlocal num_begun
+        if begin(items[num_begun], num_begun + 1) is None:
+            return False
+        num_begun += 1
+        count()
         return True
+
+    def begin_aside() -> None:
+        nonlocal num_aside, one_aside
+        if one_aside not in opened and num_aside < len(aside):
+            one_aside = begin(aside[num_aside], len(items) + num_aside + 1)
+            num_aside += one_aside is not None
+
+    def num_open() -> int:
+        return len(opened) - (one_aside in opened)
+
+    def count() -> None:
+        pace.count(num_open(), len(items) - num_begun)
 
     def can_begin() -> bool:
         left = len(items) - num_begun
-        return left > 0 and len(opened) < pace.num_worthwhile(left)
+        return left > 0 and num_open() < pace.num_worthwhile(left)
 
     def wait(timeout_s: float) -> _Open[Result] | None:
+        nonlocal error
         try:
             one = ended.get(timeout=timeout_s)
         except queue.Empty:
             return None
+        except KeyboardInterrupt as interruption:  # a stop that nobody has heard
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            error = error or interruption
+            return None
         opened.discard(one)
-        pace.count(len(opened), len(items) - num_begun)
+        count()
         return one
 
     def drain() -> Iterator[_Open[Result]]:
+        nonlocal deadline
         is_over.set()
-        deadline = time.monotonic() + GRACE_S
+        deadline = deadline or time.monotonic() + GRACE_S
         while opened and (time.monotonic() < deadline or any(one.has_heard for one in opened)):
             if one := wait(_TICK_S / 4):
                 yield one
 
     try:
-        while error is None:
+        while error is None and not has_last:
             while can_begin() and begin_next():
                 pass
+            begin_aside()
             if not opened:
                 return
             if one := wait(_TICK_S):
                 error = one.error
                 if error is None:
-                    yield one.result  # type: ignore[misc]  # without an error there is a result
+                    has_last = is_last(one.result)  # type: ignore[arg-type]  # without an error there is one
+                    yield one.result  # type: ignore[misc]
         for one in drain():
             if one.error is None:
                 yield one.result  # type: ignore[misc]
-        raise error
+        if error is not None:
+            raise error
     finally:
         for _ in drain():
             pass

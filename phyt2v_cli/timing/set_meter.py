@@ -26,21 +26,29 @@ class SetMeter:
         *,
         control_steps: int = 0,
         expected: Speed | None = None,
-        num_places: int = 1,
+        num_places: Callable[[], int] = lambda: 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin with `num_runs` runs to do, at the speed `expected` on each of `num_places` generators."""
+        """Begin with `num_runs` runs to do, at the speed `expected` on each of `num_places()` generators.
+
+        Their number may change, as workers of a cluster load or are lost: the speed of one is what is
+        measured, and the time left is that of as many as there are now.
+        """
         self._after_round = [sum(entry.steps for entry in planned[n:]) for n in range(len(planned) + 1)]
         self._control_steps = control_steps
         self._of_run = self._after_round[0] + control_steps
-        self._run_s = None if expected is None else expected.total_s(planned, control_steps) / num_places
+        self._run_s = None if expected is None else expected.total_s(planned, control_steps)
+        self._num_places = num_places
         self._clock = clock
         self._lock = threading.Lock()
         self._left_of_open: dict[int, int] = {}
         self._last_step: dict[int, tuple[VideoId, int]] = {}
         self._num_not_begun = num_runs
         self._num_steps = 0
-        self._began: float | None = None
+        self._place_s = 0.0
+        """Seconds of all places since the first steps, which also warm up."""
+        self._counted: tuple[float, int] | None = None
+        """Time at which they were counted last, and places from then on."""
 
     def begin(self, run: int) -> None:
         """Count a run as open."""
@@ -63,10 +71,9 @@ class SetMeter:
                 before = before if video == event.video else 0
                 done = max(0, event.step - before)
                 self._last_step[run] = (event.video, max(event.step, before))
-                if self._began is None:
-                    self._began = self._clock()  # the first steps also warm up
-                else:
+                if self._counted is not None:
                     self._num_steps += done
+                self._count_places()
                 self._left_of_open[run] = max(0, self._left_of_open[run] - done)
             elif isinstance(event, RoundDone):  # also of a round that was done before
                 number = min(event.video.number, len(self._after_round) - 1)
@@ -78,6 +85,16 @@ class SetMeter:
             num_steps = self._num_not_begun * self._of_run + sum(self._left_of_open.values())
             if not num_steps:
                 return None
-            if self._began is not None and self._num_steps >= self._of_run:
-                return num_steps * (self._clock() - self._began) / self._num_steps
-            return None if self._run_s is None else self._run_s * num_steps / self._of_run
+            if self._counted is not None:
+                self._count_places()
+            places = self._num_places()
+            if self._num_steps >= self._of_run:
+                return num_steps * self._place_s / self._num_steps / places
+            return None if self._run_s is None else self._run_s * num_steps / self._of_run / places
+
+    def _count_places(self) -> None:
+        now = self._clock()
+        if self._counted is not None:
+            then, num_places = self._counted
+            self._place_s += num_places * (now - then)
+        self._counted = now, self._num_places()

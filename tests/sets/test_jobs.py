@@ -1,5 +1,6 @@
 """A prompt set as runs, with doubles of the roles: what a failure means for the others."""
 
+import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,9 +19,10 @@ from phyt2v_cli.errors import (
 )
 from phyt2v_cli.events import Emit, RoundStarted
 from phyt2v_cli.refinement.loop import refine
-from phyt2v_cli.roles import Scores
+from phyt2v_cli.roles import Cancelled, Scores
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.reader import read_run
+from phyt2v_cli.runs.result import RunResult
 from phyt2v_cli.sets.jobs import (
     Job,
     Outcome,
@@ -35,6 +37,7 @@ from phyt2v_cli.sets.prompt_set import PromptEntry
 from phyt2v_cli.testing.fakes import FakeGenerator, FakeRoles, FakeScorer
 from phyt2v_cli.turns import Turns
 from tests.fake_runs import make_config, open_run
+from tests.test_turns import PATIENCE_S, wait_until
 
 
 def jobs_of(root: Path, *prompts: str, seeds: tuple[int | None, ...] = ()) -> list[Job]:
@@ -61,11 +64,8 @@ def begin(jobs: list[Job], cast: FakeRoles, **options: Any) -> Iterator[Outcome]
         "pace": Pace(Turns(), num_open=1),
     }
     roles = cast.roles()
-    return run_jobs(
-        jobs,
-        refine=lambda run, emit, cancelled: refine(run, roles, emit=emit, cancelled=cancelled),
-        **(defaults | options),
-    )
+    defaults["refine"] = lambda run, emit, cancelled: refine(run, roles, emit=emit, cancelled=cancelled)
+    return run_jobs(jobs, **(defaults | options))
 
 
 def test_each_prompt_gets_its_run(tmp_path: Path) -> None:
@@ -101,6 +101,48 @@ def test_a_failure_ends_its_own_run_only(error: Exception, tmp_path: Path) -> No
     cast.scorer.error = None
     (second,) = outcomes
     assert second.result is not None
+
+
+def test_complete_runs_delay_no_other_and_still_get_what_they_lack(tmp_path: Path) -> None:
+    jobs = jobs_of(tmp_path, *(f"ball {n}" for n in range(9)))
+    list(begin(jobs[:8], FakeRoles()))
+    (jobs[7].path / "contact.png").unlink()
+    cast = FakeRoles()
+    roles = cast.roles()
+    new_is_begun = threading.Event()
+
+    def work(run: RunDir, emit: Emit, cancelled: Cancelled) -> RunResult:
+        if run.path == jobs[8].path:
+            new_is_begun.set()
+        assert new_is_begun.wait(PATIENCE_S), "a complete run is waited for"
+        return refine(run, roles, emit=emit, cancelled=cancelled)
+
+    outcomes = list(begin(jobs, cast, refine=work, complete=set(range(1, 9))))
+    assert sorted(one.job.number for one in outcomes) == list(range(1, 10))
+    assert all(one.result for one in outcomes)
+    assert (jobs[7].path / "contact.png").is_file()
+    assert {prompt for prompt, _, _ in cast.generator.denoised} >= {"ball 8"}
+    assert not any(f"ball {n}" == prompt for prompt, _, _ in cast.generator.denoised for n in range(8))
+
+
+def test_a_failure_with_fail_fast_ends_the_others_and_what_they_still_return_counts(tmp_path: Path) -> None:
+    roles = FakeRoles().roles()
+    first_is_done = threading.Event()
+
+    def work(run: RunDir, emit: Emit, cancelled: Cancelled) -> RunResult:
+        if run.path.name == "run-2":
+            assert first_is_done.wait(PATIENCE_S)
+            raise BackendError("it broke")
+        result = refine(run, roles, emit=emit, cancelled=cancelled)
+        first_is_done.set()
+        wait_until(cancelled)
+        return result
+
+    jobs = jobs_of(tmp_path, "a ball", "a cube", "a balloon")
+    pace = Pace(Turns(), num_open=2)
+    outcomes = list(begin(jobs, FakeRoles(), refine=work, pace=pace, fail_fast=True))
+    assert [(one.job.number, one.error) for one in outcomes] == [(2, "it broke"), (1, "")]
+    assert not jobs[2].path.exists()
 
 
 @pytest.mark.parametrize("error", [ModelLoadError("no weights"), RunInterruptedError("stop")])

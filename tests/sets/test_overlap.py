@@ -1,5 +1,7 @@
 """Overlap of runs in real threads: what is begun when, and how all of it ends."""
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,10 +14,7 @@ from phyt2v_cli.roles import Cancelled
 from phyt2v_cli.sets import overlap
 from phyt2v_cli.sets.overlap import Pace, is_at_work, side_by_side
 from phyt2v_cli.turns import Turns, run_rank
-from tests.test_turns import PATIENCE_S, Clock, held, wait_until
-
-MANY = 1000
-"""Items left to begin."""
+from tests.test_turns import PATIENCE_S, wait_until
 
 
 def never() -> bool:
@@ -23,9 +22,14 @@ def never() -> bool:
 
 
 def begin(
-    items: Any, work: Callable[[int, Cancelled], Any], *, num_open: int = 3, cancelled: Cancelled = never
+    items: Any,
+    work: Callable[[int, Cancelled], Any],
+    *,
+    num_open: int = 3,
+    cancelled: Cancelled = never,
+    **options: Any,
 ) -> Iterator[Any]:
-    return side_by_side(items, work, pace=Pace(Turns(), num_open=num_open), cancelled=cancelled)
+    return side_by_side(items, work, pace=Pace(Turns(), num_open=num_open), cancelled=cancelled, **options)
 
 
 def wait_to_hear(cancelled: Cancelled) -> None:
@@ -89,76 +93,6 @@ def test_earlier_items_go_first_but_for_the_last_few() -> None:
     list(side_by_side("abcde", work, pace=Pace(turns, num_open=1), cancelled=never))  # type: ignore[arg-type]
     assert ranks == [1, 2, 3, 4, 5]
     assert turns.in_order_of_arrival
-
-
-def test_ranks_count_until_nothing_more_is_begun_and_few_are_left() -> None:
-    turns = Turns(2)
-    pace = Pace(turns)
-    pace.count(3, 1)
-    assert not turns.in_order_of_arrival
-    pace.count(5, 0)  # twice as many as can work at once are few
-    assert not turns.in_order_of_arrival
-    pace.count(4, 0)
-    assert turns.in_order_of_arrival
-
-
-def test_the_last_are_begun_early() -> None:
-    pace = Pace(Turns())
-    assert [pace.num_worthwhile(left) for left in (100, 9, 8, 1)] == [8, 8, 16, 16]
-
-
-@pytest.mark.parametrize("away", [0.0, 1.0, 6.0])
-def test_the_number_open_follows_the_measured_ratio(away: float) -> None:
-    clock = Clock()
-    turns = Turns(clock=clock)
-    pace = Pace(turns, clock=clock)
-    assert pace.num_worthwhile(MANY) == 8
-    pace.count(4, MANY)
-    clock.now += 300  # the model loads, which says nothing
-    assert pace.num_worthwhile(MANY) == 8
-    for _ in range(50):
-        with turns.taken():
-            clock.now += 1
-            pace.num_worthwhile(MANY)  # asked again and again
-        # All four are away, and meanwhile none works: each turn of a second costs `away` seconds.
-        clock.now += away / 4
-    # Four runs are open for 1 + away / 4 seconds for each second of work.
-    ratio = 4 * (1 + away / 4)
-    assert abs(pace.num_worthwhile(MANY) - (2 * ratio + 1)) <= 1
-
-
-def test_waiting_for_the_generator_is_not_being_away() -> None:
-    clock = Clock()
-    turns = Turns(clock=clock)
-    pace = Pace(turns, clock=clock)
-    pace.count(4, MANY)
-    assert pace.num_worthwhile(MANY) == 8
-
-    def work() -> None:
-        with turns.taken():
-            pass
-
-    for _ in range(5):
-        with held(turns, work, work, work):  # one works, three wait: nobody is ever away
-            wait_until(lambda: turns.num_waiting == 3)
-            clock.now += 10
-    assert pace.num_worthwhile(MANY) == 3
-
-
-def test_a_generator_that_takes_no_time_is_no_error() -> None:
-    clock = Clock()
-    turns = Turns(clock=clock)
-    pace = Pace(turns, clock=clock)
-    pace.count(1, MANY)
-    with turns.taken():
-        pass
-    clock.now += 5
-    assert pace.num_worthwhile(MANY) == 8
-
-
-def test_many_places_want_many_runs() -> None:
-    assert Pace(Turns(16)).num_worthwhile(MANY) == 32
-    assert Pace(Turns(16), num_open=3).num_worthwhile(MANY) == 3
 
 
 def test_more_is_begun_without_waiting_for_an_end(until: Until) -> None:
@@ -285,6 +219,73 @@ def test_a_caller_that_stops_asking_ends_what_is_open() -> None:
     results.close()  # type: ignore[attr-defined]
     assert sorted(heard) == [1, 2]
     assert list(results) == []
+
+
+def test_what_ends_after_the_last_result_that_is_wanted_is_handed_over() -> None:
+    all_three = threading.Barrier(3)
+    begun: list[int] = []
+
+    def work(item: int, cancelled: Cancelled) -> int:
+        begun.append(item)
+        all_three.wait(PATIENCE_S)
+        if item == 1:
+            return item
+        wait_until(cancelled)
+        time.sleep(0.05)
+        if item == 2:
+            return item
+        raise RunInterruptedError("heard")  # no news
+
+    assert list(begin(range(9), work, is_last=lambda item: item == 1)) == [1, 2]
+    assert sorted(begun) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("fails_fast", [False, True])
+def test_ctrl_c_that_nobody_hears_is_raised_after_what_ends_in_the_grace(
+    fails_fast: bool, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overlap, "GRACE_S", 2.0)
+    both = threading.Barrier(2)
+
+    def work(item: int, cancelled: Cancelled) -> int:
+        if item == 9:  # never ends by itself
+            both.wait(PATIENCE_S)
+            return until(item, cancelled)
+        both.wait(PATIENCE_S)
+        if fails_fast and item == 1:
+            return item
+        time.sleep(0.3)  # the caller waits, for the result or in the drain
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.3)
+        return item
+
+    def is_last(item: int) -> bool:
+        return fails_fast and item == 1
+
+    if fails_fast:
+        both = threading.Barrier(3)
+    got: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        for result in begin([9, 1, 0][: both.parties], work, is_last=is_last):
+            got.append(result)
+    assert got == ([1, 0] if fails_fast else [1])
+
+
+def test_what_is_aside_delays_nothing_and_takes_part_in_no_pace(until: Until) -> None:
+    pace = Pace(Turns(), num_open=2)
+    results = side_by_side(range(4), until, pace=pace, cancelled=never, aside=range(4, 10))
+    until.may_end[4].set()
+    assert next(results) == 4
+    until.may_end[5].set()
+    assert next(results) == 5
+    wait_until(lambda: len(until.begun) == 4)
+    assert sorted(until.begun) == [0, 1, 4, 5], "one at a time, beside as many as may be open"
+    for item in (0, 1, 2, 3):
+        until.may_end[item].set()
+    assert sorted(next(results) for _ in range(4)) == [0, 1, 2, 3]
+    for event in until.may_end.values():
+        event.set()
+    assert list(results) == [6, 7, 8, 9]
 
 
 def test_without_more_threads_what_is_open_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -19,14 +19,23 @@ _CONNECT_TIMEOUT_S = 5.0
 
 @dataclass(frozen=True)
 class Resources:
-    """What a cluster has, busy or not."""
+    """What a cluster has, or has free."""
 
     num_gpus: float
     num_cpus: float
 
 
-def connect(address: str, *, num_workers_here: int | None = None) -> Resources:
-    """Connect this process to Ray, unless it is connected, and return the cluster's resources.
+@dataclass(frozen=True)
+class Cluster:
+    """Resources of a cluster at the moment of connecting."""
+
+    total: Resources
+    free: Resources
+    """What is not taken, by other drivers or by this one."""
+
+
+def connect(address: str, *, num_workers_here: int | None = None) -> Cluster:
+    """Connect this process to Ray, unless it is connected, and return what the cluster has.
 
     `address` is ``local`` (a cluster of this machine alone, which ends with the process), ``auto`` (one that
     runs on this machine or that RAY_ADDRESS names, else as ``local``) or ``HOST[:PORT]``. A local cluster has
@@ -35,7 +44,26 @@ def connect(address: str, *, num_workers_here: int | None = None) -> Resources:
     if not ray.is_initialized():
         with _signals_kept():
             _init(address, num_workers_here)
-    found = ray.cluster_resources()
+    return Cluster(_total(), _free())
+
+
+def free_resources() -> str:
+    """What is free in the cluster now, of what it has, in words."""
+    total, free = _total(), _free()
+    return f"{free.num_gpus:g} of {total.num_gpus:g} GPUs and {free.num_cpus:g} of {total.num_cpus:g} CPUs"
+
+
+def _total() -> Resources:
+    return _resources(ray.cluster_resources())
+
+
+def _free() -> Resources:
+    # A cluster of which nothing is reported yet is a new one. One that is full still has its nodes' names.
+    return _resources(ray.available_resources() or ray.cluster_resources())
+
+
+def _resources(found: Mapping[str, float]) -> Resources:
+    """GPUs and CPUs among the resources that Ray names; it leaves out those of which there is none."""
     return Resources(found.get("GPU", 0.0), found.get("CPU", 0.0))
 
 

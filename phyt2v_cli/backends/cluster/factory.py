@@ -16,7 +16,7 @@ from phyt2v_cli import backends
 from phyt2v_cli.backends.cluster.connection import connect
 from phyt2v_cli.backends.cluster.pool import Pool
 from phyt2v_cli.backends.cluster.roles import ClusterCaptioner, ClusterChat, ClusterGenerator, ClusterScorer
-from phyt2v_cli.backends.cluster.sizing import Need, missing_gpus, share_out
+from phyt2v_cli.backends.cluster.sizing import Need, fit_cpus, missing_gpus, share_out
 from phyt2v_cli.backends.cluster.workers import GeneratorWorker, JudgeWorker, LoadGenerator
 from phyt2v_cli.config.schema import (
     CaptionerConfig,
@@ -80,11 +80,13 @@ class ClusterRoles:
         self._load_in_worker = load_in_worker
         self._on_notice = on_notice
         self._wanted = config.execution
-        self._resources = connect(self._wanted.ray_address, num_workers_here=self._wanted.workers)
+        self._judges = _judge_pools(config)
+        # A local cluster has room for one of each kind, however few cores this machine has.
+        num_here = (self._wanted.workers or 1) + len(self._judges)
+        self._cluster = connect(self._wanted.ray_address, num_workers_here=num_here)
         self._num_gpus = self._gpus_to_use()
         self.turns = Turns()
         """Turns at the generators, as many places as workers that are loaded."""
-        self._judges = _judge_pools(config)
         self._needs = self._first_needs()
         self._pools: dict[str, Pool] = {}
         self._lock = threading.Lock()
@@ -135,7 +137,7 @@ class ClusterRoles:
             pool.close()
 
     def _gpus_to_use(self) -> float:
-        there, wanted = self._resources.num_gpus, self._wanted.gpus
+        there, wanted = self._cluster.total.num_gpus, self._wanted.gpus
         if wanted is not None and wanted > there:
             raise ConfigError(
                 f"execution.gpus: {wanted} are wanted, and the cluster has {there:g}",
@@ -166,10 +168,7 @@ class ClusterRoles:
         counts = share_out(self._num_gpus, needs[_GENERATOR], judges)
         if self._wanted.workers is not None:
             counts[_GENERATOR] = self._wanted.workers
-        for name, need in needs.items():
-            if not need.gpus:  # what is left of the CPUs is for the driver and the system
-                counts[name] = max(1, min(counts[name], int(self._resources.num_cpus)))
-        return counts
+        return fit_cpus(counts, needs, self._cluster.free.num_cpus)
 
     def _pool_of(self, section: str) -> Pool | None:
         name = next((name for name, judges in self._judges.items() if section in judges), None)

@@ -6,6 +6,7 @@ Invariants:
 2. A call that ends with its worker's death is given to another, at most `MAX_ATTEMPTS` times in all. So the
    work of a stage may be begun again, and its result is used once.
 3. A worker that died comes back once Ray has started it again and it has loaded.
+4. Workers for which the cluster has no room wait for it; that is told once.
 
 Placing, starting and restarting are Ray's. Knows Ray and workers; knows no role and no run.
 """
@@ -25,13 +26,17 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
+from phyt2v_cli.backends.cluster.connection import free_resources
 from phyt2v_cli.errors import BackendError, ModelLoadError, Phyt2vError, RunInterruptedError
+from phyt2v_cli.quantities import count
 from phyt2v_cli.roles import Cancelled, never_cancelled
 from phyt2v_cli.turns import waiting
 
 MAX_ATTEMPTS = 4
 POLL_S = 0.25
 """Seconds between two looks at a call in progress."""
+PLACED_WITHIN_S = 30.0
+"""Seconds after which a worker that Ray has not started is told to wait for room."""
 
 LOST = (RayActorError, WorkerCrashedError, NodeDiedError, ObjectLostError, OutOfMemoryError)
 """Errors of a call whose worker is gone."""
@@ -53,7 +58,8 @@ class Pool:
     ) -> None:
         """Set how a worker is started.
 
-        `on_ready` hears how many have loaded whenever that changes, `on_notice` of workers that are lost.
+        `on_ready` hears how many have loaded whenever that changes, `on_notice` of workers that are lost or
+        that wait for room.
         """
         self._label = label
         self._start = start
@@ -63,6 +69,8 @@ class Pool:
         self._workers: list[Any] = []
         self._ready: set[Any] = set()
         self._free: list[Any] = []
+        self._placed: set[Any] = set()
+        self._has_told_of_room = False
         self._num_wanted = 0
         self._failure: Phyt2vError | None = None
         self._seconds = 0.0
@@ -153,6 +161,7 @@ class Pool:
 
     def _load(self, worker: Any) -> None:
         try:
+            self._watch_placing(worker)
             facts = self._loaded(worker)
         except LOST as error:
             self._lose(worker, ModelLoadError(f"A worker cannot be started ({self._label}): {_why(error)}."))
@@ -165,6 +174,25 @@ class Pool:
                 self.facts = self.facts or facts
             self._set_ready(worker, True)
             self._give_back(worker)
+
+    def _watch_placing(self, worker: Any) -> None:
+        """Wait until Ray has started a worker, or tell of those that it has not."""
+        with self._changed:
+            self._placed.discard(worker)  # Ray starts it again after a loss
+        started, _ = ray.wait([worker.__ray_ready__.remote()], timeout=PLACED_WITHIN_S)
+        with self._changed:
+            if started or worker not in self._workers:
+                self._placed.add(worker)
+                return
+            num_waiting = sum(one not in self._placed for one in self._workers)
+            if self._has_told_of_room:
+                return
+            self._has_told_of_room = True
+            num_workers = len(self._workers)
+        self._on_notice(
+            f"no room on the cluster yet for {num_waiting} of {count(num_workers, 'worker')} "
+            f"({self._label}); {free_resources()} are free"
+        )
 
     def _loaded(self, worker: Any) -> Any:
         for _ in range(MAX_ATTEMPTS - 1):
@@ -205,6 +233,7 @@ class Pool:
 
     def _let_go(self, worker: Any) -> None:
         self._workers.remove(worker)
+        self._placed.discard(worker)
         self._set_ready(worker, False)
         ray.kill(worker)
 

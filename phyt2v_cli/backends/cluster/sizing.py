@@ -1,5 +1,6 @@
 """Number of workers for each role, from the seconds that their stages take. Pure arithmetic; knows no Ray."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -34,6 +35,21 @@ def share_out(num_gpus: float, generator: Need, judges: Mapping[str, Need]) -> d
         if not needs[name].gpus:
             counts[name] = max(1, _keeping_up(needs[name].seconds, generator.seconds, counts["generator"]))
     return counts
+
+
+def fit_cpus(counts: Mapping[str, int], needs: Mapping[str, Need], num_cpus: float) -> dict[str, int]:
+    """Lower the numbers of workers until each has one of `num_cpus` CPUs, as those with a GPU have too.
+
+    Of those without a GPU the most numerous give way first; one of each stays, and waits if it must.
+    """
+    fitted = dict(counts)
+    on_cpu = [name for name, need in needs.items() if not need.gpus]
+    for _ in range(max(0, math.ceil(sum(counts.values()) - num_cpus))):
+        most = max(on_cpu, key=lambda name: fitted[name], default=None)
+        if most is None or fitted[most] == 1:
+            break
+        fitted[most] -= 1
+    return fitted
 
 
 def _fitting(num_gpus: float, gpus: float) -> int:

@@ -121,14 +121,8 @@ class OpenAIClient:
         `timeout_s` (retries included), and ReplyError if it cannot give twice the tokens.
         """
         question = Question(messages, pictures, schema, wants_logprobs, self._config.max_tokens)
-        attempts = _Attempts(self._config, self._endpoint, self._backoff_s, self._traits)
-        # In an event loop, because the timeout of a blocking socket starts anew with every byte of a slow
-        # server; only a cancelled task ends in time.
         with self._turns.taken():
-            answer = event_loop.wait_for(attempts.answer(question))
-        _known_traits[self._place] = attempts.traits
-        _answered.add((*self._place, self._endpoint.api_key_env, len(pictures)))
-        return answer
+            return self._ask_in_turn(question)
 
     def probe(self, pictures: Sequence[Part] = ()) -> None:
         """Ask for one word, unless the endpoint has answered this process before.
@@ -136,8 +130,30 @@ class OpenAIClient:
         `pictures` are as many as later requests will show. Raises BackendError as `ask` does; a refusal or an
         answer that is cut off is an answer.
         """
-        if (*self._place, self._endpoint.api_key_env, len(pictures)) not in _answered:
-            self.ask([Message("user", "Answer with one word: yes.")], pictures=pictures)
+        if self._has_answered(len(pictures)):
+            return
+        messages = [Message("user", "Answer with one word: yes.")]
+        question = Question(messages, pictures, None, False, self._config.max_tokens)
+        with self._turns.taken():
+            if not self._has_answered(len(pictures)):  # to another thread, meanwhile
+                self._ask_in_turn(question)
+
+    def _ask_in_turn(self, question: Question) -> Answer:
+        """Ask with what is known of the endpoint now; a thread that waited has others' answers to go by."""
+        attempts = _Attempts(self._config, self._endpoint, self._backoff_s, self._traits)
+        # In an event loop, because the timeout of a blocking socket starts anew with every byte of a slow
+        # server; only a cancelled task ends in time.
+        answer = event_loop.wait_for(attempts.answer(question))
+        # Before the turn ends, for the next thread.
+        _known_traits[self._place] = attempts.traits
+        _answered.add(self._kind(len(question.pictures)))
+        return answer
+
+    def _has_answered(self, num_pictures: int) -> bool:
+        return self._kind(num_pictures) in _answered
+
+    def _kind(self, num_pictures: int) -> tuple[str, str, str, int]:
+        return *self._place, self._endpoint.api_key_env, num_pictures
 
     @property
     def _place(self) -> tuple[str, str]:

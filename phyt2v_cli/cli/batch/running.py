@@ -3,7 +3,7 @@
 Knows jobs and the terminal; knows no option and no format of prompts.
 """
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 def run(
     jobs: "Sequence[Job]",
     complete: Set[int],
+    unusable: Collection[int],
     planned: "Sequence[PlannedRound]",
     open_run: "Callable[[Job], RunDir]",
     summary: "SummaryKeeper",
@@ -40,8 +41,9 @@ def run(
 ) -> "list[Outcome]":
     """Run the jobs and report each as it ends; returns the outcomes of those that were begun.
 
-    `num_open` runs are open at once; None: as many as keep the generator busy. The `summary` is kept current,
-    also if the set is stopped.
+    For jobs that are `complete`, or `unusable` since `open_run` raises what is wrong with them, no model is
+    loaded. `num_open` runs are open at once; None: as many as keep the generator busy. The `summary` is kept
+    current, also if the set is stopped.
     """
     from phyt2v_cli.api import Studio
     from phyt2v_cli.checks.executor import choose_executor, in_threads
@@ -50,7 +52,7 @@ def run(
 
     outcomes: list[Outcome] = []
     settings = jobs[0].config  # only seeds may differ, and no role knows them
-    num_left = len(jobs) - len(complete)
+    num_left = len(jobs) - len(complete) - len(unusable)
     stop = signals.stop_request(
         "The set was stopped.", "The same command goes on where it was and leaves complete runs alone."
     )
@@ -81,14 +83,14 @@ def run(
                 watch=partial(_watch, progress=progress, planned=planned, complete=complete),
                 cancelled=stop.cancelled,
                 pace=Pace(studio.turns, num_open=num_open),
+                complete=complete,
+                fail_fast=fail_fast,
             ):
                 outcomes.append(outcome.without_rounds())
                 if outcome.job.number not in complete:
                     progress.end(outcome)
                 _tell(outcome, stream=stream)
                 summary.keep(outcome)
-                if fail_fast and outcome.result is None:
-                    break
     except RunInterruptedError:
         done = complete | {outcome.job.number for outcome in outcomes if outcome.result is not None}
         console.say(f"{len(done)} of {count(len(jobs), 'prompt')} are complete.")
@@ -140,7 +142,7 @@ def _progress(
         len(jobs) - len(complete),
         control_steps=control_steps(config, planned),
         expected=speeds.find(config.generator),
-        num_places=turns.num_places,
+        num_places=lambda: turns.num_places,
     )
     return SetProgress(len(jobs), meter, turns.busy_share, num_done=len(complete))
 

@@ -208,6 +208,7 @@ def batch(
             outcomes = running.run(
                 jobs,
                 complete,
+                without_picture,
                 planned,
                 open_run,
                 summary,
@@ -226,7 +227,7 @@ def batch(
 def _with_pictures(
     settings: "Config", entries: "Sequence[PromptEntry]"
 ) -> "tuple[Config, Mapping[Path, str], Mapping[Path, PromptError]]":
-    """Settings with the first picture that can be used, which the model is loaded with; and all pictures.
+    """Settings with the first picture that can be used, if any, which the model is loaded with; and all.
 
     These are the checksums of those that can be used, and the errors of the others.
     """
@@ -237,8 +238,9 @@ def _with_pictures(
     if not paths:
         return settings, {}, {}
     usable, faulty = check_pictures(paths, settings)
-    path, sha256 = next(iter(usable.items()))
-    return with_picture(settings, path, sha256), usable, faulty
+    for path, sha256 in usable.items():
+        return with_picture(settings, path, sha256), usable, faulty
+    return settings, usable, faulty
 
 
 def _some_are_faulty(prompt_set: "PromptSet") -> SomePromptsFailedError:

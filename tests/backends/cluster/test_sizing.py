@@ -2,7 +2,7 @@
 
 import pytest
 
-from phyt2v_cli.backends.cluster.sizing import Need, missing_gpus, share_out
+from phyt2v_cli.backends.cluster.sizing import Need, fit_cpus, missing_gpus, share_out
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,26 @@ def test_parts_of_gpus_are_shared_out() -> None:
 def test_what_is_missing_for_one_worker_of_each() -> None:
     assert missing_gpus(1, [Need(1.0, 1), Need(1.0, 1)]) == 1
     assert missing_gpus(2, [Need(1.0, 1), Need(0.5, 1)]) == 0
+
+
+ON_CPU, ON_GPU = Need(0.0, 1), Need(1.0, 1)
+
+
+@pytest.mark.parametrize(
+    ("num_cpus", "counts", "fitted"),
+    [
+        (8.0, (2, 4, 2), (2, 4, 2)),
+        (6.5, (2, 4, 2), (2, 2, 2)),  # half a CPU is none
+        (5.0, (2, 4, 2), (2, 1, 2)),
+        (4.0, (2, 4, 2), (2, 1, 1)),
+        (0.0, (2, 4, 2), (2, 1, 1)),  # at least one of each, and those with a GPU stay
+    ],
+)
+def test_workers_without_a_gpu_give_way_if_cpus_are_few(
+    num_cpus: float, counts: tuple[int, ...], fitted: tuple[int, ...]
+) -> None:
+    names = ("generator", "program", "llm")
+    needs = dict(zip(names, (ON_GPU, ON_CPU, ON_CPU), strict=True))
+    found = fit_cpus(dict(zip(names, counts, strict=True)), needs, num_cpus)
+    assert tuple(found[name] for name in names) == fitted
+    assert fit_cpus({"generator": 3}, {"generator": ON_GPU}, 1) == {"generator": 3}

@@ -11,7 +11,7 @@ from phyt2v_cli.backends.server.client import OpenAIClient
 from phyt2v_cli.config.schema import CaptionerConfig, LlmConfig, ServiceConfig
 from phyt2v_cli.roles import Message
 from phyt2v_cli.turns import waited_s
-from tests.scripted_server import Behaviour, Exchange, ScriptedServer, answer
+from tests.scripted_server import Behaviour, Exchange, ScriptedServer, answer, status
 
 pytestmark = pytest.mark.usefixtures("loopback")
 MESSAGES = [Message("user", "hello")]
@@ -98,3 +98,28 @@ def test_the_wait_for_a_turn_is_no_part_of_the_timeout_nor_of_the_work() -> None
         ask_all(*[ask] * 6)  # the last waits two seconds
     assert max(waited) >= 1.5
     assert min(waited) < 0.4
+
+
+def test_what_one_request_learns_of_the_server_saves_those_that_wait_their_rejections() -> None:
+    def reject_schemas(exchange: Exchange) -> None:
+        time.sleep(0.05)
+        if "response_format" in exchange.body:
+            status(400, {"error": {"message": "response_format is not supported"}})(exchange)
+        else:
+            answer("{}")(exchange)
+
+    with ScriptedServer(reject_schemas) as server:
+        client = client_of(server.url, concurrency=1)
+        ask_all(*[lambda: client.ask(MESSAGES, schema={"type": "object"})] * 4)
+    assert ["response_format" in body for body in server.bodies] == [True, True, *[False] * 4]
+
+
+def test_one_probe_is_enough_for_all_that_wait_for_it() -> None:
+    requests = InFlight(0.2)
+    with ScriptedServer(requests) as server:
+        clients = [client_of(server.url, concurrency=1) for _ in range(4)]
+        ask_all(*(client.probe for client in clients))
+        assert (requests.most, len(server.requests)) == (1, 1)
+        for client in clients:
+            client.probe()
+    assert len(server.requests) == 1

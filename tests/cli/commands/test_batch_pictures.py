@@ -150,17 +150,31 @@ def test_a_model_that_takes_no_picture_is_refused_once(pictured: Path, phyt2v: C
     assert not (pictured / "batches").exists()
 
 
-def test_pictures_that_are_all_missing_and_two_for_one_video(
-    model: str, pictured: Path, phyt2v: CommandLine
+def test_pictures_that_are_all_broken_fail_their_prompts_and_load_nothing(
+    model: str, pictured: Path, phyt2v: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(backends, "load_generator", None)
+    command = ("batch", "set.json", "--image-column", "frame", "--model", model, *QUICK, *JUDGES)
+    (pictured / "frames" / "0.png").unlink()
+    for shard, missing in (("1/3", "0.png"), ("2/3", "1.png")):
+        options = ("--shard", shard, "--limit", "3", "--out", "out")
+        dry = phyt2v(*command, *options, "--dry-run")
+        ended = phyt2v(*command, *options)
+        assert (dry.code, ended.code, ended.out) == (5, 5, "")
+        (prompt,) = [line for line in ended.errors() if "prompt" in line and missing in line]
+        assert prompt == f"error: prompt 1 (line 1): there is no file {Path('frames') / missing}"
+        assert prompt in dry.errors()
+        assert ended.errors()[-1] == "error: 1 of 1 prompt failed"
+    (pictured / "frames" / "3.png").unlink()
+    ended = phyt2v(*command, "--out", "all")
+    assert ended.code == 5
+    assert len([line for line in ended.errors() if line.startswith("error: prompt ")]) == 4
+    assert ended.errors()[-1] == "error: 4 of 4 prompts failed"
+
+
+def test_two_pictures_for_one_video(model: str, phyt2v: CommandLine, pictured: Path) -> None:
     command = ("batch", "set.json", "--image-column", "frame", "--model", model, *QUICK, *JUDGES)
     both = phyt2v(*command, "--image", "frames/0.png")
     assert both.code == 2
     assert "error: image_column: there is `image` too" in both.err
-    for name in ("0.png", "3.png"):
-        (pictured / "frames" / name).unlink()
-    ended = phyt2v(*command)
-    assert (ended.code, ended.out) == (2, "")
-    assert ended.errors() == [
-        "error: no picture of the set can be used; of the first: there is no file frames/0.png"
-    ]
+    assert not (pictured / "batches").exists()
