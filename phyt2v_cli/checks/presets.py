@@ -42,10 +42,13 @@ def survey(gpu: Gpu | None) -> Iterator[PresetReport]:
         config = load_config(preset=name, environment={}).config
         model = config.generator.model
         size = size_of(model)
-        # The embedded model is a few MB and runs on any CPU.
-        fit: Fit | None = "resident" if model == "tiny" else None
-        if size is not None:
-            fit = size.fit(gpu.free_gb) if gpu is not None else "no"
+        fit: Fit | None = None
+        if model == "tiny":  # it is a few MB and runs on any CPU
+            fit = "resident"
+        elif gpu is None:
+            fit = "no"
+        elif size is not None:
+            fit = size.fit(gpu.free_gb)
         planned = plan(config.schedule, config.refinement.rounds)
         speed = speeds.find(config.generator)
         yield PresetReport(

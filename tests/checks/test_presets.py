@@ -42,6 +42,13 @@ def test_a_gpu_takes_what_fits_into_its_free_memory() -> None:
     assert preset_check(found["tiny"], small).detail.startswith("weights here; fits the GPU; ")
 
 
+def test_a_size_that_is_not_published_is_no_reason_to_refuse() -> None:
+    gpu = Gpu("H200", 139.0, 150.0)
+    report = reports(gpu)["sana-video"]
+    assert (report.fit, report.download_gb) == (None, None)
+    assert preset_check(report, gpu).detail.startswith("weights not here (size unknown); of unknown size; ")
+
+
 def test_a_measured_time_is_told() -> None:
     report = PresetReport("tiny", "tiny", True, None, "resident", 174, 52.2)
     assert preset_check(report, None).detail.endswith("a refine (174 steps): 52.2 s of rendering")
