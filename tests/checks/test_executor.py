@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from phyt2v_cli.api import Studio
 from phyt2v_cli.checks import executor
 from phyt2v_cli.checks.executor import choose_executor, in_threads
 from phyt2v_cli.config.schema import Config
+from phyt2v_cli.errors import ConfigError
 
 
 def config_of(**execution: Any) -> Config:
@@ -55,3 +57,14 @@ def test_the_environment_names_a_cluster(monkeypatch: pytest.MonkeyPatch) -> Non
     assert choose_executor(config_of())[0].execution.executor == "ray"
     assert choose_executor(config_of(executor="threads"))[0].execution.executor == "threads"
     assert in_threads(config_of(executor="ray")).execution.executor == "threads"
+
+
+def test_a_generator_on_a_server_needs_no_gpus_and_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus(monkeypatch, 4)
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    at_server = {"backend": "server", "base_url": "http://x/v1", "model": "m"}
+    config = Config.model_validate({"generator": at_server})
+    assert choose_executor(config)[0].execution.executor == "threads"
+    asked = Config.model_validate({"generator": at_server, "execution": {"executor": "ray"}})
+    with pytest.raises(ConfigError, match=r"execution\.executor: ray shares GPUs"):
+        Studio(config=asked)

@@ -311,3 +311,13 @@ def test_the_origin_of_a_clamped_bound_tells_what_it_was() -> None:
     loaded = load_config(environment={}, flags={"schedule.max_steps": Setting(8, "--max-steps")})
     assert loaded.origins["schedule.min_steps"] == "lowered to --max-steps from 20 (preset tiny)"
     assert loaded.origins["schedule.max_steps"] == "--max-steps"
+
+
+def test_an_endpoint_chooses_the_server_as_generator_and_a_backend_of_its_own_counts_more() -> None:
+    words = ["generator.base_url=http://localhost:30000/v1", "generator.model=m"]
+    loaded = load_config(preset="cogvideox-5b", assignments=words, environment={})
+    assert loaded.config.generator.backend == "server"
+    assert loaded.config.generator.num_frames == 49
+    assert loaded.origins["generator.backend"] == "generator.base_url is set"
+    kept = load_config(assignments=[*words, "generator.backend=diffusers"], environment={})
+    assert kept.config.generator.backend == "diffusers"
