@@ -204,8 +204,8 @@ _TABLE = (
     Remedy(
         range(1000),
         "{who} rejects the request ({said}).",
-        "Change the setting that it names (`{key}.num_frames`, `{key}.height`, `{key}.width`, "
-        "`{key}.guidance_scale`, …), or check `{key}.model` and `{key}.base_url`.",
+        "Change the setting that it names (`generator.num_frames`, `generator.height`, "
+        "`generator.guidance_scale`, …), or check `{key}.model` and `{key}.base_url`.",
         fits=_wants_a_video,
     ),
     Remedy(
