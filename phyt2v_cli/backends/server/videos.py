@@ -56,9 +56,9 @@ class ServerGenerator:
 
     @property
     def settings(self) -> HowItRan:
-        """Which server it is, and what it does not promise."""
+        """What a server does not promise. Its address is in the config, and travels with no video."""
         return {
-            "device_name": f"video server at {self._endpoint.url}",
+            "device_name": "a video server",
             "backend": "server",
             "not_promised": _NOT_PROMISED,
         }
