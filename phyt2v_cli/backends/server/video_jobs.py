@@ -173,6 +173,11 @@ class VideoJobs:
             except TimeoutError:
                 raise self._endpoint.explain_timeout(self._last) from None
             except (APIStatusError, APIConnectionError) as error:
+                if isinstance(error, APIStatusError):
+                    # vLLM-Omni and FastVideo tell of a failed job with the status of an error.
+                    found = read(_Response(error.response, self._connection))
+                    if isinstance(found, Job) and found.state == "failed":
+                        return found
                 return self._connection.failure_of(error)
             return read(_Response(raw.http_response, self._connection))
 

@@ -185,6 +185,13 @@ def test_a_failed_job_is_one_line_with_the_servers_reason() -> None:
         assert server.deleted == []
 
 
+def test_a_failed_job_that_comes_as_an_error_is_not_asked_for_again() -> None:
+    job = {"id": "video_0", "object": "video", "status": "failed", "error": {"message": "no memory"}}
+    with VideoServer(faults={"GET job": [status(500, job)]}) as server:
+        assert "failed: no memory." in failure(generator_at(server))
+        assert len(server.requests) == 2
+
+
 def test_fault_29_the_deadline_holds_for_a_queue_and_for_a_silent_server() -> None:
     with VideoServer(progress=[0] * 1000) as server:
         began = time.monotonic()
