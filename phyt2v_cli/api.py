@@ -289,7 +289,7 @@ def _name_objects(loaded: LoadedConfig, given: Mapping[str, object]) -> LoadedCo
         parts = role if isinstance(role, list) else [role]
         classes = ", ".join(f"{type(part).__module__}.{type(part).__qualname__}" for part in parts)
         section = getattr(loaded.config, name)
-        unset = {"backend": None} if name != "generator" else {}
+        unset = {"backend": None if name != "generator" else "diffusers"}
         others = {"others": ()} if name == "scorer" else {}
         update[name] = section.model_copy(update={"model": f"object: {classes}", **unset, **others})
     return loaded._replace(config=loaded.config.model_copy(update=update))

@@ -24,7 +24,7 @@ Latents: TypeAlias = "npt.NDArray[np.float32 | np.uint8]"
 Usually (1, num_channels, num_latent_frames, height / 8, width / 8), or with frames before channels.
 Pipelines that decode pictures have (num_frames, num_channels, height / 8, width / 8). The pipeline's
 family decides. A pipeline that cannot be stopped before it decodes hands over its frames instead, uint8
-(num_frames, height, width, 3)."""
+(num_frames, height, width, 3). A server hands over its mp4, uint8 (num_bytes,)."""
 
 HowItRan: TypeAlias = Mapping[str, str]
 """Settings that a model ran with, by name (offload, compile, cache, device, …), for the record of a video."""
@@ -66,6 +66,8 @@ class Decoded:
 
     frames: Frames
     how: HowItRan
+    encoded: bytes | None = None
+    """mp4 with these frames, if the generator made one: it is kept as it is, and no other is encoded."""
 
 
 Task = Literal["analysis", "mismatch", "refinement"]

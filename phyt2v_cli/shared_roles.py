@@ -54,8 +54,9 @@ class RoleFactory(Protocol):
 class LocalRoles:
     """Factory of roles in this process; implements `RoleFactory`."""
 
-    def __init__(self) -> None:
-        self.turns = Turns()
+    def __init__(self, num_places: int = 1) -> None:
+        """Make the factory, with turns for `num_places` videos at a time."""
+        self.turns = Turns(num_places)
 
     def load_generator(self, config: GeneratorConfig, *, num_planned_steps: int = 0) -> VideoGenerator:
         """Load the generator as `backends` does."""
@@ -80,7 +81,13 @@ class LocalRoles:
 def role_factory(config: Config, on_notice: OnNotice) -> RoleFactory:
     """Factory that `config.execution` asks for; raises as connecting to a cluster does."""
     if config.execution.executor != "ray":
-        return LocalRoles()
+        num_places = config.generator.concurrency if _is_at_server(config) else None
+        return LocalRoles(num_places or 1)
+    if _is_at_server(config):
+        raise ConfigError(
+            "execution.executor: ray shares GPUs among generators, and this generator is on a server",
+            "Leave it out; `generator.concurrency` says how many videos the server makes at a time.",
+        )
     try:
         from phyt2v_cli.backends.cluster.factory import ClusterRoles
     except ModuleNotFoundError as error:
@@ -90,6 +97,10 @@ def role_factory(config: Config, on_notice: OnNotice) -> RoleFactory:
             "execution.executor: ray is not installed", "Install it with `pip install 'phyt2v[ray]'`."
         ) from error
     return ClusterRoles(config, on_notice=on_notice)
+
+
+def _is_at_server(config: Config) -> bool:
+    return config.generator.backend == "server"
 
 
 class SharedRoles:
@@ -187,6 +198,8 @@ class SharedRoles:
         gc.collect()
 
     def _guard(self, generator: VideoGenerator) -> VideoGenerator:
+        if _is_at_server(self._config) and "generator" not in self._given:
+            return GuardedGenerator(generator, self.turns, guards_decode=False)
         if self._prefetches_control:
             return prefetch.PrefetchingGenerator(GuardedGenerator(generator, self.turns))
         # Many runs share it: each has a thread, and a generator of this process works in one of its own.

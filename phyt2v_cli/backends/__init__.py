@@ -20,8 +20,12 @@ def load_generator(config: "GeneratorConfig", *, num_planned_steps: int = 0) -> 
     `num_planned_steps` is the approximate number of denoising steps to come, which decides whether
     preparations such as compiling pay off. Raises ConfigError if the model or the device cannot follow the
     settings, ModelLoadError if the model is missing, broken or unsafe, and BackendError if memory runs out
-    or the model fails on a test prompt.
+    or the model fails on a test prompt. A server is not asked yet.
     """
+    if config.backend == "server":
+        from phyt2v_cli.backends.server.videos import ServerGenerator
+
+        return ServerGenerator(config)
     from phyt2v_cli.backends.diffusion.generator import load
 
     return load(config, num_planned_steps=num_planned_steps)

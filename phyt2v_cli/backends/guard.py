@@ -60,13 +60,20 @@ class GuardedGenerator(GeneratorWrapper):
     """Thread-safe generator with as many calls at a time as its turns have places; a `VideoGenerator`."""
 
     def __init__(
-        self, generator: VideoGenerator, turns: Turns | None = None, thread: OwnThread | None = None
+        self,
+        generator: VideoGenerator,
+        turns: Turns | None = None,
+        thread: OwnThread | None = None,
+        *,
+        guards_decode: bool = True,
     ) -> None:
         """Guard `generator` with the caller's `turns`, which show who waits, or with its own.
 
         With `thread` the generator works there, not in the thread of each caller.
+        Without `guards_decode` decoding takes no turn: that of a server's generator does not need the server.
         """
         super().__init__(generator)
+        self._guards_decode = guards_decode
         self._turns = turns or Turns()
         self._thread = thread
         self._count_turn = threading.Lock()
@@ -114,6 +121,8 @@ class GuardedGenerator(GeneratorWrapper):
 
     def decode(self, latents: Latents) -> Decoded:
         """Wait for its turn, then decode latents to frames; this wait cannot be cancelled."""
+        if not self._guards_decode:
+            return self._wrapped.decode(latents)
         with self._claimed(), self._turns.taken():
             return self._do(lambda: self._wrapped.decode(latents))
 

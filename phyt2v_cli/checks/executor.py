@@ -25,6 +25,8 @@ def choose_executor(config: Config) -> tuple[Config, str]:
 
 def _choose(config: Config) -> tuple[Config, str]:
     wanted = config.execution
+    if config.generator.backend == "server":
+        return in_threads(config), ""
     is_named = wanted.ray_address != "auto" or bool(os.environ.get("RAY_ADDRESS"))
     if is_named or wanted.gpus is not None or wanted.workers is not None:
         return _with(config, "ray"), ""

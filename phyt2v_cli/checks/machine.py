@@ -140,16 +140,15 @@ def check_embedded_model() -> Check:
 
 def check_keys(config: Config) -> Iterator[Check]:
     """Check for each variable that holds an API key if it is set. Nothing of a key is ever shown."""
-    services = _services(config)
+    servers = _servers(config)
     default = ServiceConfig.model_fields["api_key_env"].default
-    for name in dict.fromkeys([default, *(section.api_key_env for _, section in services)]):
+    named = [section.api_key_env for _, section in (*_services(config), *servers)]
+    for name in dict.fromkeys([default, *named]):
         # A self-hosted server often needs no key; the vendor's always does.
         needed_by = [
             role
-            for role, section in services
-            if section.backend == "openai"
-            and section.api_key_env == name
-            and server_url(section) == VENDOR_URL
+            for role, section in servers
+            if section.api_key_env == name and server_url(section) == VENDOR_URL
         ]
         if os.environ.get(name):
             yield Check("key", "ok", f"{name} is set")
@@ -167,9 +166,8 @@ def check_endpoints(config: Config) -> Iterator[Check]:
     Any HTTP status counts as an answer: healthy servers may fail at /models.
     """
     roles_of: dict[str, list[str]] = {}
-    for role, section in _services(config):
-        if section.backend == "openai":
-            roles_of.setdefault(server_url(section), []).append(role)
+    for role, section in _servers(config):
+        roles_of.setdefault(server_url(section), []).append(role)
     if not roles_of:
         yield Check("server", "ok", "no role of this config asks one")
     for base_url, roles in roles_of.items():
@@ -217,6 +215,13 @@ def machine_checks(config: Config, gpu: Gpu | None) -> Iterator[Check]:
 def _services(config: Config) -> list[tuple[str, LlmConfig | CaptionerConfig | ScorerConfig]]:
     others = ((f"scorer.others[{n}]", other) for n, other in enumerate(config.scorer.others))
     return [("llm", config.llm), ("captioner", config.captioner), ("scorer", config.scorer), *others]
+
+
+def _servers(config: Config) -> list[tuple[str, ServiceConfig]]:
+    """Roles on servers, with their servers."""
+    judges = [(role, section) for role, section in _services(config) if section.backend == "openai"]
+    at_server = config.generator.backend == "server" and config.generator.base_url is not None
+    return [*([("generator", config.generator.service)] if at_server else []), *judges]
 
 
 def _ask(base_url: str) -> tuple[str, int]:

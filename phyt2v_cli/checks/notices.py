@@ -16,7 +16,11 @@ from phyt2v_cli.schedule import PlannedRound
 
 def find_notices(generator: GeneratorConfig, planned: Sequence[PlannedRound]) -> tuple[str, ...]:
     """Notes for the user about the checked settings; for a single video the plan is one final."""
-    return (*conditioning.notes(generator), *_without_effect(generator, planned))
+    return (
+        *conditioning.notes(generator),
+        *_without_effect(generator, planned),
+        *_of_other_backend(generator),
+    )
 
 
 def find_notices_of_run(config: Config, planned: Sequence[PlannedRound]) -> tuple[str, ...]:
@@ -49,6 +53,14 @@ def _of_judge(key: str, section: LlmConfig | CaptionerConfig | ScorerConfig) -> 
     for name in sorted(others):
         if _is_set(section, name):
             yield f"{key}.{name} has no effect: {key}.backend is {section.backend}"
+
+
+def _of_other_backend(generator: GeneratorConfig) -> Iterator[str]:
+    here = ("dtype", "device", "gpus", "offload", "compile", "allow_truncation")
+    at_server = ("base_url", "flavour", "timeout_s", "max_retries", "concurrency")
+    for name in here if generator.backend == "server" else at_server:
+        if _is_set(generator, name):
+            yield f"generator.{name} has no effect: generator.backend is {generator.backend}"
 
 
 def _is_set(section: Section, name: str) -> bool:

@@ -41,12 +41,17 @@ _SPARE_BYTES = 4 * 2**20
 
 
 def check_model(config: Config) -> None:
-    """Check the model by its json files, before anything is loaded or written.
+    """Check the model by its json files, before anything is loaded or written. A server is not asked.
 
     Raises ModelLoadError if its folder is missing, incomplete or unsafe. Raises ConfigError if its family
     cannot make the frames or sizes or does not take a setting, and if further weights or the device are not
     there.
     """
+    if config.generator.backend == "server":
+        from phyt2v_cli.backends.server import video_requests
+
+        video_requests.check(config.generator)
+        return
     from phyt2v_cli.backends.checkpoints import lora_gguf_files
     from phyt2v_cli.backends.diffusion import conditioning, family_rules
 
@@ -76,14 +81,15 @@ def _only_the_loader_can_tell(family: "Family", config: Config) -> bool:
 def complete(loaded: LoadedConfig) -> LoadedConfig:
     """Complete the config with what only the model's and the user's files can tell.
 
-    That is the published steps of the model's family, if neither a preset nor the user set any, and the
-    digest of the image or video that the run begins with. Raises ModelLoadError if the model has to be read
-    and is not there, and ConfigError if the image or video cannot be read.
+    That is the published steps of the model's family, if neither a preset nor the user set any (a server's
+    family is not known), and the digest of the image or video that the run begins with. Raises ModelLoadError
+    if the model has to be read and is not there, and ConfigError if the image or video cannot be read.
     """
     from phyt2v_cli.backends.diffusion import conditioning
 
     is_set = loaded.config.schedule.steps is not None or loaded.is_given("schedule.max_steps")
-    if loaded.preset is None and not is_set:
+    is_here = loaded.config.generator.backend != "server"
+    if loaded.preset is None and not is_set and is_here:
         steps = _steps_of(_family(loaded.config))
         loaded = clamp_steps(loaded.with_schedule("max_steps", steps, "the model's family"))
     config = loaded.config

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from phyt2v_cli.config.presets import did_you_mean, find_preset, nearest, suggest
-from phyt2v_cli.config.schema import Config, ScorerConfig
+from phyt2v_cli.config.schema import SERVER_BACKENDS, Config, ScorerConfig
 from phyt2v_cli.errors import ConfigError, UsageError
 from phyt2v_cli.files.user_text import read_text
 
@@ -262,10 +262,10 @@ def _merge(layers: Sequence[Layer]) -> dict[str, Setting]:
         if any(f"schedule.{key}" in layer for key in ("kind", "min_steps", "max_steps")):
             settings.pop("schedule.steps", None)
         settings |= layer
-        for role in ("llm", "captioner", "scorer"):
+        for role, backend in SERVER_BACKENDS.items():
             # Only one backend has endpoints, so an endpoint chooses it, whatever a preset says.
             if f"{role}.base_url" in layer and f"{role}.backend" not in layer:
-                settings[f"{role}.backend"] = Setting("openai", f"{role}.base_url is set")
+                settings[f"{role}.backend"] = Setting(backend, f"{role}.base_url is set")
     steps = settings.get("schedule.steps")
     if steps and isinstance(steps.value, list | tuple) and "refinement.rounds" not in settings:
         settings["refinement.rounds"] = Setting(len(steps.value) - 1, "length of schedule.steps")

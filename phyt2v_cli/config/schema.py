@@ -14,6 +14,9 @@ Steps = Annotated[int, Field(ge=1, le=1000)]
 MAX_REFINEMENTS = 100
 MAX_SCORERS = 100
 
+SERVER_BACKENDS = {"generator": "server", "llm": "openai", "captioner": "openai", "scorer": "openai"}
+"""Backend of each role that has a server."""
+
 BASE_URL_PATTERN = r"\Ahttps?://[^?#@\s\x00-\x1f\x7f]+\Z"
 BASE_URL_WORDS = (
     "must be a URL such as http://localhost:8000/v1: http or https, without user, password, query or spaces"
@@ -41,6 +44,18 @@ def _as_gpus(value: object) -> object:
     return int(text)
 
 
+BaseUrl = Annotated[str, _fits(BASE_URL_PATTERN, BASE_URL_WORDS)]
+"""No user, password or query: the URL is stored with the run, and a secret may only ever be named."""
+KeyVariable = Annotated[
+    str,
+    _fits(
+        r"\A[A-Z_][A-Z0-9_]{0,63}\Z",
+        "must be the name of an environment variable, in capitals, such as OPENAI_API_KEY",
+    ),
+]
+"""Environment variable that holds an API key. Keys are only ever named. The pattern keeps most keys out."""
+
+
 class Section(BaseModel):
     """Base class of config sections: unknown keys are errors, and values do not change after validation."""
 
@@ -52,9 +67,11 @@ class Section(BaseModel):
 class GeneratorConfig(Section):
     """Text-to-video model, its video size and how it runs. None means the default of the model's pipeline."""
 
-    backend: Literal["diffusers"] = "diffusers"
+    backend: Literal["diffusers", "server"] = "diffusers"
+    """`diffusers`: a pipeline in this process. `server`: a video server."""
     model: str = Field(default="tiny", min_length=1)
-    """`tiny`, a local folder in diffusers layout, or a hub id."""
+    """`diffusers`: `tiny`, a local folder in diffusers layout, or a hub id. `server`: the model name that the
+    server knows."""
     num_frames: Annotated[int, Field(ge=1, le=1000)] | None = None
     height: Annotated[int, Field(ge=16, le=4096)] | None = None
     width: Annotated[int, Field(ge=16, le=4096)] | None = None
@@ -108,6 +125,31 @@ class GeneratorConfig(Section):
     computed."""
     allow_truncation: bool = False
     """Render a prompt that is longer than the text encoder reads, cut to what it reads."""
+    base_url: BaseUrl | None = None
+    """`server`: base URL of the video server. Setting it alone chooses `server`."""
+    api_key_env: KeyVariable = "OPENAI_API_KEY"
+    """`server`: environment variable that holds the API key."""
+    flavour: Literal["auto", "openai", "fastvideo"] = "auto"
+    """`server`: the route that makes a video. `openai`: /videos. `fastvideo`: /videos/generations. auto: the
+    first, then the second."""
+    timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 3600.0
+    """`server`: timeout of one video in s, waiting in the server's queue and retries included."""
+    max_retries: Annotated[int, Field(ge=0, le=20)] = 5
+    """`server`: retries of one request after 408, 409, 429 and 5xx and lost connections, with jitter."""
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """`server`: videos that it makes at a time for a prompt set; None: one."""
+
+    @property
+    def service(self) -> "ServiceConfig":
+        """Server of the backend `server`, in the form that the servers of judges have."""
+        return ServiceConfig(
+            model=self.model,
+            base_url=self.base_url,
+            api_key_env=self.api_key_env,
+            timeout_s=self.timeout_s,
+            max_retries=self.max_retries,
+            concurrency=self.concurrency,
+        )
 
 
 class ScheduleConfig(Section):
@@ -125,21 +167,12 @@ class ServiceConfig(Section):
 
     model: str | None = Field(default=None, min_length=1)
     """`openai`: the model name that the server knows. `transformers`: a local folder or a hub id."""
-    base_url: Annotated[str, _fits(BASE_URL_PATTERN, BASE_URL_WORDS)] | None = None
+    base_url: BaseUrl | None = None
     """`openai`: base URL of any compatible endpoint; None: that of OPENAI_BASE_URL if the
     key is OPENAI_API_KEY and both are set, else the vendor's own. Setting it alone chooses
-    `openai`.
-
-    No user, password or query: the URL is stored with the run, and a secret may only ever be named."""
-    api_key_env: Annotated[
-        str,
-        _fits(
-            r"\A[A-Z_][A-Z0-9_]{0,63}\Z",
-            "must be the name of an environment variable, in capitals, such as OPENAI_API_KEY",
-        ),
-    ] = "OPENAI_API_KEY"
-    """Environment variable that holds the API key. Keys are only ever named. The pattern keeps most keys
-    out."""
+    `openai`."""
+    api_key_env: KeyVariable = "OPENAI_API_KEY"
+    """Environment variable that holds the API key."""
     timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 300.0
     """Timeout of one answer in s, retries included."""
     max_retries: Annotated[int, Field(ge=0, le=20)] = 5

@@ -19,7 +19,12 @@ def list_reaches(config: Config) -> list[str]:
     Raises ModelLoadError if a model's path cannot be checked.
     """
     reaches = []
-    for weights in (config.generator.model, config.generator.lora, config.generator.lora_2):
+    generator = config.generator
+    if generator.backend == "server":
+        where = server_url(generator.service)
+        reaches.append(f"generator: sends data to {where}, with the key in ${generator.api_key_env}")
+    model = generator.model if generator.backend == "diffusers" else None
+    for weights in (model, generator.lora, generator.lora_2):
         if weights is not None and _is_fetched(weights):
             reaches.append(f"generator: fetches {weights}")
     for role, section in _services(config):

@@ -1,4 +1,4 @@
-"""Write, verify, read and sample mp4 files. Knows no model and no run.
+"""Write, keep, verify, read and sample mp4 files. Knows no model and no run.
 
 A video is H.264 in yuv420p, so its height and width must be even; other sizes are refused, never resized.
 Equal frames and metadata give equal bytes: no date, no path, a fixed number of encoder threads. The metadata
@@ -10,10 +10,11 @@ import errno
 import hashlib
 import io
 import json
+import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeVar, cast
 
@@ -24,11 +25,16 @@ if TYPE_CHECKING:
 
 
 from phyt2v_cli.errors import VideoError
-from phyt2v_cli.files.atomic import describe_os_error, replace_file
+from phyt2v_cli.files.atomic import already_there, describe_os_error, replace_file
+from phyt2v_cli.files.video_metadata import VideoMetadata as VideoMetadata
+from phyt2v_cli.files.video_metadata import parse_metadata, read_beside, write_beside
 from phyt2v_cli.quantities import count
 
 Frames: TypeAlias = "npt.NDArray[np.uint8]"
 """Frames of a decoded video: RGB, uint8 (num_frames, height, width, 3)."""
+
+Source: TypeAlias = Path | bytes
+"""A video's file, or its content."""
 
 CRF = 12
 """Quality of x264, 0 (lossless) to 51: near-lossless, since judges look at single pixels of small videos."""
@@ -56,19 +62,6 @@ _LIMITED_RANGE = 1
 def _matrix_of(width: int, height: int) -> int:
     """Matrix that players assume for a video of this size if it has no tag: BT.709 for HD, BT.601 below."""
     return _BT709 if width >= 1280 or height > 576 else _BT601
-
-
-@dataclass(frozen=True)
-class VideoMetadata:
-    """Metadata of a video: how it was made, stored inside it."""
-
-    prompt: str
-    seed: int
-    steps: int
-    round: int | None = None
-    """Number of the round; None for a single video or the control."""
-    pixels_key: str = ""
-    """Digest of what made the pixels; empty in videos of phyt2v 0.1.0."""
 
 
 def write_video(
@@ -104,6 +97,32 @@ def write_video(
     return hashlib.sha256(encoded).hexdigest()
 
 
+def keep_video(
+    path: Path,
+    content: bytes,
+    *,
+    metadata: VideoMetadata,
+    how: Mapping[str, str],
+    must_be_new: bool = False,
+) -> str:
+    """Write an mp4 that somebody else encoded, byte for byte, verify it, and return its sha256.
+
+    The metadata, and the settings `how` it was made, come into a file beside it. Until the video is verified
+    `path` stays as it was. Raises VideoError if the file does not come back as it was written, and FilesError
+    as `write_video` does.
+    """
+    if must_be_new and os.path.lexists(path):  # whose metadata would be lost
+        raise already_there(path)
+    sha256 = hashlib.sha256(content).hexdigest()
+    with replace_file(path, must_be_new=must_be_new) as temporary:
+        temporary.write_bytes(content)
+        if sha256_of(temporary) != sha256:
+            raise VideoError(f"{path} could not be verified: other bytes were read back than were written")
+        # Before the video is there: without its metadata nobody would know it after a kill.
+        write_beside(path, metadata, sha256=sha256, how=how)
+    return sha256
+
+
 def read_video(path: Path) -> tuple[Frames, VideoMetadata | None]:
     """Decode a video in full, to uint8 RGB frames (num_frames, height, width, 3) and its metadata.
 
@@ -111,18 +130,37 @@ def read_video(path: Path) -> tuple[Frames, VideoMetadata | None]:
     says, with square pixels. The metadata are None if there are none. Raises VideoError if the file is
     missing, cut short or no video, and FilesError if it cannot be read.
     """
+    frames, metadata = _decode(path, _as_shown)
+    return _stacked(frames, path), read_beside(path) or metadata
+
+
+def read_frames(source: Source) -> Frames:
+    """Decode the frames of a video in full; raises as `read_video` does."""
+    return _stacked(_decode(source, _as_shown)[0], source)
+
+
+def seconds_of(source: Source) -> float:
+    """Length of a video in s, as its container says; raises VideoError if it does not say."""
+    import av
+
+    try:
+        with _opened(source) as content, av.open(content, "r", format="mp4") as file:
+            stream = file.streams.video[0]
+            if stream.duration is not None and stream.time_base is not None:
+                return float(stream.duration * stream.time_base)
+    except (av.FFmpegError, ValueError, LookupError) as error:
+        raise VideoError(f"{_name(source)} is {_what_is_broken(source)}") from error
+    raise VideoError(f"{_name(source)} does not say how long it is")
+
+
+def _stacked(frames: "list[Frames]", source: Source) -> Frames:
     import numpy as np
 
-    frames, metadata = _decode(path, _as_shown)
     try:
-        return np.stack(frames), metadata
+        return np.stack(frames)
     except (ValueError, MemoryError) as error:
-        raise VideoError(f"{path} is no video: its frames differ in size, or do not fit in memory") from error
-
-
-def read_frames(path: Path) -> Frames:
-    """Decode the frames of a video in full; raises as `read_video` does."""
-    return read_video(path)[0]
+        what = _name(source)
+        raise VideoError(f"{what} is no video: its frames differ in size, or do not fit in memory") from error
 
 
 def sample_frames(path: Path, num_frames: int) -> Frames:
@@ -173,7 +211,13 @@ def _encode(frames: Frames, fps: int, *, comment: str) -> bytes:
     return encoded.getvalue()
 
 
-def _decode(path: Path, convert: "Callable[[VideoFrame, int], _T]") -> tuple[list[_T], VideoMetadata | None]:
+def _name(source: Source) -> str:
+    return "the video" if isinstance(source, bytes) else str(source)
+
+
+def _decode(
+    source: Source, convert: "Callable[[VideoFrame, int], _T]"
+) -> tuple[list[_T], VideoMetadata | None]:
     """Decode all frames that players show, and the metadata.
 
     Each frame is passed through `convert`, with the width that it has if its pixels are made square.
@@ -186,7 +230,7 @@ def _decode(path: Path, convert: "Callable[[VideoFrame, int], _T]") -> tuple[lis
     try:
         # An opened file and its format are given: FFmpeg would take some names for addresses, and detect
         # playlists, which name other files to open.
-        with _opened(path) as content, av.open(content, "r", format="mp4") as file:
+        with _opened(source) as content, av.open(content, "r", format="mp4") as file:
             comment = file.metadata.get("comment", "")
             stream = file.streams.video[0]
             stream.thread_type, stream.thread_count = "FRAME", _DECODER_THREADS
@@ -197,17 +241,19 @@ def _decode(path: Path, convert: "Callable[[VideoFrame, int], _T]") -> tuple[lis
                     width = round(frame.width * (stream.sample_aspect_ratio or 1))
                     num_bytes += 3 * width * frame.height
                     if num_bytes > MAX_DECODED_BYTES:
-                        raise VideoError(f"{path} decodes to more than {MAX_DECODED_BYTES // 2**30} GiB")
+                        limit = f"{MAX_DECODED_BYTES // 2**30} GiB"
+                        raise VideoError(f"{_name(source)} decodes to more than {limit}")
                     frames.append(convert(frame, width))
             declared = stream.frames
         if declared not in (0, num_packets):  # an edit list hides even the packets behind its end
-            with _opened(path) as content:
+            with _opened(source) as content:
                 num_packets = _count_packets(content)
     except unreadable as error:
-        raise VideoError(f"{path} is {_what_is_broken(path)}") from error
+        raise VideoError(f"{_name(source)} is {_what_is_broken(source)}") from error
     if not frames or len(frames) != num_shown or declared not in (0, num_packets):
-        raise VideoError(f"{path} is not a whole video: {len(frames)} of {count(declared, 'frame')} decode")
-    return frames, _parse_metadata(comment)
+        what = f"{len(frames)} of {count(declared, 'frame')} decode"
+        raise VideoError(f"{_name(source)} is not a whole video: {what}")
+    return frames, parse_metadata(comment)
 
 
 class _Content:
@@ -240,8 +286,12 @@ class _Content:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[_Content]:
-    """Open a file for a decoder. Raises VideoError if it is none, FilesError if it cannot be read."""
+def _opened(source: Source) -> Iterator[_Content]:
+    """Open a video for a decoder. Raises VideoError if it is no file, FilesError if it cannot be read."""
+    if isinstance(source, bytes):
+        yield _Content(io.BytesIO(source))
+        return
+    path = source
     content: _Content | None = None
     try:
         if not path.is_file():  # opening a pipe would block for ever
@@ -256,8 +306,8 @@ def _opened(path: Path) -> Iterator[_Content]:
         raise
 
 
-def _what_is_broken(path: Path) -> str:
-    with _opened(path) as content:
+def _what_is_broken(source: Source) -> str:
+    with _opened(source) as content:
         start = content.read(12)
     if start.startswith((b"\x1aE\xdf\xa3", b"RIFF", b"GIF8", b"FLV", b"\x00\x00\x01\xba")):
         return "no mp4 and no QuickTime file, and no video in another format is read"
@@ -284,18 +334,3 @@ def _as_shown(frame: "VideoFrame", width: int) -> Frames:
     if abs(b) > abs(a):  # a quarter turn
         pixels, a, d = pixels.swapaxes(0, 1), c, b
     return cast("Frames", pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
-
-
-def _parse_metadata(comment: str) -> VideoMetadata | None:
-    try:
-        found = VideoMetadata(**json.loads(comment))
-    except (ValueError, TypeError, RecursionError):
-        return None
-    numbers = [found.seed, found.steps, *([] if found.round is None else [found.round])]
-    if (
-        isinstance(found.prompt, str)
-        and isinstance(found.pixels_key, str)
-        and all(type(number) is int for number in numbers)
-    ):
-        return found
-    return None

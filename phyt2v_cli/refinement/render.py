@@ -10,7 +10,7 @@ from phyt2v_cli.config.schema import GeneratorConfig
 from phyt2v_cli.errors import FaultyFramesError, LatentsError, PromptError
 from phyt2v_cli.events import Emit, Notice, Stage
 from phyt2v_cli.files.untrusted import refusals_as
-from phyt2v_cli.files.video import Frames, VideoMetadata, sha256_of, write_video
+from phyt2v_cli.files.video import Frames, VideoMetadata, keep_video, sha256_of, write_video
 from phyt2v_cli.quantities import count
 from phyt2v_cli.roles import Cancelled, Denoised, HowItRan, Latents, OnStep, VideoGenerator
 from phyt2v_cli.runs.identity import Recipe
@@ -19,7 +19,11 @@ from phyt2v_cli.runs.latents import drop_latents, read_latents, write_latents
 FLAT = 1.0
 """Threshold for a flat frame: standard deviation of its colours, of 255. Film grain has more."""
 
-_DIFFERENCES = {"num_frames": "frames of the video", "sound": "the model's sound"}
+_DIFFERENCES = {
+    "num_frames": "frames of the video",
+    "sound": "the model's sound",
+    "not_taken": "settings that the server does not take",
+}
 """Settings that a generator names only where the video is not what was asked for, in words."""
 
 TimeStage = Callable[[Stage], AbstractContextManager[None]]
@@ -110,13 +114,23 @@ def _write_video(generator: VideoGenerator, recipe: Recipe, target: Target, deno
         metadata = VideoMetadata(
             recipe.prompt, recipe.seed, recipe.steps, target.round_number, recipe.pixels_key
         )
-        sha256 = write_video(
-            target.video_path,
-            decoded.frames,
-            fps=generator.fps,
-            metadata=metadata,
-            must_be_new=not target.may_replace,
-        )
+        must_be_new = not target.may_replace
+        if decoded.encoded is not None:
+            sha256 = keep_video(
+                target.video_path,
+                decoded.encoded,
+                metadata=metadata,
+                how={**denoised.how, **decoded.how},
+                must_be_new=must_be_new,
+            )
+        else:
+            sha256 = write_video(
+                target.video_path,
+                decoded.frames,
+                fps=generator.fps,
+                metadata=metadata,
+                must_be_new=must_be_new,
+            )
     return Rendered(recipe, sha256)
 
 

@@ -19,7 +19,10 @@ from phyt2v_cli.runs.records import RunRecord, VideoRecord
 _NOT_IDENTITY_OF_SERVICE = {"base_url", "api_key_env", "timeout_s", "max_retries", "concurrency", "device"}
 _NOT_IDENTITY_OF_SCORER = {*_NOT_IDENTITY_OF_SERVICE, "keep_alive"}
 _NOT_IDENTITY: Mapping[str, Any] = {
-    "generator": {"device", "gpus", "offload", "compile", "allow_truncation", "image", "video"},
+    "generator": {
+        *("device", "gpus", "offload", "compile", "allow_truncation", "image", "video"),
+        *("base_url", "api_key_env", "flavour", "timeout_s", "max_retries", "concurrency"),
+    },
     "llm": {*_NOT_IDENTITY_OF_SERVICE, "prompt_token_price", "completion_token_price"},
     "captioner": _NOT_IDENTITY_OF_SERVICE,
     "scorer": {

@@ -91,9 +91,9 @@ class JudgeMeasurement:
 
 
 def find(generator: "GeneratorConfig") -> Speed | None:
-    """Find the speed last measured on this machine with these settings, or None."""
+    """Find the speed last measured on this machine with these settings, or None; that of a server is not."""
     final = _newest(generator, "off")
-    if final is None:
+    if final is None or generator.backend == "server":
         return None
     draft = _newest(generator, generator.draft_cache) or final
     return Speed(final.step_s, draft.step_s, final.video_s, final.device, final.load_s)
@@ -118,6 +118,8 @@ def keep(
     `cache` is the feature cache that was on, `step_s` the seconds of a denoising step, `video_s` those of
     decoding and encoding a video, `load_s` those of loading; None if nothing was loaded.
     """
+    if generator.backend == "server":
+        return
     before = _newest(generator, cache)
     if load_s is None:
         load_s = 0.0 if before is None else before.load_s

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from phyt2v_cli.api import Studio
 from phyt2v_cli.checks import executor
 from phyt2v_cli.checks.executor import choose_executor, in_threads
 from phyt2v_cli.config.schema import Config
@@ -67,3 +68,14 @@ def test_videos_are_split_over_gpus_only_in_this_process(monkeypatch: pytest.Mon
     on_cluster = Config.model_validate({"generator": {"gpus": 2}, "execution": {"executor": "ray"}})
     with pytest.raises(ConfigError, match=r"generator\.gpus: 2 for each video, but on a cluster"):
         choose_executor(on_cluster)
+
+
+def test_a_generator_on_a_server_needs_no_gpus_and_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus(monkeypatch, 4)
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    at_server = {"backend": "server", "base_url": "http://x/v1", "model": "m"}
+    config = Config.model_validate({"generator": at_server})
+    assert choose_executor(config)[0].execution.executor == "threads"
+    asked = Config.model_validate({"generator": at_server, "execution": {"executor": "ray"}})
+    with pytest.raises(ConfigError, match=r"execution\.executor: ray shares GPUs"):
+        Studio(config=asked)

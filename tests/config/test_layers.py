@@ -333,3 +333,13 @@ def test_gpus_that_are_no_number(given: str) -> None:
     with pytest.raises(ConfigError) as raised:
         load_config(environment={}, assignments=[f"generator.gpus={given}"])
     assert raised.value.message.startswith("generator.gpus: must be a number of GPUs from 1 to 64, or auto (")
+
+
+def test_an_endpoint_chooses_the_server_as_generator_and_a_backend_of_its_own_counts_more() -> None:
+    words = ["generator.base_url=http://localhost:30000/v1", "generator.model=m"]
+    loaded = load_config(preset="cogvideox-5b", assignments=words, environment={})
+    assert loaded.config.generator.backend == "server"
+    assert loaded.config.generator.num_frames == 49
+    assert loaded.origins["generator.backend"] == "generator.base_url is set"
+    kept = load_config(assignments=[*words, "generator.backend=diffusers"], environment={})
+    assert kept.config.generator.backend == "diffusers"

@@ -49,6 +49,17 @@ def test_the_same_pixels_have_the_same_key(same: Recipe) -> None:
     assert same.pixels_key == FINAL.pixels_key
 
 
+def test_where_a_server_is_makes_no_other_pixels() -> None:
+    def at(url: str, **more: object) -> str:
+        config = {"backend": "server", "model": "m", "base_url": url, **more}
+        return replace(FINAL, generator=GeneratorConfig.model_validate(config)).pixels_key
+
+    elsewhere = {"flavour": "openai", "api_key_env": "MY_KEY", "timeout_s": 9, "concurrency": 4}
+    assert at("http://a/v1") == at("http://b/v1", **elsewhere, max_retries=1)
+    assert at("http://a/v1") != at("http://a/v1", model="other")
+    assert at("http://a/v1") != replace(FINAL, generator=GeneratorConfig(model="m")).pixels_key
+
+
 def test_of_two_drafts_the_cache_counts() -> None:
     draft = replace(FINAL, purpose="draft", generator=CACHED)
     stronger = replace(draft, generator=GeneratorConfig(draft_cache="pab", draft_cache_strength=8))

@@ -52,6 +52,8 @@ class Failure:
     said: str = ""
     """The whole body in lower case, searched for names of parameters."""
     retry_after_s: float | None = None
+    was_sent: bool = True
+    """Whether the server may have got the request."""
 
     @property
     def may_pass(self) -> bool:
@@ -113,7 +115,7 @@ def read_answer(body: str, content_type: str) -> Answer | Failure:
     try:
         completion = _Completion.model_validate_json(body)
     except ValidationError:
-        return _explain_no_answer(body, content_type)
+        return explain_foreign(body, content_type, "chat completion")
     choice = completion.choices[0]
     usage, token = _read_usage(completion.usage), _read_first_token(choice.logprobs)
     return Answer(
@@ -130,10 +132,11 @@ def read_answer(body: str, content_type: str) -> Answer | Failure:
 def read_rejection(status: int, headers: Mapping[str, str], body: str) -> Failure:
     """Parse a response whose status is an error or a redirect."""
     detail = headers.get("location", "") if 300 <= status < 400 else _detail_in(body)
-    return Failure("status", _one_line(detail), status, body.casefold(), _retry_after_s(headers))
+    return Failure("status", one_line(detail), status, body.casefold(), _retry_after_s(headers))
 
 
-def _explain_no_answer(body: str, content_type: str) -> Failure:
+def explain_foreign(body: str, content_type: str, wanted: str) -> Failure:
+    """Failure for a body that is no `wanted`, though its status is success."""
     try:
         tree = from_json(body)
     except ValueError as error:
@@ -142,12 +145,12 @@ def _explain_no_answer(body: str, content_type: str) -> Failure:
             return Failure(
                 "connection", "its answer breaks off" if is_cut else f"its answer is no JSON: {error}"
             )
-        return Failure("foreign", _one_line(_detail_in(body)))
+        return Failure("foreign", one_line(_detail_in(body)))
     if isinstance(tree, dict) and tree.get("error"):  # gateways pass errors on like this
         code = tree["error"].get("code") if isinstance(tree["error"], dict) else None
         status = code if isinstance(code, int) and 400 <= code < 600 else 400
-        return Failure("status", _one_line(_detail_in(body)), status, body.casefold())
-    return Failure("foreign", "JSON that is no chat completion")
+        return Failure("status", one_line(_detail_in(body)), status, body.casefold())
+    return Failure("foreign", f"JSON that is no {wanted}")
 
 
 def _text_in(content: JsonValue) -> str:
@@ -174,26 +177,28 @@ def _read_first_token(logprobs: JsonValue) -> _Token | None:
 
 def _detail_in(body: str) -> str:
     try:
-        return _message_in(from_json(body)) or body
+        return message_in(from_json(body)) or body
     except ValueError:
         is_page = body.lstrip()[:15].casefold().startswith(("<!doctype html", "<html"))
         return "an HTML page" if is_page else body or "an empty body"
 
 
-def _message_in(tree: object) -> str:
+def message_in(tree: object) -> str:
+    """Message of an error of any shape; empty if there is none."""
     if isinstance(tree, str):
         return tree
     if isinstance(tree, list):
-        return "; ".join(filter(None, map(_message_in, tree)))
+        return "; ".join(filter(None, map(message_in, tree)))
     if isinstance(tree, dict):
         for key in ("error", "message", "detail", "msg"):
-            if message := _message_in(tree.get(key)):
+            if message := message_in(tree.get(key)):
                 place = tree.get("loc")
                 return f"{'.'.join(map(str, place))}: {message}" if isinstance(place, list) else message
     return ""
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """First part of a text that a server sent, as one short line without a stop."""
     line = " ".join(text[: 10 * _MAX_DETAIL_CHARS].split()).rstrip(".")
     return line if len(line) <= _MAX_DETAIL_CHARS else line[: _MAX_DETAIL_CHARS - 1] + "…"
 

@@ -5,7 +5,7 @@ file must not know what is in a body.
 """
 
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib import import_module
 from typing import Any
 
@@ -13,16 +13,18 @@ from openai import DefaultAsyncHttpxClient
 
 from phyt2v_cli.backends.redaction import MIN_NAMED_CHARS
 
-_http: Any = import_module(DefaultAsyncHttpxClient.__mro__[1].__module__.partition(".")[0])
+http: Any = import_module(DefaultAsyncHttpxClient.__mro__[1].__module__.partition(".")[0])
 """HTTP library that the SDK is built on: httpx up to version 2, then httpx2."""
 
 MAX_BODY_BYTES = 32 * 2**20
-"""Limit of a body, before and after it is decompressed. An answer of 4096 tokens with logprobs has 10 MB."""
+"""Limit of an answer, before and after it is decompressed. One of 4096 tokens with logprobs has 10 MB."""
+MAX_VIDEO_BYTES = 512 * 2**20
+"""The same for a video; 1,000 frames of 1080p fit."""
 
 _COMPRESSIONS = ("gzip", "x-gzip", "deflate")
 
 
-class UnusableBodyError(_http.DecodingError):  # type: ignore[misc]  # which the SDK passes on
+class UnusableBodyError(http.DecodingError):  # type: ignore[misc]  # which the SDK passes on
     """Body that is not read: too large, or in a compression that was not asked for."""
 
 
@@ -31,23 +33,26 @@ async def ask_for_plain_body(request: Any) -> None:
     request.headers["Accept-Encoding"] = "identity"
 
 
-async def limit_body(response: Any) -> None:
+def limit_body(max_bytes: int) -> Callable[[Any], Awaitable[None]]:
     """Let a body be read as UTF-8, and only up to the limit; reading on raises UnusableBodyError."""
-    response.encoding = "utf-8"  # JSON has no other, and Python knows charsets that are none, such as zlib
-    compression = response.headers.pop("content-encoding", "identity").strip().casefold()
-    response.stream = _LimitedStream(response.stream, compression)
+
+    async def limit(response: Any) -> None:
+        response.encoding = (
+            "utf-8"  # JSON has no other, and Python knows charsets that are none, such as zlib
+        )
+        compression = response.headers.pop("content-encoding", "identity").strip().casefold()
+        response.stream = _LimitedStream(response.stream, compression, max_bytes)
+
+    return limit
 
 
-HOOKS: dict[str, list[Any]] = {"request": [ask_for_plain_body], "response": [limit_body]}
-"""`event_hooks` of an HTTP client."""
-
-
-class _LimitedStream(_http.AsyncByteStream):  # type: ignore[misc]  # not known before
+class _LimitedStream(http.AsyncByteStream):  # type: ignore[misc]  # not known before
     """Stream of bytes that is decompressed here, because a library would decompress all that there is."""
 
-    def __init__(self, stream: Any, compression: str) -> None:
+    def __init__(self, stream: Any, compression: str, max_bytes: int) -> None:
         self._stream = stream
         self._compression = compression
+        self._max_bytes = max_bytes
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         if self._compression not in ("identity", "", *_COMPRESSIONS):
@@ -61,12 +66,12 @@ class _LimitedStream(_http.AsyncByteStream):  # type: ignore[misc]  # not known 
             num_sent += len(chunk)
             if unzip is not None:
                 try:
-                    chunk = unzip.decompress(chunk, MAX_BODY_BYTES - num_read + 1)
+                    chunk = unzip.decompress(chunk, self._max_bytes - num_read + 1)
                 except zlib.error as error:
                     raise UnusableBodyError("a compressed body that is broken") from error
             num_read += len(chunk)
-            if max(num_sent, num_read) > MAX_BODY_BYTES:
-                raise UnusableBodyError(f"more than {MAX_BODY_BYTES // 2**20} MiB")
+            if max(num_sent, num_read) > self._max_bytes:
+                raise UnusableBodyError(f"more than {self._max_bytes // 2**20} MiB")
             yield chunk
         if unzip is not None and num_sent and not unzip.eof:
             raise UnusableBodyError("a compressed body that breaks off")

@@ -6,44 +6,26 @@ videos or the wording of questions.
 """
 
 import asyncio
-import random
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from weakref import WeakValueDictionary
 
-from openai import APIConnectionError, APIStatusError, AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
+from openai import APIConnectionError, APIStatusError, AsyncOpenAI
 
 from phyt2v_cli.backends import network
-from phyt2v_cli.backends.redaction import redact
-from phyt2v_cli.backends.server import bodies, event_loop, remedies
-from phyt2v_cli.backends.server.answers import Answer, Failure, read_answer, read_rejection
-from phyt2v_cli.backends.server.endpoint import Endpoint, Role, is_header
+from phyt2v_cli.backends.server import event_loop, remedies
+from phyt2v_cli.backends.server.answers import Answer, Failure, read_answer
+from phyt2v_cli.backends.server.connection import Connection, delay_before_retry
+from phyt2v_cli.backends.server.endpoint import Endpoint, Role
 from phyt2v_cli.backends.server.questions import Part, Question, Traits, adapt, body_of
 from phyt2v_cli.config.schema import ServiceConfig
 from phyt2v_cli.roles import Message
 from phyt2v_cli.turns import Turns
 
-_CONNECT_TIMEOUT_S = 10.0
 _CONCURRENCY = 8
 """Requests to one server at a time, unless the config says otherwise."""
-_SENT_HEADERS = frozenset(
-    {
-        "authorization",
-        "host",
-        "user-agent",
-        "accept",
-        "accept-encoding",
-        "connection",
-        "content-type",
-        "content-length",
-        "x-stainless-raw-response",  # the SDK reads its own header to tell how the response is wanted
-    }
-)
-_VENDOR_HEADERS = frozenset({"openai-organization", "openai-project"})
-"""Headers that only the vendor's own server gets; the SDK reads them from the environment."""
-_MAX_BACKOFF_S = 30.0
 _known_traits: dict[tuple[str, str], Traits] = {}
 """Cache by base URL and model. Traits are stored only after they brought an answer."""
 
@@ -172,19 +154,6 @@ def _turns_at(url: str, concurrency: int) -> Turns:
     return turns
 
 
-class _Sdk(AsyncOpenAI):
-    """SDK without headers that cannot be sent, which it would take from the environment and fail on."""
-
-    @property
-    def default_headers(self) -> dict[str, Any]:
-        """Headers of every request, before those are dropped that nobody named."""
-        return {
-            name: value
-            for name, value in super().default_headers.items()
-            if not isinstance(value, str) or is_header(name + value)
-        }
-
-
 class _Attempts:
     """Attempts at one answer, all under one deadline."""
 
@@ -193,12 +162,12 @@ class _Attempts:
         self._config = config
         self._endpoint = endpoint
         self._backoff_s = backoff_s
-        self._key = endpoint.read_key()
+        self._connection = Connection(endpoint)
         self._last: Failure | None = None
 
     async def answer(self, question: Question) -> Answer:
         try:
-            async with asyncio.timeout(self._config.timeout_s) as limit, self._connect() as sdk:
+            async with asyncio.timeout(self._config.timeout_s) as limit, self._connection.open() as sdk:
                 deadline = limit.when() or 0.0
                 answer = await self._ask(sdk, question, deadline)
                 if answer.is_cut_off:
@@ -212,32 +181,6 @@ class _Attempts:
         except TimeoutError:
             raise self._endpoint.explain_timeout(self._last) from None
         return answer
-
-    def _connect(self) -> AsyncOpenAI:
-        return _Sdk(
-            api_key=self._key or "none",
-            base_url=self._endpoint.url,
-            max_retries=0,
-            timeout=Timeout(None, connect=_CONNECT_TIMEOUT_S),
-            http_client=DefaultAsyncHttpxClient(
-                follow_redirects=False,  # a redirect would send the key on
-                trust_env=not network.is_loopback(self._endpoint.url),  # proxies lead away from this machine
-                event_hooks={
-                    **bodies.HOOKS,
-                    "request": [self._send_only_what_is_named, *bodies.HOOKS["request"]],
-                },
-            ),
-        )
-
-    async def _send_only_what_is_named(self, request: Any) -> None:
-        """Drop the headers that the SDK takes from the environment, which may hold another key.
-
-        Done as the request leaves, because the SDK knows more variables with each version.
-        """
-        sent = _SENT_HEADERS | _VENDOR_HEADERS if self._endpoint.is_vendors else _SENT_HEADERS
-        for name in set(request.headers) - sent:
-            del request.headers[name]
-        request.headers["authorization"] = f"Bearer {self._key or 'none'}"
 
     async def _ask(self, sdk: AsyncOpenAI, question: Question, deadline: float) -> Answer:
         num_failed = 0
@@ -258,10 +201,7 @@ class _Attempts:
                 if question.max_tokens > self._config.max_tokens and outcome.status in (400, 422):
                     raise self._endpoint.explain_cut()  # it cannot give twice as much
                 raise remedies.explain(outcome, asked, attempts=num_failed)
-            # Full jitter, so that runs that failed together do not retry together. SystemRandom, because the
-            # host may have seeded `random` alike in several processes.
-            spread_s = min(self._backoff_s * 2 ** (num_failed - 1), _MAX_BACKOFF_S)
-            delay_s = (outcome.retry_after_s or 0.0) + random.SystemRandom().uniform(0, spread_s)
+            delay_s = delay_before_retry(num_failed, outcome, self._backoff_s)
             if asyncio.get_running_loop().time() + delay_s >= deadline:
                 raise self._endpoint.explain_timeout(outcome)
             await asyncio.sleep(delay_s)
@@ -272,7 +212,7 @@ class _Attempts:
             key=self._endpoint.key,
             model=self._endpoint.model,
             key_variable=self._endpoint.api_key_env,
-            has_key=bool(self._key),
+            has_key=self._connection.has_key,
             num_pictures=len(question.pictures),
             max_tokens=question.max_tokens,
             ambient=network.at_work(self._endpoint.url),
@@ -281,23 +221,15 @@ class _Attempts:
     async def _send(self, sdk: AsyncOpenAI, body: Mapping[str, Any]) -> Answer | Failure:
         try:
             raw = await sdk.chat.completions.with_raw_response.create(**body)
-        except APIStatusError as error:
-            response = error.response
-            headers = {name: self._redact(value) for name, value in response.headers.items()}
-            return read_rejection(response.status_code, headers, self._redact(response.text))
-        except APIConnectionError as error:
-            if isinstance(error.__cause__, bodies.UnusableBodyError):
-                return Failure("foreign", str(error.__cause__))
-            return Failure("connection", self._redact(str(error.__cause__ or error)))
+        except (APIStatusError, APIConnectionError) as error:
+            return self._connection.failure_of(error)
         response = raw.http_response
         try:
             text = response.content.decode("utf-8-sig")
         except UnicodeDecodeError:
             return Failure("foreign", "bytes that are not UTF-8")
-        answer = read_answer(self._redact(text), response.headers.get("content-type", ""))
+        redact = self._connection.redact
+        answer = read_answer(redact(text), response.headers.get("content-type", ""))
         if isinstance(answer, Answer):  # of parts, which only together may be the key
-            answer = replace(answer, text=self._redact(answer.text), refusal=self._redact(answer.refusal))
+            answer = replace(answer, text=redact(answer.text), refusal=redact(answer.refusal))
         return answer
-
-    def _redact(self, text: str) -> str:
-        return redact(text, self._config.api_key_env)

@@ -14,7 +14,7 @@ from phyt2v_cli.config.schema import ServiceConfig
 from phyt2v_cli.config.server_url import VENDOR_URL, server_url
 from phyt2v_cli.errors import BackendError, ConfigError, RefusalError, ReplyError
 
-Role = Literal["llm", "captioner", "scorer"]
+Role = Literal["generator", "llm", "captioner", "scorer"]
 
 _DAY_S = 86_400
 _VENDOR_VARIABLES = ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID")

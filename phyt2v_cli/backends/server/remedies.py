@@ -25,8 +25,9 @@ class Asked:
     model: str
     key_variable: str
     has_key: bool
-    num_pictures: int
-    max_tokens: int
+    num_pictures: int = 0
+    max_tokens: int = 0
+    """Tokens of the answer; 0 if a video was asked for."""
     ambient: str = ""
     """Sentence about proxies and certificates of the environment that are at work."""
 
@@ -81,6 +82,10 @@ _OF_REQUEST = {400, 404, 413, 415, 422, 500, 501}
 
 def _shows_pictures(asked: Asked) -> bool:
     return asked.num_pictures > 0
+
+
+def _wants_a_video(asked: Asked) -> bool:
+    return not asked.max_tokens
 
 
 _CONNECTION = Remedy(
@@ -148,6 +153,7 @@ _TABLE = (
         "{who} has too small a context for the prompt and an answer of {tokens} ({said}).",
         "Lower `{key}.max_tokens`, or name a model with a longer context with `{key}.model`.",
         _SMALL,
+        lambda asked: not _wants_a_video(asked),
         is_lasting=True,
     ),
     Remedy(
@@ -194,6 +200,13 @@ _TABLE = (
         (408, 409, 429, *range(500, 600)),
         "{who} gave no answer{tried}; it said {said}.",
         "Try again later, or name another endpoint with `{key}.base_url`.",
+    ),
+    Remedy(
+        range(1000),
+        "{who} rejects the request ({said}).",
+        "Change the setting that it names (`generator.num_frames`, `generator.height`, "
+        "`generator.guidance_scale`, …), or check `{key}.model` and `{key}.base_url`.",
+        fits=_wants_a_video,
     ),
     Remedy(
         range(1000),
