@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from phyt2v_cli.errors import BackendError, ConfigError
 
 _PORT = 6379
 _CONNECT_TIMEOUT_S = 5.0
+_SETTLING_S, _SETTLED_WITHIN_S = 1.5, 10.0
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def connect(address: str, *, num_workers_here: int | None = None) -> Cluster:
     if not ray.is_initialized():
         with _signals_kept():
             _init(address, num_workers_here)
-    return Cluster(_total(), _free())
+    return Cluster(_total(), _settled_free())
 
 
 def free_resources() -> str:
@@ -60,6 +62,17 @@ def _total() -> Resources:
 def _free() -> Resources:
     # A cluster of which nothing is reported yet is a new one. One that is full still has its nodes' names.
     return _resources(ray.available_resources() or ray.cluster_resources())
+
+
+def _settled_free() -> Resources:
+    """What is free once no more comes back: workers that have just been ended hold theirs a little longer."""
+    free, deadline = _free(), time.monotonic() + _SETTLED_WITHIN_S
+    while free != _total() and time.monotonic() < deadline:
+        time.sleep(_SETTLING_S)
+        before, free = free, _free()
+        if free == before:
+            break
+    return free
 
 
 def _resources(found: Mapping[str, float]) -> Resources:

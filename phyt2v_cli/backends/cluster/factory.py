@@ -168,6 +168,7 @@ class ClusterRoles:
         counts = share_out(self._num_gpus, needs[_GENERATOR], judges)
         if self._wanted.workers is not None:
             counts[_GENERATOR] = self._wanted.workers
+            return fit_cpus(counts, needs, self._cluster.total.num_cpus)
         return fit_cpus(counts, needs, self._cluster.free.num_cpus)
 
     def _pool_of(self, section: str) -> Pool | None:
