@@ -174,7 +174,7 @@ class VideoJobs:
                 raise self._endpoint.explain_timeout(self._last) from None
             except (APIStatusError, APIConnectionError) as error:
                 if isinstance(error, APIStatusError):
-                    # vLLM-Omni and FastVideo tell of a failed job with the status of an error.
+                    # FastVideo, by one of its documents, tells of a failed job with the status of an error.
                     found = read(_Response(error.response, self._connection))
                     if isinstance(found, Job) and found.state == "failed":
                         return found
@@ -213,7 +213,7 @@ class VideoJobs:
 
 
 class _Response:
-    """Response whose status is success."""
+    """Response of the server, without the key."""
 
     def __init__(self, response: Any, connection: Connection) -> None:
         self.content: bytes = response.content
