@@ -42,10 +42,11 @@ def begin(work: Callable[[], _Result], *, name: str, span: Span = no_span) -> Ca
     The thread is a daemon: the process does not wait for it at exit.
     """
     future: Future[_Result] = Future()
-    begun_at, waited = time.monotonic(), 0.0
+    begun_at = waited = 0.0
 
     def run() -> None:
-        nonlocal waited
+        nonlocal begun_at, waited
+        begun_at = time.monotonic()  # a busy machine starts threads late
         try:
             with span(name):
                 result = work()
@@ -58,7 +59,7 @@ def begin(work: Callable[[], _Result], *, name: str, span: Span = no_span) -> Ca
         asked_at = time.monotonic()
         result = future.result()
         # Work waits before it begins, so what it has waited since it was asked for is the end of that.
-        turns.count_waiting(max(0.0, begun_at + waited - asked_at))
+        turns.count_waiting(max(0.0, min(waited, begun_at + waited - asked_at)))
         return result
 
     thread = Thread(target=copy_context().run, args=(run,), name=name, daemon=True)

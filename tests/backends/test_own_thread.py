@@ -144,7 +144,10 @@ def test_many_runs_render_in_one_thread(many: bool, name: str, tmp_path: Path) -
             used.add(threading.current_thread().name)
             return super().decode(latents)
 
+    before = set(threading.enumerate())
     with Studio(generator=Named(), prefetches_control=not many) as studio:
         studio.generate("a ball drops", out=tmp_path / "ball.mp4", steps=2)
     assert used == {name}
-    wait_until(lambda: "render" not in {thread.name for thread in threading.enumerate()})
+    wait_until(
+        lambda: not [one for one in threading.enumerate() if one not in before and one.name == "render"]
+    )

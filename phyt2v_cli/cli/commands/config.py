@@ -88,20 +88,21 @@ def presets(
             }
         )
         return
-    wide = FittingTable(dropped_first=())
-    narrow = FittingTable(dropped_first=("video, judges",))
+    wide, narrow, narrowest = (FittingTable(dropped_first=()) for _ in range(3))
     for header in ("preset", "model", "video", "judges"):
         wide.add_column(header)
     for header in ("preset, model", "video, judges"):
         narrow.add_column(header)
+    narrowest.add_column("preset, model, video, judges")
     for name, config in found.items():
         generator, judges = config.generator, config.scorer.backend or "none"
         video = f"{generator.num_frames} x {generator.height} x {generator.width}"
         wide.add_row(name, generator.model, video, judges)
         narrow.add_row(f"{name}\n  {generator.model}", f"{video}\n  {judges}")
-    width = console.data_width()
-    table = wide.fit(width)
-    console.data(table if console.fits(table) else narrow.fit(width), is_whole_in_pipes=True)
+        narrowest.add_row(f"{name}\n  {generator.model}\n  {video}, {judges}")
+    tables = [table.fit(console.data_width()) for table in (wide, narrow, narrowest)]
+    table = next((table for table in tables if console.fits(table)), tables[-1])
+    console.data(table, is_whole_in_pipes=True)
 
 
 @app.command(

@@ -54,7 +54,7 @@ def test_no_name_of_a_preset_a_model_or_a_setting_is_broken_on_a_terminal(column
 
 def test_a_pipe_gets_one_line_for_each_preset_and_setting() -> None:
     presets = runner.invoke(app, ["config", "presets"]).stdout.splitlines()
-    (hunyuan,) = [line.split() for line in presets if "hunyuanvideo" in line]
+    (hunyuan,) = [line.split() for line in presets if line.startswith("hunyuanvideo ")]
     assert hunyuan[:2] == ["hunyuanvideo", "hunyuanvideo-community/HunyuanVideo"]
     assert len(presets) == 2 + len(list_presets())
     origin = "--set generator.negative_prompt"
