@@ -168,8 +168,13 @@ class ClusterRoles:
         counts = share_out(self._num_gpus, needs[_GENERATOR], judges)
         if self._wanted.workers is not None:
             counts[_GENERATOR] = self._wanted.workers
-            return fit_cpus(counts, needs, self._cluster.total.num_cpus)
-        return fit_cpus(counts, needs, self._cluster.free.num_cpus)
+        fitted = fit_cpus(counts, needs, self._cluster.free.num_cpus)
+        if self._wanted.workers is not None and fitted[_GENERATOR] < self._wanted.workers:
+            self._on_notice(
+                f"{fitted[_GENERATOR]} of the {self._wanted.workers} workers that are wanted are started, "
+                f"for want of CPUs ({self._cluster.free.num_cpus:g} free)"
+            )
+        return fitted
 
     def _pool_of(self, section: str) -> Pool | None:
         name = next((name for name, judges in self._judges.items() if section in judges), None)

@@ -100,7 +100,9 @@ def test_a_driver_asks_for_no_cpu_that_another_has(taken: Any) -> None:
             "execution": {"executor": "ray", "workers": NUM_CPUS},
         }
     )
-    roles = ClusterRoles(config, load_in_worker=load_nothing)
+    notices: list[str] = []
+    roles = ClusterRoles(config, load_in_worker=load_nothing, on_notice=notices.append)
+    assert notices == [f"1 of the {NUM_CPUS} workers that are wanted are started, for want of CPUs (1 free)"]
     roles.load_generator(config.generator)
     ray.kill(taken)
     time.sleep(5)  # in which workers that wait for room would come
