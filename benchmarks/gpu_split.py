@@ -5,8 +5,9 @@
 CogVideoX-5B, 49 frames of 480x720 (both branches in one call), and Wan 2.1 14B, 81 frames of 480x832 (two
 calls), with random weights, eager and compiled. Each pair is measured one after the other in one process.
 "Same" means bit for bit the same latents; of compiled blocks the relative difference is given, for one
-branch is compiled to another graph than two. Wan's first step of each video is not split, since it teaches which inputs come. Ends
-with 1 where an eager video is not the same, or CogVideoX-5B takes more than 0.51 of one GPU's step.
+branch is compiled to another graph than two. Wan's first step of each video is not split, since it teaches
+which inputs come. Ends with 1 where an eager video is not the same, or CogVideoX-5B takes more than 0.51 of
+one GPU's step.
 """
 
 import argparse
