@@ -38,6 +38,7 @@ LIBRARIES = (
     "numpy",
     "openai",
     "PIL.Image",
+    "ray",
     "scipy.optimize",
     "torch",
     "transformers",
@@ -49,6 +50,7 @@ LOGGERS = (
     "httpx2",
     "huggingface_hub",
     "openai",
+    "ray",
     "torch",
     "transformers",
 )
