@@ -17,7 +17,7 @@ from diffusers import (
 )
 from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 
 CONFIG = GeneratorConfig(
     model="random/CogVideoX-5b", num_frames=49, height=480, width=720, guidance_scale=6.0, dtype="bfloat16"

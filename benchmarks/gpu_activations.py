@@ -40,7 +40,7 @@ from phyt2v_cli.backends.diffusion.call import latent_split
 from phyt2v_cli.backends.diffusion.families import family_of
 from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator
 from phyt2v_cli.backends.memory import device
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 
 DEVICE = torch.device("cuda", 0)
 

@@ -33,7 +33,8 @@ from rich.table import Table
 
 from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator, load
 from phyt2v_cli.backends.memory import device, offloading
-from phyt2v_cli.config.schema import GeneratorConfig, ScheduleConfig
+from phyt2v_cli.config.generator import GeneratorConfig
+from phyt2v_cli.config.schema import ScheduleConfig
 from phyt2v_cli.files.video import VideoMetadata, write_video
 from phyt2v_cli.refinement.render import Target, render_video
 from phyt2v_cli.roles import DenoisingStep, VideoGenerator, never_cancelled

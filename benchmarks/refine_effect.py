@@ -31,8 +31,9 @@ from rich.console import Console
 from rich.table import Table
 
 from phyt2v_cli import backends
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.config.layers import load_config
-from phyt2v_cli.config.schema import Config, GeneratorConfig
+from phyt2v_cli.config.schema import Config
 from phyt2v_cli.events import Event
 from phyt2v_cli.files.atomic import replace_file
 from phyt2v_cli.refinement import prompts

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.roles import Cancelled, Decoded, Denoised, DenoisingStep, Latents, OnStep, never_cancelled
 
 STEPS_PER_SECOND = 10

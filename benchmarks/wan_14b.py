@@ -11,7 +11,7 @@ from cogvideox_5b import fill, make_tokenizer
 from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanPipeline, WanTransformer3DModel
 from transformers import UMT5Config, UMT5EncoderModel
 
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 
 CONFIG = GeneratorConfig(
     model="random/Wan2.1-T2V-14B", num_frames=81, height=480, width=832, guidance_scale=5.0, dtype="bfloat16"

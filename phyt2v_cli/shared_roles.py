@@ -13,7 +13,9 @@ from typing import Any, Protocol
 from phyt2v_cli import backends
 from phyt2v_cli.backends import background, prefetch
 from phyt2v_cli.backends.guard import GuardedGenerator
-from phyt2v_cli.config.schema import CaptionerConfig, Config, GeneratorConfig, LlmConfig, ScorerConfig
+from phyt2v_cli.config.generator import GeneratorConfig
+from phyt2v_cli.config.judges import CaptionerConfig, LlmConfig, ScorerConfig
+from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import ConfigError
 from phyt2v_cli.roles import ChatModel, Closeable, Roles, VideoCaptioner, VideoGenerator, VideoScorer
 from phyt2v_cli.turns import Turns

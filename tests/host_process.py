@@ -202,7 +202,7 @@ def refine(path: Path, url: str) -> None:
 
 def chat(model: str) -> None:
     from phyt2v_cli.backends.local.models import load
-    from phyt2v_cli.config.schema import LlmConfig
+    from phyt2v_cli.config.judges import LlmConfig
 
     load(LlmConfig(backend="transformers", model=model, device="cpu"), role="llm")
 

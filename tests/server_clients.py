@@ -7,7 +7,7 @@ import pytest
 from phyt2v_cli.backends.server.answers import Answer
 from phyt2v_cli.backends.server.client import OpenAIClient
 from phyt2v_cli.backends.server.roles import OpenAICaptioner, OpenAIChat, OpenAIScorer
-from phyt2v_cli.config.schema import CaptionerConfig, LlmConfig, ScorerConfig, ServiceConfig
+from phyt2v_cli.config.judges import CaptionerConfig, LlmConfig, ScorerConfig, ServiceConfig
 from phyt2v_cli.errors import BackendError
 from phyt2v_cli.refinement import prompts
 from phyt2v_cli.roles import ChatReply, Message

@@ -16,7 +16,8 @@ import pytest
 import phyt2v_cli
 from phyt2v_cli import Studio, backends
 from phyt2v_cli.backends.local import models
-from phyt2v_cli.config.schema import Config, GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
+from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import ConfigError, FilesError, RunDirError, RunInterruptedError, UsageError
 from phyt2v_cli.events import Event, RoundDone, StepDone
 from phyt2v_cli.files.video import read_video

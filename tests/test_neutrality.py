@@ -8,7 +8,7 @@ import pytest
 
 import phyt2v_cli
 from phyt2v_cli.backends.diffusion import families
-from phyt2v_cli.config.schema import ServiceConfig
+from phyt2v_cli.config.judges import ServiceConfig
 from phyt2v_cli.config.server_url import VENDOR_URL
 
 ROOT = Path(phyt2v_cli.__file__).parent

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from phyt2v_cli.backends.program.scorer import CommandScorer
-from phyt2v_cli.config.schema import ScorerConfig
+from phyt2v_cli.config.judges import ScorerConfig
 from phyt2v_cli.errors import BackendError
 from phyt2v_cli.replies import MAX_ANSWER_CHARS, UnusableReplyError, ask, read_json, read_text
 from tests.scripted_server import Behaviour, ScriptedServer, answer, completion, raw

@@ -8,7 +8,7 @@ import torch
 
 from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator, load
 from phyt2v_cli.backends.memory.offloading import OFFLOAD_LEVELS
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.roles import Latents, OnStep
 
 

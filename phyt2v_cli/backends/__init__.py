@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from phyt2v_cli.errors import ConfigError
 
 if TYPE_CHECKING:
-    from phyt2v_cli.config.schema import CaptionerConfig, GeneratorConfig, LlmConfig, ScorerConfig
+    from phyt2v_cli.config.generator import GeneratorConfig
+    from phyt2v_cli.config.judges import CaptionerConfig, LlmConfig, ScorerConfig
     from phyt2v_cli.roles import ChatModel, VideoCaptioner, VideoGenerator, VideoScorer
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from phyt2v_cli import replies
-from phyt2v_cli.config.schema import VlmConfig
+from phyt2v_cli.config.judges import VlmConfig
 from phyt2v_cli.errors import ReplyError
 from phyt2v_cli.files.video import sample_frames
 from phyt2v_cli.replies import Correction, UnusableReplyError, read_json, read_text

@@ -7,7 +7,9 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, cast, get_args
 
-from phyt2v_cli.config.schema import CaptionerConfig, Config, LlmConfig, ScorerConfig, Section, ServiceConfig
+from phyt2v_cli.config.judges import CaptionerConfig, LlmConfig, ScorerConfig, ServiceConfig
+from phyt2v_cli.config.schema import Config
+from phyt2v_cli.config.section import Section
 from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError
 from phyt2v_cli.files.untrusted import expand, is_hub_id
 

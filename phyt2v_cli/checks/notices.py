@@ -3,14 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from phyt2v_cli.backends.diffusion import conditioning
-from phyt2v_cli.config.schema import (
-    CaptionerConfig,
-    Config,
-    GeneratorConfig,
-    LlmConfig,
-    ScorerConfig,
-    Section,
-)
+from phyt2v_cli.config.generator import GeneratorConfig
+from phyt2v_cli.config.judges import CaptionerConfig, LlmConfig, ScorerConfig
+from phyt2v_cli.config.schema import Config
+from phyt2v_cli.config.section import Section
 from phyt2v_cli.schedule import PlannedRound
 
 

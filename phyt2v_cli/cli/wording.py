@@ -8,6 +8,7 @@ flags and commands. Anything else in backticks, such as a shell's own command, s
 import re
 
 from phyt2v_cli.cli.options import flag_of
+from phyt2v_cli.config.keywords import KEYWORDS
 from phyt2v_cli.errors import ConfigError, Phyt2vError
 
 OPTIONS = (
@@ -55,14 +56,12 @@ def _reword(quoted: re.Match[str]) -> str:
 
 
 def _is_option(name: str) -> bool:
-    from phyt2v_cli.config import layers  # imports pydantic, which few errors need
-
-    return name in OPTIONS or name in layers.KEYWORDS
+    return name in OPTIONS or name in KEYWORDS
 
 
 def _is_setting(key: str) -> bool:
     if not re.fullmatch(r"[a-z]+\.\w+", key):
         return False
-    from phyt2v_cli.config import layers
+    from phyt2v_cli.config import layers  # imports pydantic, which few errors need
 
     return key in layers.KEYS

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from phyt2v_cli.config.judges import ScorerConfig
+from phyt2v_cli.config.keywords import KEYWORDS
 from phyt2v_cli.config.presets import did_you_mean, find_preset, nearest, suggest
-from phyt2v_cli.config.schema import SERVER_BACKENDS, Config, ScorerConfig
+from phyt2v_cli.config.schema import SERVER_BACKENDS, Config
 from phyt2v_cli.errors import ConfigError, UsageError
 from phyt2v_cli.files.user_text import read_text
 
@@ -39,28 +41,6 @@ KEYS = tuple(f"{section}.{key}" for section, model in SECTIONS.items() for key i
 
 _SECRET_PRONE = ("api_key_env", "base_url")
 _MAX_SHOWN_CHARS = 100
-
-KEYWORDS: Mapping[str, str] = {
-    "rounds": "refinement.rounds",
-    "min_steps": "schedule.min_steps",
-    "max_steps": "schedule.max_steps",
-    "schedule": "schedule.kind",
-    "steps": "schedule.steps",
-    "model": "generator.model",
-    "solver": "generator.solver",
-    "gpus": "generator.gpus",
-    "image": "generator.image",
-    "video": "generator.video",
-    "seed": "run.seed",
-    "allow_truncation": "generator.allow_truncation",
-    "select": "refinement.select",
-    "control": "refinement.control",
-    "early_stop": "refinement.early_stop",
-    "probe": "run.probe",
-    "executor": "execution.executor",
-    "ray_address": "execution.ray_address",
-}
-"""Settings with a short name: a keyword argument of the API, and an option of the commands."""
 
 
 class Setting(NamedTuple):

@@ -8,7 +8,8 @@ import os
 import re
 from collections.abc import Mapping
 
-from phyt2v_cli.config.schema import BASE_URL_PATTERN, BASE_URL_WORDS, ServiceConfig
+from phyt2v_cli.config.judges import ServiceConfig
+from phyt2v_cli.config.section import BASE_URL_PATTERN, BASE_URL_WORDS
 from phyt2v_cli.errors import ConfigError
 
 VENDOR_URL = "https://api.openai.com/v1"

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.errors import FaultyFramesError, LatentsError, PromptError
 from phyt2v_cli.events import Emit, Notice, Stage
 from phyt2v_cli.files.untrusted import refusals_as

@@ -12,7 +12,8 @@ from typing import Any
 
 from pydantic import JsonValue, ValidationError
 
-from phyt2v_cli.config.schema import Config, GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
+from phyt2v_cli.config.schema import Config
 from phyt2v_cli.events import Purpose
 from phyt2v_cli.runs.records import RunRecord, VideoRecord
 

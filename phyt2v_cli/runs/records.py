@@ -20,7 +20,8 @@ from pydantic import (
 )
 
 from phyt2v_cli import __version__
-from phyt2v_cli.config.schema import MAX_REFINEMENTS, MAX_SCORERS, LlmConfig
+from phyt2v_cli.config.judges import MAX_SCORERS, LlmConfig
+from phyt2v_cli.config.schema import MAX_REFINEMENTS
 from phyt2v_cli.errors import BackendError, RefusalError, ReplyError
 from phyt2v_cli.events import Purpose
 from phyt2v_cli.replies import filled

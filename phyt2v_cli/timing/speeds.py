@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from phyt2v_cli.config.schema import Config, GeneratorConfig
+    from phyt2v_cli.config.generator import GeneratorConfig
+    from phyt2v_cli.config.schema import Config
     from phyt2v_cli.schedule import PlannedRound
 
 _WHAT_SETS_THE_SPEED = (

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from phyt2v_cli import backends
-from phyt2v_cli.config.schema import CaptionerConfig, GeneratorConfig, LlmConfig, ScorerConfig
+from phyt2v_cli.config.generator import GeneratorConfig
+from phyt2v_cli.config.judges import CaptionerConfig, LlmConfig, ScorerConfig
 from phyt2v_cli.errors import BackendError, RunInterruptedError
 from phyt2v_cli.refinement.prompts import analysis_request
 from phyt2v_cli.roles import ChatReply, Decoded, Denoised, DenoisingStep, Scores

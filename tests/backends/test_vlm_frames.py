@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from phyt2v_cli.backends.vlm import sampled_images
-from phyt2v_cli.config.schema import VlmConfig
+from phyt2v_cli.config.judges import VlmConfig
 from phyt2v_cli.errors import VideoError
 from phyt2v_cli.files.video import VideoMetadata, write_video
 

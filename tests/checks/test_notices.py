@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from phyt2v_cli.checks.notices import find_notices
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.schedule import PlannedRound
 from tests.command_line import CommandLine, assignments, sizes
 from tests.tiny_pipelines import save_ltx

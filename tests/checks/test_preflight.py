@@ -5,8 +5,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from phyt2v_cli.checks.preflight import check_disk, check_model, complete, needed_bytes
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.config.layers import load_config
-from phyt2v_cli.config.schema import Config, GeneratorConfig, ScheduleConfig
+from phyt2v_cli.config.schema import Config, ScheduleConfig
 from phyt2v_cli.errors import ConfigError, FilesError
 
 

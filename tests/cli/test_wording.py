@@ -6,7 +6,7 @@ from typer.main import get_command
 from phyt2v_cli.cli.app import app
 from phyt2v_cli.cli.options import flag_of
 from phyt2v_cli.cli.wording import COMMANDS, OPTIONS, in_flags, worded
-from phyt2v_cli.config.layers import KEYWORDS
+from phyt2v_cli.config.keywords import KEYWORDS
 from phyt2v_cli.errors import BackendError, ConfigError
 
 

@@ -26,7 +26,7 @@ import numpy as np
 from phyt2v_cli import backends
 from phyt2v_cli.cli import signals
 from phyt2v_cli.cli.exit import run
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.roles import (
     Cancelled,
     ChatReply,

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from phyt2v_cli.backends.diffusion.generator import load
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.errors import FaultyFramesError
 from phyt2v_cli.files.video import read_video
 from phyt2v_cli.refinement.render import another_seed

@@ -12,7 +12,8 @@ import pytest
 from phyt2v_cli.backends.checkpoints.diffusers_folder import find_model
 from phyt2v_cli.backends.diffusion.generator import load
 from phyt2v_cli.backends.local import models as local_models
-from phyt2v_cli.config.schema import GeneratorConfig, LlmConfig
+from phyt2v_cli.config.generator import GeneratorConfig
+from phyt2v_cli.config.judges import LlmConfig
 from phyt2v_cli.errors import ModelLoadError
 from tests.faults.processes import PHYT2V, QUICK, end, start
 from tests.hub_double import HUB_ID, serve_hub

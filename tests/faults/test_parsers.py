@@ -19,8 +19,8 @@ from phyt2v_cli.backends.checkpoints.diffusers_folder import find_model
 from phyt2v_cli.backends.embedded.rulebook import Rulebook
 from phyt2v_cli.backends.program.scorer import CommandScorer
 from phyt2v_cli.cli.views.run import run_as_json, run_text
+from phyt2v_cli.config.judges import ScorerConfig
 from phyt2v_cli.config.layers import KEYS, load_config
-from phyt2v_cli.config.schema import ScorerConfig
 from phyt2v_cli.errors import Phyt2vError
 from phyt2v_cli.files.video import VideoMetadata, read_video
 from phyt2v_cli.refinement.loop import refine

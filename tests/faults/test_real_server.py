@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from phyt2v_cli.backends.server.client import OpenAIClient
-from phyt2v_cli.config.schema import ServiceConfig
+from phyt2v_cli.config.judges import ServiceConfig
 from phyt2v_cli.errors import BackendError
 from phyt2v_cli.roles import Message
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.files import cache_dir
 from phyt2v_cli.files.cache_dir import find_cache_dir, make_cache_dir
 from phyt2v_cli.timing import speeds

@@ -55,7 +55,7 @@ def test_what_could_block_or_never_end_is_refused(tmp_path: Path) -> None:
 READERS = """
 import resource, sys
 from pathlib import Path
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.errors import UsageError
 from phyt2v_cli.files import untrusted, user_text
 from phyt2v_cli.runs import reader

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from phyt2v_cli.backends.diffusion.generator import load
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.events import Stage
 from phyt2v_cli.refinement.render import Target, render_video
 from phyt2v_cli.roles import VideoGenerator, never_cancelled

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phyt2v_cli.config.schema import Config, LlmConfig
+from phyt2v_cli.config.judges import LlmConfig
+from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import RunDirError
 from phyt2v_cli.roles import ChatReply
 from phyt2v_cli.runs.directory import RunDir

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.refinement.loop import refine
 from phyt2v_cli.roles import never_cancelled
 from phyt2v_cli.runs.directory import RunDir

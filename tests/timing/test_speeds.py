@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from phyt2v_cli.config.schema import Config, GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
+from phyt2v_cli.config.schema import Config
 from phyt2v_cli.schedule import PlannedRound
 from phyt2v_cli.timing import speeds
 from phyt2v_cli.timing.speeds import Speed

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from phyt2v_cli.backends.acceleration.compilation import denoisers_of, repeated_blocks
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.errors import ConfigError
 
 _FP8_CAPABILITY = (8, 9)

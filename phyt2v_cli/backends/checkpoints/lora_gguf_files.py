@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from phyt2v_cli.backends.checkpoints.files import fault_of, find_weights
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.errors import ConfigError
 from phyt2v_cli.files.untrusted import is_hub_id, refusals_as
 

@@ -18,13 +18,9 @@ from phyt2v_cli.backends.cluster.pool import Pool
 from phyt2v_cli.backends.cluster.roles import ClusterCaptioner, ClusterChat, ClusterGenerator, ClusterScorer
 from phyt2v_cli.backends.cluster.sizing import Need, fit_cpus, missing_gpus, share_out
 from phyt2v_cli.backends.cluster.workers import GeneratorWorker, JudgeWorker, LoadGenerator
-from phyt2v_cli.config.schema import (
-    CaptionerConfig,
-    Config,
-    GeneratorConfig,
-    LlmConfig,
-    ScorerConfig,
-)
+from phyt2v_cli.config.generator import GeneratorConfig
+from phyt2v_cli.config.judges import CaptionerConfig, LlmConfig, ScorerConfig
+from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import ConfigError
 from phyt2v_cli.roles import (
     ChatModel,

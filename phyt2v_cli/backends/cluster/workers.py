@@ -13,13 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from phyt2v_cli import backends
-from phyt2v_cli.config.schema import (
-    CaptionerConfig,
-    GeneratorConfig,
-    LlmConfig,
-    ScorerConfig,
-    ServiceConfig,
-)
+from phyt2v_cli.config.generator import GeneratorConfig
+from phyt2v_cli.config.judges import CaptionerConfig, LlmConfig, ScorerConfig, ServiceConfig
 from phyt2v_cli.roles import (
     ChatReply,
     ChatRequest,

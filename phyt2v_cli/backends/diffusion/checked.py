@@ -14,7 +14,7 @@ from phyt2v_cli.backends.diffusion.families import Family, family_of
 from phyt2v_cli.backends.diffusion.family_rules import split_complaints
 from phyt2v_cli.backends.diffusion.signature import choose_pipeline_class
 from phyt2v_cli.backends.memory.device import choose_device, choose_second_gpu
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 
 
 class Checked(NamedTuple):

@@ -7,7 +7,7 @@ knows the config and the table in `families.py`; it must not know a family by na
 from collections.abc import Iterator
 
 from phyt2v_cli.backends.diffusion.families import Family
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 
 OPTIONS = ("guidance_scale_2", "true_cfg_scale")
 """Extra settings that only some families take."""

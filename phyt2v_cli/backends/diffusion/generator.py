@@ -35,7 +35,7 @@ from phyt2v_cli.backends.memory import offloading, residency
 from phyt2v_cli.backends.memory.activations import VideoSize
 from phyt2v_cli.backends.memory.device import free_bytes
 from phyt2v_cli.backends.memory.placement import PlacedPipeline
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.errors import (
     BackendError,
     ConfigError,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from phyt2v_cli.backends.memory.activations import VideoSize
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.errors import LatentsError
 from phyt2v_cli.files.video import Frames
 

@@ -16,7 +16,7 @@ from phyt2v_cli.backends import failures
 from phyt2v_cli.backends.checkpoints import lora_gguf_files
 from phyt2v_cli.backends.checkpoints.diffusers_folder import ModelFolder
 from phyt2v_cli.backends.checkpoints.lora_gguf_files import find_lora
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.errors import ConfigError, ModelLoadError
 from phyt2v_cli.quantities import count
 

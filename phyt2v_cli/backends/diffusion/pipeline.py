@@ -20,7 +20,7 @@ from phyt2v_cli.backends.checkpoints.diffusers_folder import ModelFolder
 from phyt2v_cli.backends.checkpoints.files import check_weights, variant_of
 from phyt2v_cli.backends.checkpoints.template_check import check_template
 from phyt2v_cli.backends.diffusion import lora_gguf
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.errors import ModelLoadError
 
 _LIBRARIES = {"diffusers": diffusers, "transformers": transformers}

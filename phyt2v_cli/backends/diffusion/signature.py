@@ -14,7 +14,7 @@ from diffusers.utils import DummyObject
 from phyt2v_cli.backends.checkpoints.diffusers_folder import ModelFolder
 from phyt2v_cli.backends.diffusion import conditioning, family_rules
 from phyt2v_cli.backends.diffusion.families import Family
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.errors import ConfigError, ModelLoadError
 
 NUM_FRAMES_NAMES = ("num_frames", "video_length", "frames")

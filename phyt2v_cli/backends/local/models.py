@@ -26,7 +26,7 @@ from phyt2v_cli.backends.local.inputs import ChatInputs, load_chat_inputs
 from phyt2v_cli.backends.memory import residency
 from phyt2v_cli.backends.memory.cpu_threads import asleep_while_waiting
 from phyt2v_cli.backends.memory.device import choose_device
-from phyt2v_cli.config.schema import ServiceConfig
+from phyt2v_cli.config.judges import ServiceConfig
 from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError
 from phyt2v_cli.turns import Turns
 

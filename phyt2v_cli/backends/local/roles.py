@@ -19,7 +19,7 @@ from phyt2v_cli.backends.vlm import (
     semantic_question,
     yes_or_no,
 )
-from phyt2v_cli.config.schema import CaptionerConfig, LlmConfig, ScorerConfig
+from phyt2v_cli.config.judges import CaptionerConfig, LlmConfig, ScorerConfig
 from phyt2v_cli.errors import BackendError
 from phyt2v_cli.roles import ChatReply, ChatRequest, Message, Scores
 

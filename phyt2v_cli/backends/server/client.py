@@ -20,7 +20,7 @@ from phyt2v_cli.backends.server.answers import Answer, Failure, read_answer
 from phyt2v_cli.backends.server.connection import Connection, delay_before_retry
 from phyt2v_cli.backends.server.endpoint import Endpoint, Role
 from phyt2v_cli.backends.server.questions import Part, Question, Traits, adapt, body_of
-from phyt2v_cli.config.schema import ServiceConfig
+from phyt2v_cli.config.judges import ServiceConfig
 from phyt2v_cli.roles import Message
 from phyt2v_cli.turns import Turns
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from phyt2v_cli.backends.server.answers import Failure
-from phyt2v_cli.config.schema import ServiceConfig
+from phyt2v_cli.config.judges import ServiceConfig
 from phyt2v_cli.roles import Message, without_system
 
 _NUM_LOGPROBS = 20

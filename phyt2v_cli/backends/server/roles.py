@@ -26,7 +26,7 @@ from phyt2v_cli.backends.vlm import (
     semantic_rating_question,
     yes_or_no,
 )
-from phyt2v_cli.config.schema import CaptionerConfig, LlmConfig, ScorerConfig, VlmConfig
+from phyt2v_cli.config.judges import CaptionerConfig, LlmConfig, ScorerConfig, VlmConfig
 from phyt2v_cli.errors import ReplyError
 from phyt2v_cli.roles import ChatReply, ChatRequest, Message, Scores
 

@@ -20,7 +20,7 @@ from phyt2v_cli.backends.server.answers import Failure
 from phyt2v_cli.backends.server.connection import Connection, delay_before_retry
 from phyt2v_cli.backends.server.endpoint import Endpoint
 from phyt2v_cli.backends.server.video_requests import Fields, Job, Traits
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.errors import BackendError, RunInterruptedError
 from phyt2v_cli.roles import Cancelled
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, JsonValue, ValidationError
 from phyt2v_cli.backends import network
 from phyt2v_cli.backends.server.answers import Failure, explain_foreign, message_in, one_line
 from phyt2v_cli.backends.server.endpoint import Endpoint
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.errors import ConfigError
 from phyt2v_cli.files.video import Frames, seconds_of
 from phyt2v_cli.quantities import count

@@ -11,7 +11,7 @@ from phyt2v_cli.backends.server import video_requests
 from phyt2v_cli.backends.server.endpoint import Endpoint
 from phyt2v_cli.backends.server.video_jobs import VideoJobs
 from phyt2v_cli.backends.server.video_requests import Fields
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.errors import BackendError, LatentsError, VideoError
 from phyt2v_cli.files.video import read_frames
 from phyt2v_cli.roles import (

@@ -121,7 +121,7 @@ def schema() -> None:
 
 def _rows(key: str, value: object) -> list[tuple[str, str]]:
     """Rows of a setting: one, or for a list of tables one for each value set in them."""
-    from phyt2v_cli.config.schema import ScorerConfig
+    from phyt2v_cli.config.judges import ScorerConfig
 
     if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
         return [(key, _as_text(value))]

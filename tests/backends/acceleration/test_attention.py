@@ -8,7 +8,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from phyt2v_cli.backends.acceleration import kernels
 from phyt2v_cli.backends.diffusion.generator import load
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 
 
 @pytest.mark.parametrize(

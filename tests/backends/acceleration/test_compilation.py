@@ -12,7 +12,7 @@ from diffusers import CogVideoXTransformer3DModel
 
 from phyt2v_cli.backends.acceleration import compilation
 from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator, load
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.roles import Latents
 
 

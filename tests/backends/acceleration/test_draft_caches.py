@@ -8,7 +8,7 @@ import pytest
 
 from phyt2v_cli.backends.acceleration.draft_caches import DEFAULT_STRENGTHS
 from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator, load
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.roles import DenoisingStep, Latents
 from tests.tiny_pipelines import save_ltx, save_mochi, save_wan
 

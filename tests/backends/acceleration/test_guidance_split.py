@@ -16,7 +16,7 @@ import torch
 from phyt2v_cli.backends.acceleration.guidance_split import SplitDenoiser
 from phyt2v_cli.backends.diffusion import checked
 from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator, load
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.errors import BackendError, RunInterruptedError
 from phyt2v_cli.roles import Denoised
 from tests.tiny_families import (

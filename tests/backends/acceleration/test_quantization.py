@@ -10,7 +10,7 @@ import torch
 from phyt2v_cli.backends.acceleration import quantization
 from phyt2v_cli.backends.checkpoints import lora_gguf_files
 from phyt2v_cli.backends.diffusion.generator import load
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.errors import ConfigError
 
 SIZE = {"num_frames": 9, "height": 16, "width": 16}

@@ -96,7 +96,7 @@ def test_the_weights_are_those_of_the_judged_commit(tiny_cogvideox_dir: Path, tm
     load = f"load(GeneratorConfig(model={HUB_ID!r}, device='cpu'))"
     code = (
         "from phyt2v_cli.backends.diffusion.generator import load\n"
-        f"from phyt2v_cli.config.schema import GeneratorConfig\n{load}"
+        f"from phyt2v_cli.config.generator import GeneratorConfig\n{load}"
     )
     with serve_hub(tiny_cogvideox_dir, newer) as (endpoint, fetched):
         loaded = subprocess.run(

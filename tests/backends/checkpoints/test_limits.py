@@ -12,7 +12,8 @@ from phyt2v_cli.backends.checkpoints.transformers_folder import find_language_mo
 from phyt2v_cli.backends.diffusion import generator
 from phyt2v_cli.backends.local import models
 from phyt2v_cli.backends.local.roles import TransformersChat
-from phyt2v_cli.config.schema import GeneratorConfig, LlmConfig
+from phyt2v_cli.config.generator import GeneratorConfig
+from phyt2v_cli.config.judges import LlmConfig
 from phyt2v_cli.errors import ModelLoadError
 from phyt2v_cli.roles import ChatRequest, Message
 from tests.tiny_families import save_hunyuan_15

@@ -11,7 +11,8 @@ import pytest
 import ray
 
 from phyt2v_cli.backends.cluster.factory import ClusterRoles
-from phyt2v_cli.config.schema import Config, GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
+from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import ConfigError
 from phyt2v_cli.roles import Decoded, Denoised, Latents
 from tests.backends.cluster.ray_processes import PATIENCE_S, workers

@@ -15,7 +15,8 @@ import ray
 from phyt2v_cli import Studio
 from phyt2v_cli.backends import load_generator
 from phyt2v_cli.backends.cluster.factory import ClusterRoles
-from phyt2v_cli.config.schema import Config, GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
+from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError, RunInterruptedError
 from phyt2v_cli.events import Event, StepDone
 from phyt2v_cli.roles import DenoisingStep, VideoGenerator

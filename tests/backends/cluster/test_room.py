@@ -11,7 +11,8 @@ import ray
 from phyt2v_cli.backends.cluster import pool as pools
 from phyt2v_cli.backends.cluster.factory import ClusterRoles
 from phyt2v_cli.backends.cluster.pool import Pool
-from phyt2v_cli.config.schema import Config, GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
+from phyt2v_cli.config.schema import Config
 from tests.backends.cluster.ray_processes import PATIENCE_S, workers
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.enable_socket]

@@ -12,8 +12,8 @@ from phyt2v_cli.backends.diffusion import conditioning
 from phyt2v_cli.backends.diffusion.families import Family
 from phyt2v_cli.backends.diffusion.generator import load
 from phyt2v_cli.checks.preflight import complete
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.config.layers import load_config
-from phyt2v_cli.config.schema import GeneratorConfig
 from phyt2v_cli.errors import ConfigError, PromptError
 from phyt2v_cli.files.video import VideoMetadata, read_video, write_video
 from phyt2v_cli.roles import DenoisingStep

@@ -4,8 +4,8 @@ import pytest
 
 from phyt2v_cli.backends.diffusion.families import family_of
 from phyt2v_cli.backends.diffusion.family_rules import complaints
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.config.layers import load_config
-from phyt2v_cli.config.schema import GeneratorConfig
 
 COGVIDEOX_5B = {
     "vae": {"block_out_channels": [128, 256, 256, 512], "temporal_compression_ratio": 4},

@@ -12,7 +12,7 @@ from phyt2v_cli.backends.acceleration.kernels import prefer_onednn
 from phyt2v_cli.backends.diffusion.call.prompt_cache import NUM_CACHED_PROMPTS
 from phyt2v_cli.backends.diffusion.generator import load
 from phyt2v_cli.backends.diffusion.solvers import choose_solver
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.errors import BackendError, ConfigError, RunInterruptedError
 from tests.tiny_families import save_hunyuan_15
 from tests.tiny_pipelines import TEXT_LENGTH, save_cogvideox, save_ltx, save_mochi, save_wan

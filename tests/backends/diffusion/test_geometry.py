@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from phyt2v_cli.backends.diffusion.generator import load
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.errors import LatentsError
 from tests.tiny_generators import denoise
 

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from phyt2v_cli.backends.checkpoints import lora_gguf_files
 from phyt2v_cli.backends.diffusion import lora_gguf
 from phyt2v_cli.backends.diffusion.generator import load
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.errors import ConfigError, ModelLoadError
 from phyt2v_cli.files.video import read_video
 from tests.command_line import CommandLine, assignments, sizes

@@ -12,7 +12,7 @@ import torch
 import transformers
 
 from phyt2v_cli.backends.diffusion.generator import load
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.errors import BackendError, ModelLoadError
 from tests.command_line import CommandLine
 from tests.tiny_unets import save_animatediff

@@ -16,7 +16,7 @@ from diffusers.utils import logging as diffusers_logging
 from phyt2v_cli.backends.acceleration.kernels import prefer_onednn
 from phyt2v_cli.backends.diffusion.generator import load
 from phyt2v_cli.backends.diffusion.solvers import choose_solver
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.files.video import read_video
 from tests import tiny_families, tiny_pipelines, tiny_unets
 from tests.command_line import CommandLine, assignments, sizes

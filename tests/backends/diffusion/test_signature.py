@@ -13,7 +13,7 @@ from phyt2v_cli.backends.diffusion import families
 from phyt2v_cli.backends.diffusion.call.step_reporter import StepReporter
 from phyt2v_cli.backends.diffusion.generator import load
 from phyt2v_cli.backends.diffusion.signature import fps_of, steps_of
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.errors import ConfigError, ModelLoadError
 from phyt2v_cli.files.video import read_video
 from tests.command_line import CommandLine, assignments, sizes

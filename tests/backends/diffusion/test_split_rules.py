@@ -11,7 +11,7 @@ from phyt2v_cli.backends.diffusion import checked
 from phyt2v_cli.backends.diffusion import generator as generator_module
 from phyt2v_cli.backends.diffusion.generator import load
 from phyt2v_cli.backends.memory.device import choose_second_gpu
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.errors import BackendError, ConfigError
 from tests.tiny_families import save_anyflow, save_hunyuan, save_hunyuan_15
 from tests.tiny_unets import save_animatediff

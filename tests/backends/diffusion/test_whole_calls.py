@@ -13,7 +13,7 @@ from PIL import Image
 from phyt2v_cli.backends.acceleration.kernels import prefer_onednn
 from phyt2v_cli.backends.diffusion.call.latent_split import run_whole
 from phyt2v_cli.backends.diffusion.generator import load
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.errors import BackendError, FaultyFramesError
 from phyt2v_cli.files.video import read_video
 from tests.command_line import CommandLine, assignments, sizes

@@ -8,7 +8,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from phyt2v_cli.backends.local import models
 from phyt2v_cli.backends.local.roles import Sampling, TransformersChat
-from phyt2v_cli.config.schema import LlmConfig
+from phyt2v_cli.config.judges import LlmConfig
 from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError, ReplyError
 from phyt2v_cli.refinement.loop import refine
 from phyt2v_cli.refinement.prompts import PhysicsAnalysis, analysis_request, ask

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from phyt2v_cli.backends.local import models
 from phyt2v_cli.backends.memory import residency
-from phyt2v_cli.config.schema import CaptionerConfig, LlmConfig, ScorerConfig
+from phyt2v_cli.config.judges import CaptionerConfig, LlmConfig, ScorerConfig
 from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError
 from phyt2v_cli.roles import Message
 
@@ -183,7 +183,7 @@ def test_a_hub_id_is_loaded_from_the_cache_and_quietly(tiny_llama_dir: Path, tmp
     (repo / "refs").mkdir()
     (repo / "refs" / "main").write_text("a" * 40)
     code = (
-        "from phyt2v_cli.backends.local import models; from phyt2v_cli.config.schema import LlmConfig\n"
+        "from phyt2v_cli.backends.local import models; from phyt2v_cli.config.judges import LlmConfig\n"
         "model = models.load(LlmConfig(model='some-one/some-model'), role='llm')\n"
         "print(model.num_bytes)"
     )

@@ -10,7 +10,7 @@ SCRIPT = """
 import shutil, sys
 from pathlib import Path
 from phyt2v_cli.backends.local import models
-from phyt2v_cli.config.schema import LlmConfig
+from phyt2v_cli.config.judges import LlmConfig
 
 repo = Path(sys.argv[1])
 config = LlmConfig(backend="transformers", model="some-one/some-model")

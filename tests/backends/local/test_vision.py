@@ -14,7 +14,7 @@ from transformers import AutoModelForImageTextToText
 from phyt2v_cli.backends.local import models
 from phyt2v_cli.backends.local.roles import TransformersCaptioner, TransformersScorer
 from phyt2v_cli.backends.vlm import PHYSICAL_QUESTION, sampled_images
-from phyt2v_cli.config.schema import CaptionerConfig, ScorerConfig
+from phyt2v_cli.config.judges import CaptionerConfig, ScorerConfig
 from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError, ReplyError, VideoError
 from phyt2v_cli.files.video import VideoMetadata, write_video
 from phyt2v_cli.refinement.loop import refine

@@ -17,8 +17,8 @@ from phyt2v_cli.backends.memory.activations import (
     denoise_bytes,
     tiled_decode_bytes,
 )
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.config.layers import load_config
-from phyt2v_cli.config.schema import GeneratorConfig
 
 MEASURED = {
     # denoising, decoding whole, in tiles: GB beside the weights on one H100, benchmarks/gpu_activations.py

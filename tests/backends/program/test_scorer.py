@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from phyt2v_cli.backends.program.scorer import CommandScorer, find_program
-from phyt2v_cli.config.schema import ScorerConfig
+from phyt2v_cli.config.judges import ScorerConfig
 from phyt2v_cli.errors import BackendError
 from phyt2v_cli.roles import Scores
 from phyt2v_cli.turns import waited_s
@@ -229,7 +229,7 @@ def test_a_kept_program_is_closed_when_python_ends(scorer: MakeScorer, tmp_path:
     code = f"""
 from pathlib import Path
 from phyt2v_cli.backends.program.scorer import CommandScorer
-from phyt2v_cli.config.schema import ScorerConfig
+from phyt2v_cli.config.judges import ScorerConfig
 command = {(str(tmp_path / "judge"), str(tmp_path / "end"))!r}
 judge = CommandScorer(ScorerConfig(command=command, keep_alive=True))
 judge.score(Path("x.mp4"), "p")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from phyt2v_cli.backends.server.answers import Answer, Failure, read_answer, read_rejection
 from phyt2v_cli.backends.server.client import OpenAIClient
-from phyt2v_cli.config.schema import ServiceConfig
+from phyt2v_cli.config.judges import ServiceConfig
 from phyt2v_cli.errors import BackendError, ConfigError, ReplyError
 from tests.scripted_server import Behaviour, ScriptedServer, answer, completion, either, raw, status
 from tests.server_clients import KEY, MESSAGES, ask, client_of, fail

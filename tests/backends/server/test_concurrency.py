@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from phyt2v_cli.backends.server.client import OpenAIClient
-from phyt2v_cli.config.schema import CaptionerConfig, LlmConfig, ServiceConfig
+from phyt2v_cli.config.judges import CaptionerConfig, LlmConfig, ServiceConfig
 from phyt2v_cli.roles import Message
 from phyt2v_cli.turns import waited_s
 from tests.scripted_server import Behaviour, Exchange, ScriptedServer, answer, status

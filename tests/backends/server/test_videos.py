@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from phyt2v_cli.backends.server.videos import ServerGenerator
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.errors import BackendError, ConfigError, LatentsError, RunInterruptedError
 from phyt2v_cli.roles import Denoised, DenoisingStep
 from tests.scripted_server import drop, raw, stall, status

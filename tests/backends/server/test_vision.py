@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from phyt2v_cli.backends.server.roles import OpenAICaptioner, OpenAIScorer
-from phyt2v_cli.config.schema import CaptionerConfig, ScorerConfig
+from phyt2v_cli.config.judges import CaptionerConfig, ScorerConfig
 from phyt2v_cli.errors import BackendError
 from tests.scripted_server import ScriptedServer, answer, either, status
 from tests.server_clients import captioner_at, scorer_at, text_of

@@ -8,7 +8,7 @@ import pytest
 
 from phyt2v_cli.backends.diffusion.call.prompt_length import find_prompt_length
 from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator, load
-from phyt2v_cli.config.schema import GeneratorConfig
+from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.errors import ConfigError
 from tests import tiny_families, tiny_pipelines, tiny_unets
 

@@ -1,0 +1,94 @@
+"""Settings of the LLM, the captioner and the scorers, and of the servers that they may be on."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from phyt2v_cli.config.section import BaseUrl, KeyVariable, Section, fits
+
+MAX_SCORERS = 100
+
+
+class ServiceConfig(Section):
+    """Settings shared by the roles that a server, or a local model of transformers, may fill."""
+
+    model: str | None = Field(default=None, min_length=1)
+    """`openai`: the model name that the server knows. `transformers`: a local folder or a hub id."""
+    base_url: BaseUrl | None = None
+    """`openai`: base URL of any compatible endpoint; None: that of OPENAI_BASE_URL if the
+    key is OPENAI_API_KEY and both are set, else the vendor's own. Setting it alone chooses
+    `openai`."""
+    api_key_env: KeyVariable = "OPENAI_API_KEY"
+    """Environment variable that holds the API key."""
+    timeout_s: Annotated[float, Field(gt=0, le=86_400)] = 300.0
+    """Timeout of one answer in s, retries included."""
+    max_retries: Annotated[int, Field(ge=0, le=20)] = 5
+    """`openai`: retries after connection errors, 408, 409, 429 and 5xx, with jitter; Retry-After is
+    obeyed."""
+    concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """`openai`: requests to the server at a time; roles that name the same server share the smallest of their
+    numbers. `command`: programs that run at a time. None: 8 requests, one program."""
+    max_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
+    """Maximum tokens of one answer, reasoning included."""
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    """None: the server's default; a local model then takes the likeliest token."""
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    """`transformers` only."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`transformers` only."""
+
+
+class LlmConfig(ServiceConfig):
+    """LLM that names the physics, finds the mismatch and rewrites the prompt."""
+
+    backend: Literal["rulebook", "openai", "transformers"] | None = None
+    prompt_token_price: Annotated[float, Field(ge=0, le=1e9)] | None = None
+    """Price of a million prompt tokens, in any currency. With both prices set, the run's record has its
+    cost."""
+    completion_token_price: Annotated[float, Field(ge=0, le=1e9)] | None = None
+
+
+class VlmConfig(ServiceConfig):
+    """Settings shared by captioner and scorer."""
+
+    num_frames: Annotated[int, Field(ge=1, le=256)] = 16
+    """Number of frames that a VLM is shown, spread evenly over the video."""
+    max_frame_size: Annotated[int, Field(ge=32, le=4096)] = 512
+    """Longest side of the frames that a VLM is shown, in pixels; larger frames are scaled down."""
+
+
+class CaptionerConfig(VlmConfig):
+    """Captioner that describes what is seen in a video."""
+
+    backend: Literal["tracker", "openai", "transformers"] | None = None
+
+
+class ScorerConfig(VlmConfig):
+    """Scorer of a video."""
+
+    backend: Literal["tracker", "openai", "transformers", "command"] | None = None
+    name: (
+        Annotated[
+            str,
+            fits(
+                r"\A[A-Za-z0-9][A-Za-z0-9._:-]{0,63}\Z",
+                "must be at most 64 letters, digits, dots, dashes, colons and underscores, and begin with a "
+                "letter or digit",
+            ),
+        ]
+        | None
+    ) = None
+    """Key of its scores in the record; None: made from backend and model."""
+    command: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """`command`: a program and its arguments, started without a shell."""
+    keep_alive: bool = False
+    """`command`: the program runs for the whole run, and answers each line of input with a line."""
+    others: "tuple[ScorerConfig, ...]" = Field(default=(), max_length=MAX_SCORERS - 1)
+    """Further scorers. Their scores are recorded beside those of this one, which decides."""
+
+    @field_validator("others")
+    @classmethod
+    def _has_one_level(cls, others: "tuple[ScorerConfig, ...]") -> "tuple[ScorerConfig, ...]":
+        if any(other.others for other in others):
+            raise ValueError("a further scorer has no others of its own; list all of them in scorer.others")
+        return others
