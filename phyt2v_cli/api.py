@@ -28,6 +28,7 @@ from phyt2v_cli.roles import (
 )
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.result import RunResult, VideoResult
+from phyt2v_cli.schedule import plan_controls
 from phyt2v_cli.sets.prompt_file import read_prompt
 from phyt2v_cli.shared_roles import OnNotice, SharedRoles
 from phyt2v_cli.turns import Turns
@@ -176,7 +177,8 @@ class Studio:
         record = run.record
         num_planned_steps = num_planned_steps or sum(planned.steps for planned in record.plan)
         # A run that has all of its videos may only have to be judged.
-        ids = ids_of_run(len(record.plan), control=run.config.refinement.control)
+        controls = plan_controls(run.config.refinement, record.planned_rounds)
+        ids = ids_of_run(len(record.plan), [control.id for control in controls])
         if record.status != "complete" and any(not (run.path / id.video_name).exists() for id in ids):
             self.prefetch(num_planned_steps)
         roles = self._roles.roles(num_planned_steps)

@@ -98,7 +98,7 @@ class RoundDone:
 
 @dataclass(frozen=True)
 class ControlStarted:
-    """The control begins: the original prompt at full steps, for comparison."""
+    """A control begins: a video at full steps that no round has led to, for comparison."""
 
     video: ControlId
     steps: int

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from phyt2v_cli.config.layers import MOVED, LoadedConfig
-from phyt2v_cli.config.schema import Config, ScheduleConfig, ScheduleKind
+from phyt2v_cli.config.schema import RefinementConfig, ScheduleConfig, ScheduleKind
 from phyt2v_cli.errors import ConfigError
 from phyt2v_cli.quantities import count
-from phyt2v_cli.video_id import RoundId
+from phyt2v_cli.video_id import BLIND, CONTROL, LETTERS, ControlId, RoundId
 
 if TYPE_CHECKING:
     from phyt2v_cli.events import Purpose
@@ -128,7 +128,37 @@ def _truncate(value: float) -> int:
     return int(value + 1e-9)
 
 
-def control_steps(config: Config, planned: Sequence[PlannedRound]) -> int:
-    """Denoising steps that the control adds; 0 if there is no control, or if round 1 is the same video."""
-    is_first_video = planned[0].steps == planned[-1].steps
-    return planned[-1].steps if config.refinement.control and not is_first_video else 0
+@dataclass(frozen=True)
+class PlannedControl:
+    """One planned control."""
+
+    id: ControlId
+    steps: int
+    """Denoising steps that it adds: none if a round's video is the same one."""
+
+
+def plan_controls(
+    refinement: RefinementConfig, planned: Sequence[PlannedRound]
+) -> tuple[PlannedControl, ...]:
+    """Plan the controls of a run that renders all of its `planned` rounds."""
+    final_steps = planned[-1].steps
+    ids = controls_of(refinement, total_steps=sum(entry.steps for entry in planned), final_steps=final_steps)
+    is_first_video = planned[0].steps == final_steps
+    return tuple(PlannedControl(id, 0 if id == CONTROL and is_first_video else final_steps) for id in ids)
+
+
+def controls_of(refinement: RefinementConfig, *, total_steps: int, final_steps: int) -> tuple[ControlId, ...]:
+    """Ids of the controls of a run whose rounds take `total_steps` in all, in the order of rendering.
+
+    `best-of-n` has as many seeds of the original prompt as that pays for at `final_steps`: at least one, and
+    at most 26.
+    """
+    ids: list[ControlId] = []
+    if refinement.renders_original:
+        ids.append(CONTROL)
+    if "best-of-n" in refinement.all_controls:
+        num_further = max(1, total_steps // final_steps) - 1
+        ids += [ControlId(candidate=letter) for letter in LETTERS[:num_further]]
+    if "blind" in refinement.all_controls:
+        ids.append(BLIND)
+    return tuple(ids)

@@ -5,8 +5,9 @@ here and nowhere else. Knows no folder and no record.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,24 @@ class RoundId:
 
 @dataclass(frozen=True)
 class ControlId:
-    """Id of the control: the original prompt at full steps, for comparison."""
+    """Id of a control: a video at full steps that no round has led to, for comparison."""
 
-    name: str = "control"
-    """Id as text."""
+    kind: Literal["control", "blind"] = "control"
+    """`control`: the original prompt. `blind`: a rewrite by an LLM that has seen no video."""
+    candidate: str = ""
+    """A letter from b on, if it is the original prompt with another seed."""
+
+    @property
+    def name(self) -> str:
+        """Id as text, as in ``control.b``."""
+        return f"{self.kind}.{self.candidate}" if self.candidate else self.kind
 
     @property
     def label(self) -> str:
-        """Id in words for people."""
-        return self.name.capitalize()
+        """Id in words for people, as in ``Control, seed b``."""
+        if self.kind == "blind":
+            return "Blind rewrite"
+        return "Control" + (f", seed {self.candidate}" if self.candidate else "")
 
     @property
     def video_name(self) -> str:
@@ -79,23 +89,30 @@ class ControlId:
 VideoId: TypeAlias = RoundId | ControlId
 
 CONTROL = ControlId()
+BLIND = ControlId("blind")
+
+LETTERS = "bcdefghijklmnopqrstuvwxyz"
+"""Names of candidates after the first, which has none."""
 
 
-def ids_of_run(num_rounds: int, *, control: bool) -> list[VideoId]:
-    """Ids of the videos of a run: its rounds in order, then the control, if there is one."""
-    return [*map(RoundId, range(1, num_rounds + 1)), *([CONTROL] if control else [])]
+def ids_of_run(num_rounds: int, controls: Iterable[ControlId] = ()) -> list[VideoId]:
+    """Ids of the videos of a run: its rounds in order, then its `controls`."""
+    return [*map(RoundId, range(1, num_rounds + 1)), *controls]
 
 
 MAX_ROUND = 10_000
 """Upper limit of a round number. A record from somebody else may claim anything."""
 
 _ROUND = re.compile(r"round([1-9][0-9]{0,4})(?:\.([b-z]))?")
+_CONTROL = re.compile(r"control(?:\.([b-z]))?")
 
 
 def parse_video_id(name: str) -> VideoId:
     """Parse a `VideoId` from its name; raise ValueError if the name is not one."""
-    if name == CONTROL.name:
-        return CONTROL
+    if name == BLIND.name:
+        return BLIND
+    if (control := _CONTROL.fullmatch(name)) is not None:
+        return ControlId(candidate=control[1] or "")
     found = _ROUND.fullmatch(name)
     if found is None or int(found[1]) > MAX_ROUND:
         raise ValueError(f"{name[:40]!r} names no video of a run")

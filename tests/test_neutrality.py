@@ -12,13 +12,15 @@ from phyt2v_cli.config.judges import ServiceConfig
 from phyt2v_cli.config.server_url import VENDOR_URL
 
 ROOT = Path(phyt2v_cli.__file__).parent
-KNOWING = {"layers.py", "schema.py", "server_url.py", "trust.py"}
+KNOWING = {
+    f"config/{name}.py" for name in ("generator", "judges", "layers", "section", "server_url", "trust")
+}
 """What each setting may hold is said there, and what a key that is set means."""
 
 MODULES = sorted(
     path
     for path in ROOT.rglob("*.py")
-    if path.relative_to(ROOT).parts[0] not in ("backends", "tiny") and path.name not in KNOWING
+    if (inside := path.relative_to(ROOT)).parts[0] not in ("backends", "tiny") and str(inside) not in KNOWING
 )
 FAMILIES = {families.family_of(name, {}).name.split()[0] for name in families.FAMILY_OF_PIPELINE}
 VENDORS = {urlsplit(VENDOR_URL).hostname or "", ServiceConfig.model_fields["api_key_env"].default}

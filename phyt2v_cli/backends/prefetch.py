@@ -94,7 +94,7 @@ def is_worth_it(config: Config, settings: Mapping[str, str]) -> bool:
     """
     judges = [config.captioner.backend, *(one.backend for one in (config.scorer, *config.scorer.others))]
     return (
-        config.refinement.control
+        config.refinement.renders_original
         and settings.get("device", "cpu") != "cpu"
         and all(judge in _JUDGES_ELSEWHERE for judge in judges)
     )

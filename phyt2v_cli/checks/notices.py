@@ -7,7 +7,7 @@ from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.config.judges import CaptionerConfig, LlmConfig, ScorerConfig
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.config.section import Section
-from phyt2v_cli.schedule import PlannedRound
+from phyt2v_cli.schedule import PlannedRound, plan_controls
 
 
 def find_notices(generator: GeneratorConfig, planned: Sequence[PlannedRound]) -> tuple[str, ...]:
@@ -22,10 +22,12 @@ def find_notices(generator: GeneratorConfig, planned: Sequence[PlannedRound]) ->
 def find_notices_of_run(config: Config, planned: Sequence[PlannedRound]) -> tuple[str, ...]:
     """The same for a whole run, with what is selected at its end."""
     notices = find_notices(config.generator, planned)
-    num_finals = sum(entry.purpose == "final" for entry in planned) + config.refinement.control
+    num_finals = sum(entry.purpose == "final" for entry in planned) + len(
+        plan_controls(config.refinement, planned)
+    )
     if config.refinement.select == "best" and num_finals < 2:
         notices += (
-            "refinement.select best has no effect without refinement.control: one video is a final, and "
+            "refinement.select best has no effect without refinement.controls: one video is a final, and "
             "drafts are not compared",
         )
     refinement = config.refinement

@@ -180,6 +180,16 @@ Control = Annotated[
         metavar="",
     ),
 ]
+Controls = Annotated[
+    str | None,
+    typer.Option(
+        "--controls",
+        metavar="LIST",
+        help="Compare the result with: original, blind (a rewrite that saw no video), best-of-n (seeds, for "
+        "the rounds' steps).",
+        show_default=False,
+    ),
+]
 EarlyStop = Annotated[
     bool | None,
     typer.Option(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from phyt2v_cli.config.layers import LoadedConfig
     from phyt2v_cli.config.schema import Config
     from phyt2v_cli.events import Emit, Event
-    from phyt2v_cli.schedule import PlannedRound
+    from phyt2v_cli.schedule import PlannedControl, PlannedRound
     from phyt2v_cli.timing.meter import Meter
     from phyt2v_cli.timing.trace import Timeline
 
@@ -58,22 +58,23 @@ def say_notices(loaded: "LoadedConfig") -> None:
 def show_plan(config: "Config", planned: "Sequence[PlannedRound]") -> None:
     """Show the plan as a table, with times if this machine has measured the model."""
     from phyt2v_cli.cli.views.plan import plan_table
-    from phyt2v_cli.schedule import control_steps
+    from phyt2v_cli.schedule import plan_controls
     from phyt2v_cli.timing import speeds
 
     err = console.stderr()
     speed = speeds.find(config.generator)
-    steps = control_steps(config, planned)
-    console.say(plan_table(planned, err.width, speed, control=steps, ascii_only=err.options.ascii_only))
+    controls = plan_controls(config.refinement, planned)
+    console.say(plan_table(planned, err.width, speed, controls, ascii_only=err.options.ascii_only))
 
 
 def expected_seconds(config: "Config", planned: "Sequence[PlannedRound]", num_runs: int) -> float | None:
     """Seconds of rendering of so many whole runs; None if this machine has not measured the model yet."""
-    from phyt2v_cli.schedule import control_steps
+    from phyt2v_cli.schedule import plan_controls
     from phyt2v_cli.timing import speeds
 
     speed = speeds.find(config.generator)
-    return None if speed is None else num_runs * speed.total_s(planned, control_steps(config, planned))
+    controls = plan_controls(config.refinement, planned)
+    return None if speed is None else num_runs * speed.total_s(planned, controls)
 
 
 @contextmanager
@@ -103,12 +104,16 @@ def profiling(path: Path | None) -> "Iterator[Timeline | None]":
 
 @contextmanager
 def watching(
-    config: "Config", planned: "Sequence[PlannedRound]", *, control: bool, timeline: "Timeline | None" = None
+    config: "Config",
+    planned: "Sequence[PlannedRound]",
+    controls: "Sequence[PlannedControl]" = (),
+    *,
+    timeline: "Timeline | None" = None,
 ) -> "Iterator[Emit]":
     """Yield the `emit` of a run: it passes events to the console, the meter and the timeline."""
     from phyt2v_cli.cli.progress.run import RunProgress
 
-    measured = meter(config, planned, control=control)
+    measured = meter(config, planned, controls)
     with RunProgress(measured.seconds_left) as progress:
         listeners: list[Emit] = [measured, progress] if timeline is None else [measured, timeline, progress]
 
@@ -119,15 +124,16 @@ def watching(
         yield emit
 
 
-def meter(config: "Config", planned: "Sequence[PlannedRound]", *, control: bool = False) -> "Meter":
+def meter(
+    config: "Config", planned: "Sequence[PlannedRound]", controls: "Sequence[PlannedControl]" = ()
+) -> "Meter":
     """Meter of one run, which keeps what it measures for later estimates."""
-    from phyt2v_cli.schedule import control_steps
     from phyt2v_cli.timing import speeds
     from phyt2v_cli.timing.meter import Meter
 
     return Meter(
         planned,
-        control=control and bool(control_steps(config, planned)),
+        controls=controls,
         expected=speeds.find(config.generator),
         judges=speeds.find_judges(config),
         keep=partial(speeds.keep, config.generator),

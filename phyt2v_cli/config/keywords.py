@@ -17,6 +17,7 @@ KEYWORDS: Mapping[str, str] = {
     "allow_truncation": "generator.allow_truncation",
     "select": "refinement.select",
     "control": "refinement.control",
+    "controls": "refinement.controls",
     "early_stop": "refinement.early_stop",
     "probe": "run.probe",
     "executor": "execution.executor",

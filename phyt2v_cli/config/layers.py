@@ -134,8 +134,9 @@ def layer_of_keywords(values: Mapping[str, object], origin: Callable[[str], str]
     if "steps" in given and (others := given.keys() & {"schedule", "min_steps", "max_steps"}):
         spelt = " and ".join(sorted(origin(name) for name in others))
         raise UsageError(f"{origin('steps')} gives the steps of every video, so leave out {spelt}")
-    if isinstance(steps := given.get("steps"), str):
-        given["steps"] = [part.strip() for part in steps.split(",")]
+    for name in ("steps", "controls"):
+        if isinstance(listed := given.get(name), str):
+            given[name] = [part.strip() for part in listed.split(",")]
     if isinstance(rounds := given.get("rounds"), int):
         given["rounds"] = max(rounds, 0)  # none or fewer: a single video
     return {KEYWORDS[name]: Setting(value, origin(name)) for name, value in given.items()}

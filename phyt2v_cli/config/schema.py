@@ -3,7 +3,7 @@
 This file does not know the layers that a value may come from; `layers.py` does.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
@@ -13,6 +13,9 @@ from phyt2v_cli.config.section import Section
 
 ScheduleKind = Literal["linear", "constant", "cosine", "geometric", "final-only"]
 Steps = Annotated[int, Field(ge=1, le=1000)]
+
+Control = Literal["original", "blind", "best-of-n"]
+"""Way to spend compute without rounds, which a run's result is compared with."""
 
 MAX_REFINEMENTS = 100
 
@@ -40,7 +43,23 @@ class RefinementConfig(Section):
     stop_score: Annotated[float, Field(ge=0, le=1)] = 0.9
     select: Literal["last", "best"] = "last"
     control: bool = False
+    """Short for `controls` with `original`."""
+    controls: tuple[Control, ...] = Field(default=(), max_length=10)
+    """Videos at full steps to compare the result with. `original`: the prompt as it was given. `blind`: one
+    rewrite by the same LLM, which has seen no video. `best-of-n`: the original prompt with as many seeds as
+    the steps of the rounds pay for; the one that the deciding scorer likes best counts."""
     max_prompt_words: Annotated[int, Field(ge=10, le=1000)] = 120
+
+    @property
+    def all_controls(self) -> tuple[Control, ...]:
+        """Controls of `control` and `controls`, each once, in a fixed order."""
+        wanted = {*self.controls, *(["original"] if self.control else [])}
+        return tuple(one for one in get_args(Control) if one in wanted)
+
+    @property
+    def renders_original(self) -> bool:
+        """Whether the original prompt with the run's seed is rendered at full steps."""
+        return bool({"original", "best-of-n"} & set(self.all_controls))
 
 
 class RunConfig(Section):

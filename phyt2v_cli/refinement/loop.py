@@ -12,7 +12,8 @@ from functools import partial
 from pydantic import ValidationError
 
 from phyt2v_cli.errors import FilesError, ReplyError, RunInterruptedError
-from phyt2v_cli.events import AnalysisDone, ControlStarted, Emit, Notice, Purpose, RoundDone, RoundStarted
+from phyt2v_cli.events import AnalysisDone, Emit, Notice, Purpose, RoundDone, RoundStarted
+from phyt2v_cli.refinement.controls import complete_controls
 from phyt2v_cli.refinement.prompts import (
     MismatchReply,
     PhysicsAnalysis,
@@ -29,7 +30,6 @@ from phyt2v_cli.roles import Roles
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.reader import read_run
 from phyt2v_cli.runs.records import (
-    JUDGEMENT_FLAGS,
     AnalysisRecord,
     MismatchRecord,
     ResultRecord,
@@ -37,7 +37,7 @@ from phyt2v_cli.runs.records import (
     VideoRecord,
 )
 from phyt2v_cli.runs.result import RunResult, result_of
-from phyt2v_cli.video_id import CONTROL, RoundId
+from phyt2v_cli.video_id import RoundId
 
 
 def refine(run: RunDir, roles: Roles, *, emit: Emit, cancelled: Callable[[], bool]) -> RunResult:
@@ -73,8 +73,7 @@ class _Loop:
         self.session.tell_notices()
         analysis = self._analyse()
         rounds = self._complete_rounds(analysis)
-        control = self._complete_control(analysis, rounds) if self.config.refinement.control else None
-        return self._hand_back(rounds, control)
+        return self._hand_back(rounds, complete_controls(self.session, analysis, rounds))
 
     def _analyse(self) -> PhysicsAnalysis:
         run = self.run
@@ -141,24 +140,6 @@ class _Loop:
         record.refined_prompt = following.prompt if following is not None else None
         return record
 
-    def _complete_control(self, analysis: PhysicsAnalysis, rounds: list[VideoRecord]) -> VideoRecord:
-        steps = self.run.record.plan[-1].steps
-        self.emit(ControlStarted(CONTROL, steps))
-        record = self.run.read_video(CONTROL) or self._begin_control(rounds, steps)
-        complete_video(self.session, record, main_object=analysis.main_object)
-        return record
-
-    def _begin_control(self, rounds: list[VideoRecord], steps: int) -> VideoRecord:
-        """New record of the control. If a round left it its latents, its caption and scores are copied."""
-        record = self.run.new_video(CONTROL, prompt=self.original_prompt, steps=steps, purpose="final")
-        same = next((one for one in rounds if one.pixels_key == record.pixels_key), None)
-        if same is not None and self.run.latents_path(CONTROL).is_file():
-            made = same.model_copy(deep=True)
-            record.generator, record.caption = made.generator, made.caption
-            record.scores, record.scorers = made.scores, made.scorers
-            record.flags += [flag for flag in JUDGEMENT_FLAGS if flag in made.flags]
-        return record
-
     def _find_mismatch(self, record: VideoRecord, analysis: PhysicsAnalysis) -> None:
         # Without a caption there is nothing to compare.
         if record.mismatch is not None or record.caption is None or record.is_unusable("mismatch"):
@@ -211,6 +192,7 @@ class _Loop:
                 request=request,
                 rendered_prompt=record.prompt,
                 excess_tokens=self.session.generator.count_excess_tokens,
+                must_change=bool(record.mismatch.text),
             )
             try:
                 reply = ask(
@@ -227,9 +209,9 @@ class _Loop:
             else:
                 record.refined_prompt = reply.prompt
 
-    def _hand_back(self, rounds: list[VideoRecord], control: VideoRecord | None) -> RunResult:
+    def _hand_back(self, rounds: list[VideoRecord], controls: list[VideoRecord]) -> RunResult:
         run = self.run
-        chosen, selected_by = select_result(rounds, control, self.config.refinement.select)
+        chosen, selected_by = select_result(rounds, controls, self.config.refinement.select)
         before = run.record.model_copy()
         run.record.result = ResultRecord(
             id=chosen.id, video=chosen.video, prompt=chosen.prompt, selected_by=selected_by

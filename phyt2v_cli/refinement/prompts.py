@@ -141,6 +141,12 @@ the water."}
 """
 
 
+_UNSEEN = """\
+
+No video has been made yet: `caption` and `mismatch` are empty. Rewrite `prompt` all the same; it must change.
+"""
+
+
 def analysis_request(original_prompt: str) -> ChatRequest:
     """Request for the main object and the physical laws of the user's prompt."""
     return _request("analysis", _ANALYSIS, PhysicsAnalysis, {"original_prompt": original_prompt})
@@ -188,8 +194,9 @@ def refinement_request(
     mismatch: str,
     scores: Scores,
     max_words: int,
+    unseen: bool = False,
 ) -> ChatRequest:
-    """Request for a better prompt; `mismatch` is empty if none was found."""
+    """Request for a better prompt; `mismatch` is empty if none was found, or if the video is `unseen`."""
     data = {
         "original_prompt": original_prompt,
         "prompt": prompt,
@@ -209,7 +216,40 @@ def refinement_request(
     ]
     if feedback or scores.reasons:
         data["feedback"] = "; ".join([*feedback, *scores.reasons])
-    return _request("refinement", _REFINEMENT, RefinedPrompt, data)
+    return _request("refinement", _REFINEMENT + _UNSEEN * unseen, RefinedPrompt, data)
+
+
+def blind_rewrite(
+    llm: ChatModel,
+    original_prompt: str,
+    analysis: PhysicsAnalysis,
+    *,
+    max_words: int,
+    excess_tokens: Callable[[str], int],
+    on_reply: Callable[[ChatReply], None],
+) -> str:
+    """Rewrite of a prompt by an LLM that has seen no video of it; raises as `ask` does."""
+    request = refinement_request(
+        original_prompt=original_prompt,
+        prompt=original_prompt,
+        analysis=analysis,
+        caption="",
+        mismatch="",
+        scores=Scores(None, None),
+        max_words=max_words,
+        unseen=True,
+    )
+
+    def find_fault(reply: RefinedPrompt) -> str | None:
+        return find_fault_in_refinement(
+            reply,
+            request=request,
+            rendered_prompt=original_prompt,
+            excess_tokens=excess_tokens,
+            must_change=True,
+        )
+
+    return ask(llm, request, RefinedPrompt, on_reply=on_reply, find_fault=find_fault).prompt
 
 
 def _request(task: Task, instruction: str, reply: type[BaseModel], data: Mapping[str, str]) -> ChatRequest:
@@ -230,7 +270,12 @@ def _request(task: Task, instruction: str, reply: type[BaseModel], data: Mapping
 
 
 def find_fault_in_refinement(
-    reply: RefinedPrompt, *, request: ChatRequest, rendered_prompt: str, excess_tokens: Callable[[str], int]
+    reply: RefinedPrompt,
+    *,
+    request: ChatRequest,
+    rendered_prompt: str,
+    excess_tokens: Callable[[str], int],
+    must_change: bool,
 ) -> str | None:
     """Check a well-formed refinement: why it cannot be used, or None if it can.
 
@@ -239,9 +284,10 @@ def find_fault_in_refinement(
     """
     before = {" ".join(text.split()).casefold() for text in (request.data["prompt"], rendered_prompt)}
     if reply.prompt.casefold() in before:
-        if not request.data["mismatch"]:
+        if not must_change:
             return None
-        return "prompt: is unchanged, although the video departs from what was asked"
+        seen = ", although the video departs from what was asked" if request.data["mismatch"] else ""
+        return f"prompt: is unchanged{seen}"
     max_words, num_words = int(request.data["max_words"]), len(reply.prompt.split())
     if num_words > max_words:
         return f"prompt: has {num_words} words, more than {max_words}"

@@ -7,16 +7,14 @@ from phyt2v_cli.runs.records import VideoRecord
 
 
 def select_result(
-    rounds: Sequence[VideoRecord], control: VideoRecord | None, select: Literal["last", "best"]
+    rounds: Sequence[VideoRecord], controls: Sequence[VideoRecord], select: Literal["last", "best"]
 ) -> tuple[VideoRecord, str]:
     """Select the resulting video, and the rule that decided: ``last``, ``best`` or ``last_unscored``.
 
     `best` is the final with the highest sum of SA and PC. Equal sums go to the later round, and to any round
-    before the control. If a final has no score, there is nothing to compare, and the last round is taken.
+    before a control. If a final has no score, there is nothing to compare, and the last round is taken.
     """
-    finals = [record for record in reversed(rounds) if record.purpose == "final"]
-    if control is not None:
-        finals.append(control)
+    finals = [*(record for record in reversed(rounds) if record.purpose == "final"), *controls]
     if select == "last" or len(finals) < 2:
         return rounds[-1], "last"
     totals = [sum(pair) if (pair := record.score_pair()) is not None else None for record in finals]

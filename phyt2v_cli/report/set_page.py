@@ -27,6 +27,9 @@ _STRIP_FRAMES = 5
 _MAX_POINTS = 40
 _MAX_CATEGORIES, _MAX_VALUES = 12, 60
 
+_SHORT = {"original": "original", "blind": "blind", "best-of-n": "best seed"}
+"""Controls below the plot."""
+
 Figures = Mapping[str, Any]
 
 
@@ -104,6 +107,8 @@ def _facts(figures: Figures) -> Iterator[tuple[str, str]]:
         f"{intervals['level']:.0%}, {intervals['method']}, {intervals['resamples']:,} resamples; "
         f"the normal interval from {intervals['normal_from_prompts']:,} prompts on",
     )
+    if figures["in_words"]:
+        yield "In short", figures["in_words"]
     if figures["llm_tokens"]:
         yield "LLM tokens", f"{figures['llm_tokens']:,}"
     if versions := figures["versions"]:
@@ -111,13 +116,14 @@ def _facts(figures: Figures) -> Iterator[tuple[str, str]]:
 
 
 def _points(figures: Figures) -> Iterator[Point]:
-    """Points of the plot: each group of rounds, then the control apart. Curves join the largest groups."""
+    """Points of the plot: each group of rounds, then the controls apart. Curves join the largest groups."""
     groups = figures["rounds"]
     largest = {group["round"]: group for group in sorted(groups, key=lambda group: group["videos"])}
     for group in groups:
         yield _point(str(group["round"]), group, is_joined=largest[group["round"]] is group)
-    for group in figures["control"]:
-        yield _point("control", group, is_joined=False)
+    for name, groups in figures["controls"].items():
+        for group in groups:
+            yield _point(_SHORT[name], group, is_joined=False)
 
 
 def _point(label: str, group: Figures, *, is_joined: bool) -> Point:

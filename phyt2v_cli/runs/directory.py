@@ -23,7 +23,7 @@ from phyt2v_cli.files.lock import lock_folder
 from phyt2v_cli.files.untrusted import refusals_as
 from phyt2v_cli.files.video import VideoMetadata, read_video, sha256_of
 from phyt2v_cli.roles import ChatReply
-from phyt2v_cli.runs.identity import Recipe, run_key
+from phyt2v_cli.runs.identity import Recipe, candidate_seed, run_key
 from phyt2v_cli.runs.latents import drop_latents, move_latents
 from phyt2v_cli.runs.opening import begin_attempt, check_plan, check_run_folder, find_run
 from phyt2v_cli.runs.reader import AnyRecord, is_run_dir, read_record, read_videos
@@ -164,8 +164,9 @@ class RunDir:
         self.save()
 
     def new_video(self, id: VideoId, *, prompt: str, steps: int, purpose: Purpose) -> VideoRecord:
-        """Make a new record of a video, with the run's seed; it is not saved yet."""
-        recipe = Recipe(prompt, self.config.run.seed, steps, purpose, self.config.generator)
+        """Make a new record of a video, with the run's seed or a candidate's; it is not saved yet."""
+        seed = candidate_seed(self.config.run.seed, id.candidate)
+        recipe = Recipe(prompt, seed, steps, purpose, self.config.generator)
         return VideoRecord(
             id=id,
             prompt=prompt,
@@ -211,7 +212,7 @@ class RunDir:
 
         If that fails it is a notice: the video does not need them any more.
         """
-        wants_control = self.config.refinement.control and isinstance(record.id, RoundId)
+        wants_control = self.config.refinement.renders_original and isinstance(record.id, RoundId)
         try:
             if wants_control and record.pixels_key == self._control_key():
                 move_latents(self.latents_path(record.id), self.latents_path(CONTROL))

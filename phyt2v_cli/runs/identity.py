@@ -30,7 +30,7 @@ _NOT_IDENTITY: Mapping[str, Any] = {
         **dict.fromkeys(_NOT_IDENTITY_OF_SCORER, True),
         "others": {"__all__": _NOT_IDENTITY_OF_SCORER},
     },
-    "refinement": {"select", "control"},
+    "refinement": {"select", "control", "controls"},
     "run": {"probe"},
     "execution": True,
 }
@@ -157,3 +157,10 @@ def heard_judges(run: RunRecord, videos: Sequence[VideoRecord]) -> HeardJudges:
         captioner=any(video.caption is not None for video in videos),
         num_scorers=None if all_scored else max((len(video.scorers) for video in videos), default=0),
     )
+
+
+def candidate_seed(seed: int, candidate: str) -> int:
+    """Seed of a candidate or of a further control: always the same one, and unlikely to be in use."""
+    if not candidate:
+        return seed
+    return int.from_bytes(hashlib.sha256(f"{seed}.{candidate}".encode()).digest()[:7])

@@ -94,7 +94,7 @@ def find_run(path: Path, prompt: str, config: Config) -> FoundRun:
         return FoundRun(obstacle=_foreign_rounds(path, run_key(prompt, config)))
     differences = list_differences(prompt, config, record.prompt, record.config)
     if not differences:
-        return FoundRun(record, has_all=has_all(path, record, control=config.refinement.control))
+        return FoundRun(record, has_all=has_all(path, record, config.refinement))
     if record.analysis is None and not any(path.glob("round*.json")):
         return FoundRun()  # that run has produced nothing
     heard = heard_judges(record, read_videos(path)[0])
@@ -162,7 +162,7 @@ def begin_attempt(path: Path, record: RunRecord, config: Config) -> None:
     A run that is recorded as complete and lacks something, such as a control that was not wanted before, is
     an interrupted one. A complete one does not change.
     """
-    if has_all(path, record, control=config.refinement.control):
+    if has_all(path, record, config.refinement):
         return
     if record.status == "complete":
         record.status = "interrupted"

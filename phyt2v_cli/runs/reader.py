@@ -13,6 +13,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from phyt2v_cli.config.schema import RefinementConfig
 from phyt2v_cli.errors import FilesError, RunDirError
 from phyt2v_cli.files.atomic import describe_os_error
 from phyt2v_cli.files.lock import LOCK_NAME, is_locked
@@ -26,6 +27,7 @@ from phyt2v_cli.runs.records import (
     RunRecord,
     VideoRecord,
 )
+from phyt2v_cli.schedule import controls_of
 from phyt2v_cli.video_id import CONTROL, RoundId, ids_of_run
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
@@ -38,7 +40,7 @@ class ShownRun:
     path: Path
     record: RunRecord
     videos: tuple[VideoRecord, ...]
-    """Records of the videos: the control first, if there is one, then the rounds in their order."""
+    """Records of the videos: controls first, if there are any, then the rounds in their order."""
     broken: tuple[str, ...]
     """Names of records that cannot be read."""
 
@@ -122,9 +124,10 @@ def read_record(path: Path, kind: type[AnyRecord]) -> AnyRecord | None:
 
 
 def read_videos(path: Path) -> tuple[tuple[VideoRecord, ...], tuple[str, ...]]:
-    """Read the records of a run's videos, the control first, and the names of the broken ones."""
+    """Read the records of a run's videos, controls first, and the names of the broken ones."""
     records, broken = [], []
-    for name in (CONTROL.record_name, *sorted(entry.name for entry in path.glob("round*.json"))):
+    patterns = ("control*.json", "blind.json", "round*.json")
+    for name in (name for pattern in patterns for name in sorted(entry.name for entry in path.glob(pattern))):
         try:
             record = read_record(path / name, VideoRecord)
         except (FilesError, ValueError):
@@ -140,31 +143,39 @@ def read_videos(path: Path) -> tuple[tuple[VideoRecord, ...], tuple[str, ...]]:
 
 
 def _place(record: VideoRecord) -> tuple[int, str]:
-    return (record.id.number, record.id.candidate) if isinstance(record.id, RoundId) else (0, "")
+    if isinstance(record.id, RoundId):
+        return record.id.number, record.id.candidate
+    return (-1 if record.id.kind == CONTROL.kind else 0), record.id.candidate
 
 
-def is_complete(path: Path, *, control: bool) -> bool:
-    """Check if `path` is a complete run; with `control`, one that has a control too."""
+def is_complete(path: Path, wanted: RefinementConfig) -> bool:
+    """Check if `path` is a complete run, with the controls that are wanted."""
     try:
-        return has_all(path, read_run(path).record, control=control)
+        return has_all(path, read_run(path).record, wanted)
     except FilesError:
         return False
 
 
-def has_all(path: Path, record: RunRecord, *, control: bool) -> bool:
+def has_all(path: Path, record: RunRecord, wanted: RefinementConfig) -> bool:
     """Check if a run is recorded as complete and each of its videos is there and scored.
 
-    That is each round and, if one is wanted, the `control`. The content of the videos is not looked at.
+    That is each round, and each control that is wanted. The content of the videos is not looked at.
     """
     if record.status != "complete":
         return False
     scored = [video for video in read_videos(path)[0] if video.scores is not None]
-    done = {video.id for video in scored if os.path.isfile(path / video.video)}  # noqa: PTH113  never raises
+    done = {video.id: video for video in scored if os.path.isfile(path / video.video)}  # noqa: PTH113  never raises
     num_rounds = len(record.plan)
     if record.stop_reason is not None:
         ends = [*done, *([record.result.id] if record.result is not None else [])]
         num_rounds = max((id.number for id in ends if isinstance(id, RoundId)), default=1)
-    return done.issuperset(ids_of_run(num_rounds, control=control))
+    rounds = ids_of_run(num_rounds)
+    if not done.keys() >= set(rounds):
+        return False
+    controls = controls_of(
+        wanted, total_steps=sum(done[id].steps for id in rounds), final_steps=record.plan[-1].steps
+    )
+    return done.keys() >= set(controls)
 
 
 def is_run_dir(path: Path) -> bool:

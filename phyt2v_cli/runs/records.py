@@ -26,6 +26,7 @@ from phyt2v_cli.errors import BackendError, RefusalError, ReplyError
 from phyt2v_cli.events import Purpose
 from phyt2v_cli.replies import filled
 from phyt2v_cli.roles import ChatReply, Scores
+from phyt2v_cli.schedule import PlannedRound
 from phyt2v_cli.video_id import CONTROL, MAX_ROUND, ControlId, RoundId, VideoId, parse_video_id
 
 Schema = Literal["phyt2v.run/1", "phyt2v.run/2"]
@@ -182,6 +183,11 @@ class RunRecord(Record):
     """Why `early_stop` ended the run before its last planned round; None if it did not."""
     usage: UsageRecord = Field(default_factory=UsageRecord)
     result: ResultRecord | None = None
+
+    @property
+    def planned_rounds(self) -> tuple[PlannedRound, ...]:
+        """Plan as the schedule makes it."""
+        return tuple(PlannedRound(entry.round, entry.steps, entry.purpose) for entry in self.plan)
 
     @model_validator(mode="after")
     def _plan_all_rounds(self) -> "RunRecord":

@@ -15,6 +15,7 @@ from phyt2v_cli.events import Purpose
 from phyt2v_cli.files.atomic import describe_os_error
 from phyt2v_cli.quantities import score
 from phyt2v_cli.roles import HowItRan, Scores
+from phyt2v_cli.runs.arms import Arm, arms_of, wanted_controls
 from phyt2v_cli.runs.reader import ShownRun, read_run
 from phyt2v_cli.runs.records import VideoRecord
 from phyt2v_cli.video_id import CONTROL, RoundId, VideoId
@@ -73,10 +74,13 @@ class RunResult:
     """Scores of the video by the deciding scorer."""
     rounds: tuple[RoundResult, ...]
     control: RoundResult | None
+    """Original prompt at full steps; None if it was not rendered."""
     selected_by: str
     """``last``; ``best``; or ``last_unscored`` if `best` was asked for and a scorer abstained."""
     stop_reason: str | None
     """Why the run ended before its last planned round; None if it did not."""
+    controls: Mapping[str, RoundResult] = field(default_factory=dict)
+    """Video of each control that was rendered: ``original``, ``blind``, ``best-of-n``."""
 
     def frames(self) -> "Frames":
         """Decode the video to RGB frames, uint8 (num_frames, height, width, 3).
@@ -86,7 +90,8 @@ class RunResult:
         return _frames(self.video)
 
     def _repr_html_(self) -> str:
-        videos = [*self.rounds, *([self.control] if self.control is not None else [])]
+        controls = {video.id: video for video in self.controls.values()}
+        videos = [*self.rounds, *controls.values()]
         return _player(self.video, self.prompt) + _table(videos, self.id)
 
 
@@ -135,7 +140,12 @@ def result_of(run: ShownRun) -> RunResult:
         control=videos.get(CONTROL),
         selected_by=run.record.result.selected_by,
         stop_reason=run.record.stop_reason,
+        controls={arm.name: videos[arm.video.id] for arm in _arms(run)},
     )
+
+
+def _arms(run: ShownRun) -> tuple[Arm, ...]:
+    return arms_of(run.videos, wanted_controls(run.record.config))
 
 
 def _round_result(run_dir: Path, record: VideoRecord) -> RoundResult:

@@ -64,7 +64,7 @@ class Outcome:
 
     def without_rounds(self) -> "Outcome":
         """Outcome with what a summary shows of it; a large set has many."""
-        result = self.result and replace(self.result, rounds=(), control=None)
+        result = self.result and replace(self.result, rounds=(), control=None, controls={})
         return replace(self, result=result, trace="")
 
 

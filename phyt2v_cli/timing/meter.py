@@ -23,7 +23,7 @@ from phyt2v_cli.events import (
 from phyt2v_cli.timing.speeds import Speed
 
 if TYPE_CHECKING:
-    from phyt2v_cli.schedule import PlannedRound
+    from phyt2v_cli.schedule import PlannedControl, PlannedRound
 
 Keep = Callable[[str, float, float, str, float | None], None]
 """Callback for a measurement: cache, seconds of a step, seconds of decoding and encoding, device, and seconds
@@ -44,7 +44,7 @@ class Meter:
         self,
         planned: "Sequence[PlannedRound]",
         *,
-        control: bool = False,
+        controls: "Sequence[PlannedControl]" = (),
         expected: Speed | None = None,
         judges: Mapping[str, float] = MappingProxyType({}),
         keep: Keep = lambda *_: None,
@@ -53,7 +53,7 @@ class Meter:
     ) -> None:
         """Begin with the speed `expected` and the seconds of `judges` by stage, until these are measured."""
         self._planned = planned
-        self._control = control
+        self._controls = list(controls)
         self._keep, self._keep_judges = keep, keep_judges
         self._clock = clock
         self._step_s: dict[str, float] = {}
@@ -86,7 +86,9 @@ class Meter:
                 later = list(self._planned[event.video.number : event.total_rounds])
                 self._begin_round(event.steps, event.purpose, later)
             case ControlStarted():
-                self._control = False
+                later_ids = [control.id for control in self._controls]
+                if event.video in later_ids:
+                    del self._controls[: later_ids.index(event.video) + 1]
                 self._begin_round(event.steps, "final", [])
             case LoadStarted():
                 self._wait_begun = self._clock()
@@ -156,9 +158,10 @@ class Meter:
         for entry in self._later:
             left += entry.steps * self._expect(entry.purpose)
             left += sum(s for _, s in self._stages(is_last=entry is self._later[-1]))
-        if self._control:
-            left += self._planned[-1].steps * self._expect("final")
-            left += sum(s for _, s in self._stages(is_last=True))
+        for control in list(self._controls):
+            if control.steps:
+                left += control.steps * self._expect("final")
+                left += sum(s for _, s in self._stages(is_last=True))
         return left
 
     def _stages(self, *, is_last: bool) -> Iterator[tuple[str, float]]:

@@ -13,7 +13,7 @@ from phyt2v_cli.timing.speeds import Speed
 from phyt2v_cli.video_id import VideoId
 
 if TYPE_CHECKING:
-    from phyt2v_cli.schedule import PlannedRound
+    from phyt2v_cli.schedule import PlannedControl, PlannedRound
 
 
 class SetMeter:
@@ -24,7 +24,7 @@ class SetMeter:
         planned: "Sequence[PlannedRound]",
         num_runs: int,
         *,
-        control_steps: int = 0,
+        controls: "Sequence[PlannedControl]" = (),
         expected: Speed | None = None,
         num_places: Callable[[], int] = lambda: 1,
         clock: Callable[[], float] = time.monotonic,
@@ -35,9 +35,9 @@ class SetMeter:
         measured, and the time left is that of as many as there are now.
         """
         self._after_round = [sum(entry.steps for entry in planned[n:]) for n in range(len(planned) + 1)]
-        self._control_steps = control_steps
-        self._of_run = self._after_round[0] + control_steps
-        self._run_s = None if expected is None else expected.total_s(planned, control_steps)
+        self._control_steps = sum(control.steps for control in controls)
+        self._of_run = self._after_round[0] + self._control_steps
+        self._run_s = None if expected is None else expected.total_s(planned, controls)
         self._num_places = num_places
         self._clock = clock
         self._lock = threading.Lock()

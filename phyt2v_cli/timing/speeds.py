@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from phyt2v_cli.config.generator import GeneratorConfig
     from phyt2v_cli.config.schema import Config
-    from phyt2v_cli.schedule import PlannedRound
+    from phyt2v_cli.schedule import PlannedControl, PlannedRound
 
 _WHAT_SETS_THE_SPEED = (
     "model",
@@ -58,10 +58,12 @@ class Speed:
         """Seconds of one planned video."""
         return planned.steps * self.step_s(planned.purpose) + self.video_s
 
-    def total_s(self, planned: "Sequence[PlannedRound]", control_steps: int = 0) -> float:
-        """Seconds of a whole plan, and of a control if that has steps of its own."""
-        control_s = control_steps * self.final_step_s + self.video_s if control_steps else 0.0
-        return sum(self.seconds(entry) for entry in planned) + control_s
+    def total_s(self, planned: "Sequence[PlannedRound]", controls: "Sequence[PlannedControl]" = ()) -> float:
+        """Seconds of a whole plan, and of the controls that have steps of their own."""
+        of_controls = [
+            control.steps * self.final_step_s + self.video_s for control in controls if control.steps
+        ]
+        return sum(self.seconds(entry) for entry in planned) + sum(of_controls)
 
 
 @dataclass(frozen=True)

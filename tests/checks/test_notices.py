@@ -56,6 +56,7 @@ def test_they_are_said_by_every_command_that_renders(tmp_path: Path, phyt2v: Com
     [
         ({}, True),
         ({"refinement.control": True}, False),
+        ({"refinement.controls": "blind"}, False),
         ({"schedule.kind": "constant"}, False),
         ({"refinement.select": "last"}, False),
     ],
@@ -65,7 +66,7 @@ def test_the_best_of_one_final(settings: dict[str, object], has_note: bool, phyt
     words = assignments({"refinement.select": "best", **settings})
     told = phyt2v("refine", "--prompt", "a ball", *words, "--dry-run", "-q")
     assert told.code == 0
-    note = "note: refinement.select best has no effect without refinement.control: one video is a final"
+    note = "note: refinement.select best has no effect without refinement.controls: one video is a final"
     assert (note in told.err) == has_note
     if not settings:
         (phyt2v.folder / "set.txt").write_text("a ball\n")

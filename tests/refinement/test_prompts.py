@@ -116,18 +116,23 @@ def test_a_refinement_is_checked_for_meaning(prompt: str, fault: str | None) -> 
         request=refinement(),
         rendered_prompt="a ball drops",
         excess_tokens=lambda text: 3 if "encoder" in text else 0,
+        must_change=True,
     )
     assert fault in found if fault and found else found == fault
 
 
-def test_an_unchanged_prompt_is_legal_where_nothing_departs() -> None:
-    fault = find_fault_in_refinement(
+@pytest.mark.parametrize(
+    ("must_change", "fault"), [(False, None), (True, "prompt: is unchanged")], ids=["seen", "blind"]
+)
+def test_an_unchanged_prompt_is_legal_where_nothing_departs(must_change: bool, fault: str | None) -> None:
+    found = find_fault_in_refinement(
         RefinedPrompt(prompt="a ball drops"),
         request=refinement(mismatch="", max_words=2),
         rendered_prompt="a ball drops",
         excess_tokens=lambda _: 0,
+        must_change=must_change,
     )
-    assert fault is None
+    assert found == fault
 
 
 def test_the_rulebook_gets_the_same_data_as_the_model() -> None:

@@ -52,7 +52,16 @@ def test_it_shows_rounds_gains_categories_and_changes(tmp_path: Path) -> None:
     make_set(tmp_path, SCORES, [{"category": "Optics"}, {"category": "Force"}])
     page = page_of(tmp_path)
     shown = [text for text in page.texts if text]
-    for text in ("Round 1", "Round 3", "Control", "Result", "By category", "Optics", "+0.60", "-0.10"):
+    for text in (
+        "Round 1",
+        "Round 3",
+        "Original prompt",
+        "Result",
+        "By category",
+        "Optics",
+        "+0.60",
+        "-0.10",
+    ):
         assert any(text in part for part in shown), text
     assert "2 prompts" in shown and "2 complete" in shown
     assert any("Result (final, 6 steps) minus the first round (draft, 3 steps)" in part for part in shown)

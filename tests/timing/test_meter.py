@@ -1,6 +1,6 @@
 """A run's clock, driven by a clock that the test turns."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -18,10 +18,10 @@ from phyt2v_cli.events import (
     StepDone,
 )
 from phyt2v_cli.roles import Scores
-from phyt2v_cli.schedule import PlannedRound
+from phyt2v_cli.schedule import PlannedControl, PlannedRound
 from phyt2v_cli.timing.meter import Meter
 from phyt2v_cli.timing.speeds import Speed
-from phyt2v_cli.video_id import CONTROL, RoundId
+from phyt2v_cli.video_id import BLIND, CONTROL, RoundId
 
 PLANNED = [PlannedRound(1, 4, "draft"), PlannedRound(2, 10, "final")]
 
@@ -37,13 +37,13 @@ class Run:
     def meter(
         self,
         *,
-        control: bool = False,
+        controls: Sequence[PlannedControl] = (),
         expected: Speed | None = None,
         judges: Mapping[str, float] = MappingProxyType({}),
     ) -> Meter:
         return Meter(
             PLANNED,
-            control=control,
+            controls=controls,
             expected=expected,
             judges=judges,
             keep=lambda *measured: self.kept.append(measured),
@@ -92,9 +92,12 @@ def test_what_was_measured_is_kept_without_the_first_step_of_each_video() -> Non
 
 
 def test_what_the_machine_knows_serves_from_the_start() -> None:
-    meter = Run().meter(control=True, expected=Speed(2.0, 1.0, 3.0))
-    assert meter.seconds_left() == pytest.approx(4 * 1 + 3 + 2 * (10 * 2 + 3))
+    controls = [PlannedControl(CONTROL, 10), PlannedControl(BLIND, 10)]
+    meter = Run().meter(controls=controls, expected=Speed(2.0, 1.0, 3.0))
+    assert meter.seconds_left() == pytest.approx(4 * 1 + 3 + 3 * (10 * 2 + 3))
     meter(ControlStarted(CONTROL, 10))
+    assert meter.seconds_left() == pytest.approx(2 * (10 * 2 + 3))
+    meter(ControlStarted(BLIND, 10))
     assert meter.seconds_left() == pytest.approx(10 * 2 + 3)
 
 

@@ -6,9 +6,10 @@ import pytest
 
 from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.config.schema import Config
-from phyt2v_cli.schedule import PlannedRound
+from phyt2v_cli.schedule import PlannedControl, PlannedRound
 from phyt2v_cli.timing import speeds
 from phyt2v_cli.timing.speeds import Speed
+from phyt2v_cli.video_id import BLIND, CONTROL
 
 HERE = GeneratorConfig(model="tiny", height=64)
 
@@ -54,7 +55,10 @@ def test_judges_have_their_own_times() -> None:
 def test_a_plan_takes_its_drafts_and_its_final() -> None:
     planned = [PlannedRound(1, 20, "draft"), PlannedRound(2, 50, "final")]
     assert Speed(1.0, 0.5, 2.0).total_s(planned) == 20 * 0.5 + 2 + 50 * 1 + 2
-    assert Speed(1.0, 0.5, 2.0).total_s(planned, 50) == 64 + 50 * 1 + 2, "with a control"
+    controls = [PlannedControl(CONTROL, 50), PlannedControl(BLIND, 50)]
+    assert Speed(1.0, 0.5, 2.0).total_s(planned, controls) == 64 + 2 * (50 * 1 + 2)
+    is_round_1 = [PlannedControl(CONTROL, 0)]
+    assert Speed(1.0, 0.5, 2.0).total_s(planned, is_round_1) == 64, "it is rendered already"
 
 
 @pytest.mark.parametrize(

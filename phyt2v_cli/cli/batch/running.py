@@ -110,6 +110,8 @@ class SummaryKeeper:
 
         self._writer = SummaryWriter(batch_dir, entries, shard)
         self._has_told = False
+        self.in_words = ""
+        """What the figures say about refinement, once they are written; empty without controls."""
 
     def keep(self, outcome: "Outcome") -> None:
         """Count an outcome; the files are written now and then."""
@@ -117,7 +119,11 @@ class SummaryKeeper:
 
     def write(self) -> None:
         """Write the files now."""
-        self._try(self._writer.write)
+
+        def write() -> None:
+            self.in_words = str(self._writer.write()["in_words"])
+
+        self._try(write)
 
     def _try(self, work: "Callable[[], object]") -> None:
         try:
@@ -132,7 +138,7 @@ def _progress(
     jobs: "Sequence[Job]", complete: Set[int], planned: "Sequence[PlannedRound]", turns: "Turns"
 ) -> "SetProgress":
     from phyt2v_cli.cli.progress.set import SetProgress
-    from phyt2v_cli.schedule import control_steps
+    from phyt2v_cli.schedule import plan_controls
     from phyt2v_cli.timing import speeds
     from phyt2v_cli.timing.set_meter import SetMeter
 
@@ -140,7 +146,7 @@ def _progress(
     meter = SetMeter(
         planned,
         len(jobs) - len(complete),
-        control_steps=control_steps(config, planned),
+        controls=plan_controls(config.refinement, planned),
         expected=speeds.find(config.generator),
         num_places=lambda: turns.num_places,
     )

@@ -59,6 +59,7 @@ def batch(
     seed: options.Seed = None,
     select: options.Select = None,
     control: options.Control = None,
+    controls: options.Controls = None,
     early_stop: options.EarlyStop = None,
     probe: options.Probe = None,
     allow_truncation: options.AllowTruncation = None,
@@ -100,6 +101,7 @@ def batch(
     from phyt2v_cli.checks.preflight import check_disk, check_model, needed_bytes
     from phyt2v_cli.cli.views import set_plan
     from phyt2v_cli.runs.opening import check_run_folder
+    from phyt2v_cli.schedule import plan_controls
     from phyt2v_cli.sets.force import ForceMemory
     from phyt2v_cli.sets.jobs import (
         check_batch_dir,
@@ -137,6 +139,7 @@ def batch(
             "seed": seed,
             "select": select,
             "control": control,
+            "controls": controls,
             "early_stop": early_stop,
             "probe": probe,
             "allow_truncation": allow_truncation,
@@ -171,7 +174,7 @@ def batch(
     }
     usable = [job for job in jobs if job.number not in refused and job.number not in complete]
     num_new = sum(force or not (job.path / "run.json").exists() for job in usable)
-    needed = needed_bytes(settings, len(planned) + settings.refinement.control)
+    needed = needed_bytes(settings, len(planned) + len(plan_controls(settings.refinement, planned)))
     if num_new:
         # An existing run has what it needs, or the loop reports what is missing.
         check_model(settings)
@@ -218,6 +221,8 @@ def batch(
             )
         else:
             console.warn(f"no prompt of {prompt_set.name} is in shard {selection.shard}")
+        if jobs and summary.in_words:
+            console.say(summary.in_words)
         running.sum_up(batch_dir, jobs, outcomes, prompt_set.faults, as_json=as_json)
         memory.forget()  # only if every job is complete, else the summary has raised
     if prompt_set.faults:

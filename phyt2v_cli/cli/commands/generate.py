@@ -128,7 +128,7 @@ def _render(prepared: "PreparedVideo", timeline: "Timeline | None") -> "VideoRes
     )
     console.say(f"{count(steps, 'denoising step')} of {config.generator.model}")
     planned = [PlannedRound(1, steps, "final")]
-    with stop, watch.watching(config, planned, control=False, timeline=timeline) as emit:
+    with stop, watch.watching(config, planned, timeline=timeline) as emit:
         host.prepare_for_models()
         # Not closed: its memory is freed with the process, and closing it would delay the exit.
         studio = Studio(config=config, on_span=None if timeline is None else timeline.span)

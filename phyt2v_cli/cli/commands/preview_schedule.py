@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from phyt2v_cli.cli import console, options, watch
-from phyt2v_cli.cli.views.plan import plan_table, totals
+from phyt2v_cli.cli.views.plan import control_as_json, controls_as_json, plan_table, totals
 from phyt2v_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from phyt2v_cli.schedule import PlannedRound
+    from phyt2v_cli.schedule import PlannedControl, PlannedRound
     from phyt2v_cli.timing.speeds import Speed
 
 EXAMPLES = """
@@ -58,7 +58,7 @@ def preview_schedule(
 
     Times are shown where this machine has measured the model before, or as --seconds-per-step says.
     """
-    from phyt2v_cli.schedule import control_steps, schedule_name, steps_notice
+    from phyt2v_cli.schedule import plan_controls, schedule_name, steps_notice
     from phyt2v_cli.timing import speeds
 
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
@@ -82,25 +82,25 @@ def preview_schedule(
     planned = watch.plan_rounds(loaded)
     given = None if seconds_per_step is None else speeds.Speed(seconds_per_step, seconds_per_step)
     speed = given or speeds.find(loaded.config.generator)
-    control = control_steps(loaded.config, planned)
+    controls = plan_controls(loaded.config.refinement, planned)
     if as_json:
         kind = schedule_name(loaded.config.schedule)
-        console.json_object(_as_json(kind, planned, control, speed, steps_notice(loaded)))
+        console.json_object(_as_json(kind, planned, controls, speed, steps_notice(loaded)))
     else:
         out = console.stdout()
         ascii_only = out.options.ascii_only
-        console.data(plan_table(planned, out.width, speed, control=control, ascii_only=ascii_only))
+        console.data(plan_table(planned, out.width, speed, controls, ascii_only=ascii_only))
 
 
 def _as_json(
     kind: str,
     planned: "Sequence[PlannedRound]",
-    control: int,
+    controls: "Sequence[PlannedControl]",
     speed: "Speed | None",
     notice: str | None,
 ) -> dict[str, object]:
     total_steps, fixed_steps = totals(planned)
-    expected = {} if speed is None else {"expected_seconds": round(speed.total_s(planned, control), 1)}
+    expected = {} if speed is None else {"expected_seconds": round(speed.total_s(planned, controls), 1)}
     noticed = {} if notice is None else {"notice": notice}
     return {
         "schema": "phyt2v.schedule/1",
@@ -118,7 +118,8 @@ def _as_json(
         "total_steps": total_steps,
         "fixed_steps": fixed_steps,
         "saved_fraction": round(1 - total_steps / fixed_steps, 3),
-        **({"control": {"steps": control}} if control else {}),
+        **({"control": first} if (first := control_as_json(controls)) else {}),
+        **({"controls": controls_as_json(controls)} if controls else {}),
         **expected,
         **noticed,
     }

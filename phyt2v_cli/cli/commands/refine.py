@@ -45,6 +45,7 @@ def refine(
     seed: options.Seed = None,
     select: options.Select = None,
     control: options.Control = None,
+    controls: options.Controls = None,
     early_stop: options.EarlyStop = None,
     probe: options.Probe = None,
     allow_truncation: options.AllowTruncation = None,
@@ -104,6 +105,7 @@ def refine(
         "seed": seed,
         "select": select,
         "control": control,
+        "controls": controls,
         "early_stop": early_stop,
         "probe": probe,
         "allow_truncation": allow_truncation,
@@ -155,7 +157,8 @@ def _start(
 
 
 def _show_what_would_be_done(prepared: "PreparedRun", *, as_json: bool) -> None:
-    from phyt2v_cli.schedule import control_steps
+    from phyt2v_cli.cli.views.plan import control_as_json, controls_as_json
+    from phyt2v_cli.schedule import plan_controls
     from phyt2v_cli.timing import speeds
 
     config, planned, path = prepared.config, prepared.planned, prepared.path
@@ -168,15 +171,16 @@ def _show_what_would_be_done(prepared: "PreparedRun", *, as_json: bool) -> None:
         )
     if as_json:
         speed = speeds.find(config.generator)
-        steps = control_steps(config, planned)
+        controls = plan_controls(config.refinement, planned)
         console.json_object(
             {
                 "schema": "phyt2v.dry-run/1",
                 "run_dir": str(path),
                 "videos": [{"round": p.round, "steps": p.steps, "purpose": p.purpose} for p in planned],
-                "control": {"steps": steps} if steps else None,
+                "control": control_as_json(controls),
+                "controls": controls_as_json(controls),
                 "needed_bytes": prepared.needed_bytes,
-                "expected_seconds": None if speed is None else round(speed.total_s(planned, steps), 1),
+                "expected_seconds": None if speed is None else round(speed.total_s(planned, controls), 1),
             }
         )
 
@@ -185,7 +189,6 @@ def _resume(path: Path, *, trust: bool, profile: Path | None, as_json: bool) -> 
     from phyt2v_cli.checks.judges import check_judges
     from phyt2v_cli.config.trust import list_reaches
     from phyt2v_cli.runs.directory import RunDir
-    from phyt2v_cli.schedule import PlannedRound
 
     with RunDir.resume(path) as run:
         reaches = [] if trust else list_reaches(run.config)
@@ -195,8 +198,7 @@ def _resume(path: Path, *, trust: bool, profile: Path | None, as_json: bool) -> 
                 "If that is yours, say so with --trust, or repeat the run's own command.",
             )
         check_judges(run.config, will_ask=run.record.status != "complete")
-        planned = [PlannedRound(entry.round, entry.steps, entry.purpose) for entry in run.record.plan]
-        _run(run, planned, profile=profile, as_json=as_json)
+        _run(run, run.record.planned_rounds, profile=profile, as_json=as_json)
 
 
 def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, profile: Path | None, as_json: bool) -> None:
@@ -208,7 +210,7 @@ def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, profile: Path | No
         host.prepare_for_models()
         result = _refine(run, planned, stop, timeline)
 
-    from phyt2v_cli.cli.views.rounds import rounds_as_json, rounds_table
+    from phyt2v_cli.cli.views.rounds import arms_line, find_controls, rounds_as_json, rounds_table
     from phyt2v_cli.report.contact_sheet import draw_if_possible
 
     rounds = rounds_as_json(run)
@@ -216,6 +218,8 @@ def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, profile: Path | No
     if result.stop_reason is not None and len(rounds) < len(planned):
         why = {"no_mismatch": "no mismatch was left", "stop_score": "the scores were high enough"}
         console.say(f"Stopped early: {why.get(result.stop_reason, result.stop_reason)}.")
+    if line := arms_line(find_controls(run), run.config.refinement.all_controls, result.scores):
+        console.say(line)
     if as_json:
         console.json_object(_as_json(run, result, rounds))
     else:
@@ -233,6 +237,7 @@ def _refine(
     timeline: "Timeline | None",
 ) -> "RunResult":
     from phyt2v_cli.api import Studio
+    from phyt2v_cli.schedule import plan_controls
 
     if run.record.status == "complete":
         console.say(f"{run.path} is complete; --force runs it again.")
@@ -241,15 +246,17 @@ def _refine(
     console.say(f"Run directory: {run.path}")
     # Not closed: its memory is freed with the process, and closing it would delay the exit.
     studio = Studio(config=run.config, on_span=None if timeline is None else timeline.span)
-    control = run.config.refinement.control
-    with watch.watching(run.config, planned, control=control, timeline=timeline) as emit:
+    controls = plan_controls(run.config.refinement, planned)
+    with watch.watching(run.config, planned, controls, timeline=timeline) as emit:
         return studio.complete(run, emit=emit, cancelled=stop.cancelled)
 
 
 def _as_json(run: "RunDir", result: "RunResult", rounds: list[dict[str, object]]) -> dict[str, object]:
-    from phyt2v_cli.cli.views.rounds import find_control, round_as_json, round_number
+    from phyt2v_cli.cli.views.rounds import arms_as_json, find_controls, round_as_json, round_number
+    from phyt2v_cli.video_id import CONTROL
 
-    control = find_control(run)
+    wanted = run.config.refinement
+    control = run.read_video(CONTROL) if wanted.renders_original else None
     return {
         "schema": "phyt2v.result/1",
         "run_dir": str(run.path),
@@ -261,4 +268,5 @@ def _as_json(run: "RunDir", result: "RunResult", rounds: list[dict[str, object]]
         "stop_reason": result.stop_reason,
         "rounds": rounds,
         "control": None if control is None else round_as_json(control),
+        "controls": arms_as_json(find_controls(run), wanted.all_controls),
     }

@@ -8,9 +8,10 @@ from rich.text import Text
 
 from phyt2v_cli.cli.views.fitting import FittingTable
 from phyt2v_cli.quantities import count, duration, short_duration
+from phyt2v_cli.video_id import CONTROL
 
 if TYPE_CHECKING:
-    from phyt2v_cli.schedule import PlannedRound
+    from phyt2v_cli.schedule import PlannedControl, PlannedRound
     from phyt2v_cli.timing.speeds import Speed
 
 _NEAR_CONVERGENCE = 0.8
@@ -28,14 +29,11 @@ def plan_table(
     planned: "Sequence[PlannedRound]",
     width: int,
     speed: "Speed | None" = None,
+    controls: "Sequence[PlannedControl]" = (),
     *,
-    control: int = 0,
     ascii_only: bool = False,
 ) -> Group:
-    """Table of the plan, at most `width` columns wide, with a line of totals.
-
-    `control` is the number of denoising steps that a control adds.
-    """
+    """Table of the plan, at most `width` columns wide, with lines of totals and of the controls."""
     total_steps, fixed_steps = totals(planned)
     most = max(entry.steps for entry in planned)
     bar_width = _bar_width(planned, width, speed)
@@ -73,10 +71,22 @@ def plan_table(
     parts: list[RenderableType] = [fitted, Text(), Text(line, style="bold")]
     if speed is not None:
         parts.append(Text(_time_line(planned, speed)))
-    if control:
-        time = "" if speed is None else f", {duration(speed.total_s([], control))}"
-        parts.append(Text(f"The control adds {control} denoising steps{time}."))
+    if added := sum(control.steps for control in controls):
+        time = "" if speed is None else f", {duration(speed.total_s([], controls))}"
+        who = "The control adds" if len(controls) == 1 else f"The {len(controls)} controls add"
+        parts.append(Text(f"{who} {count(added, 'denoising step')}{time}."))
     return Group(*parts)
+
+
+def control_as_json(controls: "Sequence[PlannedControl]") -> dict[str, int] | None:
+    """Original prompt among the planned controls, as JSON; null if it adds no step."""
+    steps = next((control.steps for control in controls if control.id == CONTROL), 0)
+    return {"steps": steps} if steps else None
+
+
+def controls_as_json(controls: "Sequence[PlannedControl]") -> list[dict[str, object]]:
+    """Planned controls as JSON."""
+    return [{"video": control.id.video_name, "steps": control.steps} for control in controls]
 
 
 def _gap(width: int, speed: "Speed | None") -> int:

@@ -5,13 +5,20 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from phyt2v_cli.cli import console
+from phyt2v_cli.cli.progress.run import scores_text
 from phyt2v_cli.cli.views.fitting import FittingTable
 from phyt2v_cli.cli.views.plan import WIDE
 from phyt2v_cli.quantities import duration, score
 from phyt2v_cli.report.scores import disagreement
-from phyt2v_cli.video_id import CONTROL, RoundId, VideoId
+from phyt2v_cli.roles import Scores
+from phyt2v_cli.runs.arms import arms_of
+from phyt2v_cli.schedule import controls_of
+from phyt2v_cli.video_id import RoundId, VideoId
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from phyt2v_cli.config.schema import Control
     from phyt2v_cli.runs.directory import RunDir
     from phyt2v_cli.runs.records import VideoRecord
 
@@ -29,8 +36,7 @@ def rounds_table(run: "RunDir", width: int) -> Table:
     for name in ("steps", "time", "SA", "PC"):
         table.add_column(name, justify="right")
     table.add_column("scored as")
-    control = find_control(run)
-    for record in [*_rounds(run), *([control] if control is not None else [])]:
+    for record in [*_rounds(run), *find_controls(run)]:
         scores = record.scores
         chosen = run.record.result is not None and run.record.result.video == record.video
         table.add_row(
@@ -63,9 +69,33 @@ def rounds_as_json(run: "RunDir") -> list[dict[str, object]]:
     return [round_as_json(record) for record in _rounds(run)]
 
 
-def find_control(run: "RunDir") -> "VideoRecord | None":
-    """Record of the control, if the run wants one."""
-    return run.read_video(CONTROL) if run.config.refinement.control else None
+def find_controls(run: "RunDir") -> "list[VideoRecord]":
+    """Records of the controls that the run wants, as far as they are there."""
+    rounds = _rounds(run)
+    ids = controls_of(
+        run.config.refinement,
+        total_steps=sum(record.steps for record in rounds),
+        final_steps=run.record.plan[-1].steps,
+    )
+    return [record for id in ids if (record := run.read_video(id)) is not None]
+
+
+def arms_as_json(controls: "Sequence[VideoRecord]", wanted: "Collection[Control]") -> dict[str, object]:
+    """Arms that the result is compared with, as JSON."""
+    return {
+        arm.name: {"num_videos": arm.num_videos, **round_as_json(arm.video)}
+        for arm in arms_of(controls, wanted)
+    }
+
+
+def arms_line(controls: "Sequence[VideoRecord]", wanted: "Collection[Control]", result: Scores) -> str:
+    """Scores of the result beside those of its controls, in a line; empty without controls."""
+    arms = arms_of(controls, wanted)
+    if not arms:
+        return ""
+    parts = [f"result {scores_text(result)}"]
+    parts += [f"{arm.label} {scores_text(arm.video.all_scores())}" for arm in arms]
+    return f"At full steps: {'; '.join(parts)}."
 
 
 def _rounds(run: "RunDir") -> "list[VideoRecord]":

@@ -8,9 +8,10 @@ from rich.text import Text
 
 from phyt2v_cli.cli import console
 from phyt2v_cli.cli.progress.run import scores_text
-from phyt2v_cli.cli.views.rounds import round_as_json
+from phyt2v_cli.cli.views.rounds import arms_as_json, round_as_json
 from phyt2v_cli.quantities import count
 from phyt2v_cli.report.verdict import verdict_on
+from phyt2v_cli.runs.arms import wanted_controls
 from phyt2v_cli.runs.records import MAX_REASONS, storable_text
 from phyt2v_cli.video_id import CONTROL, RoundId
 
@@ -67,6 +68,7 @@ def run_as_json(run: "ShownRun") -> dict[str, object]:
         "video": str(result) if result is not None else None,
         "rounds": [round_as_json(video) for video in run.videos if isinstance(video.id, RoundId)],
         "control": round_as_json(control) if control is not None else None,
+        "controls": arms_as_json(run.videos, wanted_controls(run.record.config)),
         "broken": list(run.broken),
     }
 

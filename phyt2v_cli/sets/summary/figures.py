@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from phyt2v_cli import __version__
+from phyt2v_cli.config.schema import Control
 from phyt2v_cli.files.untrusted import visible
 from phyt2v_cli.sets.prompt_set import PromptEntry
 from phyt2v_cli.sets.summary import statistics
 from phyt2v_cli.sets.summary.numbers import ROLES, PromptNumbers, Status, Video
+from phyt2v_cli.sets.summary.words import in_words
 
 SCHEMA: Literal["phyt2v.set/1"] = "phyt2v.set/1"
 THRESHOLD = 0.5
@@ -67,7 +69,7 @@ def figures_of(
             "judges": _counts(
                 video.judge
                 for one in numbers
-                for video in [*one.rounds, *([one.control] if one.control else [])]
+                for video in [*one.rounds, *(video for _, video in one.controls)]
                 if video.judge
             ),
             "scored_text": "original_prompt",
@@ -82,9 +84,11 @@ def figures_of(
             "seed": statistics.SEED,
         },
         "rounds": _rounds((unit, video) for unit, one in units for video in one.rounds),
-        "control": _rounds((unit, one.control) for unit, one in units if one.control is not None),
+        "control": _of_control(units, "original"),
+        "controls": {name: groups for name in get_args(Control) if (groups := _of_control(units, name))},
         "result": _kinds((unit, one.result) for unit, one in units if one.result is not None),
-        **_gains(units),
+        **(gains := _gains(units)),
+        "in_words": in_words(gains),
         "categories": [
             {"column": visible(column), "values": _by_value(numbered, column)}
             for column in category_columns or _categories(numbered)
@@ -207,8 +211,15 @@ def _gains(units: Iterable[tuple[Unit, PromptNumbers]]) -> Tree:
     done = [(unit, one) for unit, one in units if one.result is not None]
     return {
         "gain_over_first": _paired((unit, one.first, one.result) for unit, one in done),
-        "gain_over_control": _paired((unit, one.control, one.result) for unit, one in done),
+        "gain_over_control": _paired((unit, one.control("original"), one.result) for unit, one in done),
+        "gain_over_blind": _paired((unit, one.control("blind"), one.result) for unit, one in done),
+        "gain_over_best_of_n": _paired((unit, one.control("best-of-n"), one.result) for unit, one in done),
     }
+
+
+def _of_control(units: Iterable[tuple[Unit, PromptNumbers]], name: Control) -> list[Tree]:
+    shots = ((unit, one.control(name)) for unit, one in units)
+    return _rounds((unit, video) for unit, video in shots if video is not None)
 
 
 def _paired(pairs: Iterable[tuple[Unit, Video | None, Video | None]]) -> list[Tree]:
@@ -239,6 +250,10 @@ def _gain(pairs: Sequence[Pair], score: Callable[[Video], float | None]) -> Tree
         "better": sum(gain > _SAME for gain in known),
         "worse": sum(gain < -_SAME for gain in known),
         "equal": sum(abs(gain) <= _SAME for gain in known),
+        "sign_test_p": statistics.sign_test(
+            [0.0 if gain is None or abs(gain) <= _SAME else gain for gain in gains],
+            [unit for unit, _, _ in pairs],
+        ),
     }
 
 

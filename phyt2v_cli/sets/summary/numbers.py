@@ -3,18 +3,20 @@
 A set may have many thousands of prompts, so texts are shared and records are not kept.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from sys import intern
 from types import MappingProxyType
 from typing import Literal
 
+from phyt2v_cli.config.schema import Control
 from phyt2v_cli.events import Purpose
 from phyt2v_cli.files.untrusted import visible
+from phyt2v_cli.runs.arms import Arm, arms_of, wanted_controls
 from phyt2v_cli.runs.reader import ShownRun
 from phyt2v_cli.runs.records import RunRecord, VideoRecord
-from phyt2v_cli.video_id import ControlId, RoundId
+from phyt2v_cli.video_id import RoundId
 
 Status = Literal["complete", "failed", "interrupted", "running", "unreadable", "not_begun"]
 
@@ -29,7 +31,7 @@ class Video:
     """Scores of a video, and what they may be compared with."""
 
     round: int
-    """0 for the control."""
+    """0 for a control."""
     purpose: Purpose
     steps: int
     semantic_adherence: float | None
@@ -60,7 +62,8 @@ class PromptNumbers:
     status: Status
     rounds: tuple[Video, ...] = ()
     """The rounds that have a video, in their order; of several candidates the one that was chosen."""
-    control: Video | None = None
+    controls: tuple[tuple[Control, Video], ...] = ()
+    """Videos that the result is compared with."""
     result: Video | None = None
     roles: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     """Backend and model of each role."""
@@ -69,6 +72,10 @@ class PromptNumbers:
     llm_tokens: int = 0
     seconds: float = 0.0
     """Duration of all stages of all videos, in s."""
+
+    def control(self, name: Control) -> Video | None:
+        """Video of a control; None if there is none."""
+        return next((video for kind, video in self.controls if kind == name), None)
 
     @property
     def first(self) -> Video | None:
@@ -85,13 +92,20 @@ def numbers_of(run: ShownRun, status: Status) -> PromptNumbers:
     return PromptNumbers(
         status=status,
         rounds=tuple(video for id, video in videos.items() if isinstance(id, RoundId) and not id.candidate),
-        control=next((video for id, video in videos.items() if isinstance(id, ControlId)), None),
+        controls=tuple((arm.name, videos[arm.video.id]) for arm in _arms(run, rendered)),
         result=videos.get(result.id) if result is not None else None,
         roles=_shared(tuple(_roles(run.record))),
         versions=_shared(tuple(_short(run.record.versions))),
         llm_tokens=usage.prompt_tokens + usage.completion_tokens,
         seconds=sum(sum(record.seconds.values()) for record in rendered),
     )
+
+
+def _arms(run: ShownRun, rendered: Sequence[VideoRecord]) -> list[Arm]:
+    """Arms of a run; the best of several seeds only once all of them are there."""
+    is_complete = run.record.status == "complete"
+    arms = arms_of(rendered, wanted_controls(run.record.config))
+    return [arm for arm in arms if is_complete or arm.name != "best-of-n"]
 
 
 def _video(record: VideoRecord) -> Video:

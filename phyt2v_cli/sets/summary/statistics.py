@@ -1,4 +1,4 @@
-"""Means with bootstrap intervals. Plain arithmetic; knows no score, run or file."""
+"""Means with bootstrap intervals, and the sign test. Plain arithmetic; knows no score, run or file."""
 
 import math
 from collections.abc import Hashable, Sequence
@@ -48,6 +48,22 @@ def mean_with_interval(values: Sequence[float], units: Sequence[Hashable]) -> Me
     of_units = np.array(list(sums.values())), np.array(list(counts.values()), dtype=np.float64)
     low, high = (_normal if len(sums) >= NORMAL_FROM else _bootstrap)(*of_units)
     return Mean(_rounded(mean), _rounded(low), _rounded(high))
+
+
+def sign_test(differences: Sequence[float], units: Sequence[Hashable]) -> float | None:
+    """p value of the two-sided sign test: whether as many units differ upwards as downwards.
+
+    Differences of the same unit are added up first. None if no unit differs.
+    """
+    sums: dict[Hashable, float] = {}
+    for unit, difference in zip(units, differences, strict=True):
+        sums[unit] = sums.get(unit, 0.0) + difference
+    signs = [value > 0 for value in sums.values() if value]
+    if not signs:
+        return None
+    from scipy import stats
+
+    return _rounded(stats.binomtest(sum(signs), len(signs)).pvalue)
 
 
 def _bootstrap(sums: "NDArray[np.float64]", counts: "NDArray[np.float64]") -> tuple[float, float]:

@@ -21,7 +21,7 @@ def final(round_number: int, sa: float | None, pc: float | None) -> Video:
 
 
 def done(first: Video, last: Video, control: Video | None = None) -> PromptNumbers:
-    return PromptNumbers("complete", (first, last), control, last)
+    return PromptNumbers("complete", (first, last), (("original", control),) if control else (), last)
 
 
 def figures(*numbers: PromptNumbers, columns: list[dict[str, str]] | None = None, **options: Any) -> Any:
@@ -91,7 +91,7 @@ def test_gains_are_paired_and_say_what_is_compared() -> None:
 
 
 def test_no_group_mixes_drafts_with_finals_or_steps() -> None:
-    early = PromptNumbers("complete", (final(1, 0.9, 0.9),), None, final(1, 0.9, 0.9))
+    early = PromptNumbers("complete", (final(1, 0.9, 0.9),), (), final(1, 0.9, 0.9))
     tree = figures(*THREE, early, done(draft(1, 0.1, 0.1, steps=25), final(2, 0.2, 0.2)))
     groups = [(group["round"], group["purpose"], group["steps"], group["videos"]) for group in tree["rounds"]]
     assert groups == [(1, "draft", 20, 3), (1, "draft", 25, 1), (1, "final", 50, 1), (2, "final", 50, 4)]
