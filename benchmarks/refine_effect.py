@@ -38,7 +38,7 @@ from phyt2v_cli.events import Event
 from phyt2v_cli.files.atomic import replace_file
 from phyt2v_cli.refinement import prompts
 from phyt2v_cli.refinement.loop import refine
-from phyt2v_cli.refinement.prompts import PhysicsAnalysis
+from phyt2v_cli.refinement.prompts import PhysicsAnalysis, RefinedPrompt
 from phyt2v_cli.refinement.render import Target, render_video
 from phyt2v_cli.roles import ChatModel, Roles, Scores, VideoGenerator, VideoScorer, never_cancelled
 from phyt2v_cli.runs.directory import RunDir
@@ -128,14 +128,27 @@ def run_trial(prompt: str, seed: int, config: Config, roles: Roles, folder: Path
 def rewrite_unseen(prompt: str, llm: ChatModel, config: Config, generator: VideoGenerator) -> str:
     """Return the rewrite of a prompt of which no video was seen."""
     analysis = prompts.ask(llm, prompts.analysis_request(prompt), PhysicsAnalysis, on_reply=lambda _: None)
-    return prompts.blind_rewrite(
-        llm,
-        prompt,
-        analysis,
+    request = prompts.refinement_request(
+        original_prompt=prompt,
+        prompt=prompt,
+        analysis=analysis,
+        caption="",
+        mismatch="",
+        scores=Scores(None, None),
         max_words=config.refinement.max_prompt_words,
-        excess_tokens=generator.count_excess_tokens,
-        on_reply=lambda _: None,
+        unseen=True,
     )
+
+    def find_fault(reply: RefinedPrompt) -> str | None:
+        return prompts.find_fault_in_refinement(
+            reply,
+            request=request,
+            known_prompts=(),
+            excess_tokens=generator.count_excess_tokens,
+            must_change=True,
+        )
+
+    return prompts.ask(llm, request, RefinedPrompt, on_reply=lambda _: None, find_fault=find_fault).prompt
 
 
 def _refine(

@@ -28,11 +28,10 @@ from phyt2v_cli.roles import (
 )
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.result import RunResult, VideoResult
-from phyt2v_cli.schedule import plan_controls
+from phyt2v_cli.schedule import planned_ids
 from phyt2v_cli.sets.prompt_file import read_prompt
 from phyt2v_cli.shared_roles import OnNotice, SharedRoles
 from phyt2v_cli.turns import Turns
-from phyt2v_cli.video_id import ids_of_run
 
 ConfigSource = str | Path | Mapping[str, object] | Config
 """Config: the path of a TOML file, a mapping like such a file, or a `Config`, which is taken as it is: no
@@ -175,10 +174,9 @@ class Studio:
     ) -> RunResult:
         """Do what is left of an open run; `num_planned_steps` is as in `prefetch`, by default the plan's."""
         record = run.record
-        num_planned_steps = num_planned_steps or sum(planned.steps for planned in record.plan)
+        num_planned_steps = num_planned_steps or sum(planned.total_steps for planned in record.planned_rounds)
         # A run that has all of its videos may only have to be judged.
-        controls = plan_controls(run.config.refinement, record.planned_rounds)
-        ids = ids_of_run(len(record.plan), [control.id for control in controls])
+        ids = planned_ids(run.config.refinement, record.planned_rounds)
         if record.status != "complete" and any(not (run.path / id.video_name).exists() for id in ids):
             self.prefetch(num_planned_steps)
         roles = self._roles.roles(num_planned_steps)

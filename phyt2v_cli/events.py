@@ -82,8 +82,18 @@ class StageDone:
 
 
 @dataclass(frozen=True)
+class CandidateDone:
+    """One of several candidates of a round is rendered and scored."""
+
+    video: RoundId
+    purpose: Purpose
+    seconds: float
+    scores: Scores
+
+
+@dataclass(frozen=True)
 class RoundDone:
-    """A round is done and saved."""
+    """A round is done and saved; of several candidates one is chosen, and this is what is known of it."""
 
     video: RoundId
     purpose: Purpose
@@ -122,6 +132,7 @@ Event = (
     | LatentsFound
     | StageStarted
     | StageDone
+    | CandidateDone
     | RoundDone
     | ControlStarted
     | Notice

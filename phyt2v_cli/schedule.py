@@ -6,14 +6,14 @@ knows no model, no run directory and no terminal.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from phyt2v_cli.config.layers import MOVED, LoadedConfig
-from phyt2v_cli.config.schema import RefinementConfig, ScheduleConfig, ScheduleKind
+from phyt2v_cli.config.schema import Config, RefinementConfig, ScheduleConfig, ScheduleKind, SearchConfig
 from phyt2v_cli.errors import ConfigError
 from phyt2v_cli.quantities import count
-from phyt2v_cli.video_id import BLIND, CONTROL, LETTERS, ControlId, RoundId
+from phyt2v_cli.video_id import BLIND, CONTROL, LETTERS, ControlId, RoundId, VideoId
 
 if TYPE_CHECKING:
     from phyt2v_cli.events import Purpose
@@ -26,12 +26,25 @@ class PlannedRound:
     round: int
     """Numbered from 1."""
     steps: int
+    """Denoising steps of each of its videos."""
     purpose: "Purpose"
+    num_candidates: int = 1
+    """Number of its videos, of which one is chosen."""
 
     @property
     def id(self) -> RoundId:
-        """Id of the video, which has its file names."""
+        """Id of its first video, which has its file names."""
         return RoundId(self.round)
+
+    @property
+    def ids(self) -> tuple[RoundId, ...]:
+        """Ids of its videos."""
+        return tuple(RoundId(self.round, letter) for letter in ("", *LETTERS[: self.num_candidates - 1]))
+
+    @property
+    def total_steps(self) -> int:
+        """Denoising steps of all of its videos."""
+        return self.steps * self.num_candidates
 
 
 def get_steps_for_round(
@@ -71,6 +84,44 @@ def plan(schedule: ScheduleConfig, rounds: int) -> tuple[PlannedRound, ...]:
         PlannedRound(number, count, "draft" if count < steps[-1] else "final")
         for number, count in enumerate(steps, start=1)
     )
+
+
+MIN_DRAFT_STEPS = 4
+"""Fewest steps of a draft for `search.budget` equal; with fewer there is hardly a picture to judge."""
+
+
+def plan_run(config: Config) -> tuple[PlannedRound, ...]:
+    """Plan the videos of a run with its candidates and finals; raises ConfigError as `plan` does.
+
+    Also if `search.budget` is equal and does not pay for them.
+    """
+    search = config.search
+    planned = plan(config.schedule, config.refinement.rounds)
+    *early, last = planned
+    if search.budget == "equal" and (search.candidates > 1 or search.finals > 1):
+        early = _shrunk(early, last, search)
+    return (
+        *(replace(entry, num_candidates=search.candidates) for entry in early),
+        replace(last, num_candidates=search.finals),
+    )
+
+
+def _shrunk(early: Sequence[PlannedRound], last: PlannedRound, search: SearchConfig) -> list[PlannedRound]:
+    """Drafts with so few steps that all candidates and finals take no more than one of each at full steps."""
+    before = sum(entry.steps for entry in early)
+    left = before + last.steps - search.finals * last.steps
+    steps = [entry.steps * left // (before * search.candidates) for entry in early]
+    if not early or min(steps) < MIN_DRAFT_STEPS:
+        raise ConfigError(
+            f"search: {count(before + last.steps, 'denoising step')} do not pay for "
+            f"{count(search.candidates, 'candidate')} a round and {count(search.finals, 'final')}, with at "
+            f"least {MIN_DRAFT_STEPS} steps for each draft",
+            "Ask for fewer, render more rounds, or let it cost more with `search.budget=free`.",
+        )
+    return [
+        replace(entry, steps=number, purpose="draft" if number < last.steps else "final")
+        for entry, number in zip(early, steps, strict=True)
+    ]
 
 
 def final_steps(schedule: ScheduleConfig) -> int:
@@ -142,9 +193,17 @@ def plan_controls(
 ) -> tuple[PlannedControl, ...]:
     """Plan the controls of a run that renders all of its `planned` rounds."""
     final_steps = planned[-1].steps
-    ids = controls_of(refinement, total_steps=sum(entry.steps for entry in planned), final_steps=final_steps)
+    ids = controls_of(
+        refinement, total_steps=sum(entry.total_steps for entry in planned), final_steps=final_steps
+    )
     is_first_video = planned[0].steps == final_steps
     return tuple(PlannedControl(id, 0 if id == CONTROL and is_first_video else final_steps) for id in ids)
+
+
+def planned_ids(refinement: RefinementConfig, planned: Sequence[PlannedRound]) -> list[VideoId]:
+    """Ids of all videos of a run: the candidates of its rounds, then its controls."""
+    controls = plan_controls(refinement, planned)
+    return [*(id for entry in planned for id in entry.ids), *(control.id for control in controls)]
 
 
 def controls_of(refinement: RefinementConfig, *, total_steps: int, final_steps: int) -> tuple[ControlId, ...]:

@@ -25,7 +25,7 @@ from phyt2v_cli.refinement.loop import refine
 from phyt2v_cli.roles import Denoised, DenoisingStep, OnStep, Scores
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.result import RunResult
-from phyt2v_cli.schedule import plan
+from phyt2v_cli.schedule import plan_run
 from phyt2v_cli.testing.fakes import FakeRoles, FakeScorer
 from phyt2v_cli.video_id import RoundId
 
@@ -59,7 +59,7 @@ def open_run(
     path: Path, config: Config | None = None, *, prompt: str = PROMPT, force: bool = False
 ) -> RunDir:
     config = config or make_config()
-    rounds = plan(config.schedule, config.refinement.rounds)
+    rounds = plan_run(config)
     return RunDir.open(path, prompt=prompt, config=config, plan=rounds, force=force)
 
 

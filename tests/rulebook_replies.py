@@ -59,7 +59,8 @@ def refine(
         find_fault=lambda reply: prompts.find_fault_in_refinement(
             reply,
             request=request,
-            rendered_prompt=prompt or original,
+            known_prompts=[prompt or original],
+            must_change=bool(mismatch),
             excess_tokens=lambda _: excess_tokens if len(replies) == 1 else 0,
         ),
     )

@@ -3,9 +3,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phyt2v_cli.config.layers import load_config
-from phyt2v_cli.config.schema import ScheduleConfig
+from phyt2v_cli.config.schema import Config, ScheduleConfig
 from phyt2v_cli.errors import ConfigError
-from phyt2v_cli.schedule import get_steps_for_round, plan, schedule_name, steps_notice
+from phyt2v_cli.schedule import (
+    get_steps_for_round,
+    plan,
+    plan_run,
+    planned_ids,
+    schedule_name,
+    steps_notice,
+)
 
 steps = st.integers(1, 1000)
 kinds = st.sampled_from(["linear", "constant", "cosine", "geometric", "final-only"])
@@ -133,3 +140,50 @@ def test_an_explicit_list_of_the_wrong_length_says_both_numbers() -> None:
 def test_bounds_that_contradict_are_told(given: list[str], said: str | None) -> None:
     notice = steps_notice(load_config(environment={}, assignments=[f"schedule.{text}" for text in given]))
     assert notice == said
+
+
+def planned_with(**search: object) -> list[tuple[int, int, str]]:
+    config = Config.model_validate({"search": search})
+    return [(entry.steps, entry.num_candidates, entry.purpose) for entry in plan_run(config)]
+
+
+def test_candidates_are_planned() -> None:
+    assert planned_with(candidates=3, finals=2) == [
+        (20, 3, "draft"),
+        (27, 3, "draft"),
+        (35, 3, "draft"),
+        (42, 3, "draft"),
+        (50, 2, "final"),
+    ]
+
+
+@pytest.mark.parametrize(("candidates", "finals"), [(2, 1), (3, 1), (2, 2), (1, 2)])
+def test_an_equal_budget_is_not_exceeded(candidates: int, finals: int) -> None:
+    planned = planned_with(candidates=candidates, finals=finals, budget="equal")
+    assert 174 - 20 < sum(steps * number for steps, number, _ in planned) <= 174
+    assert planned[-1] == (50, finals, "final")
+    early = [steps for steps, _, _ in planned[:-1]]
+    assert early == sorted(early)
+
+
+@pytest.mark.parametrize("search", [{"candidates": 9}, {"finals": 4}, {"candidates": 26, "finals": 26}])
+def test_an_equal_budget_that_does_not_pay_is_refused(search: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match="174 denoising steps do not pay for"):
+        planned_with(**search, budget="equal")
+
+
+def test_equal_budgets_make_drafts_of_a_constant_schedule() -> None:
+    config = Config.model_validate(
+        {"search": {"candidates": 2, "budget": "equal"}, "schedule": {"kind": "constant"}}
+    )
+    assert [(entry.steps, entry.purpose) for entry in plan_run(config)] == [(25, "draft")] * 4 + [
+        (50, "final")
+    ]
+
+
+def test_ids_of_a_planned_run() -> None:
+    config = Config.model_validate(
+        {"search": {"candidates": 2}, "refinement": {"rounds": 1, "control": True}}
+    )
+    ids = planned_ids(config.refinement, plan_run(config))
+    assert [id.name for id in ids] == ["round1", "round1.b", "round2", "control"]

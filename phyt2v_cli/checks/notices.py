@@ -22,9 +22,8 @@ def find_notices(generator: GeneratorConfig, planned: Sequence[PlannedRound]) ->
 def find_notices_of_run(config: Config, planned: Sequence[PlannedRound]) -> tuple[str, ...]:
     """The same for a whole run, with what is selected at its end."""
     notices = find_notices(config.generator, planned)
-    num_finals = sum(entry.purpose == "final" for entry in planned) + len(
-        plan_controls(config.refinement, planned)
-    )
+    num_finals = sum(entry.purpose == "final" for entry in planned)
+    num_finals += len(plan_controls(config.refinement, planned))
     if config.refinement.select == "best" and num_finals < 2:
         notices += (
             "refinement.select best has no effect without refinement.controls: one video is a final, and "

@@ -22,8 +22,7 @@ from phyt2v_cli.quantities import mebibytes
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.opening import FoundRun, default_run_dir, look_into
 from phyt2v_cli.runs.reader import is_complete
-from phyt2v_cli.schedule import PlannedRound, final_steps, plan, plan_controls, steps_notice
-from phyt2v_cli.video_id import ids_of_run
+from phyt2v_cli.schedule import PlannedRound, final_steps, plan_run, planned_ids, steps_notice
 
 if TYPE_CHECKING:
     from phyt2v_cli.backends.diffusion.families import Family
@@ -165,21 +164,19 @@ def prepare_run(
     """
     # A complete run only returns its result. The folder of a run with an image, or without a preset, is not
     # known yet, so its keys are checked in any case.
-    refinement = loaded.config.refinement
-    is_done = is_complete(out or default_run_dir(prompt, loaded.config), refinement)
+    is_done = is_complete(out or default_run_dir(prompt, loaded.config), loaded.config.refinement)
     check_judges(loaded.config, will_ask=force or not is_done, given=given)
     if "generator" not in given:
         loaded = complete(loaded)
     config = loaded.config
-    planned = plan(config.schedule, config.refinement.rounds)
+    planned = plan_run(config)
     path = out or default_run_dir(prompt, config)
-    controls = plan_controls(refinement, planned)
-    needed = needed_bytes(config, len(planned) + len(controls))
+    ids = planned_ids(config.refinement, planned)
+    needed = needed_bytes(config, len(ids))
     found = look_into(path, prompt, config)
     found.check(force=force)
     is_new = (force and found.must_make_way) or not (path / "run.json").exists()
     # A run that has all of its videos needs no model any more.
-    ids = ids_of_run(len(planned), [control.id for control in controls])
     is_to_render = is_new or (
         not found.is_complete and any(not (path / id.video_name).exists() for id in ids)
     )

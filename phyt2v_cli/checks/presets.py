@@ -12,7 +12,7 @@ from phyt2v_cli.checks.machine import Check, Gpu
 from phyt2v_cli.config.layers import load_config
 from phyt2v_cli.config.presets import list_presets
 from phyt2v_cli.quantities import duration
-from phyt2v_cli.schedule import plan
+from phyt2v_cli.schedule import plan_run
 from phyt2v_cli.timing import speeds
 
 
@@ -49,7 +49,7 @@ def survey(gpu: Gpu | None) -> Iterator[PresetReport]:
             fit = "no"
         elif size is not None:
             fit = size.fit(gpu.free_gb)
-        planned = plan(config.schedule, config.refinement.rounds)
+        planned = plan_run(config)
         speed = speeds.find(config.generator)
         yield PresetReport(
             name=name,
@@ -57,7 +57,7 @@ def survey(gpu: Gpu | None) -> Iterator[PresetReport]:
             is_present=model == "tiny" or find_cached(model) is not None,
             download_gb=size.download_gb if size else None,
             fit=fit,
-            total_steps=sum(entry.steps for entry in planned),
+            total_steps=sum(entry.total_steps for entry in planned),
             refine_s=None if speed is None else speed.total_s(planned),
             h200_refine_s=size.h200_refine_s if size else None,
         )

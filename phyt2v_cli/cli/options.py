@@ -165,6 +165,14 @@ AllowTruncation = Annotated[
         metavar="",
     ),
 ]
+Candidates = Annotated[
+    int | None,
+    typer.Option(
+        "--candidates",
+        help="Videos of each round but the last; the best by the scorer goes on.",
+        show_default=False,
+    ),
+]
 Select = Annotated[
     Literal["last", "best"] | None,
     typer.Option(

@@ -40,10 +40,10 @@ def plan_loop(loaded: "LoadedConfig", *, will_ask: bool = True) -> "tuple[Config
 
 def plan_rounds(loaded: "LoadedConfig") -> "Sequence[PlannedRound]":
     """Plan the rounds; print the notes about the settings, and one if the steps were changed."""
-    from phyt2v_cli.schedule import plan, steps_notice
+    from phyt2v_cli.schedule import plan_run, steps_notice
 
     say_notices(loaded)
-    planned = plan(loaded.config.schedule, loaded.config.refinement.rounds)
+    planned = plan_run(loaded.config)
     if notice := steps_notice(loaded):
         console.warn(notice)
     return planned

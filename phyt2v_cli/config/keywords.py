@@ -13,6 +13,7 @@ KEYWORDS: Mapping[str, str] = {
     "gpus": "generator.gpus",
     "image": "generator.image",
     "video": "generator.video",
+    "candidates": "search.candidates",
     "seed": "run.seed",
     "allow_truncation": "generator.allow_truncation",
     "select": "refinement.select",

@@ -62,6 +62,21 @@ class RefinementConfig(Section):
         return bool({"original", "best-of-n"} & set(self.all_controls))
 
 
+class SearchConfig(Section):
+    """Search among candidates in each round, and among finals in the last."""
+
+    candidates: Annotated[int, Field(ge=1, le=26)] = 1
+    """Videos of each round but the last; the one that the deciding scorer likes best goes on."""
+    vary: Literal["seeds", "rewrites", "both"] = "rewrites"
+    """What the further candidates of a round differ in. `rewrites`: their prompt, another rewrite by the LLM;
+    in the first round a blind one. `seeds`: their seed."""
+    budget: Literal["free", "equal"] = "free"
+    """`equal`: drafts get fewer steps, so that the run takes no more than without candidates and further
+    finals."""
+    finals: Annotated[int, Field(ge=1, le=26)] = 1
+    """Videos of the last round, each with another seed; the best is the result."""
+
+
 class RunConfig(Section):
     """Settings of the run as a whole."""
 
@@ -99,5 +114,6 @@ class Config(Section):
     captioner: CaptionerConfig = Field(default_factory=CaptionerConfig)
     scorer: ScorerConfig = Field(default_factory=ScorerConfig)
     refinement: RefinementConfig = Field(default_factory=RefinementConfig)
+    search: SearchConfig = Field(default_factory=SearchConfig)
     run: RunConfig = Field(default_factory=RunConfig)
     execution: ExecutionConfig = Field(default_factory=ExecutionConfig)

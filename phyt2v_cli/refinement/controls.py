@@ -8,8 +8,12 @@ from collections.abc import Sequence
 
 from phyt2v_cli.errors import ReplyError
 from phyt2v_cli.events import ControlStarted, Notice
-from phyt2v_cli.refinement.prompts import PhysicsAnalysis, blind_rewrite
+from phyt2v_cli.refinement.prompts import PhysicsAnalysis
+from phyt2v_cli.refinement.rewriting import rewrite
 from phyt2v_cli.refinement.round import Session, complete_video
+from phyt2v_cli.runs.candidates import steps_of_rounds
+from phyt2v_cli.runs.identity import candidate_seed
+from phyt2v_cli.runs.reader import read_videos
 from phyt2v_cli.runs.records import JUDGEMENT_FLAGS, VideoRecord
 from phyt2v_cli.schedule import controls_of
 from phyt2v_cli.video_id import BLIND, CONTROL, ControlId
@@ -18,13 +22,13 @@ from phyt2v_cli.video_id import BLIND, CONTROL, ControlId
 def complete_controls(
     session: Session, analysis: PhysicsAnalysis, rounds: Sequence[VideoRecord]
 ) -> list[VideoRecord]:
-    """Complete the controls that the run wants; seeds are paid for by the steps of its `rounds`.
+    """Complete the controls that the run wants, after its `rounds`, of which each has its chosen video.
 
     Raises as `complete_video` does.
     """
     run = session.run
     final_steps = run.record.plan[-1].steps
-    total_steps = sum(record.steps for record in rounds)
+    total_steps = steps_of_rounds(read_videos(run.path)[0], len(rounds))
     records = []
     for id in controls_of(run.config.refinement, total_steps=total_steps, final_steps=final_steps):
         session.emit(ControlStarted(id, final_steps))
@@ -45,7 +49,8 @@ def _begin(
     run = session.run
     if id == BLIND:
         return _begin_blind(session, analysis, steps)
-    record = run.new_video(id, prompt=run.record.prompt, steps=steps, purpose="final")
+    seed = candidate_seed(run.config.run.seed, id.candidate)
+    record = run.new_video(id, prompt=run.record.prompt, steps=steps, purpose="final", seed=seed)
     same = next((one for one in rounds if one.pixels_key == record.pixels_key), None)
     if id == CONTROL and same is not None and run.latents_path(CONTROL).is_file():
         made = same.model_copy(deep=True)
@@ -61,14 +66,7 @@ def _begin_blind(session: Session, analysis: PhysicsAnalysis, steps: int) -> Vid
     session.begin()
     problem = None
     try:
-        prompt = blind_rewrite(
-            session.roles.llm,
-            run.record.prompt,
-            analysis,
-            max_words=run.config.refinement.max_prompt_words,
-            excess_tokens=session.generator.count_excess_tokens,
-            on_reply=session.count_reply,
-        )
+        prompt = rewrite(session, analysis, None)
     except ReplyError as error:
         prompt, problem = run.record.prompt, error
     record = run.new_video(BLIND, prompt=prompt, steps=steps, purpose="final")

@@ -7,24 +7,23 @@ complete run does nothing.
 
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from dataclasses import replace
 
 from pydantic import ValidationError
 
 from phyt2v_cli.errors import FilesError, ReplyError, RunInterruptedError
-from phyt2v_cli.events import AnalysisDone, Emit, Notice, Purpose, RoundDone, RoundStarted
+from phyt2v_cli.events import AnalysisDone, Emit, Notice, RoundDone
+from phyt2v_cli.refinement.candidates import Start, complete_round
 from phyt2v_cli.refinement.controls import complete_controls
 from phyt2v_cli.refinement.prompts import (
     MismatchReply,
     PhysicsAnalysis,
-    RefinedPrompt,
     analysis_request,
     ask,
-    find_fault_in_refinement,
     mismatch_request,
-    refinement_request,
 )
-from phyt2v_cli.refinement.round import Session, complete_video
+from phyt2v_cli.refinement.rewriting import rewrite
+from phyt2v_cli.refinement.round import Session
 from phyt2v_cli.refinement.selection import select_result
 from phyt2v_cli.roles import Roles
 from phyt2v_cli.runs.directory import RunDir
@@ -105,40 +104,43 @@ class _Loop:
             return None
 
     def _complete_rounds(self, analysis: PhysicsAnalysis) -> list[VideoRecord]:
-        """Complete the planned rounds, or fewer if early stop ends them; the last one is a final."""
-        plan = self.run.record.plan
-        rounds: list[VideoRecord] = []
-        prompt, stop_reason = self.original_prompt, None
-        for planned in plan:
-            is_last = planned.round == len(plan) or stop_reason is not None
-            record = self.run.read_video(planned.id) or self._rebuild_round(
-                planned.id,
-                prompt,
-                steps=plan[-1].steps if is_last else planned.steps,
-                purpose="final" if is_last else planned.purpose,
+        """Complete the planned rounds, or fewer if early stop ends them; the last one is a final.
+
+        Returns the video of each round that was chosen.
+        """
+        planned_rounds = self.run.record.planned_rounds
+        last = planned_rounds[-1]
+        chosen_ones: list[VideoRecord] = []
+        start, stop_reason = Start(self.original_prompt, self.config.run.seed), None
+        for entry in planned_rounds:
+            is_last = entry is last or stop_reason is not None
+            chosen = complete_round(
+                self.session,
+                analysis,
+                start,
+                replace(last, round=entry.round) if is_last else entry,
+                total_rounds=entry.round if is_last else len(planned_rounds),
             )
-            total = planned.round if is_last else len(plan)
-            self.emit(RoundStarted(planned.id, total, record.steps, record.purpose, record.prompt))
-            complete_video(self.session, record, main_object=analysis.main_object)
+            self._recover_refined_prompt(chosen)
             if not is_last:
-                self._find_mismatch(record, analysis)
-                stop_reason = self._reason_to_stop(record)
-                self._refine(record, analysis, keep=stop_reason is not None)
-                prompt = record.refined_prompt or record.prompt
-            rounds.append(record)
-            self.emit(_round_done(planned.id, record))
+                self._find_mismatch(chosen, analysis)
+                stop_reason = self._reason_to_stop(chosen)
+                self._refine(chosen, analysis, keep=stop_reason is not None)
+                seed = start.seed if "reseeded" in chosen.flags else chosen.seed
+                start = Start(chosen.refined_prompt or chosen.prompt, seed, chosen)
+            chosen_ones.append(chosen)
+            self.emit(_round_done(chosen))
             # A draft that is good enough is followed by a final; a final needs no other.
-            if is_last or (stop_reason is not None and record.purpose == "final"):
+            if is_last or (stop_reason is not None and chosen.purpose == "final"):
                 break
         self.run.record.stop_reason = stop_reason
-        return rounds
+        return chosen_ones
 
-    def _rebuild_round(self, id: RoundId, prompt: str, *, steps: int, purpose: Purpose) -> VideoRecord:
-        """New record of a round. If only its record was lost, the next round has its refined prompt."""
-        record = self.run.new_video(id, prompt=prompt, steps=steps, purpose=purpose)
-        following = self.run.read_video(RoundId(id.number + 1))
-        record.refined_prompt = following.prompt if following is not None else None
-        return record
+    def _recover_refined_prompt(self, chosen: VideoRecord) -> None:
+        """Set the refined prompt of a round whose record was lost: the next round has it."""
+        if chosen.refined_prompt is None and isinstance(chosen.id, RoundId):
+            following = self.run.read_video(RoundId(chosen.id.number + 1))
+            chosen.refined_prompt = following.prompt if following is not None else None
 
     def _find_mismatch(self, record: VideoRecord, analysis: PhysicsAnalysis) -> None:
         # Without a caption there is nothing to compare.
@@ -176,38 +178,13 @@ class _Loop:
             record.refined_prompt = record.prompt
             self.run.save_video(record)
             return
-        settings = self.config.refinement
         with self.session.stage(record, "refine"):
-            request = refinement_request(
-                original_prompt=self.original_prompt,
-                prompt=self.original_prompt if settings.rewrite_from == "original" else record.prompt,
-                analysis=analysis,
-                caption=record.caption or "",
-                mismatch=record.mismatch.text,
-                scores=record.all_scores(),
-                max_words=settings.max_prompt_words,
-            )
-            find_fault = partial(
-                find_fault_in_refinement,
-                request=request,
-                rendered_prompt=record.prompt,
-                excess_tokens=self.session.generator.count_excess_tokens,
-                must_change=bool(record.mismatch.text),
-            )
             try:
-                reply = ask(
-                    self.llm,
-                    request,
-                    RefinedPrompt,
-                    on_reply=self.session.count_reply,
-                    find_fault=find_fault,
-                )
+                record.refined_prompt = rewrite(self.session, analysis, record)
             except ReplyError as error:
                 record.flag_unusable("refinement", error)
                 record.refined_prompt = record.prompt
                 self.emit(Notice(f"{error.message}; the prompt is kept", error.hint))
-            else:
-                record.refined_prompt = reply.prompt
 
     def _hand_back(self, rounds: list[VideoRecord], controls: list[VideoRecord]) -> RunResult:
         run = self.run
@@ -222,9 +199,10 @@ class _Loop:
         return result_of(read_run(run.path))
 
 
-def _round_done(id: RoundId, record: VideoRecord) -> RoundDone:
+def _round_done(record: VideoRecord) -> RoundDone:
+    assert isinstance(record.id, RoundId)
     return RoundDone(
-        video=id,
+        video=record.id,
         purpose=record.purpose,
         seconds=sum(record.seconds.values()),
         scores=record.all_scores(),

@@ -12,14 +12,14 @@ A `ChatRequest` has the same data in `data`, all values strings, for the ruleboo
                 reasons (one a line; absent if there are none)
     refinement  original_prompt, prompt (what to rewrite), main_object, physical_law, caption,
                 mismatch ("" if none was found), feedback (scores and reasons in words; may be absent),
-                max_words
+                max_words; other_prompts (one a line; absent if there are none)
     re-asked    all of the above and error (why the first reply was rejected)
 
 This file knows no server, no run directory and no loop.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, TypeVar
 
@@ -146,6 +146,11 @@ _UNSEEN = """\
 No video has been made yet: `caption` and `mismatch` are empty. Rewrite `prompt` all the same; it must change.
 """
 
+_ANOTHER = """
+`other_prompts` lists, one a line, how others have rewritten it. Write a prompt that shows the same scene in \
+a clearly different way: begin with another moment, spell out another cause or consequence, use other words.
+"""
+
 
 def analysis_request(original_prompt: str) -> ChatRequest:
     """Request for the main object and the physical laws of the user's prompt."""
@@ -195,8 +200,12 @@ def refinement_request(
     scores: Scores,
     max_words: int,
     unseen: bool = False,
+    others: Sequence[str] = (),
 ) -> ChatRequest:
-    """Request for a better prompt; `mismatch` is empty if none was found, or if the video is `unseen`."""
+    """Request for a better prompt, unlike all of `others`.
+
+    `mismatch` is empty if none was found, and so is `caption` too if the rewrite is blind (`unseen`).
+    """
     data = {
         "original_prompt": original_prompt,
         "prompt": prompt,
@@ -216,40 +225,10 @@ def refinement_request(
     ]
     if feedback or scores.reasons:
         data["feedback"] = "; ".join([*feedback, *scores.reasons])
-    return _request("refinement", _REFINEMENT + _UNSEEN * unseen, RefinedPrompt, data)
-
-
-def blind_rewrite(
-    llm: ChatModel,
-    original_prompt: str,
-    analysis: PhysicsAnalysis,
-    *,
-    max_words: int,
-    excess_tokens: Callable[[str], int],
-    on_reply: Callable[[ChatReply], None],
-) -> str:
-    """Rewrite of a prompt by an LLM that has seen no video of it; raises as `ask` does."""
-    request = refinement_request(
-        original_prompt=original_prompt,
-        prompt=original_prompt,
-        analysis=analysis,
-        caption="",
-        mismatch="",
-        scores=Scores(None, None),
-        max_words=max_words,
-        unseen=True,
-    )
-
-    def find_fault(reply: RefinedPrompt) -> str | None:
-        return find_fault_in_refinement(
-            reply,
-            request=request,
-            rendered_prompt=original_prompt,
-            excess_tokens=excess_tokens,
-            must_change=True,
-        )
-
-    return ask(llm, request, RefinedPrompt, on_reply=on_reply, find_fault=find_fault).prompt
+    if others:
+        data["other_prompts"] = "\n".join(others)
+    instruction = _REFINEMENT + _UNSEEN * unseen + _ANOTHER * bool(others)
+    return _request("refinement", instruction, RefinedPrompt, data)
 
 
 def _request(task: Task, instruction: str, reply: type[BaseModel], data: Mapping[str, str]) -> ChatRequest:
@@ -273,17 +252,17 @@ def find_fault_in_refinement(
     reply: RefinedPrompt,
     *,
     request: ChatRequest,
-    rendered_prompt: str,
+    known_prompts: Sequence[str],
     excess_tokens: Callable[[str], int],
     must_change: bool,
 ) -> str | None:
     """Check a well-formed refinement: why it cannot be used, or None if it can.
 
-    `rendered_prompt` is the prompt of the round's video. It differs from the request's `prompt` if the
-    rewriting starts from the original.
+    `known_prompts` are those that it must differ from, if it `must_change`, besides the request's `prompt`:
+    that of the round's video, and those of other candidates.
     """
-    before = {" ".join(text.split()).casefold() for text in (request.data["prompt"], rendered_prompt)}
-    if reply.prompt.casefold() in before:
+    known = {" ".join(text.split()).casefold() for text in (request.data["prompt"], *known_prompts)}
+    if reply.prompt.casefold() in known:
         if not must_change:
             return None
         seen = ", although the video departs from what was asked" if request.data["mismatch"] else ""

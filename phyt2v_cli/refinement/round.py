@@ -92,10 +92,13 @@ class Session:
             self.emit(Notice(self.run.notices.pop(0)))
 
 
-def complete_video(session: Session, record: VideoRecord, *, main_object: str) -> None:
+def complete_video(
+    session: Session, record: VideoRecord, *, main_object: str, is_captioned: bool = True
+) -> None:
     """Render, caption and score what is missing of `record`, saving it after every stage.
 
-    `main_object` tells the captioner what to look at. Raises as the roles and `render_video` do.
+    `main_object` tells the captioner what to look at; without `is_captioned` it is not asked. Raises as the
+    roles and `render_video` do.
     """
     run, recorded_sha256 = session.run, record.sha256
     has_video = run.has_video(record)
@@ -111,7 +114,7 @@ def complete_video(session: Session, record: VideoRecord, *, main_object: str) -
         run.save_video(record)
     run.release_latents(record)
     session.tell_notices()
-    if record.caption is None and not record.is_unusable("caption"):
+    if is_captioned and record.caption is None and not record.is_unusable("caption"):
         with session.stage(record, "caption"):
             _caption(session, record, main_object)
     if record.scores is None:

@@ -86,9 +86,11 @@ def contact_sheet(run_path: Path) -> Path:
 def _draw_label(
     draw: "ImageDraw", record: VideoRecord, top: int, title_font: object, text_font: object
 ) -> None:
-    draw.text((_MARGIN, top), record.id.label, fill=_INK, font=title_font)  # type: ignore[arg-type]
+    title, _, which = record.id.label.partition(", ")
+    draw.text((_MARGIN, top), title, fill=_INK, font=title_font)  # type: ignore[arg-type]
     scores = record.all_scores()
     lines = [
+        *([(which + ", chosen" * record.is_chosen, _INK)] if which else []),
         (f"{count(record.steps, 'step')}, {record.purpose}", _FINAL if record.purpose == "final" else _DRAFT),
         (f"SA {score(scores.semantic_adherence)}", _SOFT),
         (f"PC {score(scores.physical_commonsense)}", _SOFT),

@@ -17,6 +17,7 @@ from phyt2v_cli.report.plot import Point, plot_of
 from phyt2v_cli.report.strip import strip
 from phyt2v_cli.report.template import MAX_CHARS
 from phyt2v_cli.report.verdict import verdict_on
+from phyt2v_cli.runs.candidates import chosen_rounds
 from phyt2v_cli.runs.reader import ShownRun, read_run
 from phyt2v_cli.runs.records import ScorerRecord, VideoRecord
 from phyt2v_cli.video_id import RoundId
@@ -85,14 +86,16 @@ def _made_with(run: ShownRun) -> str:
 
 
 def _points(run: ShownRun) -> list[Point]:
-    """Points of the plot, one for each round."""
+    """Points of the plot, one for each video of a round. Curves join the chosen ones."""
+    chosen = {record.id for record in chosen_rounds(run.videos)}
     rounds = [(record.id, record) for record in run.videos if isinstance(record.id, RoundId)][:MAX_DOTS]
     return [
         Point(
-            str(id.number) if place % max(1, len(rounds) // 12) == 0 else "",
+            f"{id.number}{id.candidate}" if place % max(1, len(rounds) // 12) == 0 else "",
             record.purpose,
             sa=None if record.scores is None else record.scores.semantic_adherence,
             pc=None if record.scores is None else record.scores.physical_commonsense,
+            is_joined=id in chosen,
         )
         for place, (id, record) in enumerate(rounds)
     ]
@@ -121,8 +124,13 @@ class _Card:
 
 def _cards(run: ShownRun) -> Iterator[_Card]:
     result = run.record.result
-    before: str | None = None
+    prompts = {
+        record.id.number: record.prompt
+        for record in chosen_rounds(run.videos)
+        if isinstance(record.id, RoundId)
+    }
     for record in run.videos:
+        before = prompts.get(record.id.number - 1) if isinstance(record.id, RoundId) else None
         scorers = [pair for pair in record.scorers.items() if pair[1].reasons or len(record.scorers) > 1]
         yield _Card(
             title=record.id.label,
@@ -135,8 +143,6 @@ def _cards(run: ShownRun) -> Iterator[_Card]:
             seconds=sum(record.seconds.values()),
             strip=None if record.sha256 is None else strip(run.path / record.video),
         )
-        if isinstance(record.id, RoundId):
-            before = record.prompt
 
 
 def _changes(before: str | None, prompt: str) -> list[tuple[str, str]]:

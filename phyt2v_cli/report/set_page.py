@@ -27,7 +27,7 @@ _STRIP_FRAMES = 5
 _MAX_POINTS = 40
 _MAX_CATEGORIES, _MAX_VALUES = 12, 60
 
-_SHORT = {"original": "original", "blind": "blind", "best-of-n": "best seed"}
+_SHORT = {"original": "original", "blind": "blind", "best-of-n": "seeds"}
 """Controls below the plot."""
 
 Figures = Mapping[str, Any]
@@ -89,6 +89,8 @@ def link_of(batch_dir: Path, folder: str) -> str:
 
 
 def _facts(figures: Figures) -> Iterator[tuple[str, str]]:
+    if figures["in_words"]:
+        yield "In short", figures["in_words"]
     for role, label in (
         ("generator", "Model"),
         ("llm", "LLM"),
@@ -107,8 +109,6 @@ def _facts(figures: Figures) -> Iterator[tuple[str, str]]:
         f"{intervals['level']:.0%}, {intervals['method']}, {intervals['resamples']:,} resamples; "
         f"the normal interval from {intervals['normal_from_prompts']:,} prompts on",
     )
-    if figures["in_words"]:
-        yield "In short", figures["in_words"]
     if figures["llm_tokens"]:
         yield "LLM tokens", f"{figures['llm_tokens']:,}"
     if versions := figures["versions"]:

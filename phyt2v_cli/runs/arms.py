@@ -10,6 +10,7 @@ from pydantic import JsonValue, ValidationError
 
 from phyt2v_cli.config.schema import Control, RefinementConfig
 from phyt2v_cli.quantities import count
+from phyt2v_cli.runs.candidates import best_of
 from phyt2v_cli.runs.records import VideoRecord
 from phyt2v_cli.video_id import BLIND, CONTROL, ControlId
 
@@ -57,10 +58,5 @@ def arms_of(videos: Iterable[VideoRecord], wanted: Collection[Control] = ()) -> 
     if BLIND in by_id:
         arms.append(Arm("blind", by_id[BLIND]))
     if seeds and (len(seeds) > 1 or "best-of-n" in wanted):
-        arms.append(Arm("best-of-n", max(seeds, key=_rank), len(seeds)))
+        arms.append(Arm("best-of-n", best_of(seeds), len(seeds)))
     return tuple(arms)
-
-
-def _rank(video: VideoRecord) -> float:
-    pair = video.score_pair()
-    return -1.0 if pair is None else sum(pair)

@@ -23,7 +23,7 @@ from phyt2v_cli.files.lock import lock_folder
 from phyt2v_cli.files.untrusted import refusals_as
 from phyt2v_cli.files.video import VideoMetadata, read_video, sha256_of
 from phyt2v_cli.roles import ChatReply
-from phyt2v_cli.runs.identity import Recipe, candidate_seed, run_key
+from phyt2v_cli.runs.identity import Recipe, run_key
 from phyt2v_cli.runs.latents import drop_latents, move_latents
 from phyt2v_cli.runs.opening import begin_attempt, check_plan, check_run_folder, find_run
 from phyt2v_cli.runs.reader import AnyRecord, is_run_dir, read_record, read_videos
@@ -85,7 +85,10 @@ class RunDir:
                 prompt=prompt,
                 seed=config.run.seed,
                 config=config.model_dump(mode="json"),
-                plan=[PlanRecord(round=p.round, steps=p.steps, purpose=p.purpose) for p in plan],
+                plan=[
+                    PlanRecord(round=p.round, steps=p.steps, purpose=p.purpose, candidates=p.num_candidates)
+                    for p in plan
+                ],
                 versions=installed_versions(),
             )
             run.record = record
@@ -163,9 +166,11 @@ class RunDir:
         self.record.usage.add(reply, self.config.llm)
         self.save()
 
-    def new_video(self, id: VideoId, *, prompt: str, steps: int, purpose: Purpose) -> VideoRecord:
-        """Make a new record of a video, with the run's seed or a candidate's; it is not saved yet."""
-        seed = candidate_seed(self.config.run.seed, id.candidate)
+    def new_video(
+        self, id: VideoId, *, prompt: str, steps: int, purpose: Purpose, seed: int | None = None
+    ) -> VideoRecord:
+        """Make a new record of a video; it is not saved yet. The default of `seed` is the run's."""
+        seed = self.config.run.seed if seed is None else seed
         recipe = Recipe(prompt, seed, steps, purpose, self.config.generator)
         return VideoRecord(
             id=id,

@@ -18,6 +18,7 @@ from phyt2v_cli.errors import FilesError, RunDirError
 from phyt2v_cli.files.atomic import describe_os_error
 from phyt2v_cli.files.lock import LOCK_NAME, is_locked
 from phyt2v_cli.files.untrusted import read_plain_file
+from phyt2v_cli.runs.candidates import steps_of_rounds
 from phyt2v_cli.runs.records import (
     MAX_RECORD_BYTES,
     READ_SCHEMAS,
@@ -45,8 +46,9 @@ class ShownRun:
     """Names of records that cannot be read."""
 
     def rounds_done(self) -> int:
-        """Number of rounds whose video is scored."""
-        return sum(isinstance(video.id, RoundId) and video.scores is not None for video in self.videos)
+        """Number of rounds whose video is scored; of several candidates one of them."""
+        scored = [video.id for video in self.videos if video.scores is not None]
+        return len({id.number for id in scored if isinstance(id, RoundId)})
 
     def result_video(self) -> Path | None:
         """Path of the video that the run returns, by the id in the record; None while there is none."""
@@ -163,19 +165,18 @@ def has_all(path: Path, record: RunRecord, wanted: RefinementConfig) -> bool:
     """
     if record.status != "complete":
         return False
-    scored = [video for video in read_videos(path)[0] if video.scores is not None]
-    done = {video.id: video for video in scored if os.path.isfile(path / video.video)}  # noqa: PTH113  never raises
+    videos = read_videos(path)[0]
+    scored = [video for video in videos if video.scores is not None]
+    done = {video.id for video in scored if os.path.isfile(path / video.video)}  # noqa: PTH113  never raises
     num_rounds = len(record.plan)
     if record.stop_reason is not None:
         ends = [*done, *([record.result.id] if record.result is not None else [])]
         num_rounds = max((id.number for id in ends if isinstance(id, RoundId)), default=1)
-    rounds = ids_of_run(num_rounds)
-    if not done.keys() >= set(rounds):
-        return False
+    begun = {video.id for video in videos if isinstance(video.id, RoundId) and video.id.number <= num_rounds}
     controls = controls_of(
-        wanted, total_steps=sum(done[id].steps for id in rounds), final_steps=record.plan[-1].steps
+        wanted, total_steps=steps_of_rounds(videos, num_rounds), final_steps=record.plan[-1].steps
     )
-    return done.keys() >= set(controls)
+    return done >= {*begun, *ids_of_run(num_rounds, controls)}
 
 
 def is_run_dir(path: Path) -> bool:

@@ -27,7 +27,7 @@ from phyt2v_cli.events import Purpose
 from phyt2v_cli.replies import filled
 from phyt2v_cli.roles import ChatReply, Scores
 from phyt2v_cli.schedule import PlannedRound
-from phyt2v_cli.video_id import CONTROL, MAX_ROUND, ControlId, RoundId, VideoId, parse_video_id
+from phyt2v_cli.video_id import CONTROL, LETTERS, MAX_ROUND, ControlId, RoundId, VideoId, parse_video_id
 
 Schema = Literal["phyt2v.run/1", "phyt2v.run/2"]
 SCHEMA: Schema = "phyt2v.run/2"
@@ -100,11 +100,7 @@ class PlanRecord(Record):
     round: RoundNumber
     steps: NumSteps
     purpose: Purpose
-
-    @property
-    def id(self) -> RoundId:
-        """Id of the video."""
-        return RoundId(self.round)
+    candidates: Annotated[int, Field(ge=1, le=len(LETTERS) + 1)] = 1
 
 
 class AnalysisRecord(Record):
@@ -187,7 +183,9 @@ class RunRecord(Record):
     @property
     def planned_rounds(self) -> tuple[PlannedRound, ...]:
         """Plan as the schedule makes it."""
-        return tuple(PlannedRound(entry.round, entry.steps, entry.purpose) for entry in self.plan)
+        return tuple(
+            PlannedRound(entry.round, entry.steps, entry.purpose, entry.candidates) for entry in self.plan
+        )
 
     @model_validator(mode="after")
     def _plan_all_rounds(self) -> "RunRecord":
@@ -254,6 +252,8 @@ class VideoRecord(_NamedRecord):
     mismatch: MismatchRecord | None = None
     refined_prompt: UsedPrompt | None = None
     """Prompt of the next round. Set also if the prompt was kept, so that it marks the round as finished."""
+    is_chosen: bool = False
+    """Whether it is the one of several candidates that the run goes on with."""
     flags: Annotated[list[Text], Few] = Field(default_factory=list)
     """What was not as usual; see `flag_unusable` for what a judge could not say."""
     generator: Annotated[dict[Text, Text], Few] = Field(default_factory=dict)

@@ -16,6 +16,7 @@ from phyt2v_cli.files.atomic import describe_os_error
 from phyt2v_cli.quantities import score
 from phyt2v_cli.roles import HowItRan, Scores
 from phyt2v_cli.runs.arms import Arm, arms_of, wanted_controls
+from phyt2v_cli.runs.candidates import chosen_rounds
 from phyt2v_cli.runs.reader import ShownRun, read_run
 from phyt2v_cli.runs.records import VideoRecord
 from phyt2v_cli.video_id import CONTROL, RoundId, VideoId
@@ -73,6 +74,7 @@ class RunResult:
     scores: Scores
     """Scores of the video by the deciding scorer."""
     rounds: tuple[RoundResult, ...]
+    """Video of each round; of several candidates the chosen one."""
     control: RoundResult | None
     """Original prompt at full steps; None if it was not rendered."""
     selected_by: str
@@ -81,6 +83,8 @@ class RunResult:
     """Why the run ended before its last planned round; None if it did not."""
     controls: Mapping[str, RoundResult] = field(default_factory=dict)
     """Video of each control that was rendered: ``original``, ``blind``, ``best-of-n``."""
+    candidates: tuple[RoundResult, ...] = ()
+    """Videos of the rounds that were not chosen."""
 
     def frames(self) -> "Frames":
         """Decode the video to RGB frames, uint8 (num_frames, height, width, 3).
@@ -126,6 +130,7 @@ def load_run(run_dir: str | Path) -> RunResult:
 def result_of(run: ShownRun) -> RunResult:
     """Result of a run that was read; raise RunDirError if the run is not complete."""
     videos = {video.id: _round_result(run.path, video) for video in run.videos}
+    chosen_ids = [video.id for video in chosen_rounds(run.videos)]
     chosen = videos.get(run.record.result.id) if run.record.result is not None else None
     if run.record.result is None or chosen is None or run.record.status != "complete":
         raise RunDirError(f"{run.path} is not complete: its status is {run.record.status}")
@@ -136,11 +141,14 @@ def result_of(run: ShownRun) -> RunResult:
         video=chosen.video,
         prompt=chosen.prompt,
         scores=chosen.scores,
-        rounds=tuple(video for id, video in videos.items() if isinstance(id, RoundId)),
+        rounds=tuple(videos[id] for id in chosen_ids),
         control=videos.get(CONTROL),
         selected_by=run.record.result.selected_by,
         stop_reason=run.record.stop_reason,
         controls={arm.name: videos[arm.video.id] for arm in _arms(run)},
+        candidates=tuple(
+            video for id, video in videos.items() if isinstance(id, RoundId) and id not in chosen_ids
+        ),
     )
 
 

@@ -64,7 +64,7 @@ class Outcome:
 
     def without_rounds(self) -> "Outcome":
         """Outcome with what a summary shows of it; a large set has many."""
-        result = self.result and replace(self.result, rounds=(), control=None, controls={})
+        result = self.result and replace(self.result, rounds=(), control=None, controls={}, candidates=())
         return replace(self, result=result, trace="")
 
 

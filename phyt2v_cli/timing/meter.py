@@ -5,6 +5,7 @@ Knows events, a plan and a clock; reads no file and prints nothing. Measurements
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from phyt2v_cli.events import (
     StepDone,
 )
 from phyt2v_cli.timing.speeds import Speed
+from phyt2v_cli.video_id import RoundId
 
 if TYPE_CHECKING:
     from phyt2v_cli.schedule import PlannedControl, PlannedRound
@@ -68,9 +70,9 @@ class Meter:
         self._is_loaded = False
         self._expected_load_s = 0.0 if expected is None else expected.load_s
         self._load_s: float | None = None
-        self._begin_round(planned[0].steps, planned[0].purpose, list(planned[1:]))
+        self._begin_video(planned[0].steps, planned[0].purpose, _without_first(planned))
 
-    def _begin_round(self, steps: int, purpose: str, later: "list[PlannedRound]") -> None:
+    def _begin_video(self, steps: int, purpose: str, later: "list[PlannedRound]") -> None:
         self._steps, self._purpose, self._later = steps, purpose, later
         self._step_times: list[float] = []
         self._num_steps_done = 0
@@ -83,13 +85,14 @@ class Meter:
         match event:
             case RoundStarted():
                 # An early stop skips rounds, and changes the steps of the last one.
-                later = list(self._planned[event.video.number : event.total_rounds])
-                self._begin_round(event.steps, event.purpose, later)
+                of_round = self._planned[event.video.number - 1 : event.total_rounds]
+                later = _without_first(of_round, event.video) if of_round else []
+                self._begin_video(event.steps, event.purpose, later)
             case ControlStarted():
                 later_ids = [control.id for control in self._controls]
                 if event.video in later_ids:
                     del self._controls[: later_ids.index(event.video) + 1]
-                self._begin_round(event.steps, "final", [])
+                self._begin_video(event.steps, "final", [])
             case LoadStarted():
                 self._wait_begun = self._clock()
             case GeneratorReady():
@@ -156,8 +159,9 @@ class Meter:
         if not self._is_loaded:
             left += max(0.0, self._expected_load_s - (self._clock() - self._begun))
         for entry in self._later:
-            left += entry.steps * self._expect(entry.purpose)
-            left += sum(s for _, s in self._stages(is_last=entry is self._later[-1]))
+            left += entry.num_candidates * entry.steps * self._expect(entry.purpose)
+            of_video = sum(s for _, s in self._stages(is_last=entry is self._later[-1]))
+            left += entry.num_candidates * of_video
         for control in list(self._controls):
             if control.steps:
                 left += control.steps * self._expect("final")
@@ -172,3 +176,11 @@ class Meter:
 
     def _expect(self, purpose: str) -> float:
         return self._step_s.get(purpose) or next(iter(self._step_s.values()))
+
+
+def _without_first(planned: "Sequence[PlannedRound]", video: RoundId | None = None) -> "list[PlannedRound]":
+    """Rounds that are left after a video of the first of them, its first one by default."""
+    first, *later = planned
+    num_done = first.ids.index(video) + 1 if video in first.ids else 1
+    left = first.num_candidates - num_done
+    return [*([replace(first, num_candidates=left)] if left else []), *later]

@@ -34,7 +34,7 @@ class SetMeter:
         Their number may change, as workers of a cluster load or are lost: the speed of one is what is
         measured, and the time left is that of as many as there are now.
         """
-        self._after_round = [sum(entry.steps for entry in planned[n:]) for n in range(len(planned) + 1)]
+        self._after_round = [sum(entry.total_steps for entry in planned[n:]) for n in range(len(planned) + 1)]
         self._control_steps = sum(control.steps for control in controls)
         self._of_run = self._after_round[0] + self._control_steps
         self._run_s = None if expected is None else expected.total_s(planned, controls)

@@ -55,8 +55,8 @@ class Speed:
         return self.draft_step_s if purpose == "draft" else self.final_step_s
 
     def seconds(self, planned: "PlannedRound") -> float:
-        """Seconds of one planned video."""
-        return planned.steps * self.step_s(planned.purpose) + self.video_s
+        """Seconds of all videos of a planned round."""
+        return planned.num_candidates * (planned.steps * self.step_s(planned.purpose) + self.video_s)
 
     def total_s(self, planned: "Sequence[PlannedRound]", controls: "Sequence[PlannedControl]" = ()) -> float:
         """Seconds of a whole plan, and of the controls that have steps of their own."""

@@ -114,7 +114,7 @@ def test_a_refinement_is_checked_for_meaning(prompt: str, fault: str | None) -> 
     found = find_fault_in_refinement(
         RefinedPrompt(prompt=prompt),
         request=refinement(),
-        rendered_prompt="a ball drops",
+        known_prompts=["a ball drops"],
         excess_tokens=lambda text: 3 if "encoder" in text else 0,
         must_change=True,
     )
@@ -128,7 +128,7 @@ def test_an_unchanged_prompt_is_legal_where_nothing_departs(must_change: bool, f
     found = find_fault_in_refinement(
         RefinedPrompt(prompt="a ball drops"),
         request=refinement(mismatch="", max_words=2),
-        rendered_prompt="a ball drops",
+        known_prompts=["a ball drops"],
         excess_tokens=lambda _: 0,
         must_change=must_change,
     )

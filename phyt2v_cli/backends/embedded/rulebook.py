@@ -23,6 +23,8 @@ _OUTSIDE = (
 _LOW_SCORE = 0.7
 """A score below it counts as a mismatch even if no rule recognizes the reason."""
 _MAX_CHARS = 3000
+_LISTS = ("reasons", "other_prompts")
+"""Data that have one item a line."""
 
 
 class Rulebook:
@@ -30,7 +32,7 @@ class Rulebook:
 
     def reply(self, request: ChatRequest) -> ChatReply:
         """Answer the task with JSON; the same data always give the same answer."""
-        data = {key: value if key == "reasons" else clean(value) for key, value in request.data.items()}
+        data = {key: value if key in _LISTS else clean(value) for key, value in request.data.items()}
         subject = subject_of(data["original_prompt"], parse_prompt(data["original_prompt"]))
         answer = {"analysis": _analysis, "mismatch": _mismatch, "refinement": _refinement}[request.task]
         says_who = request.task == "analysis" and subject.kind is None
@@ -82,8 +84,8 @@ def _mismatch(data: Mapping[str, str], subject: Subject) -> dict[str, object]:
 
 def _refinement(data: Mapping[str, str], subject: Subject) -> dict[str, object]:
     original, previous, max_words = data["original_prompt"], data["prompt"], int(data["max_words"])
-    error = data.get("error", "")
-    if not data["mismatch"] and is_explicit(previous, original) and not error:
+    error, others = data.get("error", ""), data.get("other_prompts", "").splitlines()
+    if not data["mismatch"] and is_explicit(previous, original) and not error and not others:
         text = fit(previous, max_words)
     else:
         findings: list[Finding] = []
@@ -98,7 +100,7 @@ def _refinement(data: Mapping[str, str], subject: Subject) -> dict[str, object]:
         def rewrite(words: int, skip: int = 0) -> str:
             return explicit_prompt(original, subject, findings, previous=previous, max_words=words, skip=skip)
 
-        text = rewrite(max_words, skip=int("unchanged" in error))
+        text = rewrite(max_words, skip=len(others) + int("unchanged" in error))
         if excess := re.search(r"is (\d+) tokens longer", error):
             # A word is at least one token; an unknown word may be as many tokens as it has letters.
             words = len(text.split()) - int(excess[1])

@@ -61,7 +61,7 @@ def run(
             host.prepare_for_models()
             watch.show_plan(settings, planned)
             console.say(f"That is the plan of each prompt. {count_jobs(jobs, complete)}")
-            steps = sum(entry.steps for entry in planned) * num_left
+            steps = sum(entry.total_steps for entry in planned) * num_left
             executed, note = choose_executor(settings) if num_left else (in_threads(settings), "")
             if note:
                 console.warn(note)

@@ -57,6 +57,7 @@ def batch(
     schedule: options.Schedule = None,
     steps: options.StepsList = None,
     seed: options.Seed = None,
+    candidates: options.Candidates = None,
     select: options.Select = None,
     control: options.Control = None,
     controls: options.Controls = None,
@@ -101,7 +102,7 @@ def batch(
     from phyt2v_cli.checks.preflight import check_disk, check_model, needed_bytes
     from phyt2v_cli.cli.views import set_plan
     from phyt2v_cli.runs.opening import check_run_folder
-    from phyt2v_cli.schedule import plan_controls
+    from phyt2v_cli.schedule import planned_ids
     from phyt2v_cli.sets.force import ForceMemory
     from phyt2v_cli.sets.jobs import (
         check_batch_dir,
@@ -137,6 +138,7 @@ def batch(
             "schedule": schedule,
             "steps": steps,
             "seed": seed,
+            "candidates": candidates,
             "select": select,
             "control": control,
             "controls": controls,
@@ -174,7 +176,7 @@ def batch(
     }
     usable = [job for job in jobs if job.number not in refused and job.number not in complete]
     num_new = sum(force or not (job.path / "run.json").exists() for job in usable)
-    needed = needed_bytes(settings, len(planned) + len(plan_controls(settings.refinement, planned)))
+    needed = needed_bytes(settings, len(planned_ids(settings.refinement, planned)))
     if num_new:
         # An existing run has what it needs, or the loop reports what is missing.
         check_model(settings)

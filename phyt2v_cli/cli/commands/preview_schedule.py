@@ -112,6 +112,7 @@ def _as_json(
                 "video": entry.id.video_name,
                 "steps": entry.steps,
                 "purpose": entry.purpose,
+                **({"candidates": entry.num_candidates} if entry.num_candidates > 1 else {}),
             }
             for entry in planned
         ],

@@ -43,6 +43,7 @@ def refine(
     schedule: options.Schedule = None,
     steps: options.StepsList = None,
     seed: options.Seed = None,
+    candidates: options.Candidates = None,
     select: options.Select = None,
     control: options.Control = None,
     controls: options.Controls = None,
@@ -103,6 +104,7 @@ def refine(
         "schedule": schedule,
         "steps": steps,
         "seed": seed,
+        "candidates": candidates,
         "select": select,
         "control": control,
         "controls": controls,
@@ -157,7 +159,7 @@ def _start(
 
 
 def _show_what_would_be_done(prepared: "PreparedRun", *, as_json: bool) -> None:
-    from phyt2v_cli.cli.views.plan import control_as_json, controls_as_json
+    from phyt2v_cli.cli.views.plan import control_as_json, controls_as_json, round_plan_as_json
     from phyt2v_cli.schedule import plan_controls
     from phyt2v_cli.timing import speeds
 
@@ -176,7 +178,7 @@ def _show_what_would_be_done(prepared: "PreparedRun", *, as_json: bool) -> None:
             {
                 "schema": "phyt2v.dry-run/1",
                 "run_dir": str(path),
-                "videos": [{"round": p.round, "steps": p.steps, "purpose": p.purpose} for p in planned],
+                "videos": [round_plan_as_json(p) for p in planned],
                 "control": control_as_json(controls),
                 "controls": controls_as_json(controls),
                 "needed_bytes": prepared.needed_bytes,
@@ -252,7 +254,14 @@ def _refine(
 
 
 def _as_json(run: "RunDir", result: "RunResult", rounds: list[dict[str, object]]) -> dict[str, object]:
-    from phyt2v_cli.cli.views.rounds import arms_as_json, find_controls, round_as_json, round_number
+    from phyt2v_cli.cli.views.rounds import (
+        arms_as_json,
+        candidates_as_json,
+        find_controls,
+        round_as_json,
+        round_number,
+    )
+    from phyt2v_cli.runs.reader import read_run
     from phyt2v_cli.video_id import CONTROL
 
     wanted = run.config.refinement
@@ -267,6 +276,7 @@ def _as_json(run: "RunDir", result: "RunResult", rounds: list[dict[str, object]]
         "selected_by": result.selected_by,
         "stop_reason": result.stop_reason,
         "rounds": rounds,
+        "candidates": candidates_as_json(read_run(run.path).videos),
         "control": None if control is None else round_as_json(control),
         "controls": arms_as_json(find_controls(run), wanted.all_controls),
     }

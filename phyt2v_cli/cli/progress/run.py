@@ -18,6 +18,7 @@ from phyt2v_cli.cli import console
 from phyt2v_cli.cli.wording import in_flags
 from phyt2v_cli.events import (
     AnalysisDone,
+    CandidateDone,
     ControlStarted,
     Event,
     GeneratorReady,
@@ -34,6 +35,7 @@ from phyt2v_cli.quantities import count, duration, score
 from phyt2v_cli.report.scores import disagreement
 from phyt2v_cli.report.verdict import verdict
 from phyt2v_cli.roles import Scores
+from phyt2v_cli.video_id import RoundId
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -87,7 +89,8 @@ class RunProgress:
         self._task: TaskID | None = None
         self._heading: Text | None = None
         self._total_rounds = 0
-        self._prompt = ""
+        self._prompts: dict[RoundId, str] = {}
+        self._is_one_of_several = False
         self._is_loading = False
         self._how_it_runs = ""
         # Both threads below print, and each line belongs to what is done at that moment.
@@ -131,10 +134,13 @@ class RunProgress:
             case GeneratorReady():
                 self._draw_how_it_runs(event.settings)
             case RoundStarted():
-                self._total_rounds, self._prompt = event.total_rounds, event.prompt
+                self._total_rounds = event.total_rounds
+                self._prompts[event.video] = event.prompt
                 # Not printed until a stage begins: a resumed run passes finished rounds without work.
+                candidate = f", candidate {event.video.candidate}" if event.video.candidate else ""
                 self._heading = Text(
-                    f"{event.video.label} of {event.total_rounds}: {count(event.steps, 'denoising step')}",
+                    f"Round {event.video.number} of {event.total_rounds}{candidate}: "
+                    f"{count(event.steps, 'denoising step')}",
                     style="bold",
                 )
             case ControlStarted():
@@ -152,6 +158,12 @@ class RunProgress:
                 self._end_stage()
                 if console.is_verbose():
                     console.say(f"  {_DOING[event.stage]}: {duration(event.seconds)}", "dim")
+            case CandidateDone():
+                self._end_stage()
+                self._is_one_of_several = True
+                if self._heading is None:
+                    took = f"  {duration(event.seconds)}, {scores_text(event.scores)} ({event.purpose})"
+                    console.say(took)
             case RoundDone():
                 self._end_stage()
                 self._draw_round(event)
@@ -213,16 +225,20 @@ class RunProgress:
     def _draw_round(self, event: RoundDone) -> None:
         if self._heading is not None:
             self._heading = None
-            console.say(f"{event.video.label} of {self._total_rounds}: done before", "dim")
+            console.say(f"Round {event.video.number} of {self._total_rounds}: done before", "dim")
             return
-        self._draw_scores(event)
+        if self._is_one_of_several:
+            self._is_one_of_several = False
+            self._say("chosen", f"{event.video.video_name}, {scores_text(event.scores)}")
+        else:
+            self._draw_scores(event)
         if event.flags:
             self._say("flags", ", ".join(event.flags).replace("_", " "))
         if event.mismatch is not None:
             self._say("mismatch", event.mismatch, one_line=True)
         if event.refined_prompt is not None:
             why = verdict(
-                self._prompt,
+                self._prompts.get(event.video, ""),
                 event.refined_prompt,
                 mismatch=event.mismatch,
                 flags=event.flags,
@@ -230,7 +246,7 @@ class RunProgress:
             )
             if why:
                 self._say("prompt", why)
-            if event.refined_prompt != self._prompt:
+            if event.refined_prompt != self._prompts.get(event.video):
                 self._say("new prompt", event.refined_prompt)
 
     def _draw_scores(self, event: RoundDone) -> None:

@@ -50,22 +50,22 @@ def plan_table(
 
     done = 0
     for entry in planned:
-        done += entry.steps
+        done += entry.total_steps
         is_final = entry.purpose == "final"
         cells: list[str | Text] = [
             str(entry.round),
             entry.id.video_name,
-            str(entry.steps),
+            _steps(entry),
             Text(_bar(entry.steps / most, bar_width, ascii_only), style="green" if is_final else "cyan"),
             Text(_in_words(entry, planned), style="bold green" if is_final else ""),
-            f"{entry.steps / fixed_steps:.1%}",
+            f"{entry.total_steps / fixed_steps:.1%}",
             str(done),
         ]
         if speed is not None:
             cells.append(duration(speed.seconds(entry)))
         table.add_row(*cells)
 
-    is_constant = len({entry.steps for entry in planned}) == 1
+    is_constant = len({entry.steps for entry in planned}) == 1 and total_steps == fixed_steps
     line = _totals_line(total_steps, fixed_steps, is_constant=is_constant)
     fitted = table.fit(width, gap=_gap(width, speed), ascii_only=ascii_only)
     parts: list[RenderableType] = [fitted, Text(), Text(line, style="bold")]
@@ -76,6 +76,12 @@ def plan_table(
         who = "The control adds" if len(controls) == 1 else f"The {len(controls)} controls add"
         parts.append(Text(f"{who} {count(added, 'denoising step')}{time}."))
     return Group(*parts)
+
+
+def round_plan_as_json(entry: "PlannedRound") -> dict[str, object]:
+    """Planned round as JSON."""
+    several = {"candidates": entry.num_candidates} if entry.num_candidates > 1 else {}
+    return {"round": entry.round, "steps": entry.steps, "purpose": entry.purpose, **several}
 
 
 def control_as_json(controls: "Sequence[PlannedControl]") -> dict[str, int] | None:
@@ -117,8 +123,13 @@ def _time_line(planned: "Sequence[PlannedRound]", speed: "Speed") -> str:
 
 def totals(planned: "Sequence[PlannedRound]") -> tuple[int, int]:
     """Total steps of a plan, and of as many videos that all have the highest step count."""
-    steps = [entry.steps for entry in planned]
-    return sum(steps), len(steps) * max(steps)
+    return sum(entry.total_steps for entry in planned), len(planned) * max(entry.steps for entry in planned)
+
+
+def _steps(entry: "PlannedRound") -> str:
+    """Steps of a round's videos, as in ``3 x 20``."""
+    several = "" if entry.num_candidates == 1 else f"{entry.num_candidates} x "
+    return f"{several}{entry.steps}"
 
 
 def _in_words(entry: "PlannedRound", planned: "Sequence[PlannedRound]") -> str:
@@ -140,4 +151,6 @@ def _totals_line(total_steps: int, fixed_steps: int, *, is_constant: bool) -> st
     steps = count(total_steps, "step")
     if is_constant:
         return f"{steps}: every video at full steps"
+    if total_steps >= fixed_steps:
+        return f"{steps}; one video a round at full steps takes {fixed_steps:,}"
     return f"{steps} instead of {fixed_steps:,}: {100 * (1 - total_steps / fixed_steps):.1f} % fewer"

@@ -12,6 +12,7 @@ from phyt2v_cli.quantities import duration, score
 from phyt2v_cli.report.scores import disagreement
 from phyt2v_cli.roles import Scores
 from phyt2v_cli.runs.arms import arms_of
+from phyt2v_cli.runs.candidates import chosen_rounds
 from phyt2v_cli.schedule import controls_of
 from phyt2v_cli.video_id import RoundId, VideoId
 
@@ -45,7 +46,7 @@ def rounds_table(run: "RunDir", width: int) -> Table:
             duration(sum(record.seconds.values())),
             score(scores.semantic_adherence if scores else None),
             score(scores.physical_commonsense if scores else None),
-            f"{record.purpose}, the result" if chosen else record.purpose,
+            ", ".join([record.purpose, *(["the result"] if chosen else ["chosen"] * record.is_chosen)]),
             style="bold green" if chosen else "",
         )
         by_scorer = record.scores_by_scorer()
@@ -65,16 +66,22 @@ def rounds_table(run: "RunDir", width: int) -> Table:
 
 
 def rounds_as_json(run: "RunDir") -> list[dict[str, object]]:
-    """Rounds of a run as JSON."""
-    return [round_as_json(record) for record in _rounds(run)]
+    """Rounds of a run as JSON; of several candidates the chosen one."""
+    return [round_as_json(record) for record in chosen_rounds(_rounds(run))]
+
+
+def candidates_as_json(videos: "Sequence[VideoRecord]") -> list[dict[str, object]]:
+    """Videos of the rounds that were not chosen, as JSON."""
+    chosen = chosen_rounds(videos)
+    rounds = [video for video in videos if isinstance(video.id, RoundId)]
+    return [round_as_json(video) for video in rounds if video not in chosen]
 
 
 def find_controls(run: "RunDir") -> "list[VideoRecord]":
     """Records of the controls that the run wants, as far as they are there."""
-    rounds = _rounds(run)
     ids = controls_of(
         run.config.refinement,
-        total_steps=sum(record.steps for record in rounds),
+        total_steps=sum(record.steps for record in _rounds(run)),
         final_steps=run.record.plan[-1].steps,
     )
     return [record for id in ids if (record := run.read_video(id)) is not None]
@@ -99,12 +106,12 @@ def arms_line(controls: "Sequence[VideoRecord]", wanted: "Collection[Control]", 
 
 
 def _rounds(run: "RunDir") -> "list[VideoRecord]":
-    records = (run.read_video(RoundId(planned.round)) for planned in run.record.plan)
+    records = (run.read_video(id) for planned in run.record.planned_rounds for id in planned.ids)
     return [record for record in records if record is not None]
 
 
 def round_as_json(record: "VideoRecord") -> dict[str, object]:
-    """One round, or the control, as JSON."""
+    """One video, of a round or a control, as JSON."""
     kept = {
         "video",
         "steps",
@@ -119,7 +126,8 @@ def round_as_json(record: "VideoRecord") -> dict[str, object]:
     }
     entry = record.model_dump(mode="json", include=kept)
     apart = disagreement(record.scores_by_scorer().values())
-    return {"round": round_number(record.id), **entry} | {
+    candidate = {"candidate": record.id.candidate} if record.id.candidate else {}
+    return {"round": round_number(record.id), **candidate, **entry} | {
         "disagreement": apart._asdict() if len(record.scorers) > 1 else None
     }
 

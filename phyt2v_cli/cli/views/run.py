@@ -8,12 +8,13 @@ from rich.text import Text
 
 from phyt2v_cli.cli import console
 from phyt2v_cli.cli.progress.run import scores_text
-from phyt2v_cli.cli.views.rounds import arms_as_json, round_as_json
+from phyt2v_cli.cli.views.rounds import arms_as_json, candidates_as_json, round_as_json
 from phyt2v_cli.quantities import count
 from phyt2v_cli.report.verdict import verdict_on
 from phyt2v_cli.runs.arms import wanted_controls
+from phyt2v_cli.runs.candidates import chosen_rounds
 from phyt2v_cli.runs.records import MAX_REASONS, storable_text
-from phyt2v_cli.video_id import CONTROL, RoundId
+from phyt2v_cli.video_id import CONTROL
 
 if TYPE_CHECKING:
     from phyt2v_cli.runs.reader import ShownRun
@@ -34,8 +35,8 @@ def run_text(run: "ShownRun") -> Group:
         parts.append(_labelled("physical law", record.analysis.physical_law))
     by_id = {video.id: video for video in run.videos}
     missing = "not begun" if record.stop_reason is None else "left out, for the run stopped early"
-    for planned in record.plan:
-        id = RoundId(planned.round)
+    for planned in record.planned_rounds:
+        id = planned.id
         video = by_id.pop(id, None)
         if video is None:
             parts += [
@@ -44,7 +45,10 @@ def run_text(run: "ShownRun") -> Group:
             ]
         else:
             parts += _video(video)
-    # The control, and rounds that are not in the plan.
+        for candidate in planned.ids[1:]:
+            if (video := by_id.pop(candidate, None)) is not None:
+                parts += _video(video)
+    # The controls, and rounds that are not in the plan.
     for video in by_id.values():
         parts += _video(video)
     if record.result is not None and (video_path := run.result_video()) is not None:
@@ -66,7 +70,8 @@ def run_as_json(run: "ShownRun") -> dict[str, object]:
         "run_dir": str(run.path),
         **run.record.model_dump(mode="json", include=kept),
         "video": str(result) if result is not None else None,
-        "rounds": [round_as_json(video) for video in run.videos if isinstance(video.id, RoundId)],
+        "rounds": [round_as_json(video) for video in chosen_rounds(run.videos)],
+        "candidates": candidates_as_json(run.videos),
         "control": round_as_json(control) if control is not None else None,
         "controls": arms_as_json(run.videos, wanted_controls(run.record.config)),
         "broken": list(run.broken),
@@ -78,7 +83,8 @@ def _video(video: "VideoRecord") -> list[RenderableType]:
     parts: list[RenderableType] = [
         Text(),
         Text(
-            f"{video.id.label}: {count(video.steps, 'step')}, {video.purpose}, {video.video}; {scores}",
+            f"{video.id.label}: {count(video.steps, 'step')}, {video.purpose}, {video.video}; {scores}"
+            f"{'; chosen' if video.is_chosen else ''}",
             style="bold",
         ),
         _labelled("prompt", video.prompt),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from phyt2v_cli.errors import FilesError
+from phyt2v_cli.runs.candidates import chosen_rounds
 from phyt2v_cli.runs.reader import ShownRun, read_run
 from phyt2v_cli.runs.records import VideoRecord
 from phyt2v_cli.sets.export.names import Target, names_of
@@ -135,7 +136,7 @@ def _chosen(run: ShownRun, which: Which) -> VideoRecord:
 
 
 def _rounds(run: ShownRun) -> list[VideoRecord]:
-    rounds = [record for record in run.videos if isinstance(record.id, RoundId) and not record.id.candidate]
+    rounds = chosen_rounds(run.videos)
     if not rounds or any(record.sha256 is None for record in rounds):
         raise ValueError("not all of its rounds have a video")
     return rounds

@@ -14,6 +14,7 @@ from phyt2v_cli.config.schema import Control
 from phyt2v_cli.events import Purpose
 from phyt2v_cli.files.untrusted import visible
 from phyt2v_cli.runs.arms import Arm, arms_of, wanted_controls
+from phyt2v_cli.runs.candidates import chosen_rounds
 from phyt2v_cli.runs.reader import ShownRun
 from phyt2v_cli.runs.records import RunRecord, VideoRecord
 from phyt2v_cli.video_id import RoundId
@@ -91,7 +92,7 @@ def numbers_of(run: ShownRun, status: Status) -> PromptNumbers:
     usage = run.record.usage
     return PromptNumbers(
         status=status,
-        rounds=tuple(video for id, video in videos.items() if isinstance(id, RoundId) and not id.candidate),
+        rounds=tuple(videos[record.id] for record in chosen_rounds(rendered)),
         controls=tuple((arm.name, videos[arm.video.id]) for arm in _arms(run, rendered)),
         result=videos.get(result.id) if result is not None else None,
         roles=_shared(tuple(_roles(run.record))),

@@ -214,7 +214,8 @@ def test_outside_its_world_the_embedded_model_still_reads_the_users_words_and_so
         find_fault = partial(
             prompts.find_fault_in_refinement,
             request=request,
-            rendered_prompt=said[-1],
+            known_prompts=[said[-1]],
+            must_change=True,
             excess_tokens=lambda text: max(0, len(tokenizer(text).input_ids) - 64),
         )
         reply = prompts.ask(
@@ -256,7 +257,7 @@ def test_an_unchanged_rewrite_is_replaced_when_asked_again() -> None:
         RefinedPrompt,
         on_reply=lambda _: None,
         find_fault=lambda reply: prompts.find_fault_in_refinement(
-            reply, request=request, rendered_prompt=rendered, excess_tokens=lambda _: 0
+            reply, request=request, known_prompts=[rendered], excess_tokens=lambda _: 0, must_change=True
         ),
     )
     assert refined.prompt != rendered

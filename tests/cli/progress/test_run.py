@@ -14,6 +14,7 @@ from phyt2v_cli.cli.progress import run as progress_module
 from phyt2v_cli.cli.progress.run import RunProgress
 from phyt2v_cli.events import (
     AnalysisDone,
+    CandidateDone,
     Event,
     GeneratorReady,
     LoadStarted,
@@ -228,3 +229,30 @@ def run_on_a_terminal(*arguments: str, cwd: Path) -> str:
     screen = b"".join(chunks).decode()
     assert os.waitstatus_to_exitcode(status) == 0, screen
     return screen
+
+
+def test_candidates_are_told_one_by_one_and_then_the_chosen_one(capsys: pytest.CaptureFixture[str]) -> None:
+    second = RoundId(2, "b")
+    scored = Scores(0.8, 0.9)
+    events: list[Event] = [
+        RoundStarted(RoundId(2), 5, 27, "draft", "a ball"),
+        StageStarted(RoundId(2), "denoise"),
+        CandidateDone(RoundId(2), "draft", 12.34, Scores(0.5, 0.5)),
+        RoundStarted(second, 5, 27, "draft", "another ball"),
+        StageStarted(second, "denoise"),
+        CandidateDone(second, "draft", 12.34, scored),
+        RoundDone(second, "draft", 12.34, scored, None, "another ball", ()),
+        RoundStarted(RoundId(3), 5, 35, "draft", "another ball"),
+        StageStarted(RoundId(3), "denoise"),
+        RoundDone(RoundId(3), "draft", 12.34, scored, None, None, ()),
+    ]
+    assert drawn(events, capsys) == [
+        "Round 2 of 5: 27 denoising steps",
+        "  12.3 s, SA 0.50, PC 0.50 (draft)",
+        "Round 2 of 5, candidate b: 27 denoising steps",
+        "  12.3 s, SA 0.80, PC 0.90 (draft)",
+        "  chosen: output2.b.mp4, SA 0.80, PC 0.90",
+        "  prompt: kept: the caption agrees with it, in spite of SA 0.80",
+        "Round 3 of 5: 35 denoising steps",
+        "  12.3 s, SA 0.80, PC 0.90 (draft)",
+    ]
