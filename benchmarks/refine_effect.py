@@ -279,7 +279,9 @@ def main() -> None:
         "--prompts", type=int, default=40, metavar="N", help="N prompts, spread over the list"
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the first prompt; the next has the next")
-    parser.add_argument("--part", type=_part, default=(1, 1), metavar="I/N", help="every N-th, from the I-th")
+    parser.add_argument(
+        "--part", type=part_of, default=(1, 1), metavar="I/N", help="every N-th, from the I-th"
+    )
     parser.add_argument("--runs", type=Path, default=Path("runs/refine_effect"), metavar="DIR")
     parser.add_argument("--out", type=Path, default=Path("refine_effect.json"), metavar="JSON")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as phyt2v's --set")
@@ -315,7 +317,7 @@ def main() -> None:
     print_summary(summary, len(trials), console)
 
 
-def _part(text: str) -> tuple[int, int]:
+def part_of(text: str) -> tuple[int, int]:
     """Parse "2/4"."""
     part, num_parts = (int(number) for number in text.split("/"))
     if not 1 <= part <= num_parts:
