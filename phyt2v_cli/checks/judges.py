@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, cast, get_args
 
 from phyt2v_cli.config.judges import CaptionerConfig, LlmConfig, ScorerConfig, ServiceConfig
+from phyt2v_cli.config.prompts import read_instructions
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.config.section import Section
 from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError
@@ -23,8 +24,8 @@ def check_judges(config: Config, *, will_ask: bool = True, given: Collection[str
     """Check that each role of the loop has a usable backend; raise ConfigError if not.
 
     Roles that are `given` as objects are skipped. With `will_ask` raises ConfigError also if the key is
-    missing for a server that does not answer without one, and ModelLoadError if a local folder cannot be the
-    model of a role.
+    missing for a server that does not answer without one, or if an instruction for the LLM cannot be used,
+    and ModelLoadError if a local folder cannot be the model of a role.
     """
     named: list[tuple[str, _Judge]] = [
         ("llm", config.llm),
@@ -51,6 +52,7 @@ def check_judges(config: Config, *, will_ask: bool = True, given: Collection[str
     if lines:
         raise ConfigError("\n".join(lines), hint)
     if will_ask:
+        read_instructions(config.prompts)
         _check_local_models(roles)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from phyt2v_cli.backends.diffusion import conditioning
+from phyt2v_cli.config import prompts
 from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.config.judges import CaptionerConfig, LlmConfig, ScorerConfig
 from phyt2v_cli.config.schema import Config
@@ -31,6 +32,7 @@ def find_notices_of_run(config: Config, planned: Sequence[PlannedRound]) -> tupl
     refinement = config.refinement
     if _is_set(refinement, "stop_score") and not refinement.early_stop:
         notices += ("refinement.stop_score has no effect without refinement.early_stop",)
+    notices += tuple(prompts.notes(config.prompts, config.llm.backend))
     sections: dict[str, LlmConfig | CaptionerConfig | ScorerConfig] = {
         "llm": config.llm,
         "captioner": config.captioner,

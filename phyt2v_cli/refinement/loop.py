@@ -11,6 +11,7 @@ from functools import partial
 
 from pydantic import ValidationError
 
+from phyt2v_cli.config.prompts import read_instructions
 from phyt2v_cli.errors import FilesError, ReplyError, RunInterruptedError
 from phyt2v_cli.events import AnalysisDone, ControlStarted, Emit, Notice, Purpose, RoundDone, RoundStarted
 from phyt2v_cli.refinement.prompts import (
@@ -68,6 +69,9 @@ class _Loop:
         self.llm = session.roles.llm
         self.config = session.run.config
         self.original_prompt = session.run.record.prompt
+        is_complete = session.run.record.status == "complete"
+        prompts = self.config.prompts
+        self.instructions = {} if is_complete else read_instructions(prompts, has_begun=True)
 
     def complete(self) -> RunResult:
         self.session.tell_notices()
@@ -83,7 +87,7 @@ class _Loop:
             self.session.begin()
             analysis = ask(
                 self.llm,
-                analysis_request(self.original_prompt),
+                analysis_request(self.original_prompt, instruction=self.instructions.get("analysis")),
                 PhysicsAnalysis,
                 on_reply=self.session.count_reply,
             )
@@ -170,6 +174,7 @@ class _Loop:
                 analysis=analysis,
                 caption=record.caption,
                 scores=record.all_scores(),
+                instruction=self.instructions.get("mismatch"),
             )
             try:
                 reply = ask(self.llm, request, MismatchReply, on_reply=self.session.count_reply)
@@ -205,6 +210,7 @@ class _Loop:
                 mismatch=record.mismatch.text,
                 scores=record.all_scores(),
                 max_words=settings.max_prompt_words,
+                instruction=self.instructions.get("refinement"),
             )
             find_fault = partial(
                 find_fault_in_refinement,

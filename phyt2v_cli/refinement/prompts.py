@@ -26,6 +26,7 @@ from typing import Annotated, TypeVar
 from pydantic import BaseModel, Field, model_validator
 
 from phyt2v_cli import replies
+from phyt2v_cli.config.prompts import MATERIAL, fill
 from phyt2v_cli.errors import ReplyError
 from phyt2v_cli.quantities import count
 from phyt2v_cli.replies import (
@@ -141,9 +142,22 @@ the water."}
 """
 
 
-def analysis_request(original_prompt: str) -> ChatRequest:
-    """Request for the main object and the physical laws of the user's prompt."""
-    return _request("analysis", _ANALYSIS, PhysicsAnalysis, {"original_prompt": original_prompt})
+_BLOCK = f"\nThe material:\n{MATERIAL}"
+
+INSTRUCTIONS: Mapping[Task, str] = {
+    "analysis": _ANALYSIS + _BLOCK,
+    "mismatch": _MISMATCH + _BLOCK,
+    "refinement": _REFINEMENT + _BLOCK,
+}
+"""Built-in instruction of each task, in the form that `config.prompts` reads."""
+
+
+def analysis_request(original_prompt: str, *, instruction: str | None = None) -> ChatRequest:
+    """Request for the main object and the physical laws of the user's prompt.
+
+    Here and below `instruction` replaces the built-in one of the task.
+    """
+    return _request("analysis", instruction, PhysicsAnalysis, {"original_prompt": original_prompt})
 
 
 def caption_instruction(main_object: str) -> str:
@@ -160,7 +174,13 @@ def caption_instruction(main_object: str) -> str:
 
 
 def mismatch_request(
-    *, original_prompt: str, prompt: str, analysis: PhysicsAnalysis, caption: str, scores: Scores
+    *,
+    original_prompt: str,
+    prompt: str,
+    analysis: PhysicsAnalysis,
+    caption: str,
+    scores: Scores,
+    instruction: str | None = None,
 ) -> ChatRequest:
     """Request to find departures of the captioned video from the user's prompt or from physics."""
     data = {
@@ -176,7 +196,7 @@ def mismatch_request(
         data["physical_commonsense"] = f"{scores.physical_commonsense:.2f}"
     if scores.reasons:
         data["reasons"] = "\n".join(scores.reasons)
-    return _request("mismatch", _MISMATCH, MismatchReply, data)
+    return _request("mismatch", instruction, MismatchReply, data)
 
 
 def refinement_request(
@@ -188,6 +208,7 @@ def refinement_request(
     mismatch: str,
     scores: Scores,
     max_words: int,
+    instruction: str | None = None,
 ) -> ChatRequest:
     """Request for a better prompt; `mismatch` is empty if none was found."""
     data = {
@@ -209,21 +230,23 @@ def refinement_request(
     ]
     if feedback or scores.reasons:
         data["feedback"] = "; ".join([*feedback, *scores.reasons])
-    return _request("refinement", _REFINEMENT, RefinedPrompt, data)
+    return _request("refinement", instruction, RefinedPrompt, data)
 
 
-def _request(task: Task, instruction: str, reply: type[BaseModel], data: Mapping[str, str]) -> ChatRequest:
+def _request(
+    task: Task, instruction: str | None, reply: type[BaseModel], data: Mapping[str, str]
+) -> ChatRequest:
     schema = reply.model_json_schema()
     # Reasoning is asked for, since a model that writes it first does better. A reply without is accepted.
     schema["required"] = list(schema["properties"])
+    asked = fill(
+        instruction or INSTRUCTIONS[task],
+        material=json.dumps(data, ensure_ascii=False, indent=1),
+        schema=json.dumps(schema),
+    )
     return ChatRequest(
         task=task,
-        messages=(
-            Message("system", _SYSTEM + json.dumps(schema)),
-            Message(
-                "user", f"{instruction}\nThe material:\n{json.dumps(data, ensure_ascii=False, indent=1)}"
-            ),
-        ),
+        messages=(Message("system", _SYSTEM + json.dumps(schema)), Message("user", asked)),
         schema=schema,
         data=data,
     )

@@ -30,6 +30,7 @@ _NOT_IDENTITY: Mapping[str, Any] = {
         **dict.fromkeys(_NOT_IDENTITY_OF_SCORER, True),
         "others": {"__all__": _NOT_IDENTITY_OF_SCORER},
     },
+    "prompts": {"analysis", "mismatch", "refinement"},
     "refinement": {"select", "control"},
     "run": {"probe"},
     "execution": True,
@@ -127,6 +128,8 @@ def _identity_of(config: Config, heard: HeardJudges | None) -> dict[str, Any]:
         ):
             if not is_heard:
                 del tree[role]
+        if not heard.llm:
+            del tree["prompts"]
         if heard.num_scorers:
             tree["scorer"]["others"] = tree["scorer"]["others"][: heard.num_scorers - 1]
     return tree

@@ -1,4 +1,6 @@
-"""`phyt2v config`: settings with their origins, presets, and the schema of the settings."""
+"""`phyt2v config`: settings with their origins, presets, prompts, and the schema of the settings."""
+
+from typing import Annotated, Literal
 
 import typer
 
@@ -8,7 +10,7 @@ from phyt2v_cli.cli.views.fitting import FittingTable
 _MIN_WIDTH = 10
 """Width of values and origins, in columns, from which it is no pain to read them."""
 
-app = typer.Typer(no_args_is_help=True, help="Show settings, presets and the schema.")
+app = typer.Typer(no_args_is_help=True, help="Show settings, presets, prompts and the schema.")
 
 
 @app.command(
@@ -103,6 +105,31 @@ def presets(
     tables = [table.fit(console.data_width()) for table in (wide, narrow, narrowest)]
     table = next((table for table in tables if console.fits(table)), tables[-1])
     console.data(table, is_whole_in_pipes=True)
+
+
+@app.command(
+    epilog="""
+[bold]Examples[/]
+
+phyt2v config prompts mismatch > mine.txt
+
+phyt2v refine prompt.txt --set prompts.mismatch=mine.txt
+"""
+)
+def prompts(
+    task: Annotated[
+        Literal["analysis", "mismatch", "refinement"],
+        typer.Argument(help="What the LLM is asked for.", show_default=False),
+    ],
+) -> None:
+    """Print the built-in instruction of a task for the LLM, to begin one of your own with.
+
+    {material} stands for the data of the task, and must stay; {schema}, if it is there, for the schema of
+    the reply.
+    """
+    from phyt2v_cli.refinement.prompts import INSTRUCTIONS
+
+    console.data(INSTRUCTIONS[task])
 
 
 @app.command(
