@@ -12,7 +12,7 @@ from phyt2v_cli.config.judges import ServiceConfig
 from phyt2v_cli.config.server_url import VENDOR_URL
 
 ROOT = Path(phyt2v_cli.__file__).parent
-KNOWING = {"layers.py", "schema.py", "server_url.py", "trust.py"}
+KNOWING = {"generator.py", "judges.py", "layers.py", "section.py", "server_url.py", "trust.py"}
 """What each setting may hold is said there, and what a key that is set means."""
 
 MODULES = sorted(

@@ -97,8 +97,8 @@ def make_scorer(config: "ScorerConfig", *, key: str = "scorer") -> "VideoScorer"
 
     Errors call its section of the config `key`.
 
-    Raises ConfigError if no backend is set, a local model or a program is not named, or a base URL is not
-    that of a server.
+    Raises ConfigError if no backend is set, a local model or a program is not named, a base URL is not that
+    of a server, or a question sheet cannot be used.
     """
     match config.backend:
         case "tracker":
@@ -106,8 +106,12 @@ def make_scorer(config: "ScorerConfig", *, key: str = "scorer") -> "VideoScorer"
 
             return TrackerScorer()
         case "openai":
-            from phyt2v_cli.backends.server.roles import OpenAIScorer
+            from phyt2v_cli.backends.server.roles import OpenAIScorer, OpenAISheetScorer
+            from phyt2v_cli.config.questions import read_sheet
 
+            sheet = read_sheet(config, key)
+            if sheet is not None:
+                return OpenAISheetScorer(config, sheet, key=key)
             return OpenAIScorer(config, key=key)
         case "transformers":
             from phyt2v_cli.backends.local.roles import TransformersScorer
@@ -117,5 +121,9 @@ def make_scorer(config: "ScorerConfig", *, key: str = "scorer") -> "VideoScorer"
             from phyt2v_cli.backends.program.scorer import CommandScorer
 
             return CommandScorer(config)
+        case "surprise":
+            from phyt2v_cli.backends.local.surprise import SurpriseScorer
+
+            return SurpriseScorer(config)
         case None:
             raise ConfigError(f"{key}.backend: none is set")

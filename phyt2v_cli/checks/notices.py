@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from phyt2v_cli.backends.diffusion import conditioning
 from phyt2v_cli.config import prompts
 from phyt2v_cli.config.generator import GeneratorConfig
-from phyt2v_cli.config.judges import CaptionerConfig, LlmConfig, ScorerConfig
+from phyt2v_cli.config.judges import YES_OR_NO, CaptionerConfig, LlmConfig, ScorerConfig
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.config.section import Section
 from phyt2v_cli.schedule import PlannedRound
@@ -37,6 +37,7 @@ def find_notices_of_run(config: Config, planned: Sequence[PlannedRound]) -> tupl
         "llm": config.llm,
         "captioner": config.captioner,
         "scorer": config.scorer,
+        **{f"scorer.others[{number}]": other for number, other in enumerate(config.scorer.others)},
     }
     return (*notices, *(note for key, section in sections.items() for note in _of_judge(key, section)))
 
@@ -44,13 +45,19 @@ def find_notices_of_run(config: Config, planned: Sequence[PlannedRound]) -> tupl
 def _of_judge(key: str, section: LlmConfig | CaptionerConfig | ScorerConfig) -> Iterator[str]:
     if section.backend in ("rulebook", "tracker"):
         others = set(type(section).model_fields) - {"backend", "name", "others", "api_key_env"}
-    elif section.backend != "command":
-        others = {"command", "keep_alive"} & set(type(section).model_fields)
     else:
-        return
+        others = set() if section.backend == "command" else {"command", "keep_alive"}
+        others |= set() if section.backend == "openai" else {"ask"}
+        others |= set() if section.backend == "surprise" else {"scale"}
+        others &= set(type(section).model_fields)
     for name in sorted(others):
         if _is_set(section, name):
             yield f"{key}.{name} has no effect: {key}.backend is {section.backend}"
+    if isinstance(section, ScorerConfig):
+        if section.backend == "openai" and section.ask and section.questions == YES_OR_NO:
+            yield f"{key}.ask has no effect: {key}.questions is {YES_OR_NO}"
+        if section.backend == "surprise" and section.scale is None:
+            yield f"{key} tells its surprise and gives no score: {key}.scale is not set"
 
 
 def _of_other_backend(generator: GeneratorConfig) -> Iterator[str]:

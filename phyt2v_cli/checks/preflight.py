@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from phyt2v_cli.checks.judges import check_judges
 from phyt2v_cli.checks.notices import find_notices, find_notices_of_run
-from phyt2v_cli.config import prompts
+from phyt2v_cli.config import prompts, questions
 from phyt2v_cli.config.layers import LoadedConfig, clamp_steps
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import ConfigError, FilesError, UsageError
@@ -112,8 +112,12 @@ def complete_judges(loaded: LoadedConfig) -> LoadedConfig:
 
     Raises ConfigError if one of their files cannot be used.
     """
-    config = loaded.config.model_copy(update={"prompts": prompts.with_digests(loaded.config.prompts)})
-    return loaded._replace(config=config)
+    config = loaded.config
+    update = {
+        "prompts": prompts.with_digests(config.prompts),
+        "scorer": questions.with_sheet_digests(config.scorer),
+    }
+    return loaded._replace(config=config.model_copy(update=update))
 
 
 def _family(config: Config) -> "Family":

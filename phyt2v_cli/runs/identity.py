@@ -18,7 +18,7 @@ from phyt2v_cli.events import Purpose
 from phyt2v_cli.runs.records import RunRecord, VideoRecord
 
 _NOT_IDENTITY_OF_SERVICE = {"base_url", "api_key_env", "timeout_s", "max_retries", "concurrency", "device"}
-_NOT_IDENTITY_OF_SCORER = {*_NOT_IDENTITY_OF_SERVICE, "keep_alive"}
+_NOT_IDENTITY_OF_SCORER = {*_NOT_IDENTITY_OF_SERVICE, "keep_alive", "questions"}
 _NOT_IDENTITY: Mapping[str, Any] = {
     "generator": {
         *("device", "gpus", "offload", "compile", "allow_truncation", "image", "video"),
