@@ -8,7 +8,7 @@ LAWS = ("gravity", "collision")
 
 
 def graded_sheet(**changes: object) -> dict[str, Any]:
-    """Return a sheet like that of a judge with a question for each law, shown the video and answering JSON."""
+    """Return a sheet like that of a judge that is shown the video, and answers each question in JSON."""
     questions = [
         {
             "key": "SA",

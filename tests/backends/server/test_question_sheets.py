@@ -132,9 +132,9 @@ def test_a_probe_shows_what_will_be_shown(tmp_path: Path) -> None:
 
 
 def test_a_server_that_takes_no_video_is_an_error(video_path: Path, tmp_path: Path) -> None:
-    with ScriptedServer(status(400, {"error": {"message": "Unknown part type: video_url"}})) as server:
-        with pytest.raises(BackendError, match="video_url"):
-            scorer_at(server, graded_sheet(), tmp_path).score(video_path, "a ball")
+    refusal = status(400, {"error": {"message": "Unknown part type: video_url"}})
+    with ScriptedServer(refusal) as server, pytest.raises(BackendError, match="video_url"):
+        scorer_at(server, graded_sheet(), tmp_path).score(video_path, "a ball")
 
 
 @pytest.mark.parametrize(
