@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from phyt2v_cli.backends.diffusion import conditioning
-from phyt2v_cli.config import prompts
+from phyt2v_cli.config import prompts, questions
 from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.config.judges import YES_OR_NO, CaptionerConfig, LlmConfig, ScorerConfig
 from phyt2v_cli.config.schema import Config
@@ -32,6 +32,7 @@ def find_notices_of_run(config: Config, planned: Sequence[PlannedRound]) -> tupl
     refinement = config.refinement
     if _is_set(refinement, "stop_score") and not refinement.early_stop:
         notices += ("refinement.stop_score has no effect without refinement.early_stop",)
+    notices += tuple(_of_half_a_judge(config))
     notices += tuple(prompts.notes(config.prompts, config.llm.backend))
     sections: dict[str, LlmConfig | CaptionerConfig | ScorerConfig] = {
         "llm": config.llm,
@@ -40,6 +41,25 @@ def find_notices_of_run(config: Config, planned: Sequence[PlannedRound]) -> tupl
         **{f"scorer.others[{number}]": other for number, other in enumerate(config.scorer.others)},
     }
     return (*notices, *(note for key, section in sections.items() for note in _of_judge(key, section)))
+
+
+def _of_half_a_judge(config: Config) -> Iterator[str]:
+    """Note what the first scorer cannot decide if it never gives one of the two scores."""
+    sheet = questions.read_sheet(config.scorer) if config.scorer.backend == "openai" else None
+    given = {"semantic_adherence", "physical_commonsense"}
+    if config.scorer.backend == "surprise":
+        given = {"physical_commonsense"} if config.scorer.scale else set()
+    elif sheet is not None:
+        given = {question.score for question in sheet.chosen(config.scorer.ask)}
+    wants_best, wants_stop = config.refinement.select == "best", config.refinement.early_stop
+    if len(given) < 2 and (wants_best or wants_stop):
+        undecided = " and ".join(
+            name for name, is_wanted in (("select best", wants_best), ("stop_score", wants_stop)) if is_wanted
+        )
+        yield (
+            f"the first scorer never gives both scores, so refinement.{undecided} cannot go by it; put "
+            "another one first"
+        )
 
 
 def _of_judge(key: str, section: LlmConfig | CaptionerConfig | ScorerConfig) -> Iterator[str]:

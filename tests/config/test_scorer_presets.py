@@ -32,7 +32,10 @@ def test_every_preset_is_a_scorer_and_none_is_a_preset_of_a_run() -> None:
     assert {name: config.backend for name, config in found.items()} == BACKENDS
     assert not set(found) & set(list_presets())
     # A key for another server must not go to whoever listens on this machine.
-    assert {c.api_key_env for c in found.values() if c.base_url} == {"PHYJUDGE_API_KEY", "COSMOS_REASON_API_KEY"}
+    assert {c.api_key_env for c in found.values() if c.base_url} == {
+        "PHYJUDGE_API_KEY",
+        "COSMOS_REASON_API_KEY",
+    }
     names = {config.name for config in found.values() if config.backend != "openai" or config.base_url}
     assert len(names) == 4
     assert None not in names
@@ -41,7 +44,10 @@ def test_every_preset_is_a_scorer_and_none_is_a_preset_of_a_run() -> None:
 def test_the_first_decides_and_the_others_are_beside_it() -> None:
     loaded = load("phyjudge", "vjepa-surprise", "yes-no")
     scorer = loaded.config.scorer
-    assert (scorer.name, [other.backend for other in scorer.others]) == ("phyjudge-9b", ["surprise", "openai"])
+    assert (scorer.name, [other.backend for other in scorer.others]) == (
+        "phyjudge-9b",
+        ["surprise", "openai"],
+    )
     assert loaded.origins["scorer.model"] == "--scorer phyjudge"
     assert loaded.origins["scorer.others"] == "--scorer"
 
@@ -57,7 +63,9 @@ def test_they_replace_every_setting_of_the_scorers_before_and_nothing_else() -> 
         backend="command", name="videophy2-autoeval", command=("phyt2v-videophy2",), timeout_s=5
     )
     assert config.generator.model == "tiny"  # the preset of the run counts for the rest
-    assert load("yes-no", preset="wan2.1-1.3b").config.scorer == ScorerConfig(backend="openai", model="gpt-4o")
+    assert load("yes-no", preset="wan2.1-1.3b").config.scorer == ScorerConfig(
+        backend="openai", model="gpt-4o"
+    )
 
 
 def test_a_file_of_ones_own(tmp_path: Path) -> None:
@@ -83,7 +91,9 @@ def test_a_file_that_is_no_scorer_is_one_line(content: str | None, said: str, tm
 
 
 def test_a_name_that_is_misspelt() -> None:
-    with pytest.raises(UsageError, match=r"there is no scorer 'phyjudg'\. Did you mean phyjudge\? Scorers: cos"):
+    with pytest.raises(
+        UsageError, match=r"there is no scorer 'phyjudg'\. Did you mean phyjudge\? Scorers: cos"
+    ):
         scorer_layer(["phyjudg"], "--scorer")
 
 
@@ -129,6 +139,23 @@ def test_what_has_no_effect_is_said(tmp_path: Path, phyt2v: CommandLine) -> None
     assert shown.code == 0, shown.err
     assert "scorer tells its surprise and gives no score: scorer.scale is not set" in shown.err
     assert "scorer.ask has no effect: scorer.backend is surprise" in shown.err
+
+
+def test_a_judge_of_one_score_cannot_decide_alone(tmp_path: Path, phyt2v: CommandLine) -> None:
+    save(tmp_path / "cosmos-reason-questions.json", plausibility_sheet())
+    save(tmp_path / "phyjudge-questions.json", graded_sheet())
+
+    def said(*words: str) -> bool:
+        shown = phyt2v(*DRY, *words)
+        assert shown.code == 0, shown.err
+        return "the first scorer never gives both scores, so refinement." in shown.err
+
+    decisive = ("--select", "best", "--control")
+    assert said("--scorer", "cosmos-reason", *decisive)
+    assert said("--scorer", "cosmos-reason", "--scorer", "phyjudge", "--early-stop")
+    assert said("--scorer", "phyjudge", "--set", "scorer.ask=gravity", *decisive)
+    assert not said("--scorer", "phyjudge", "--scorer", "cosmos-reason", *decisive)
+    assert not said("--scorer", "cosmos-reason")
 
 
 def test_the_command_lists_them_and_prints_one_to_begin_with(tmp_path: Path, phyt2v: CommandLine) -> None:
