@@ -97,8 +97,8 @@ def make_scorer(config: "ScorerConfig", *, key: str = "scorer") -> "VideoScorer"
 
     Errors call its section of the config `key`.
 
-    Raises ConfigError if no backend is set, a local model or a program is not named, a base URL is not that
-    of a server, or a question sheet cannot be used.
+    Raises ConfigError if no backend is set, a local model or a program is not named, or a base URL is not
+    that of a server.
     """
     match config.backend:
         case "tracker":
@@ -107,12 +107,9 @@ def make_scorer(config: "ScorerConfig", *, key: str = "scorer") -> "VideoScorer"
             return TrackerScorer()
         case "openai":
             from phyt2v_cli.backends.server.roles import OpenAIScorer, OpenAISheetScorer
-            from phyt2v_cli.config.questions import read_sheet
 
-            sheet = read_sheet(config, key)
-            if sheet is not None:
-                return OpenAISheetScorer(config, sheet, key=key)
-            return OpenAIScorer(config, key=key)
+            kind = OpenAISheetScorer if config.has_sheet else OpenAIScorer
+            return kind(config, key=key)
         case "transformers":
             from phyt2v_cli.backends.local.roles import TransformersScorer
 

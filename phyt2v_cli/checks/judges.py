@@ -51,8 +51,8 @@ def check_judges(config: Config, *, will_ask: bool = True, given: Collection[str
             lines.append(f"{role}.model: the {section.backend} backend needs one")
         if isinstance(section, ScorerConfig) and section.backend == "command":
             lines += [f"{role}.command: {complaint}" for complaint in _complaints_about_program(section)]
-        has_sheet = isinstance(section, ScorerConfig) and section.questions != YES_OR_NO
-        if has_sheet and section.backend not in ("openai", None):
+        names_sheet = isinstance(section, ScorerConfig) and section.questions != YES_OR_NO
+        if names_sheet and section.backend not in ("openai", None):
             lines.append(f"{role}.questions: the {section.backend} backend asks no questions of a file")
     if lines:
         key = ServiceConfig.model_fields["api_key_env"].default

@@ -45,12 +45,12 @@ def find_notices_of_run(config: Config, planned: Sequence[PlannedRound]) -> tupl
 
 def _of_half_a_judge(config: Config) -> Iterator[str]:
     """Note what the first scorer cannot decide if it never gives one of the two scores."""
-    sheet = questions.read_sheet(config.scorer) if config.scorer.backend == "openai" else None
     given = {"semantic_adherence", "physical_commonsense"}
     if config.scorer.backend == "surprise":
         given = {"physical_commonsense"} if config.scorer.scale else set()
-    elif sheet is not None:
-        given = {question.score for question in sheet.chosen(config.scorer.ask)}
+    elif config.scorer.has_sheet:
+        chosen = questions.read_sheet(config.scorer).chosen(config.scorer.ask)
+        given = {question.score for question in chosen}
     wants_best, wants_stop = config.refinement.select == "best", config.refinement.early_stop
     if len(given) < 2 and (wants_best or wants_stop):
         undecided = " and ".join(
@@ -74,7 +74,7 @@ def _of_judge(key: str, section: LlmConfig | CaptionerConfig | ScorerConfig) -> 
         if _is_set(section, name):
             yield f"{key}.{name} has no effect: {key}.backend is {section.backend}"
     if isinstance(section, ScorerConfig):
-        if section.backend == "openai" and section.ask and section.questions == YES_OR_NO:
+        if section.backend == "openai" and section.ask and not section.has_sheet:
             yield f"{key}.ask has no effect: {key}.questions is {YES_OR_NO}"
         if section.backend == "surprise" and section.scale is None:
             yield f"{key} tells its surprise and gives no score: {key}.scale is not set"

@@ -105,6 +105,11 @@ class ScorerConfig(VlmConfig):
     others: "tuple[ScorerConfig, ...]" = Field(default=(), max_length=MAX_SCORERS - 1)
     """Further scorers. Their scores are recorded beside those of this one, which decides."""
 
+    @property
+    def has_sheet(self) -> bool:
+        """Whether the judge is asked the questions of a file; only those on a server are."""
+        return self.backend == "openai" and self.questions != YES_OR_NO
+
     @field_validator("scale")
     @classmethod
     def _has_two_ends(cls, scale: tuple[float, float] | None) -> tuple[float, float] | None:

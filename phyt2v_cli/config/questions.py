@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
-from phyt2v_cli.config.judges import YES_OR_NO, ScorerConfig
+from phyt2v_cli.config.judges import ScorerConfig
 from phyt2v_cli.config.section import Section
 from phyt2v_cli.errors import ConfigError
 from phyt2v_cli.files.untrusted import expand, visible
@@ -88,14 +88,12 @@ class QuestionSheet(Section):
         return (grade - self.lowest) / (self.highest - self.lowest)
 
 
-def read_sheet(config: ScorerConfig, key: str = "scorer") -> QuestionSheet | None:
-    """Read and check the question sheet of the scorer at `key`; None if it is asked our own questions.
+def read_sheet(config: ScorerConfig, key: str = "scorer") -> QuestionSheet:
+    """Read and check the question sheet of the scorer at `key`, which has one.
 
     Raises ConfigError if its file is missing, no text, too large or no question sheet, if it has not every
     question of `ask`, and if it is not the one that a run began with.
     """
-    if config.questions == YES_OR_NO:
-        return None
     sheet, sha256 = _read(config.questions, key)
     if config.questions_sha256 not in (None, sha256):
         raise ConfigError(
@@ -111,7 +109,8 @@ def read_sheet(config: ScorerConfig, key: str = "scorer") -> QuestionSheet | Non
 def check_sheets(config: ScorerConfig) -> None:
     """Check the sheets of a scorer and of its `others`; raises as `read_sheet` does."""
     for key, scorer in _each(config):
-        read_sheet(scorer, key)
+        if scorer.has_sheet:
+            read_sheet(scorer, key)
 
 
 def with_sheet_digests(config: ScorerConfig) -> ScorerConfig:
@@ -125,8 +124,9 @@ def with_sheet_digests(config: ScorerConfig) -> ScorerConfig:
 
 
 def _with_digest(config: ScorerConfig, key: str) -> ScorerConfig:
-    if read_sheet(config, key) is None:
+    if not config.has_sheet:
         return config
+    read_sheet(config, key)
     path = str(_path(config.questions))  # absolute, because the run may be resumed from elsewhere
     sha256 = _read(config.questions, key)[1]
     return config.model_copy(update={"questions": path, "questions_sha256": sha256})

@@ -19,13 +19,12 @@ def scorer(path: str, **more: Any) -> ScorerConfig:
 
 
 def test_questions_of_our_own_need_no_sheet() -> None:
-    assert read_sheet(ScorerConfig()) is None
+    assert not ScorerConfig().has_sheet
     assert with_sheet_digests(ScorerConfig()) == ScorerConfig()
 
 
 def test_only_the_prompt_is_a_placeholder(tmp_path: Path) -> None:
     sheet = read_sheet(scorer(save(tmp_path / "s.json", graded_sheet())))
-    assert sheet is not None
     asked = sheet.questions[0].asked("a {law} of a ball")
     assert asked == 'Does it match?\n"a {law} of a ball"\nReply {"SA": 3}'
     assert [question.key for question in sheet.chosen(["gravity", "SA"])] == ["SA", "gravity"]

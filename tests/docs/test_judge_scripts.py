@@ -26,16 +26,13 @@ def make_sheet(*arguments: str, tmp_path: Path) -> QuestionSheet:
     command = [sys.executable, str(DOCS / "judge_questions.py"), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     path = write(tmp_path / "sheet.json", done.stdout)
-    sheet = read_sheet(ScorerConfig(backend="openai", model="m", questions=str(path)))
-    assert sheet is not None
-    return sheet
+    return read_sheet(ScorerConfig(backend="openai", model="m", questions=str(path)))
 
 
 def test_the_sheet_that_the_page_shows_is_one(tmp_path: Path) -> None:
     (shown,) = re.findall(r"```json\n(.*?)```", (DOCS / "judges.md").read_text(encoding="utf-8"), re.DOTALL)
     path = write(tmp_path / "sheet.json", shown)
     sheet = read_sheet(ScorerConfig(backend="openai", model="m", questions=str(path)))
-    assert sheet is not None
     assert sheet.questions[0].asked("a ball") == 'Does it show "a ball"? Reply {"match": 3}.'
 
 

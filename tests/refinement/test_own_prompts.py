@@ -5,16 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from phyt2v_cli.config.prompts import PromptsConfig, with_digests
+from phyt2v_cli import Studio
+from phyt2v_cli.config.prompts import PromptsConfig, read_instructions, with_digests
 from phyt2v_cli.config.schema import Config
-from phyt2v_cli.errors import ConfigError
+from phyt2v_cli.errors import ConfigError, RunDirError
 from phyt2v_cli.refinement.loop import refine
-from phyt2v_cli.refinement.prompts import INSTRUCTIONS, analysis_request
+from phyt2v_cli.refinement.prompts import INSTRUCTIONS, PhysicsAnalysis, analysis_request, ask
 from phyt2v_cli.roles import never_cancelled
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.testing.fakes import FakeRoles
 from tests.command_line import CommandLine
 from tests.fake_runs import PROMPT, make_config, run_through
+from tests.scripted_server import ScriptedServer, answer
+from tests.server_clients import ANALYSIS, chat_at
 
 OWN = 'Say what departs, like {"found": true, "text": "it hovers"}.\n{material}\nThe form: {schema}\n'
 
@@ -71,6 +74,39 @@ def test_a_resumed_run_refuses_another_text_and_a_complete_one_reads_none(tmp_pa
         assert run.record.status == "complete"
 
 
+def test_a_model_on_a_server_gets_it_and_replies_as_ever(tmp_path: Path, loopback: None) -> None:  # noqa: ARG001
+    (tmp_path / "mine.txt").write_text("Name it.\n{material}")
+    instruction = read_instructions(PromptsConfig(analysis=str(tmp_path / "mine.txt")))["analysis"]
+    with ScriptedServer(answer(ANALYSIS)) as server:
+        request = analysis_request("a ball drops", instruction=instruction)
+        reply = ask(chat_at(server), request, PhysicsAnalysis, on_reply=lambda _: None)
+        [body] = server.bodies
+    assert body["messages"][1]["content"] == 'Name it.\n{\n "original_prompt": "a ball drops"\n}'
+    assert reply.main_object == "the ball"
+
+
+def test_roles_given_as_objects_are_asked_with_it_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.txt").write_text(OWN)
+    fakes = FakeRoles()
+    given = {
+        "generator": fakes.generator,
+        "llm": fakes.llm,
+        "captioner": fakes.captioner,
+        "scorer": fakes.scorer,
+    }
+    with Studio(config={"prompts": {"mismatch": "mine.txt"}}, **given) as studio:
+        result = studio.refine("a red ball drops", rounds=1, out="run")
+        assert fakes.llm.requests[1].messages[-1].content.startswith("Say what departs")
+        recorded = json.loads((result.run_dir / "run.json").read_text())["config"]["prompts"]
+        assert len(recorded["mismatch_sha256"]) == 64
+        (tmp_path / "mine.txt").write_text(OWN + "Be kind.")
+        with pytest.raises(RunDirError, match=r"prompts\.mismatch_sha256"):
+            studio.refine("a red ball drops", rounds=1, out="run")
+
+
 QUICK = ["refine", "--prompt", "a red ball drops", "--rounds", "1", "--min", "2", "--max", "3"]
 
 
@@ -80,6 +116,10 @@ def test_a_dry_run_checks_the_files_and_says_what_they_do_not_do(tmp_path: Path,
     assert refused.code == 2
     assert "prompts.mismatch: bad.txt has no {material} in it" in refused.err
     (tmp_path / "good.txt").write_text(OWN)
+    (tmp_path / "set.txt").write_text("a red ball drops\n")
+    refused = phyt2v("batch", "set.txt", "--dry-run", "--set", "prompts.mismatch=bad.txt")
+    assert (refused.code, "bad.txt has no {material} in it" in refused.err) == (2, True)
+    (tmp_path / "set.txt").unlink()
     taken = phyt2v(*QUICK, "--dry-run", "--json", "--set", "prompts.mismatch=good.txt")
     assert taken.code == 0, taken.err
     assert "prompts.mismatch has no effect: llm.backend is rulebook" in taken.err

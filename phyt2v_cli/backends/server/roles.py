@@ -9,6 +9,7 @@ import base64
 import io
 import tempfile
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,7 +33,7 @@ from phyt2v_cli.backends.vlm import (
     yes_or_no,
 )
 from phyt2v_cli.config.judges import CaptionerConfig, LlmConfig, ScorerConfig, VlmConfig
-from phyt2v_cli.config.questions import QuestionSheet, SheetQuestion
+from phyt2v_cli.config.questions import QuestionSheet, SheetQuestion, read_sheet
 from phyt2v_cli.errors import ReplyError
 from phyt2v_cli.files.video import VideoMetadata, write_video
 from phyt2v_cli.roles import ChatReply, ChatRequest, Message, Scores
@@ -169,15 +170,18 @@ class OpenAISheetScorer:
     A score is the mean of the grades that count towards it, 0 to 1.
     """
 
-    def __init__(self, config: ScorerConfig, sheet: QuestionSheet, *, key: str = "scorer") -> None:
-        """Set the endpoint of the config section `key`; nothing is sent before the first video.
+    def __init__(self, config: ScorerConfig, *, key: str = "scorer") -> None:
+        """Set the endpoint of the config section `key`; the sheet is read for the probe or the first video.
 
         Raises ConfigError if the base URL is not the URL of a server.
         """
         self._config = config
-        self._sheet = sheet
         self._key = key
         self._client = OpenAIClient(config, "scorer", key=key)
+
+    @cached_property
+    def _sheet(self) -> QuestionSheet:
+        return read_sheet(self._config, self._key)
 
     @property
     def name(self) -> str:
@@ -185,7 +189,7 @@ class OpenAISheetScorer:
         return self._config.name or f"openai:{self._config.model}"
 
     def probe(self) -> None:
-        """Ask about what is shown, but blank; raises what `OpenAIClient.probe` raises."""
+        """Ask about what is shown, but blank; raises ConfigError and what `OpenAIClient.probe` raises."""
         if self._sheet.shows == "frames":
             self._client.probe(_blank_pictures(self._config))
         else:
@@ -195,8 +199,8 @@ class OpenAISheetScorer:
         """Semantic adherence to `prompt`, and physical commonsense, by the sheet's own questions.
 
         A score is None if no question counts towards it, or if none of them got a usable grade, twice each;
-        the reasons and the `problem` say why. Raises BackendError if the endpoint fails, and VideoError if
-        the video is missing or broken.
+        the reasons and the `problem` say why. Raises ConfigError if the sheet cannot be used, BackendError
+        if the endpoint fails, and VideoError if the video is missing or broken.
         """
         shown = self._shown(video_path)
         questions = self._sheet.chosen(self._config.ask)

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import VJEPA2Config, VJEPA2Model
 
 from phyt2v_cli import backends
 from phyt2v_cli.backends.local.surprise import SurpriseScorer, load, prepared
@@ -13,27 +12,13 @@ from phyt2v_cli.config.judges import ScorerConfig
 from phyt2v_cli.errors import ConfigError, ModelLoadError
 from phyt2v_cli.files.video import Frames, VideoMetadata, write_video
 from tests.files.test_video import moving_square
+from tests.tiny_video_models import save_vjepa2
 
 
 @pytest.fixture(scope="module")
 def vjepa_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A random V-JEPA 2 of 2 x 2 patches a frame. Do not write into it."""
-    torch.manual_seed(0)
-    config = VJEPA2Config(
-        crop_size=32,
-        frames_per_clip=8,
-        hidden_size=48,
-        num_attention_heads=2,
-        num_hidden_layers=2,
-        pred_hidden_size=24,
-        pred_num_attention_heads=2,
-        pred_num_hidden_layers=2,
-        pred_num_mask_tokens=1,
-        pred_zero_init_mask_tokens=False,
-    )
-    path = tmp_path_factory.mktemp("models") / "vjepa2-tiny"
-    VJEPA2Model(config).eval().save_pretrained(path)
-    return path
+    return save_vjepa2(tmp_path_factory.mktemp("models") / "vjepa2-tiny")
 
 
 def scorer_of(path: Path, **settings: object) -> SurpriseScorer:
