@@ -9,6 +9,8 @@ from phyt2v_cli.config.judges import ScorerConfig
 from phyt2v_cli.config.layers import LoadedConfig, load_config
 from phyt2v_cli.config.presets import list_presets
 from phyt2v_cli.config.scorer_presets import list_scorer_presets, read_scorer_preset, scorer_layer
+from phyt2v_cli.config.server_url import VENDOR_URL
+from phyt2v_cli.config.trust import list_reaches
 from phyt2v_cli.errors import UsageError
 from tests.command_line import CommandLine
 from tests.question_sheets import graded_sheet, plausibility_sheet, save
@@ -95,6 +97,17 @@ def test_a_name_that_is_misspelt() -> None:
         UsageError, match=r"there is no scorer 'phyjudg'\. Did you mean phyjudge\? Scorers: cos"
     ):
         scorer_layer(["phyjudg"], "--scorer")
+
+
+def test_a_run_of_a_stranger_would_say_what_its_judges_reach() -> None:
+    found = list_reaches(load(*sorted(BACKENDS)).config)
+    assert set(found) == {
+        "scorer: fetches facebook/vjepa2-vitl-fpc64-256",
+        f"scorer: sends data to {VENDOR_URL}, with the key in $OPENAI_API_KEY",
+        "scorer: sends data to http://localhost:29673/v1, with the key in $PHYJUDGE_API_KEY",
+        "scorer: sends data to http://localhost:8000/v1, with the key in $COSMOS_REASON_API_KEY",
+        "scorer: starts the program phyt2v-videophy2",
+    }
 
 
 def test_a_studio_takes_them_by_name() -> None:
