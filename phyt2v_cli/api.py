@@ -14,6 +14,7 @@ from phyt2v_cli.checks.preflight import PreparedVideo, prepare_run, prepare_vide
 from phyt2v_cli.checks.probe import probed
 from phyt2v_cli.config.layers import LoadedConfig, Setting, layer_of_keywords, load_config
 from phyt2v_cli.config.schema import Config
+from phyt2v_cli.config.scorer_presets import scorer_layer
 from phyt2v_cli.events import Emit, Event, Notice
 from phyt2v_cli.refinement import loop
 from phyt2v_cli.refinement.single import render_single
@@ -72,7 +73,7 @@ class Studio:
         generator: VideoGenerator | None = None,
         llm: ChatModel | None = None,
         captioner: VideoCaptioner | None = None,
-        scorer: VideoScorer | Sequence[VideoScorer] | None = None,
+        scorer: VideoScorer | str | Sequence[VideoScorer] | Sequence[str] | None = None,
         on_span: background.Span | None = None,
         on_notice: OnNotice = lambda _: None,
         prefetches_control: bool = True,
@@ -81,9 +82,10 @@ class Studio:
         """Read and check the settings; no model is loaded and no server is asked yet.
 
         `settings` are options of ``phyt2v refine`` by name (`rounds`, `seed`, `solver`, `image`, …), for
-        every run of this studio. A role that is given as an object needs no section in the config. Of several
-        scorers the first decides. `on_span(name)` makes a context manager that is entered around work outside
-        the loop, for example to draw it in a timeline; `on_notice(text)` hears of lost workers of a cluster.
+        every run of this studio. A role that is given as an object needs no section in the config. A scorer
+        may be given by the name of its preset, or the path of its TOML file. Of several scorers the first
+        decides. `on_span(name)` makes a context manager that is entered around work outside the loop, for
+        example to draw it in a timeline; `on_notice(text)` hears of lost workers of a cluster.
         Without `prefetches_control` no control is denoised before its turn, which pays only if no other run
         wants the generator; all renders then work in one thread of their own.
 
@@ -93,14 +95,16 @@ class Studio:
         self._source = Path(config) if isinstance(config, str) else config
         self._preset = preset
         self._settings = {"model": model, **settings}
-        scorers = [scorer] if scorer is not None and not isinstance(scorer, Sequence) else scorer
+        scorers = [scorer] if isinstance(scorer, str) or not isinstance(scorer, Sequence | None) else scorer
+        names = [one for one in scorers or () if isinstance(one, str)]
+        self._scorers = scorer_layer(names, "argument scorer") if names else None
         self._given: dict[str, Any] = {
             name: role
             for name, role in (
                 ("generator", generator),
                 ("llm", llm),
                 ("captioner", captioner),
-                ("scorer", list(scorers) if scorers is not None else None),
+                ("scorer", list(scorers) if scorers is not None and not names else None),
             )
             if role is not None
         }
@@ -237,7 +241,7 @@ class Studio:
         flags = dict(layer_of_keywords(given, lambda name: f"argument {name}"))
         if max_steps is not None:
             flags["schedule.max_steps"] = Setting(max_steps, "argument steps")
-        loaded = load_config(preset=self._preset, config=self._source, flags=flags)
+        loaded = load_config(preset=self._preset, config=self._source, scorers=self._scorers, flags=flags)
         return _name_objects(loaded, self._given)
 
 

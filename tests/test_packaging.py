@@ -35,7 +35,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_carries_presets_data_and_weights(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {f"phyt2v_cli/configs/{p.name}" for p in (ROOT / "configs").glob("*.toml")} <= names
+    presets = {p.relative_to(ROOT).as_posix() for p in (ROOT / "configs").rglob("*.toml")}
+    assert any(name.startswith("configs/scorers/") for name in presets)
+    assert {f"phyt2v_cli/{name}" for name in presets} <= names
     assert {f"phyt2v_cli/tiny/{p.name}" for p in (ROOT / "phyt2v_cli/tiny").glob("*.toml")} <= names
     assert PAGE | {"phyt2v_cli/py.typed"} <= names
     weights = {n for n in names if n.endswith(".safetensors")}
@@ -46,7 +48,7 @@ def test_the_wheel_carries_presets_data_and_weights(wheel: Path) -> None:
 def test_the_sdist_carries_what_the_wheel_is_made_of(tmp_path: Path) -> None:
     with tarfile.open(build("sdist", tmp_path)) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    presets = {f"configs/{preset.name}" for preset in (ROOT / "configs").glob("*.toml")}
+    presets = {preset.relative_to(ROOT).as_posix() for preset in (ROOT / "configs").rglob("*.toml")}
     assert PAGE | presets | {"phyt2v_cli/py.typed", "pyproject.toml", "README.md", "LICENSE"} <= names
 
 

@@ -106,9 +106,10 @@ def make_scorer(config: "ScorerConfig", *, key: str = "scorer") -> "VideoScorer"
 
             return TrackerScorer()
         case "openai":
-            from phyt2v_cli.backends.server.roles import OpenAIScorer
+            from phyt2v_cli.backends.server.roles import OpenAIScorer, OpenAISheetScorer
 
-            return OpenAIScorer(config, key=key)
+            kind = OpenAISheetScorer if config.has_sheet else OpenAIScorer
+            return kind(config, key=key)
         case "transformers":
             from phyt2v_cli.backends.local.roles import TransformersScorer
 
@@ -117,5 +118,9 @@ def make_scorer(config: "ScorerConfig", *, key: str = "scorer") -> "VideoScorer"
             from phyt2v_cli.backends.program.scorer import CommandScorer
 
             return CommandScorer(config)
+        case "surprise":
+            from phyt2v_cli.backends.local.surprise import SurpriseScorer
+
+            return SurpriseScorer(config)
         case None:
             raise ConfigError(f"{key}.backend: none is set")

@@ -8,17 +8,21 @@ not know any server or model.
 
 import json
 import math
+import re
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, TypeVar
 
+import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from phyt2v_cli import replies
 from phyt2v_cli.config.judges import VlmConfig
+from phyt2v_cli.config.questions import QuestionSheet
 from phyt2v_cli.errors import ReplyError
-from phyt2v_cli.files.video import sample_frames
+from phyt2v_cli.files.video import VideoMetadata, read_frames, sample_frames, seconds_of, write_video
 from phyt2v_cli.replies import Correction, UnusableReplyError, read_json, read_text
 from phyt2v_cli.roles import Message
 
@@ -38,6 +42,27 @@ def sampled_images(video_path: Path, config: VlmConfig) -> list[Image.Image]:
     for image in images:
         image.thumbnail((config.max_frame_size, config.max_frame_size), Image.Resampling.LANCZOS)
     return images
+
+
+def video_bytes(video_path: Path, height: int | None) -> bytes:
+    """Content of an mp4, scaled to `height` pixels if that is given; the aspect ratio is kept.
+
+    Raises VideoError if the video is missing or broken.
+    """
+    frames = read_frames(video_path)
+    if height is None or frames.shape[1] == height:
+        return video_path.read_bytes()
+    size = (_even(frames.shape[2] * height / frames.shape[1]), _even(height))
+    scaled = [np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS)) for frame in frames]
+    fps = max(round(len(frames) / seconds_of(video_path)), 1)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "scaled.mp4"
+        write_video(copy, np.stack(scaled), fps=fps, metadata=VideoMetadata("", seed=0, steps=1))
+        return copy.read_bytes()
+
+
+def _even(length: float) -> int:
+    return max(2 * round(length / 2), 2)
 
 
 _FRAMES = "You see frames of one video, in the order in which they are shown."
@@ -97,6 +122,43 @@ def ask_for_caption(send: Send, instruction: str, *, who: str, hint: str) -> str
 def ask_for_rating(send: Send, question: str, *, who: str, hint: str) -> float:
     """Ask for a number from 0 to 1, as `ask_for_caption` does; `question` says that it is a `Rating`."""
     return _ask(send, question, lambda reply: read_json(reply, Rating).score, who, hint)
+
+
+def ask_for_grade(send: Send, question: str, key: str, sheet: QuestionSheet, *, who: str, hint: str) -> float:
+    """Ask the `question` with this key of a sheet for a grade, as `ask_for_caption` does."""
+    return _ask(send, question, lambda reply: read_grade(reply, key, sheet), who, hint)
+
+
+class _Object(BaseModel):
+    """Any JSON object."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+_ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
+_NUMBER_ALONE = re.compile(r"^[ \t]*(\d+(?:\.\d+)?)\.?[ \t]*$", re.MULTILINE)
+
+
+def read_grade(reply: str, key: str, sheet: QuestionSheet) -> float:
+    """Grade in a reply to a question of a sheet, from its lowest to its highest.
+
+    Raises UnusableReplyError if there is none, or one outside of that.
+    """
+    if sheet.answer == "json":
+        found = read_json(reply, _Object).model_extra or {}
+        numbers = {name: number for name, number in found.items() if type(number) in (int, float)}
+        is_other = key not in found and len(numbers) == 1  # a lone number under another name
+        grade = next(iter(numbers.values())) if is_other else numbers.get(key)
+    else:
+        text = read_text(reply)
+        element = _ANSWER.search(text)
+        line = _NUMBER_ALONE.search(element[1] if element else text)
+        grade = float(line[1]) if line else None
+    if grade is None:
+        raise UnusableReplyError(f"it has no grade for {key}")
+    if not sheet.lowest <= grade <= sheet.highest:
+        raise UnusableReplyError(f"{key} is {grade:g}, not from {sheet.lowest:g} to {sheet.highest:g}")
+    return float(grade)
 
 
 def _ask(send: Send, question: str, read: Callable[[str], _Answer], who: str, hint: str) -> _Answer:

@@ -7,7 +7,16 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, cast, get_args
 
-from phyt2v_cli.config.judges import CaptionerConfig, LlmConfig, ScorerConfig, ServiceConfig
+from phyt2v_cli.config.judges import (
+    LOCAL_BACKENDS,
+    YES_OR_NO,
+    CaptionerConfig,
+    LlmConfig,
+    ScorerConfig,
+    ServiceConfig,
+)
+from phyt2v_cli.config.prompts import read_instructions
+from phyt2v_cli.config.questions import check_sheets
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.config.section import Section
 from phyt2v_cli.errors import BackendError, ConfigError, ModelLoadError
@@ -23,8 +32,8 @@ def check_judges(config: Config, *, will_ask: bool = True, given: Collection[str
     """Check that each role of the loop has a usable backend; raise ConfigError if not.
 
     Roles that are `given` as objects are skipped. With `will_ask` raises ConfigError also if the key is
-    missing for a server that does not answer without one, and ModelLoadError if a local folder cannot be the
-    model of a role.
+    missing for a server that does not answer without one, or if an instruction for the LLM cannot be used,
+    and ModelLoadError if a local folder cannot be the model of a role.
     """
     named: list[tuple[str, _Judge]] = [
         ("llm", config.llm),
@@ -38,10 +47,13 @@ def check_judges(config: Config, *, will_ask: bool = True, given: Collection[str
     for role, section in roles:
         if section.backend is None:
             lines.append(f"{role}.backend: none is set; choices: {', '.join(_choices(section))}")
-        if section.backend in ("openai", "transformers") and section.model is None:
+        if section.backend in ("openai", *LOCAL_BACKENDS) and section.model is None:
             lines.append(f"{role}.model: the {section.backend} backend needs one")
         if isinstance(section, ScorerConfig) and section.backend == "command":
             lines += [f"{role}.command: {complaint}" for complaint in _complaints_about_program(section)]
+        names_sheet = isinstance(section, ScorerConfig) and section.questions != YES_OR_NO
+        if names_sheet and section.backend not in ("openai", None):
+            lines.append(f"{role}.questions: the {section.backend} backend asks no questions of a file")
     if lines:
         key = ServiceConfig.model_fields["api_key_env"].default
         hint = f"Set them, as in `llm.backend=openai`, or export {key}; docs/models.md shows how. {hint}"
@@ -51,6 +63,9 @@ def check_judges(config: Config, *, will_ask: bool = True, given: Collection[str
     if lines:
         raise ConfigError("\n".join(lines), hint)
     if will_ask:
+        read_instructions(config.prompts)
+        if "scorer" not in given:
+            check_sheets(config.scorer)
         _check_local_models(roles)
 
 
@@ -58,7 +73,7 @@ def _check_local_models(roles: "Sequence[tuple[str, _Judge]]") -> None:
     from phyt2v_cli.backends.checkpoints.transformers_folder import find_language_model
 
     for role, section in roles:
-        model = section.model if section.backend == "transformers" else None
+        model = section.model if section.backend in LOCAL_BACKENDS else None
         # A model of the hub is checked when it is loaded. If a name is both, the folder counts.
         # A Path raises if a name is too long.
         if model is not None and (os.path.exists(expand(model)) or not is_hub_id(model)):  # noqa: PTH110

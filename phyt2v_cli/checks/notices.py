@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from phyt2v_cli.backends.diffusion import conditioning
+from phyt2v_cli.config import prompts, questions
 from phyt2v_cli.config.generator import GeneratorConfig
-from phyt2v_cli.config.judges import CaptionerConfig, LlmConfig, ScorerConfig
+from phyt2v_cli.config.judges import YES_OR_NO, CaptionerConfig, LlmConfig, ScorerConfig
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.config.section import Section
 from phyt2v_cli.schedule import PlannedRound, plan_controls
@@ -32,24 +33,52 @@ def find_notices_of_run(config: Config, planned: Sequence[PlannedRound]) -> tupl
     refinement = config.refinement
     if _is_set(refinement, "stop_score") and not refinement.early_stop:
         notices += ("refinement.stop_score has no effect without refinement.early_stop",)
+    notices += tuple(_of_half_a_judge(config))
+    notices += tuple(prompts.notes(config.prompts, config.llm.backend))
     sections: dict[str, LlmConfig | CaptionerConfig | ScorerConfig] = {
         "llm": config.llm,
         "captioner": config.captioner,
         "scorer": config.scorer,
+        **{f"scorer.others[{number}]": other for number, other in enumerate(config.scorer.others)},
     }
     return (*notices, *(note for key, section in sections.items() for note in _of_judge(key, section)))
+
+
+def _of_half_a_judge(config: Config) -> Iterator[str]:
+    """Note what the first scorer cannot decide if it never gives one of the two scores."""
+    given = {"semantic_adherence", "physical_commonsense"}
+    if config.scorer.backend == "surprise":
+        given = {"physical_commonsense"} if config.scorer.scale else set()
+    elif config.scorer.has_sheet:
+        chosen = questions.read_sheet(config.scorer).chosen(config.scorer.ask)
+        given = {question.score for question in chosen}
+    wants_best, wants_stop = config.refinement.select == "best", config.refinement.early_stop
+    if len(given) < 2 and (wants_best or wants_stop):
+        undecided = " and ".join(
+            name for name, is_wanted in (("select best", wants_best), ("stop_score", wants_stop)) if is_wanted
+        )
+        yield (
+            f"the first scorer never gives both scores, so refinement.{undecided} cannot go by it; put "
+            "another one first"
+        )
 
 
 def _of_judge(key: str, section: LlmConfig | CaptionerConfig | ScorerConfig) -> Iterator[str]:
     if section.backend in ("rulebook", "tracker"):
         others = set(type(section).model_fields) - {"backend", "name", "others", "api_key_env"}
-    elif section.backend != "command":
-        others = {"command", "keep_alive"} & set(type(section).model_fields)
     else:
-        return
+        others = set() if section.backend == "command" else {"command", "keep_alive"}
+        others |= set() if section.backend == "openai" else {"ask"}
+        others |= set() if section.backend == "surprise" else {"scale"}
+        others &= set(type(section).model_fields)
     for name in sorted(others):
         if _is_set(section, name):
             yield f"{key}.{name} has no effect: {key}.backend is {section.backend}"
+    if isinstance(section, ScorerConfig):
+        if section.backend == "openai" and section.ask and not section.has_sheet:
+            yield f"{key}.ask has no effect: {key}.questions is {YES_OR_NO}"
+        if section.backend == "surprise" and section.scale is None:
+            yield f"{key} tells its surprise and gives no score: {key}.scale is not set"
 
 
 def _of_other_backend(generator: GeneratorConfig) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from phyt2v_cli.checks.judges import check_judges
 from phyt2v_cli.checks.notices import find_notices, find_notices_of_run
+from phyt2v_cli.config import prompts, questions
 from phyt2v_cli.config.layers import LoadedConfig, clamp_steps
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import ConfigError, FilesError, UsageError
@@ -105,6 +106,19 @@ def complete(loaded: LoadedConfig) -> LoadedConfig:
     return loaded._replace(config=config)
 
 
+def complete_judges(loaded: LoadedConfig) -> LoadedConfig:
+    """Complete the config with the digests of the texts that judges are asked with.
+
+    Raises ConfigError if one of their files cannot be used.
+    """
+    config = loaded.config
+    update = {
+        "prompts": prompts.with_digests(config.prompts),
+        "scorer": questions.with_sheet_digests(config.scorer),
+    }
+    return loaded._replace(config=config.model_copy(update=update))
+
+
 def _family(config: Config) -> "Family":
     from phyt2v_cli.backends.checkpoints.diffusers_folder import find_model
     from phyt2v_cli.backends.diffusion.families import family_of
@@ -166,6 +180,7 @@ def prepare_run(
     # known yet, so its keys are checked in any case.
     is_done = is_complete(out or default_run_dir(prompt, loaded.config), loaded.config.refinement)
     check_judges(loaded.config, will_ask=force or not is_done, given=given)
+    loaded = complete_judges(loaded)
     if "generator" not in given:
         loaded = complete(loaded)
     config = loaded.config

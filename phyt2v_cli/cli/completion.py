@@ -61,6 +61,13 @@ def presets(incomplete: str) -> list[str]:
     return [name for name in list_presets() if name.startswith(incomplete)]
 
 
+def scorers(incomplete: str) -> list[str]:
+    """Names of the presets of scorers."""
+    from phyt2v_cli.config.scorer_presets import list_scorer_presets
+
+    return [name for name in list_scorer_presets() if name.startswith(incomplete)]
+
+
 def schedules() -> Sequence[str]:
     """Kinds of schedules."""
     return _choices("schedule.kind")

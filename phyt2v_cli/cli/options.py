@@ -113,6 +113,18 @@ Model = Annotated[
         show_default=False,
     ),
 ]
+Scorers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--scorer",
+        metavar="NAME",
+        autocompletion=completion.scorers,
+        help="A judge of the videos: a preset of `phyt2v config scorers`, or a TOML file with its settings. "
+        "May be repeated: the first decides, the others are recorded beside it.",
+        rich_help_panel=_CONFIG,
+        show_default=False,
+    ),
+]
 Solver = Annotated[
     str | None,
     typer.Option(
@@ -284,6 +296,7 @@ def load(
     assignments: list[str] | None,
     flags: Mapping[str, object] = MappingProxyType({}),
     *,
+    scorers: list[str] | None = None,
     spelt: Mapping[str, str] = MappingProxyType({}),
 ) -> "LoadedConfig":
     """Load the config with the shared flags on top, named as in `KEYWORDS`; None means not given.
@@ -291,12 +304,14 @@ def load(
     `spelt` has the flags of this command that are not spelt like their keyword.
     """
     from phyt2v_cli.config.layers import layer_of_keywords, load_config
+    from phyt2v_cli.config.scorer_presets import scorer_layer
 
     return load_config(
         preset=preset,
         config=config_path,
         assignments=assignments or (),
         assigned_by="--set",
+        scorers=scorer_layer(scorers, "--scorer") if scorers else None,
         flags=layer_of_keywords(flags, lambda keyword: spelt.get(keyword) or flag_of(keyword)),
     )
 

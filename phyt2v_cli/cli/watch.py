@@ -28,10 +28,10 @@ def plan_loop(loaded: "LoadedConfig", *, will_ask: bool = True) -> "tuple[Config
     """
     from phyt2v_cli.checks.judges import check_judges
     from phyt2v_cli.checks.notices import find_notices_of_run
-    from phyt2v_cli.checks.preflight import complete
+    from phyt2v_cli.checks.preflight import complete, complete_judges
 
     check_judges(loaded.config, will_ask=will_ask)
-    loaded = complete(loaded)
+    loaded = complete(complete_judges(loaded))
     planned = plan_rounds(loaded)
     for notice in find_notices_of_run(loaded.config, planned):
         console.warn(notice)

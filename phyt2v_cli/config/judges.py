@@ -7,6 +7,15 @@ from pydantic import Field, field_validator
 from phyt2v_cli.config.section import BaseUrl, KeyVariable, Section, fits
 
 MAX_SCORERS = 100
+YES_OR_NO = "yes-no"
+"""`scorer.questions` of our own: two, each to be answered with yes or no."""
+
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+LOCAL_BACKENDS = ("transformers", "surprise")
+"""Backends with a model in this process, named by a folder or a hub id."""
 
 
 class ServiceConfig(Section):
@@ -66,7 +75,8 @@ class CaptionerConfig(VlmConfig):
 class ScorerConfig(VlmConfig):
     """Scorer of a video."""
 
-    backend: Literal["tracker", "openai", "transformers", "command"] | None = None
+    backend: Literal["tracker", "openai", "transformers", "command", "surprise"] | None = None
+    """`surprise`: a video model of transformers, and how far it is from predicting the frames; PC only."""
     name: (
         Annotated[
             str,
@@ -83,8 +93,29 @@ class ScorerConfig(VlmConfig):
     """`command`: a program and its arguments, started without a shell."""
     keep_alive: bool = False
     """`command`: the program runs for the whole run, and answers each line of input with a line."""
+    questions: str = Field(default=YES_OR_NO, min_length=1)
+    """`openai`: `yes-no`, or a question sheet: a JSON file with a judge's own questions."""
+    questions_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    """Checksum of the question sheet, filled in when a run begins: another sheet means another run."""
+    ask: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """Keys of the questions to ask of the sheet; None: all."""
+    scale: tuple[Finite, Finite] | None = None
+    """`surprise`: the surprise that scores 1 and the surprise that scores 0, as measured on videos that are
+    known to be good and bad. None: the surprise is told as a reason, and there is no score."""
     others: "tuple[ScorerConfig, ...]" = Field(default=(), max_length=MAX_SCORERS - 1)
     """Further scorers. Their scores are recorded beside those of this one, which decides."""
+
+    @property
+    def has_sheet(self) -> bool:
+        """Whether the judge is asked the questions of a file; only those on a server are."""
+        return self.backend == "openai" and self.questions != YES_OR_NO
+
+    @field_validator("scale")
+    @classmethod
+    def _has_two_ends(cls, scale: tuple[float, float] | None) -> tuple[float, float] | None:
+        if scale is not None and scale[0] == scale[1]:
+            raise ValueError("must be two different numbers")
+        return scale
 
     @field_validator("others")
     @classmethod

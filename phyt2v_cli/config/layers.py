@@ -1,7 +1,7 @@
 """Layers of settings, merged into one Config and validated once, with the origin of each value kept.
 
-Layers, later ones win: defaults < preset < config file < environment < flags. This file knows no model and no
-terminal; a preset is data in `configs/`.
+Layers, later ones win: defaults < preset < config file < environment < scorers < flags. This file knows no
+model and no terminal; a preset is data in `configs/`.
 """
 
 import os
@@ -81,6 +81,7 @@ def load_config(
     environment: Mapping[str, str] | None = None,
     assignments: Sequence[str] = (),
     assigned_by: str = "assignment",
+    scorers: Layer | None = None,
     flags: Layer | None = None,
 ) -> LoadedConfig:
     """Load, merge and validate all settings.
@@ -88,7 +89,7 @@ def load_config(
     `config` is a TOML file, a nested mapping like such a file, or a `Config`. A `Config` replaces preset,
     environment and judges by key: only assignments and flags override it. `environment` is the process's own
     by default. `assignments` are `section.key=value` texts; they count as flags, and their origin begins with
-    `assigned_by`.
+    `assigned_by`. `scorers` replace those of the layers before; `scorer_layer` makes them.
 
     Without a named preset the preset tiny is used, unless some layer names another model, which needs other
     sizes and judges: a role then gets the `openai` backend, if its key is there. Steps are clamped.
@@ -106,12 +107,16 @@ def load_config(
     if not isinstance(config, Config):
         layers.append(_from_environment(environment))
         notices = tuple(_strange_variables(environment))
+    if scorers:
+        kept = [{key: layer[key] for key in layer if not key.startswith("scorer.")} for layer in layers]
+        layers = [*kept, scorers]
     layers.append(_from_assignments(assignments, assigned_by) | dict(flags or {}))
     if preset is None and not isinstance(config, Config):
         models = [layer["generator.model"].value for layer in layers if "generator.model" in layer]
         preset = DEFAULT_PRESET if not models or models[-1] == DEFAULT_PRESET else None
     if preset is not None:
-        layers.insert(0, _read_toml(find_preset(preset), f"preset {preset}"))
+        layer = _read_toml(find_preset(preset), f"preset {preset}")
+        layers.insert(0, {key: layer[key] for key in layer if not (scorers and key.startswith("scorer."))})
 
     settings = _merge(layers)
     if not isinstance(config, Config):

@@ -11,10 +11,14 @@ from phyt2v_cli.errors import UsageError
 
 def list_presets() -> dict[str, Path]:
     """List the paths of the shipped presets by name."""
+    return {path.stem: path for path in sorted(configs_folder().glob("*.toml"))}
+
+
+def configs_folder() -> Path:
+    """Folder of the shipped presets."""
     packaged = Path(__file__).parents[1] / "configs"
     # A checkout keeps them at its root; only the wheel has them inside the package.
-    folder = packaged if packaged.is_dir() else packaged.parents[1] / "configs"
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return packaged if packaged.is_dir() else packaged.parents[1] / "configs"
 
 
 def find_preset(name: str) -> Path:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.config.judges import CaptionerConfig, LlmConfig, ScorerConfig
+from phyt2v_cli.config.prompts import PromptsConfig
 from phyt2v_cli.config.section import Section
 
 ScheduleKind = Literal["linear", "constant", "cosine", "geometric", "final-only"]
@@ -113,6 +114,7 @@ class Config(Section):
     llm: LlmConfig = Field(default_factory=LlmConfig)
     captioner: CaptionerConfig = Field(default_factory=CaptionerConfig)
     scorer: ScorerConfig = Field(default_factory=ScorerConfig)
+    prompts: PromptsConfig = Field(default_factory=PromptsConfig)
     refinement: RefinementConfig = Field(default_factory=RefinementConfig)
     search: SearchConfig = Field(default_factory=SearchConfig)
     run: RunConfig = Field(default_factory=RunConfig)

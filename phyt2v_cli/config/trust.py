@@ -7,7 +7,7 @@ Knows no terminal and reads no file.
 
 from collections.abc import Iterator
 
-from phyt2v_cli.config.judges import ScorerConfig, ServiceConfig
+from phyt2v_cli.config.judges import LOCAL_BACKENDS, ScorerConfig, ServiceConfig
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.config.server_url import server_url
 from phyt2v_cli.errors import ModelLoadError
@@ -33,7 +33,7 @@ def list_reaches(config: Config) -> list[str]:
         if backend == "openai":
             where = server_url(section)
             reaches.append(f"{role}: sends data to {where}, with the key in ${section.api_key_env}")
-        if backend == "transformers" and section.model is not None and _is_fetched(section.model):
+        if backend in LOCAL_BACKENDS and section.model is not None and _is_fetched(section.model):
             reaches.append(f"{role}: fetches {section.model}")
         if isinstance(section, ScorerConfig) and backend == "command":
             reaches.append(f"{role}: starts the program {' '.join(section.command or ())}")

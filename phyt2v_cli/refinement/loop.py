@@ -81,7 +81,7 @@ class _Loop:
             self.session.begin()
             analysis = ask(
                 self.llm,
-                analysis_request(self.original_prompt),
+                analysis_request(self.original_prompt, instruction=self.session.instructions.get("analysis")),
                 PhysicsAnalysis,
                 on_reply=self.session.count_reply,
             )
@@ -153,6 +153,7 @@ class _Loop:
                 analysis=analysis,
                 caption=record.caption,
                 scores=record.all_scores(),
+                instruction=self.session.instructions.get("mismatch"),
             )
             try:
                 reply = ask(self.llm, request, MismatchReply, on_reply=self.session.count_reply)

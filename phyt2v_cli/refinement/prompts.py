@@ -26,6 +26,7 @@ from typing import Annotated, TypeVar
 from pydantic import BaseModel, Field, model_validator
 
 from phyt2v_cli import replies
+from phyt2v_cli.config.prompts import MATERIAL, fill
 from phyt2v_cli.errors import ReplyError
 from phyt2v_cli.quantities import count
 from phyt2v_cli.replies import (
@@ -142,19 +143,32 @@ the water."}
 
 
 _UNSEEN = """\
-
 No video has been made yet: `caption` and `mismatch` are empty. Rewrite `prompt` all the same; it must change.
+
 """
 
-_ANOTHER = """
+_ANOTHER = """\
 `other_prompts` lists, one a line, how others have rewritten it. Write a prompt that shows the same scene in \
 a clearly different way: begin with another moment, spell out another cause or consequence, use other words.
+
 """
 
+_BLOCK = f"\nThe material:\n{MATERIAL}"
 
-def analysis_request(original_prompt: str) -> ChatRequest:
-    """Request for the main object and the physical laws of the user's prompt."""
-    return _request("analysis", _ANALYSIS, PhysicsAnalysis, {"original_prompt": original_prompt})
+INSTRUCTIONS: Mapping[Task, str] = {
+    "analysis": _ANALYSIS + _BLOCK,
+    "mismatch": _MISMATCH + _BLOCK,
+    "refinement": _REFINEMENT + _BLOCK,
+}
+"""Built-in instruction of each task, in the form that `config.prompts` reads."""
+
+
+def analysis_request(original_prompt: str, *, instruction: str | None = None) -> ChatRequest:
+    """Request for the main object and the physical laws of the user's prompt.
+
+    Here and below `instruction` replaces the built-in one of the task.
+    """
+    return _request("analysis", instruction, PhysicsAnalysis, {"original_prompt": original_prompt})
 
 
 def caption_instruction(main_object: str) -> str:
@@ -171,7 +185,13 @@ def caption_instruction(main_object: str) -> str:
 
 
 def mismatch_request(
-    *, original_prompt: str, prompt: str, analysis: PhysicsAnalysis, caption: str, scores: Scores
+    *,
+    original_prompt: str,
+    prompt: str,
+    analysis: PhysicsAnalysis,
+    caption: str,
+    scores: Scores,
+    instruction: str | None = None,
 ) -> ChatRequest:
     """Request to find departures of the captioned video from the user's prompt or from physics."""
     data = {
@@ -187,7 +207,7 @@ def mismatch_request(
         data["physical_commonsense"] = f"{scores.physical_commonsense:.2f}"
     if scores.reasons:
         data["reasons"] = "\n".join(scores.reasons)
-    return _request("mismatch", _MISMATCH, MismatchReply, data)
+    return _request("mismatch", instruction, MismatchReply, data)
 
 
 def refinement_request(
@@ -201,6 +221,7 @@ def refinement_request(
     max_words: int,
     unseen: bool = False,
     others: Sequence[str] = (),
+    instruction: str | None = None,
 ) -> ChatRequest:
     """Request for a better prompt, unlike all of `others`.
 
@@ -227,22 +248,24 @@ def refinement_request(
         data["feedback"] = "; ".join([*feedback, *scores.reasons])
     if others:
         data["other_prompts"] = "\n".join(others)
-    instruction = _REFINEMENT + _UNSEEN * unseen + _ANOTHER * bool(others)
+    instruction = _UNSEEN * unseen + _ANOTHER * bool(others) + (instruction or INSTRUCTIONS["refinement"])
     return _request("refinement", instruction, RefinedPrompt, data)
 
 
-def _request(task: Task, instruction: str, reply: type[BaseModel], data: Mapping[str, str]) -> ChatRequest:
+def _request(
+    task: Task, instruction: str | None, reply: type[BaseModel], data: Mapping[str, str]
+) -> ChatRequest:
     schema = reply.model_json_schema()
     # Reasoning is asked for, since a model that writes it first does better. A reply without is accepted.
     schema["required"] = list(schema["properties"])
+    asked = fill(
+        instruction or INSTRUCTIONS[task],
+        material=json.dumps(data, ensure_ascii=False, indent=1),
+        schema=json.dumps(schema),
+    )
     return ChatRequest(
         task=task,
-        messages=(
-            Message("system", _SYSTEM + json.dumps(schema)),
-            Message(
-                "user", f"{instruction}\nThe material:\n{json.dumps(data, ensure_ascii=False, indent=1)}"
-            ),
-        ),
+        messages=(Message("system", _SYSTEM + json.dumps(schema)), Message("user", asked)),
         schema=schema,
         data=data,
     )

@@ -37,6 +37,7 @@ def rewrite(
         max_words=settings.max_prompt_words,
         unseen=seen is None,
         others=others,
+        instruction=session.instructions.get("refinement"),
     )
     find_fault = partial(
         find_fault_in_refinement,

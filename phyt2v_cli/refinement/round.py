@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property, partial
 
+from phyt2v_cli.config.prompts import read_instructions
 from phyt2v_cli.errors import FaultyFramesError, ReplyError, RunInterruptedError
 from phyt2v_cli.events import (
     Emit,
@@ -39,6 +40,9 @@ class Session:
         self.cancelled = cancelled
         self._told_settings: dict[str, str] = {}
         self.tell_differences = tell_differences(self.emit)
+        is_complete = run.record.status == "complete"
+        self.instructions = {} if is_complete else read_instructions(run.config.prompts, has_begun=True)
+        """Instructions for the LLM that replace the built-in ones, by task."""
 
     @cached_property
     def generator(self) -> VideoGenerator:

@@ -18,7 +18,7 @@ from phyt2v_cli.events import Purpose
 from phyt2v_cli.runs.records import RunRecord, VideoRecord
 
 _NOT_IDENTITY_OF_SERVICE = {"base_url", "api_key_env", "timeout_s", "max_retries", "concurrency", "device"}
-_NOT_IDENTITY_OF_SCORER = {*_NOT_IDENTITY_OF_SERVICE, "keep_alive"}
+_NOT_IDENTITY_OF_SCORER = {*_NOT_IDENTITY_OF_SERVICE, "keep_alive", "questions"}
 _NOT_IDENTITY: Mapping[str, Any] = {
     "generator": {
         *("device", "gpus", "offload", "compile", "allow_truncation", "image", "video"),
@@ -30,6 +30,7 @@ _NOT_IDENTITY: Mapping[str, Any] = {
         **dict.fromkeys(_NOT_IDENTITY_OF_SCORER, True),
         "others": {"__all__": _NOT_IDENTITY_OF_SCORER},
     },
+    "prompts": {"analysis", "mismatch", "refinement"},
     "refinement": {"select", "control", "controls"},
     "run": {"probe"},
     "execution": True,
@@ -127,6 +128,8 @@ def _identity_of(config: Config, heard: HeardJudges | None) -> dict[str, Any]:
         ):
             if not is_heard:
                 del tree[role]
+        if not heard.llm:
+            del tree["prompts"]
         if heard.num_scorers:
             tree["scorer"]["others"] = tree["scorer"]["others"][: heard.num_scorers - 1]
     return tree

@@ -19,7 +19,7 @@ from phyt2v_cli.backends.cluster.roles import ClusterCaptioner, ClusterChat, Clu
 from phyt2v_cli.backends.cluster.sizing import Need, fit_cpus, missing_gpus, share_out
 from phyt2v_cli.backends.cluster.workers import GeneratorWorker, JudgeWorker, LoadGenerator
 from phyt2v_cli.config.generator import GeneratorConfig
-from phyt2v_cli.config.judges import CaptionerConfig, LlmConfig, ScorerConfig
+from phyt2v_cli.config.judges import LOCAL_BACKENDS, CaptionerConfig, LlmConfig, ScorerConfig
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import ConfigError
 from phyt2v_cli.roles import (
@@ -227,7 +227,7 @@ def _judge_pools(config: Config) -> dict[str, dict[str, JudgeConfig]]:
     names = ["llm", "captioner", *_scorer_sections(config.scorer)]
     pools: dict[str, dict[str, JudgeConfig]] = {}
     for name, section in zip(names, sections, strict=True):
-        if section.backend == "transformers":
+        if section.backend in LOCAL_BACKENDS:
             label = f"{section.model} {section.dtype} on {section.device}"
         elif section.backend == "command":
             label = name

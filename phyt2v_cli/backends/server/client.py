@@ -9,6 +9,7 @@ import asyncio
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -69,13 +70,16 @@ class OpenAIClient:
         pictures: Sequence[Part] = (),
         schema: Mapping[str, object] | None = None,
         wants_logprobs: bool = False,
+        extra: Mapping[str, Any] = MappingProxyType({}),
     ) -> Answer:
         """Ask as `ask` does, and accept only a complete answer.
 
         Raises RefusalError for a refusal, ReplyError for an answer that is cut off twice, and what `ask`
         raises.
         """
-        return self.check(self.ask(messages, pictures=pictures, schema=schema, wants_logprobs=wants_logprobs))
+        return self.check(
+            self.ask(messages, pictures=pictures, schema=schema, wants_logprobs=wants_logprobs, extra=extra)
+        )
 
     def check(self, answer: Answer) -> Answer:
         """Check that an answer is complete, and return it.
@@ -91,18 +95,20 @@ class OpenAIClient:
         pictures: Sequence[Part] = (),
         schema: Mapping[str, object] | None = None,
         wants_logprobs: bool = False,
+        extra: Mapping[str, Any] = MappingProxyType({}),
     ) -> Answer:
         """Ask the model, with retries; the answer may be a refusal, empty or cut off.
 
         An answer that is cut off is asked for once more with twice the tokens; the tokens of both are
         counted. `pictures` are shown before the text of the first message. `schema` is the JSON Schema of the
         reply. The messages must describe it too, for endpoints that cannot enforce it. With `wants_logprobs`
-        only the answer's first token matters, so a cut is no fault. At most the config's `concurrency`
+        only the answer's first token matters, so a cut is no fault. `extra` are further fields of the
+        request, which the config's settings come before. At most the config's `concurrency`
         requests go to one server at a time; the wait for a turn is no part of the timeout. Raises
         BackendError if the endpoint rejects the request, lacks a key, or gives no answer within the config's
         `timeout_s` (retries included), and ReplyError if it cannot give twice the tokens.
         """
-        question = Question(messages, pictures, schema, wants_logprobs, self._config.max_tokens)
+        question = Question(messages, pictures, schema, wants_logprobs, self._config.max_tokens, extra)
         with self._turns.taken():
             return self._ask_in_turn(question)
 

@@ -7,7 +7,7 @@ must not know connections, keys or retries.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from phyt2v_cli.backends.server.answers import Failure
@@ -67,6 +67,8 @@ class Question:
     schema: Mapping[str, object] | None
     wants_logprobs: bool
     max_tokens: int
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Further fields of the body, beside those that are set here or by the config."""
 
     @property
     def has_system(self) -> bool:
@@ -77,10 +79,14 @@ class Question:
 def body_of(config: ServiceConfig, question: Question, traits: Traits) -> dict[str, Any]:
     """Body of the request, as the endpoint with these traits takes it."""
     messages = question.messages if traits.takes_system else without_system(question.messages)
+    shown_in = next(number for number, message in enumerate(messages) if message.role != "system")
     body: dict[str, Any] = {
         "model": config.model,
         "messages": [
-            {"role": message.role, "content": _content(message.content, () if number else question.pictures)}
+            {
+                "role": message.role,
+                "content": _content(message.content, question.pictures if number == shown_in else ()),
+            }
             for number, message in enumerate(messages)
         ],
         traits.limit_name: question.max_tokens,
@@ -96,6 +102,8 @@ def body_of(config: ServiceConfig, question: Question, traits: Traits) -> dict[s
         else:
             wanted = {"schema": schema}  # an extension of llama.cpp, harmless elsewhere
         body["response_format"] = {"type": traits.format, **wanted}
+    if further := {name: value for name, value in question.extra.items() if name not in body}:
+        body["extra_body"] = further  # the SDK puts them beside the others
     return body
 
 

@@ -66,6 +66,7 @@ def batch(
     allow_truncation: options.AllowTruncation = None,
     preset: options.Preset = None,
     model: options.Model = None,
+    scorer: options.Scorers = None,
     solver: options.Solver = None,
     image: options.Image = None,
     video: options.Video = None,
@@ -152,6 +153,7 @@ def batch(
             "executor": executor,
             "ray_address": ray_address,
         },
+        scorers=scorer,
     )
     settings, planned = watch.plan_loop(loaded)
     batch_dir = out or default_batch_dir(prompts, settings)

@@ -1,14 +1,16 @@
-"""`phyt2v config`: settings with their origins, presets, and the schema of the settings."""
+"""`phyt2v config`: settings with their origins, presets, prompts, and the schema of the settings."""
+
+from typing import Annotated, Literal
 
 import typer
 
-from phyt2v_cli.cli import console, options, watch
+from phyt2v_cli.cli import completion, console, options, watch
 from phyt2v_cli.cli.views.fitting import FittingTable
 
 _MIN_WIDTH = 10
 """Width of values and origins, in columns, from which it is no pain to read them."""
 
-app = typer.Typer(no_args_is_help=True, help="Show settings, presets and the schema.")
+app = typer.Typer(no_args_is_help=True, help="Show settings, presets, prompts and the schema.")
 
 
 @app.command(
@@ -23,6 +25,7 @@ PHYT2V_RUN__SEED=7 phyt2v config show --set schedule.min_steps=10 --json
 def show(
     preset: options.Preset = None,
     config: options.ConfigPath = None,
+    scorer: options.Scorers = None,
     assignments: options.Assignments = None,
     model: options.Model = None,
     as_json: options.AsJson = False,
@@ -33,7 +36,7 @@ def show(
     from phyt2v_cli.config.layers import KEYS
 
     console.configure(verbose=verbose, no_color=no_color)
-    loaded = options.load(preset, config, assignments, {"model": model})
+    loaded = options.load(preset, config, assignments, {"model": model}, scorers=scorer)
     watch.say_notices(loaded)
     sections = loaded.config.model_dump(mode="json")
     if as_json:
@@ -109,6 +112,84 @@ def presets(
     epilog="""
 [bold]Examples[/]
 
+phyt2v config scorers
+
+phyt2v config scorers phyjudge > mine.toml
+
+phyt2v refine prompt.txt --preset cogvideox-5b --scorer mine.toml --scorer yes-no
+"""
+)
+def scorers(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            autocompletion=completion.scorers,
+            help="The scorer whose settings are printed.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: options.AsJson = False,
+    no_color: options.NoColor = False,
+) -> None:
+    """List the judges that `--scorer` takes, or print the settings of one, to begin a file with."""
+    from phyt2v_cli.config.judges import ScorerConfig
+    from phyt2v_cli.config.scorer_presets import list_scorer_presets, read_scorer_preset
+
+    console.configure(no_color=no_color)
+    if name is not None:
+        settings = read_scorer_preset(name)
+        path = list_scorer_presets().get(name)
+        if path is None or as_json:
+            console.json_object({"schema": "phyt2v.scorer/1", "name": name, "scorer": settings})
+        else:
+            console.data(path.read_text(encoding="utf-8").rstrip())
+        return
+    found = {name: read_scorer_preset(name) for name in list_scorer_presets()}
+    if as_json:
+        shown = [{"name": name, "scorer": settings} for name, settings in found.items()]
+        console.json_object({"schema": "phyt2v.scorers/1", "scorers": shown})
+        return
+    table = FittingTable(dropped_first=("questions",))
+    for header in ("scorer", "backend", "model or program", "questions"):
+        table.add_column(header, overflow="fold")
+    for name, settings in found.items():
+        asked = ScorerConfig.model_validate(settings)
+        model = asked.model or " ".join(asked.command or ())
+        questions = asked.questions if asked.backend == "openai" else "its own"
+        table.add_row(name, asked.backend or "none", model, questions)
+    console.data(table.fit(console.data_width()), is_whole_in_pipes=True)
+
+
+@app.command(
+    epilog="""
+[bold]Examples[/]
+
+phyt2v config prompts mismatch > mine.txt
+
+phyt2v refine prompt.txt --set prompts.mismatch=mine.txt
+"""
+)
+def prompts(
+    task: Annotated[
+        Literal["analysis", "mismatch", "refinement"],
+        typer.Argument(help="What the LLM is asked for.", show_default=False),
+    ],
+) -> None:
+    """Print the built-in instruction of a task for the LLM, to begin one of your own with.
+
+    {material} stands for the data of the task, and must stay; {schema}, if it is there, for the schema of
+    the reply.
+    """
+    from phyt2v_cli.refinement.prompts import INSTRUCTIONS
+
+    console.data(INSTRUCTIONS[task])
+
+
+@app.command(
+    epilog="""
+[bold]Examples[/]
+
 phyt2v config schema > phyt2v.schema.json
 """
 )
@@ -129,7 +210,7 @@ def _rows(key: str, value: object) -> list[tuple[str, str]]:
         (f"{key}[{number}].{name}", _as_text(inner))
         for number, entry in enumerate(value)
         for name, inner in entry.items()
-        if inner != ScorerConfig.model_fields[name].default
+        if inner not in (ScorerConfig.model_fields[name].default, [])
     ] or [(key, "none")]
 
 

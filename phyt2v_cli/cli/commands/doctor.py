@@ -40,6 +40,7 @@ def doctor(
     ] = None,
     preset: options.Preset = None,
     config: options.ConfigPath = None,
+    scorer: options.Scorers = None,
     assignments: options.Assignments = None,
     as_json: options.AsJson = False,
     verbose: options.Verbose = False,
@@ -53,7 +54,7 @@ def doctor(
     if fetch is not None:
         _fetch(fetch, as_json=as_json)
         return
-    loaded = options.load(preset, config, assignments)
+    loaded = options.load(preset, config, assignments, scorers=scorer)
     watch.say_notices(loaded)
     _diagnose(loaded.config, as_json=as_json)
 

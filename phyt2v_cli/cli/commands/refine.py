@@ -52,6 +52,7 @@ def refine(
     allow_truncation: options.AllowTruncation = None,
     preset: options.Preset = None,
     model: options.Model = None,
+    scorer: options.Scorers = None,
     solver: options.Solver = None,
     gpus: options.Gpus = None,
     image: options.Image = None,
@@ -122,7 +123,16 @@ def refine(
 
         check_target(profile)
     if resume is not None:
-        others = [prompt_file, prompt, preset, config, out, force or None, assignments or None]
+        others = [
+            prompt_file,
+            prompt,
+            preset,
+            config,
+            out,
+            force or None,
+            assignments or None,
+            scorer or None,
+        ]
         if any(value is not None for value in [*others, *flags.values()]):
             raise UsageError("--resume goes on with the run's own prompt and settings; leave out all others")
         if dry_run:
@@ -132,7 +142,7 @@ def refine(
     if trust:
         raise UsageError("--trust is about the config that --resume finds in a run; leave it out")
     text = options.read_prompt(prompt_file, prompt)
-    loaded = options.load(preset, config, assignments, flags)
+    loaded = options.load(preset, config, assignments, flags, scorers=scorer)
     _start(text, loaded, out, force=force, dry_run=dry_run, profile=profile, as_json=as_json)
 
 
