@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from phyt2v_cli.errors import ReplyError
 from phyt2v_cli.events import CandidateDone, Notice, RoundStarted
+from phyt2v_cli.refinement.motion_guard import flag_if_stilled
 from phyt2v_cli.refinement.prompts import PhysicsAnalysis
 from phyt2v_cli.refinement.rewriting import rewrite
 from phyt2v_cli.refinement.round import Session, complete_video
@@ -27,6 +28,8 @@ class Start:
     seed: int
     before: VideoRecord | None = None
     """Video of the round before, which the prompt came from; None in the first round."""
+    first: VideoRecord | None = None
+    """Video of the first round, whose motion the others are compared with."""
 
 
 def complete_round(
@@ -40,7 +43,7 @@ def complete_round(
     """Complete the candidates of a round, and return the one that is chosen, with its caption.
 
     The candidate that the deciding scorer likes best is chosen, and marked in its record; of equal ones the
-    first. Raises as `complete_video` does, and BackendError if the LLM fails.
+    first that is not stilled. Raises as `complete_video` does, and BackendError if the LLM fails.
     """
     run = session.run
     is_last = planned.round == total_rounds
@@ -52,6 +55,8 @@ def complete_round(
             continue
         session.emit(RoundStarted(id, total_rounds, record.steps, record.purpose, record.prompt))
         complete_video(session, record, main_object=analysis.main_object, is_captioned=not has_several)
+        if start.first is not None and flag_if_stilled(record, start.first, run.record.prompt):
+            run.save_video(record)
         records.append(record)
         if has_several:
             session.emit(CandidateDone(id, record.purpose, sum(record.seconds.values()), record.all_scores()))

@@ -55,7 +55,7 @@ def _begin(
     if id == CONTROL and same is not None and run.latents_path(CONTROL).is_file():
         made = same.model_copy(deep=True)
         record.generator, record.caption = made.generator, made.caption
-        record.scores, record.scorers = made.scores, made.scorers
+        record.scores, record.scorers, record.motion = made.scores, made.scorers, made.motion
         record.flags += [flag for flag in JUDGEMENT_FLAGS if flag in made.flags]
     return record
 

@@ -15,6 +15,7 @@ from phyt2v_cli.errors import FilesError, ReplyError, RunInterruptedError
 from phyt2v_cli.events import AnalysisDone, Emit, Notice, RoundDone
 from phyt2v_cli.refinement.candidates import Start, complete_round
 from phyt2v_cli.refinement.controls import complete_controls
+from phyt2v_cli.refinement.motion_guard import note_on
 from phyt2v_cli.refinement.prompts import (
     MismatchReply,
     PhysicsAnalysis,
@@ -123,11 +124,12 @@ class _Loop:
             )
             self._recover_refined_prompt(chosen)
             if not is_last:
-                self._find_mismatch(chosen, analysis)
+                self._find_mismatch(chosen, analysis, start.first)
                 stop_reason = self._reason_to_stop(chosen)
                 self._refine(chosen, analysis, keep=stop_reason is not None)
                 seed = start.seed if "reseeded" in chosen.flags else chosen.seed
-                start = Start(chosen.refined_prompt or chosen.prompt, seed, chosen)
+                first = start.first or chosen
+                start = Start(chosen.refined_prompt or chosen.prompt, seed, chosen, first)
             chosen_ones.append(chosen)
             self.emit(_round_done(chosen))
             # A draft that is good enough is followed by a final; a final needs no other.
@@ -142,7 +144,9 @@ class _Loop:
             following = self.run.read_video(RoundId(chosen.id.number + 1))
             chosen.refined_prompt = following.prompt if following is not None else None
 
-    def _find_mismatch(self, record: VideoRecord, analysis: PhysicsAnalysis) -> None:
+    def _find_mismatch(
+        self, record: VideoRecord, analysis: PhysicsAnalysis, first: VideoRecord | None
+    ) -> None:
         # Without a caption there is nothing to compare.
         if record.mismatch is not None or record.caption is None or record.is_unusable("mismatch"):
             return
@@ -161,7 +165,11 @@ class _Loop:
                 record.flag_unusable("mismatch", error)
                 self.emit(Notice(f"{error.message}; the prompt is kept", error.hint))
             else:
-                record.mismatch = MismatchRecord(found=reply.found, text=reply.text if reply.found else "")
+                stilled = None if first is None else note_on(record, first, self.original_prompt)
+                texts = [reply.text if reply.found else "", stilled or ""]
+                record.mismatch = MismatchRecord(
+                    found=reply.found or stilled is not None, text=" ".join(filter(None, texts))
+                )
 
     def _reason_to_stop(self, record: VideoRecord) -> StopReason | None:
         if not self.config.refinement.early_stop:

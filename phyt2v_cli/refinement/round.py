@@ -21,6 +21,8 @@ from phyt2v_cli.events import (
     StageStarted,
     StepDone,
 )
+from phyt2v_cli.files.motion import motion_of
+from phyt2v_cli.files.video import read_frames
 from phyt2v_cli.refinement.prompts import caption_instruction
 from phyt2v_cli.refinement.render import Target, check_prompt_length, render_or_reseed, tell_differences
 from phyt2v_cli.roles import Cancelled, ChatReply, DenoisingStep, HowItRan, Roles, VideoGenerator
@@ -140,6 +142,8 @@ def _caption(session: Session, record: VideoRecord, main_object: str) -> None:
 
 def _score(session: Session, record: VideoRecord) -> None:
     scorers = session.roles.scorers
+    if record.motion is None:
+        record.motion = round(motion_of(read_frames(session.run.video_path(record))), 6)
     for scorer in scorers:
         if scorer.name not in record.scorers:
             # Scored against the original prompt, whatever this video was made from.

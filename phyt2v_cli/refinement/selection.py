@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from phyt2v_cli.runs.candidates import best_of
 from phyt2v_cli.runs.records import VideoRecord
 
 
@@ -11,14 +12,13 @@ def select_result(
 ) -> tuple[VideoRecord, str]:
     """Select the resulting video, and the rule that decided: ``last``, ``best`` or ``last_unscored``.
 
-    `best` is the final with the highest sum of SA and PC. Equal sums go to the later round, and to any round
-    before a control. If a final has no score, there is nothing to compare, and the last round is taken.
+    `best` is the final with the highest sum of SA and PC. Equal sums go to a video that is not stilled, then
+    to the later round, and to any round before a control. If a final has no score, there is nothing to
+    compare, and the last round is taken.
     """
     finals = [*(record for record in reversed(rounds) if record.purpose == "final"), *controls]
     if select == "last" or len(finals) < 2:
         return rounds[-1], "last"
-    totals = [sum(pair) if (pair := record.score_pair()) is not None else None for record in finals]
-    known = [total for total in totals if total is not None]
-    if len(known) < len(finals):
+    if any(record.score_pair() is None for record in finals):
         return rounds[-1], "last_unscored"
-    return finals[known.index(max(known))], "best"
+    return best_of(finals), "best"

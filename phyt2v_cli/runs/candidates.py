@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from phyt2v_cli.runs.records import VideoRecord
+from phyt2v_cli.runs.records import STILLED, VideoRecord
 from phyt2v_cli.video_id import RoundId
 
 _SAME = 1e-6
@@ -12,13 +12,20 @@ _SAME = 1e-6
 def best_of(candidates: Sequence[VideoRecord]) -> VideoRecord:
     """Candidate with the largest sum of SA and PC by the deciding scorer.
 
-    The first of equal ones; one that has no score ranks last. There is at least one candidate.
+    Of equal ones the first that is not stilled; one that has no score ranks last. There is at least one
+    candidate.
     """
     best, *others = candidates
     for other in others:
-        if _rank(other) > _rank(best) + _SAME:
+        gain = _rank(other) - _rank(best)
+        if gain > _SAME or (abs(gain) <= _SAME and is_stilled(best) and not is_stilled(other)):
             best = other
     return best
+
+
+def is_stilled(video: VideoRecord) -> bool:
+    """Check if a video hardly moves beside the first round's."""
+    return STILLED in video.flags
 
 
 def chosen_rounds(videos: Iterable[VideoRecord]) -> list[VideoRecord]:

@@ -43,7 +43,9 @@ MAX_TEXT_CHARS = 20_000
 request."""
 MAX_REASONS = 100
 
-JUDGEMENT_FLAGS = ("caption_unusable", "score_unusable")
+STILLED = "stilled"
+"""Flag of a video that hardly moves beside the first round's."""
+JUDGEMENT_FLAGS = ("caption_unusable", "score_unusable", STILLED)
 """Flags that belong to the caption and the scores of a video."""
 
 StopReason = Literal["no_mismatch", "stop_score"]
@@ -249,6 +251,8 @@ class VideoRecord(_NamedRecord):
     """Scores of the deciding scorer."""
     scorers: dict[Text, ScorerRecord] = Field(default_factory=dict, max_length=MAX_SCORERS)
     """Scores by the name of the scorer, the deciding scorer first."""
+    motion: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Amount of motion (`files/motion.py`), measured before the video is scored."""
     mismatch: MismatchRecord | None = None
     refined_prompt: UsedPrompt | None = None
     """Prompt of the next round. Set also if the prompt was kept, so that it marks the round as finished."""
@@ -282,8 +286,8 @@ class VideoRecord(_NamedRecord):
         return f"{what}_unusable" in self.flags
 
     def forget_judgement(self) -> None:
-        """Forget caption and scores, for example of a video that was lost."""
-        self.caption, self.scores, self.scorers = None, None, {}
+        """Forget caption, scores and motion, for example of a video that was lost."""
+        self.caption, self.scores, self.scorers, self.motion = None, None, {}, None
         self.flags = [flag for flag in self.flags if flag not in JUDGEMENT_FLAGS]
 
     def all_scores(self) -> Scores:

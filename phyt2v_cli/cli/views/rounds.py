@@ -12,7 +12,7 @@ from phyt2v_cli.quantities import duration, score
 from phyt2v_cli.report.scores import disagreement
 from phyt2v_cli.roles import Scores
 from phyt2v_cli.runs.arms import arms_of
-from phyt2v_cli.runs.candidates import chosen_rounds
+from phyt2v_cli.runs.candidates import chosen_rounds, is_stilled
 from phyt2v_cli.schedule import controls_of
 from phyt2v_cli.video_id import RoundId, VideoId
 
@@ -46,7 +46,7 @@ def rounds_table(run: "RunDir", width: int) -> Table:
             duration(sum(record.seconds.values())),
             score(scores.semantic_adherence if scores else None),
             score(scores.physical_commonsense if scores else None),
-            ", ".join([record.purpose, *(["the result"] if chosen else ["chosen"] * record.is_chosen)]),
+            _scored_as(record, is_result=chosen),
             style="bold green" if chosen else "",
         )
         by_scorer = record.scores_by_scorer()
@@ -63,6 +63,11 @@ def rounds_table(run: "RunDir", width: int) -> Table:
                 style="dim",
             )
     return table.fit(width, gap=2 if width >= WIDE else 0)
+
+
+def _scored_as(record: "VideoRecord", *, is_result: bool) -> str:
+    role = "the result" if is_result else "chosen" if record.is_chosen else ""
+    return ", ".join(filter(None, [record.purpose, role, "stilled" if is_stilled(record) else ""]))
 
 
 def rounds_as_json(run: "RunDir") -> list[dict[str, object]]:
@@ -120,6 +125,7 @@ def round_as_json(record: "VideoRecord") -> dict[str, object]:
         "caption",
         "scores",
         "scorers",
+        "motion",
         "mismatch",
         "flags",
         "seconds",

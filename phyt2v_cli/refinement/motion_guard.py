@@ -1,0 +1,38 @@
+"""Motion guard: rewritten prompts sometimes freeze the picture, which judges of physics may like.
+
+A video is *stilled* if it has less than a third of the motion of the first round's, though the prompt asks
+for motion. Knows records and the user's prompt; it measures nothing.
+"""
+
+import re
+
+from phyt2v_cli.runs.records import STILLED, VideoRecord
+
+_LEAST_SHARE = 1 / 3
+"""On the embedded model, videos with sound physics have 0.6 times the first one's motion and more, and those
+whose object hangs in mid-air 0.2 times and less (`docs/search.md`)."""
+_LEAST_MOTION = 0.001
+"""Motion of the first video below which there is nothing to lose."""
+_RESTS = re.compile(
+    r"\b(still|static|stationary|motionless|immobile|frozen|freezes?|rests?|resting|at rest|lies|lying|idle"
+    r"|unmoving|standstill)\b",
+    re.IGNORECASE,
+)
+
+
+def flag_if_stilled(record: VideoRecord, first: VideoRecord, original_prompt: str) -> bool:
+    """Flag `record` if its video is stilled beside that of the first round; returns whether that is new."""
+    if STILLED in record.flags or note_on(record, first, original_prompt) is None:
+        return False
+    record.flags.append(STILLED)
+    return True
+
+
+def note_on(record: VideoRecord, first: VideoRecord, original_prompt: str) -> str | None:
+    """What is wrong with a stilled video, in a sentence for the LLM; None if it is not stilled."""
+    if record.motion is None or first.motion is None or first.motion < _LEAST_MOTION:
+        return None
+    if record.motion >= _LEAST_SHARE * first.motion or _RESTS.search(original_prompt):
+        return None
+    share = record.motion / first.motion
+    return f"The video hardly moves: it has {share:.0%} of the motion of the first one."
