@@ -34,6 +34,7 @@ def test_importing_all_of_it_changes_nothing() -> None:
     assert what_changes("import") == {}
 
 
+@pytest.mark.slow
 def test_a_run_changes_nothing(tmp_path: Path) -> None:
     with ScriptedServer(answer_with(answer_of_any_task)) as server:
         assert what_changes("refine", tmp_path / "run", server.url) == {}

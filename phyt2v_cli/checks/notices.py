@@ -45,22 +45,24 @@ def find_notices_of_run(config: Config, planned: Sequence[PlannedRound]) -> tupl
 
 
 def _of_half_a_judge(config: Config) -> Iterator[str]:
-    """Note what the first scorer cannot decide if it never gives one of the two scores."""
+    """Note what the first scorer cannot decide if it never gives one of the two scores, or neither."""
     given = {"semantic_adherence", "physical_commonsense"}
     if config.scorer.backend == "surprise":
         given = {"physical_commonsense"} if config.scorer.scale else set()
     elif config.scorer.has_sheet:
         chosen = questions.read_sheet(config.scorer).chosen(config.scorer.ask)
         given = {question.score for question in chosen}
-    wants_best, wants_stop = config.refinement.select == "best", config.refinement.early_stop
-    if len(given) < 2 and (wants_best or wants_stop):
-        undecided = " and ".join(
-            name for name, is_wanted in (("select best", wants_best), ("stop_score", wants_stop)) if is_wanted
-        )
+    search = config.search
+    chooses = config.refinement.select == "best" or search.candidates > 1 or search.finals > 1
+    if chooses and not given and config.scorer.decide == "first":
+        yield "the first scorer never gives a score, so it cannot choose among videos; put another one first"
+    if config.refinement.early_stop and len(given) < 2:
         yield (
-            f"the first scorer never gives both scores, so refinement.{undecided} cannot go by it; put "
-            "another one first"
+            "the first scorer never gives both scores, so refinement.stop_score cannot go by it; put another "
+            "one first"
         )
+    if config.scorer.decide == "mean-rank" and not config.scorer.others:
+        yield "scorer.decide mean-rank has no effect without scorer.others"
 
 
 def _of_judge(key: str, section: LlmConfig | CaptionerConfig | ScorerConfig) -> Iterator[str]:

@@ -7,6 +7,9 @@ from pydantic import Field, field_validator
 from phyt2v_cli.config.section import BaseUrl, KeyVariable, Section, fits
 
 MAX_SCORERS = 100
+
+Decide = Literal["first", "mean-rank"]
+"""Way in which several scorers choose among videos."""
 YES_OR_NO = "yes-no"
 """`scorer.questions` of our own: two, each to be answered with yes or no."""
 
@@ -103,7 +106,10 @@ class ScorerConfig(VlmConfig):
     """`surprise`: the surprise that scores 1 and the surprise that scores 0, as measured on videos that are
     known to be good and bad. None: the surprise is told as a reason, and there is no score."""
     others: "tuple[ScorerConfig, ...]" = Field(default=(), max_length=MAX_SCORERS - 1)
-    """Further scorers. Their scores are recorded beside those of this one, which decides."""
+    """Further scorers. Their scores are recorded beside those of this one."""
+    decide: Decide = "first"
+    """How several scorers choose among videos. `first`: by the sum of SA and PC of the first one.
+    `mean-rank`: each ranks the videos, and the best mean rank wins."""
 
     @property
     def has_sheet(self) -> bool:

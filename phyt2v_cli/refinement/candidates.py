@@ -42,8 +42,8 @@ def complete_round(
 ) -> VideoRecord:
     """Complete the candidates of a round, and return the one that is chosen, with its caption.
 
-    The candidate that the deciding scorer likes best is chosen, and marked in its record; of equal ones the
-    first that is not stilled. Raises as `complete_video` does, and BackendError if the LLM fails.
+    The candidate that the scorers like best is chosen, and marked in its record; of equal ones the first that
+    is not stilled. Raises as `complete_video` does, and BackendError if the LLM fails.
     """
     run = session.run
     is_last = planned.round == total_rounds
@@ -60,7 +60,8 @@ def complete_round(
         records.append(record)
         if has_several:
             session.emit(CandidateDone(id, record.purpose, sum(record.seconds.values()), record.all_scores()))
-    chosen = next((record for record in records if record.is_chosen), None) or best_of(records)
+    chosen = next((record for record in records if record.is_chosen), None)
+    chosen = chosen or best_of(records, run.config.scorer.decide)
     if has_several:
         if not chosen.is_chosen:
             chosen.is_chosen = True

@@ -3,14 +3,15 @@
 Knows records; reads no file and draws nothing.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pydantic import JsonValue, ValidationError
+from pydantic import ValidationError
 
-from phyt2v_cli.config.schema import Control, RefinementConfig
+from phyt2v_cli.config.schema import Config, Control
 from phyt2v_cli.quantities import count
 from phyt2v_cli.runs.candidates import best_of
+from phyt2v_cli.runs.reader import ShownRun
 from phyt2v_cli.runs.records import VideoRecord
 from phyt2v_cli.video_id import BLIND, CONTROL, ControlId
 
@@ -21,7 +22,7 @@ class Arm:
 
     name: Control
     video: VideoRecord
-    """Video that counts; of several seeds the one that the deciding scorer likes best."""
+    """Video that counts; of several seeds the one that the scorers like best."""
     num_videos: int = 1
 
     @property
@@ -36,18 +37,19 @@ class Arm:
                 return f"best of {count(self.num_videos, 'seed')}"
 
 
-def wanted_controls(config: Mapping[str, JsonValue]) -> tuple[Control, ...]:
-    """Controls that the config of a record asks for; none if it cannot be understood."""
+def arms_of_run(run: ShownRun) -> tuple[Arm, ...]:
+    """Arms of a run that was read; if its config cannot be understood, as the defaults have it."""
     try:
-        return RefinementConfig.model_validate(config.get("refinement", {})).all_controls
+        config = Config.model_validate(run.record.config)
     except ValidationError:
-        return ()
+        config = Config()
+    return arms_of(run.videos, config)
 
 
-def arms_of(videos: Iterable[VideoRecord], wanted: Collection[Control] = ()) -> tuple[Arm, ...]:
+def arms_of(videos: Iterable[VideoRecord], config: Config) -> tuple[Arm, ...]:
     """Arms that have a video, among all videos of a run.
 
-    `best-of-n` is there if several seeds were rendered or if it is `wanted`. A seed that has no score ranks
+    `best-of-n` is there if several seeds were rendered or if it is wanted. A seed that has no score ranks
     last; equal seeds count in their order.
     """
     by_id = {video.id: video for video in videos if isinstance(video.id, ControlId)}
@@ -57,6 +59,6 @@ def arms_of(videos: Iterable[VideoRecord], wanted: Collection[Control] = ()) -> 
         arms.append(Arm("original", by_id[CONTROL]))
     if BLIND in by_id:
         arms.append(Arm("blind", by_id[BLIND]))
-    if seeds and (len(seeds) > 1 or "best-of-n" in wanted):
-        arms.append(Arm("best-of-n", best_of(seeds), len(seeds)))
+    if seeds and (len(seeds) > 1 or "best-of-n" in config.refinement.all_controls):
+        arms.append(Arm("best-of-n", best_of(seeds, config.scorer.decide), len(seeds)))
     return tuple(arms)

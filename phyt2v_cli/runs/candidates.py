@@ -1,26 +1,48 @@
-"""Choice among the candidates of a round. Knows records; reads no file."""
+"""Choice among videos that were made for the same purpose. Knows records; reads no file."""
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
-from phyt2v_cli.runs.records import STILLED, VideoRecord
+from phyt2v_cli.config.judges import Decide
+from phyt2v_cli.runs.records import STILLED, ScoresRecord, VideoRecord
 from phyt2v_cli.video_id import RoundId
 
 _SAME = 1e-6
 """Sums of scores that are not further apart are equal."""
 
 
-def best_of(candidates: Sequence[VideoRecord]) -> VideoRecord:
-    """Candidate with the largest sum of SA and PC by the deciding scorer.
+class _Merit(NamedTuple):
+    """What a video is worth: first the number of its scores, since an abstention ranks last."""
 
-    Of equal ones the first that is not stilled; one that has no score ranks last. There is at least one
-    candidate.
+    num_scores: int
+    total: float
+
+
+def best_of(candidates: Sequence[VideoRecord], decide: Decide = "first") -> VideoRecord:
+    """Best of at least one candidate: the one with the largest sum of SA and PC, or with the best mean rank.
+
+    Of equal ones the first that is not stilled. One that lacks a score which others have ranks last.
     """
-    best, *others = candidates
-    for other in others:
-        gain = _rank(other) - _rank(best)
-        if gain > _SAME or (abs(gain) <= _SAME and is_stilled(best) and not is_stilled(other)):
-            best = other
-    return best
+    merits = _merits(candidates, decide)
+    best = 0
+    for number in range(1, len(candidates)):
+        merit, beaten = merits[number], merits[best]
+        gain = merit.total - beaten.total
+        if merit.num_scores != beaten.num_scores:
+            is_better = merit.num_scores > beaten.num_scores
+        elif abs(gain) <= _SAME:
+            is_better = is_stilled(candidates[best]) and not is_stilled(candidates[number])
+        else:
+            is_better = gain > 0
+        best = number if is_better else best
+    return candidates[best]
+
+
+def are_comparable(videos: Sequence[VideoRecord], decide: Decide = "first") -> bool:
+    """Check if all videos have the same scores by the scorer that decides, at least one."""
+    if decide == "mean-rank":
+        return all(any(_merit(scores).num_scores for scores in video.scorers.values()) for video in videos)
+    return len({_kinds(video.scores) for video in videos}) == 1 and bool(_kinds(videos[0].scores))
 
 
 def is_stilled(video: VideoRecord) -> bool:
@@ -44,6 +66,33 @@ def steps_of_rounds(videos: Iterable[VideoRecord], num_rounds: int) -> int:
     )
 
 
-def _rank(video: VideoRecord) -> float:
-    pair = video.score_pair()
-    return -1.0 if pair is None else sum(pair)
+def _merits(candidates: Sequence[VideoRecord], decide: Decide) -> list[_Merit]:
+    if decide == "first":
+        return [_merit(video.scores) for video in candidates]
+    names = dict.fromkeys(name for video in candidates for name in video.scorers)
+    ranks = [_ranks([_merit(video.scorers.get(name)) for video in candidates]) for name in names]
+    return [_Merit(0, sum(of_video) / len(names)) for of_video in zip(*ranks, strict=True)] or [
+        _Merit(0, 0.0) for _ in candidates
+    ]
+
+
+def _merit(scores: ScoresRecord | None) -> _Merit:
+    pair = (None, None) if scores is None else (scores.semantic_adherence, scores.physical_commonsense)
+    given = [score for score in pair if score is not None]
+    return _Merit(len(given), round(sum(given), 6))
+
+
+def _kinds(scores: ScoresRecord | None) -> tuple[bool, bool] | tuple[()]:
+    """Which of SA and PC were given; empty if neither was."""
+    if scores is None:
+        return ()
+    kinds = scores.semantic_adherence is not None, scores.physical_commonsense is not None
+    return kinds if any(kinds) else ()
+
+
+def _ranks(merits: Sequence[_Merit]) -> list[float]:
+    """Rank of each merit, 0 for the worst; equal ones share the mean of their ranks."""
+    return [
+        sum(other < merit for other in merits) + (sum(other == merit for other in merits) - 1) / 2
+        for merit in merits
+    ]

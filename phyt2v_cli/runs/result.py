@@ -15,7 +15,7 @@ from phyt2v_cli.events import Purpose
 from phyt2v_cli.files.atomic import describe_os_error
 from phyt2v_cli.quantities import score
 from phyt2v_cli.roles import HowItRan, Scores
-from phyt2v_cli.runs.arms import Arm, arms_of, wanted_controls
+from phyt2v_cli.runs.arms import arms_of_run
 from phyt2v_cli.runs.candidates import chosen_rounds
 from phyt2v_cli.runs.reader import ShownRun, read_run
 from phyt2v_cli.runs.records import VideoRecord
@@ -145,15 +145,11 @@ def result_of(run: ShownRun) -> RunResult:
         control=videos.get(CONTROL),
         selected_by=run.record.result.selected_by,
         stop_reason=run.record.stop_reason,
-        controls={arm.name: videos[arm.video.id] for arm in _arms(run)},
+        controls={arm.name: videos[arm.video.id] for arm in arms_of_run(run)},
         candidates=tuple(
             video for id, video in videos.items() if isinstance(id, RoundId) and id not in chosen_ids
         ),
     )
-
-
-def _arms(run: ShownRun) -> tuple[Arm, ...]:
-    return arms_of(run.videos, wanted_controls(run.record.config))
 
 
 def _round_result(run_dir: Path, record: VideoRecord) -> RoundResult:

@@ -58,6 +58,7 @@ def test_notes_and_errors_that_nobody_reads_change_no_exit_code(
     assert sh(f"{PHYT2V} {arguments} 2>/dev/full", tmp_path).returncode == code
 
 
+@pytest.mark.slow
 def test_fault_52_a_run_outlives_its_terminal(tmp_path: Path) -> None:
     controller, terminal = pty.openpty()
     process = subprocess.Popen(

@@ -154,7 +154,7 @@ def test_what_has_no_effect_is_said(tmp_path: Path, phyt2v: CommandLine) -> None
     assert "scorer.ask has no effect: scorer.backend is surprise" in shown.err
 
 
-def test_a_judge_of_one_score_cannot_decide_alone(tmp_path: Path, phyt2v: CommandLine) -> None:
+def test_a_judge_of_one_score_is_told_what_it_cannot_do(tmp_path: Path, phyt2v: CommandLine) -> None:
     save(tmp_path / "cosmos-reason-questions.json", plausibility_sheet())
     save(tmp_path / "phyjudge-questions.json", graded_sheet())
 
@@ -163,12 +163,32 @@ def test_a_judge_of_one_score_cannot_decide_alone(tmp_path: Path, phyt2v: Comman
         assert shown.code == 0, shown.err
         return "the first scorer never gives both scores, so refinement." in shown.err
 
-    decisive = ("--select", "best", "--control")
-    assert said("--scorer", "cosmos-reason", *decisive)
+    assert said("--scorer", "cosmos-reason", "--early-stop")
     assert said("--scorer", "cosmos-reason", "--scorer", "phyjudge", "--early-stop")
-    assert said("--scorer", "phyjudge", "--set", "scorer.ask=gravity", *decisive)
-    assert not said("--scorer", "phyjudge", "--scorer", "cosmos-reason", *decisive)
-    assert not said("--scorer", "cosmos-reason")
+    assert said("--scorer", "phyjudge", "--set", "scorer.ask=gravity", "--early-stop")
+    assert not said("--scorer", "phyjudge", "--scorer", "cosmos-reason", "--early-stop")
+    assert not said("--scorer", "cosmos-reason", "--select", "best", "--control")
+
+
+def test_a_judge_without_a_scale_cannot_choose(tmp_path: Path, phyt2v: CommandLine) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text('{"model_type": "vjepa2"}')
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"\2\0\0\0\0\0\0\0{}")
+
+    def said(*words: str) -> bool:
+        shown = phyt2v(*DRY, "--scorer", "vjepa-surprise", "--set", "scorer.model=model", *words)
+        assert shown.code == 0, shown.err
+        return "the first scorer never gives a score, so it cannot choose among videos" in shown.err
+
+    for chooses in (("--select", "best", "--control"), ("--candidates", "2"), ("--set", "search.finals=2")):
+        assert said(*chooses)
+        assert not said(*chooses, "--set", "scorer.scale=0.1,0.9")
+    assert not said()
+
+
+def test_a_mean_of_one_rank_has_no_effect(phyt2v: CommandLine) -> None:
+    shown = phyt2v(*DRY, "--set", "scorer.decide=mean-rank")
+    assert "scorer.decide mean-rank has no effect without scorer.others" in shown.err
 
 
 def test_the_command_lists_them_and_prints_one_to_begin_with(tmp_path: Path, phyt2v: CommandLine) -> None:

@@ -63,7 +63,9 @@ def goes_on(doubled: Doubled, batch: tuple[str | Path, ...], undisturbed: dict[s
 SILENT = [f"mismatch:{n}" for n in range(1, NUM_PROMPTS + 1)]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_fault_09_10_a_set_is_stopped_while_a_server_is_silent_to_all(
     number: int, code: int, doubled: Doubled, batch: tuple[str | Path, ...], undisturbed: dict[str, Any]
 ) -> None:

@@ -24,7 +24,7 @@ while :; do sleep 1; done
     ("signals", "keep_alive"),
     [
         ((signal.SIGKILL,), True),
-        ((signal.SIGQUIT,), False),
+        pytest.param((signal.SIGQUIT,), False, marks=pytest.mark.slow),
         pytest.param((signal.SIGINT, signal.SIGINT), False, marks=pytest.mark.slow),
     ],
     ids=["SIGKILL-kept", "SIGQUIT", "SIGINT-twice"],

@@ -78,7 +78,7 @@ def test_fault_09_10_11_between_two_steps(
 
 
 @each_signal
-@pytest.mark.parametrize("call", ["load:1", "analysis:1", "decode:2"])
+@pytest.mark.parametrize("call", ["load:1", pytest.param("analysis:1", marks=pytest.mark.slow), "decode:2"])
 def test_fault_09_10_11_in_the_middle_of(
     call: str, number: signal.Signals, tmp_path: Path, doubled: Doubled, doubled_whole: Path
 ) -> None:

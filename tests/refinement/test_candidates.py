@@ -10,11 +10,11 @@ from phyt2v_cli.config.schema import Config, SearchConfig
 from phyt2v_cli.errors import ReplyError, RunInterruptedError
 from phyt2v_cli.events import CandidateDone, Notice, RoundDone, RoundStarted, StageStarted, StepDone
 from phyt2v_cli.roles import Scores
-from phyt2v_cli.runs.candidates import best_of, chosen_rounds
+from phyt2v_cli.runs.candidates import are_comparable, best_of, chosen_rounds
 from phyt2v_cli.runs.identity import candidate_seed, run_key
 from phyt2v_cli.runs.opening import find_run
 from phyt2v_cli.runs.reader import read_run
-from phyt2v_cli.runs.records import VideoRecord
+from phyt2v_cli.runs.records import ScorerRecord, VideoRecord
 from phyt2v_cli.testing.fakes import FakeChat, FakeRoles, FakeScorer
 from phyt2v_cli.video_id import RoundId
 from tests.fake_runs import PROMPT, make_config, run_through
@@ -120,13 +120,70 @@ def record(name: str, sa: float | None, pc: float | None) -> VideoRecord:
         ([(0.1, 0.2), (0.2, 0.1 + 1e-9)], ""),
         ([(None, 1.0), (0.0, 0.0)], ".b"),
         ([(0.0, 0.0), (None, 1.0)], ""),
-        ([(None, None), (1.0, None)], ""),
+        ([(None, None), (None, None)], ""),
+        ([(None, None), (0.1, None)], ".b"),
+        ([(None, 0.2), (None, 0.3)], ".b"),
     ],
-    ids=["better", "equal", "rounding", "first abstained", "second abstained", "all abstained"],
+    ids=["better", "equal", "rounding", "first abstained", "second abstained", "all", "one", "half a judge"],
 )
 def test_the_choice(scores: list[tuple[float | None, float | None]], best: str) -> None:
     candidates = [record(name, *pair) for name, pair in zip(("", ".b"), scores, strict=True)]
     assert best_of(candidates).id.name == f"round1{best}"
+
+
+def judged(name: str, **scores: tuple[float | None, float | None]) -> VideoRecord:
+    video = record(name, *next(iter(scores.values())))
+    video.scorers = {
+        judge: ScorerRecord(semantic_adherence=sa, physical_commonsense=pc)
+        for judge, (sa, pc) in scores.items()
+    }
+    return video
+
+
+def test_the_mean_of_ranks_outvotes_the_first_scorer() -> None:
+    first = judged("", one=(0.9, 0.9), two=(0.1, 0.1), three=(0.1, 0.1))
+    second = judged(".b", one=(0.8, 0.9), two=(0.2, 0.1), three=(0.9, 0.1))
+    third = judged(".c", one=(0.1, 0.1), two=(0.15, 0.1), three=(0.2, 0.1))
+    assert best_of([first, second, third]) is first
+    assert best_of([first, second, third], "mean-rank") is second
+
+
+def test_a_scorer_that_abstains_ranks_its_video_last_and_ties_share_ranks() -> None:
+    first = judged("", one=(0.5, 0.5), two=(None, None))
+    second = judged(".b", one=(0.5, 0.5), two=(0.0, 0.0))
+    assert best_of([first, second], "mean-rank") is second
+    assert best_of([first, second]) is first
+    equal = judged(".b", one=(0.4, 0.5), two=(0.9, 0.9)), judged(".c", one=(0.5, 0.4), two=(0.9, 0.9))
+    assert best_of(equal, "mean-rank") is equal[0]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "comparable"),
+    [
+        ((0.5, 0.5), (0.1, 0.2), True),
+        ((None, 0.5), (None, 0.2), True),
+        ((None, 0.5), (0.2, 0.2), False),
+        ((None, 0.5), (0.2, None), False),
+        ((None, None), (None, None), False),
+    ],
+)
+def test_finals_are_compared_by_scores_that_all_have(
+    one: tuple[float | None, float | None], other: tuple[float | None, float | None], comparable: bool
+) -> None:
+    finals = [judged("", judge=one), judged(".b", judge=other)]
+    assert are_comparable(finals) == comparable
+    assert are_comparable(finals, "mean-rank") == (one != (None, None)), "ranks need no equal scales"
+
+
+def test_the_way_of_deciding_is_the_configs(tmp_path: Path) -> None:
+    first = FakeScorer("first", by_video={"output1.b.mp4": Scores(0.1, 0.1)})
+    others = [FakeScorer(name, by_video={"output1.b.mp4": Scores(0.9, 0.9)}) for name in ("second", "third")]
+    config = searching(1, candidates=2, vary="seeds")
+    outvoted = config.model_copy(update={"scorer": config.scorer.model_copy(update={"decide": "mean-rank"})})
+    for name, one, chosen in (("first", config, "round1"), ("mean", outvoted, "round1.b")):
+        roles = FakeRoles(scorer=first, other_scorers=others)
+        result = run_through(tmp_path / name, one, roles)
+        assert result.rounds[0].id.name == chosen
 
 
 def test_the_chosen_video_of_each_round() -> None:

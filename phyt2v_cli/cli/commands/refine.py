@@ -224,13 +224,14 @@ def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, profile: Path | No
 
     from phyt2v_cli.cli.views.rounds import arms_line, find_controls, rounds_as_json, rounds_table
     from phyt2v_cli.report.contact_sheet import draw_if_possible
+    from phyt2v_cli.runs.arms import arms_of
 
     rounds = rounds_as_json(run)
     console.say(rounds_table(run, console.stderr().width))
     if result.stop_reason is not None and len(rounds) < len(planned):
         why = {"no_mismatch": "no mismatch was left", "stop_score": "the scores were high enough"}
         console.say(f"Stopped early: {why.get(result.stop_reason, result.stop_reason)}.")
-    if line := arms_line(find_controls(run), run.config.refinement.all_controls, result.scores):
+    if line := arms_line(arms_of(find_controls(run), run.config), result.scores):
         console.say(line)
     if as_json:
         console.json_object(_as_json(run, result, rounds))
@@ -271,11 +272,11 @@ def _as_json(run: "RunDir", result: "RunResult", rounds: list[dict[str, object]]
         round_as_json,
         round_number,
     )
+    from phyt2v_cli.runs.arms import arms_of
     from phyt2v_cli.runs.reader import read_run
     from phyt2v_cli.video_id import CONTROL
 
-    wanted = run.config.refinement
-    control = run.read_video(CONTROL) if wanted.renders_original else None
+    control = run.read_video(CONTROL) if run.config.refinement.renders_original else None
     return {
         "schema": "phyt2v.result/1",
         "run_dir": str(run.path),
@@ -288,5 +289,5 @@ def _as_json(run: "RunDir", result: "RunResult", rounds: list[dict[str, object]]
         "rounds": rounds,
         "candidates": candidates_as_json(read_run(run.path).videos),
         "control": None if control is None else round_as_json(control),
-        "controls": arms_as_json(find_controls(run), wanted.all_controls),
+        "controls": arms_as_json(arms_of(find_controls(run), run.config)),
     }

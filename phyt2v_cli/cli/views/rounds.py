@@ -11,15 +11,14 @@ from phyt2v_cli.cli.views.plan import WIDE
 from phyt2v_cli.quantities import duration, score
 from phyt2v_cli.report.scores import disagreement
 from phyt2v_cli.roles import Scores
-from phyt2v_cli.runs.arms import arms_of
 from phyt2v_cli.runs.candidates import chosen_rounds, is_stilled
 from phyt2v_cli.schedule import controls_of
 from phyt2v_cli.video_id import RoundId, VideoId
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
-    from phyt2v_cli.config.schema import Control
+    from phyt2v_cli.runs.arms import Arm
     from phyt2v_cli.runs.directory import RunDir
     from phyt2v_cli.runs.records import VideoRecord
 
@@ -92,17 +91,13 @@ def find_controls(run: "RunDir") -> "list[VideoRecord]":
     return [record for id in ids if (record := run.read_video(id)) is not None]
 
 
-def arms_as_json(controls: "Sequence[VideoRecord]", wanted: "Collection[Control]") -> dict[str, object]:
+def arms_as_json(arms: "Sequence[Arm]") -> dict[str, object]:
     """Arms that the result is compared with, as JSON."""
-    return {
-        arm.name: {"num_videos": arm.num_videos, **round_as_json(arm.video)}
-        for arm in arms_of(controls, wanted)
-    }
+    return {arm.name: {"num_videos": arm.num_videos, **round_as_json(arm.video)} for arm in arms}
 
 
-def arms_line(controls: "Sequence[VideoRecord]", wanted: "Collection[Control]", result: Scores) -> str:
+def arms_line(arms: "Sequence[Arm]", result: Scores) -> str:
     """Scores of the result beside those of its controls, in a line; empty without controls."""
-    arms = arms_of(controls, wanted)
     if not arms:
         return ""
     parts = [f"result {scores_text(result)}"]

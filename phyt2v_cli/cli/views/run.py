@@ -11,7 +11,7 @@ from phyt2v_cli.cli.progress.run import scores_text
 from phyt2v_cli.cli.views.rounds import arms_as_json, candidates_as_json, round_as_json
 from phyt2v_cli.quantities import count
 from phyt2v_cli.report.verdict import verdict_on
-from phyt2v_cli.runs.arms import wanted_controls
+from phyt2v_cli.runs.arms import arms_of_run
 from phyt2v_cli.runs.candidates import chosen_rounds
 from phyt2v_cli.runs.records import MAX_REASONS, storable_text
 from phyt2v_cli.video_id import CONTROL
@@ -73,7 +73,7 @@ def run_as_json(run: "ShownRun") -> dict[str, object]:
         "rounds": [round_as_json(video) for video in chosen_rounds(run.videos)],
         "candidates": candidates_as_json(run.videos),
         "control": round_as_json(control) if control is not None else None,
-        "controls": arms_as_json(run.videos, wanted_controls(run.record.config)),
+        "controls": arms_as_json(arms_of_run(run)),
         "broken": list(run.broken),
     }
 

@@ -3,7 +3,7 @@
 A set may have many thousands of prompts, so texts are shared and records are not kept.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from sys import intern
@@ -13,7 +13,7 @@ from typing import Literal
 from phyt2v_cli.config.schema import Control
 from phyt2v_cli.events import Purpose
 from phyt2v_cli.files.untrusted import visible
-from phyt2v_cli.runs.arms import Arm, arms_of, wanted_controls
+from phyt2v_cli.runs.arms import Arm, arms_of_run
 from phyt2v_cli.runs.candidates import chosen_rounds
 from phyt2v_cli.runs.reader import ShownRun
 from phyt2v_cli.runs.records import RunRecord, VideoRecord
@@ -93,7 +93,9 @@ def numbers_of(run: ShownRun, status: Status) -> PromptNumbers:
     return PromptNumbers(
         status=status,
         rounds=tuple(videos[record.id] for record in chosen_rounds(rendered)),
-        controls=tuple((arm.name, videos[arm.video.id]) for arm in _arms(run, rendered)),
+        controls=tuple(
+            (arm.name, videos[arm.video.id]) for arm in _arms(run) if arm.video.sha256 is not None
+        ),
         result=videos.get(result.id) if result is not None else None,
         roles=_shared(tuple(_roles(run.record))),
         versions=_shared(tuple(_short(run.record.versions))),
@@ -102,11 +104,10 @@ def numbers_of(run: ShownRun, status: Status) -> PromptNumbers:
     )
 
 
-def _arms(run: ShownRun, rendered: Sequence[VideoRecord]) -> list[Arm]:
+def _arms(run: ShownRun) -> list[Arm]:
     """Arms of a run; the best of several seeds only once all of them are there."""
     is_complete = run.record.status == "complete"
-    arms = arms_of(rendered, wanted_controls(run.record.config))
-    return [arm for arm in arms if is_complete or arm.name != "best-of-n"]
+    return [arm for arm in arms_of_run(run) if is_complete or arm.name != "best-of-n"]
 
 
 def _video(record: VideoRecord) -> Video:
