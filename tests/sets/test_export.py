@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from phyt2v_cli.errors import FilesError, UsageError
+from phyt2v_cli.roles import Scores
 from phyt2v_cli.sets.export.folder import write_export
 from phyt2v_cli.sets.export.names import Target, names_of
 from phyt2v_cli.sets.export.plan import Plan, Which, plan_export
 from phyt2v_cli.sets.manifest import write_manifest
 from phyt2v_cli.sets.prompt_set import PromptEntry
+from phyt2v_cli.testing.fakes import FakeRoles, FakeScorer
+from tests.fake_runs import make_config, run_through
 from tests.fake_sets import Pair, entry_of, make_set, render
 
 SCORES: list[list[Pair]] = [[(0.5, 0.5), (0.2, 0.4), (0.8, 0.6)], [(0.5, 0.5), (0.6, 0.4), (0.5, None)]]
@@ -255,3 +258,15 @@ def test_copies_are_files_of_their_own(tmp_path: Path, monkeypatch: pytest.Monke
         copied = tmp_path / name / "videos" / "run-0.mp4"
         assert not copied.samefile(source)
         assert copied.read_bytes() == source.read_bytes()
+
+
+def test_controls_are_exported_for_scorers_of_the_field(tmp_path: Path) -> None:
+    entry = entry_of(0)
+    write_manifest(tmp_path, [entry], source="prompts.csv", shard=None)
+    scorer = FakeScorer(by_video={"control.b.mp4": Scores(0.9, 0.9)})
+    config = make_config(2, controls=["blind", "best-of-n"])
+    run_through(tmp_path / entry.folder, config, FakeRoles(scorer=scorer), prompt=entry.prompt)
+    for which, video in (("blind", "blind.mp4"), ("best-of-n", "control.b.mp4"), ("control", "control.mp4")):
+        export(tmp_path, "phygenbench", tmp_path / f"for-{which}", which)
+        exported = tmp_path / f"for-{which}" / "videos" / "output_video_1.mp4"
+        assert exported.samefile(tmp_path / entry.folder / video)

@@ -36,7 +36,7 @@ def export(
         typer.Option("--for", help="Whose names and index to write.", show_default=False),
     ],
     videos: Annotated[
-        Literal["result", "first", "control"],
+        Literal["result", "first", "control", "blind", "best-of-n"],
         typer.Option(
             "--videos", help="Which video of each prompt; phyt2v-reference takes those of all rounds."
         ),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from phyt2v_cli.errors import FilesError
+from phyt2v_cli.runs.arms import arms_of_run
 from phyt2v_cli.runs.candidates import chosen_rounds
 from phyt2v_cli.runs.reader import ShownRun, read_run
 from phyt2v_cli.runs.records import VideoRecord
@@ -19,9 +20,9 @@ from phyt2v_cli.sets.export.names import Target, names_of
 from phyt2v_cli.sets.manifest import has_manifest, read_manifests
 from phyt2v_cli.sets.prompt_set import PromptEntry
 from phyt2v_cli.sets.summary.table import carried_columns
-from phyt2v_cli.video_id import CONTROL, RoundId
+from phyt2v_cli.video_id import CONTROL, RoundId, VideoId
 
-Which = Literal["result", "first", "control"]
+Which = Literal["result", "first", "control", "blind", "best-of-n"]
 WHICH: tuple[Which, ...] = get_args(Which)
 
 INDEX = "index.csv"
@@ -128,8 +129,9 @@ def _complete_run(path: Path) -> ShownRun:
 
 def _chosen(run: ShownRun, which: Which) -> VideoRecord:
     result = run.record.result
-    ids = {"first": RoundId(1), "control": CONTROL, "result": result.id if result is not None else None}
-    found = [record for record in run.videos if record.id == ids[which] and record.sha256 is not None]
+    ids: dict[str, VideoId | None] = {arm.name: arm.video.id for arm in arms_of_run(run)}
+    ids |= {"first": RoundId(1), "control": CONTROL, "result": result.id if result is not None else None}
+    found = [record for record in run.videos if record.id == ids.get(which) and record.sha256 is not None]
     if not found:
         raise ValueError(f"it has no video that is the {which}")
     return found[0]
