@@ -13,7 +13,7 @@ from phyt2v_cli.backends import background, prefetch
 from phyt2v_cli.checks.preflight import PreparedVideo, prepare_run, prepare_video
 from phyt2v_cli.checks.probe import probed
 from phyt2v_cli.config.layers import LoadedConfig, Setting, layer_of_keywords, load_config
-from phyt2v_cli.config.schema import Config
+from phyt2v_cli.config.schema import Config, Control
 from phyt2v_cli.config.scorer_presets import scorer_layer
 from phyt2v_cli.events import Emit, Event, Notice
 from phyt2v_cli.refinement import loop
@@ -53,6 +53,8 @@ class RunSettings(TypedDict, total=False):
     seed: int
     select: Literal["last", "best"]
     control: bool
+    controls: Sequence[Control] | str
+    candidates: int
     early_stop: bool
     probe: bool
 

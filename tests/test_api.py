@@ -21,7 +21,7 @@ from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import ConfigError, FilesError, RunDirError, RunInterruptedError, UsageError
 from phyt2v_cli.events import Event, RoundDone, StepDone
 from phyt2v_cli.files.video import read_video
-from phyt2v_cli.roles import Decoded, Latents, VideoGenerator
+from phyt2v_cli.roles import Decoded, Latents, Scores, VideoGenerator
 from phyt2v_cli.testing.fakes import FakeCaptioner, FakeChat, FakeGenerator, FakeRoles, FakeScorer
 from phyt2v_cli.video_id import CONTROL, RoundId
 from tests.fake_studio import PROMPT, QUICK, studio_of
@@ -277,3 +277,18 @@ def test_a_video_that_came_while_another_was_rendered(force: bool, tmp_path: Pat
             with pytest.raises(FilesError, match="is there already\nChoose another name"):
                 studio.generate(PROMPT, out=out)
             assert out.read_bytes() == b"of another process"
+
+
+def test_a_search_with_controls_is_in_the_result() -> None:
+    fakes = FakeRoles(scorer=FakeScorer(by_video={"output1.b.mp4": Scores(0.9, 0.9)}))
+    with studio_of(fakes) as studio:
+        result = studio.refine(PROMPT, rounds=1, candidates=2, controls="original,blind", out="run")
+    assert [video.id for video in result.rounds] == [RoundId(1, "b"), RoundId(2)]
+    assert [video.id for video in result.candidates] == [RoundId(1)]
+    assert {name: video.video.name for name, video in result.controls.items()} == {
+        "original": "control.mp4",
+        "blind": "blind.mp4",
+    }
+    assert result.control == result.controls["original"]
+    assert phyt2v_cli.load_run("run") == result
+    assert "Round 1, candidate b" in result._repr_html_()
