@@ -10,7 +10,8 @@ import torch
 from phyt2v_cli.backends.acceleration import quantization
 from phyt2v_cli.backends.checkpoints.diffusers_folder import ModelFolder, find_model
 from phyt2v_cli.backends.diffusion import lora_gguf
-from phyt2v_cli.backends.diffusion.families import Family, family_of
+from phyt2v_cli.backends.diffusion.families.family import Family
+from phyt2v_cli.backends.diffusion.families.table import family_of
 from phyt2v_cli.backends.diffusion.family_rules import split_complaints
 from phyt2v_cli.backends.diffusion.signature import choose_pipeline_class
 from phyt2v_cli.backends.memory.device import choose_device, choose_second_gpu

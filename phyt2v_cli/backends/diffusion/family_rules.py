@@ -1,12 +1,12 @@
 """Validation of the generator's settings against a family, as `field: message` lines.
 
 This file must not import torch or diffusers, because it serves checks that run before anything is loaded. It
-knows the config and the table in `families.py`; it must not know a family by name.
+knows the config and the families' table; it must not know a family by name.
 """
 
 from collections.abc import Iterator
 
-from phyt2v_cli.backends.diffusion.families import Family
+from phyt2v_cli.backends.diffusion.families.family import Family
 from phyt2v_cli.config.generator import GeneratorConfig
 
 OPTIONS = ("guidance_scale_2", "true_cfg_scale")

@@ -1,7 +1,7 @@
 """Video generator on any text-to-video pipeline of diffusers, loaded once and kept.
 
 This file knows how to load and call a pipeline. It must not know rounds, schedules of steps, run directories
-or the terminal. It must not know any family or model by name: those differences are data in `families.py`.
+or the terminal. It must not know any family or model by name: those differences are data in `families`.
 """
 
 import inspect
@@ -26,7 +26,7 @@ from phyt2v_cli.backends.diffusion.call.prompt_length import find_prompt_length
 from phyt2v_cli.backends.diffusion.call.step_reporter import StepReporter
 from phyt2v_cli.backends.diffusion.checked import check
 from phyt2v_cli.backends.diffusion.conditioning import call_arguments, picture_arguments
-from phyt2v_cli.backends.diffusion.families import Family
+from phyt2v_cli.backends.diffusion.families.family import Family
 from phyt2v_cli.backends.diffusion.geometry import ComponentConfigs, check_size, video_size
 from phyt2v_cli.backends.diffusion.pipeline import load_pipeline
 from phyt2v_cli.backends.diffusion.signature import FPS_NAMES, NUM_FRAMES_NAMES, fps_of

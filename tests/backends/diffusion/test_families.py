@@ -2,7 +2,7 @@
 
 import pytest
 
-from phyt2v_cli.backends.diffusion.families import family_of
+from phyt2v_cli.backends.diffusion.families.table import family_of
 from phyt2v_cli.backends.diffusion.family_rules import complaints
 from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.config.layers import load_config

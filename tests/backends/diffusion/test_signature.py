@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from safetensors.numpy import save_file
 
-from phyt2v_cli.backends.diffusion import families
 from phyt2v_cli.backends.diffusion.call.step_reporter import StepReporter
+from phyt2v_cli.backends.diffusion.families import table as families
 from phyt2v_cli.backends.diffusion.generator import load
 from phyt2v_cli.backends.diffusion.signature import fps_of, steps_of
 from phyt2v_cli.config.generator import GeneratorConfig
