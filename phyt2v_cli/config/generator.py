@@ -30,6 +30,8 @@ class GeneratorConfig(Section):
     height: Annotated[int, Field(ge=16, le=4096)] | None = None
     width: Annotated[int, Field(ge=16, le=4096)] | None = None
     fps: Annotated[int, Field(ge=1, le=120)] | None = None
+    audio: bool = True
+    """Keep the sound of models that make one, as AAC in the mp4. Judges see frames only."""
     guidance_scale: Annotated[float, Field(ge=0, le=30)] | None = None
     guidance_scale_2: Annotated[float, Field(ge=0, le=30)] | None = None
     """`guidance_scale` of the second transformer, if there are two; None: the same as `guidance_scale`."""

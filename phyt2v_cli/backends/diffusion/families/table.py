@@ -45,6 +45,7 @@ FAMILY_OF_PIPELINE: Mapping[str, Callable[[ComponentConfigs], Family]] = {
     "SanaImageToVideoPipeline": wan.sana_video,
     "LTXPipeline": transformers.ltx,
     "LTXConditionPipeline": transformers.ltx,
+    "LTX2Pipeline": transformers.ltx_2,
     "HunyuanVideoPipeline": transformers.hunyuan,
     "HunyuanVideo15Pipeline": transformers.hunyuan_1_5,
     "MochiPipeline": transformers.mochi,

@@ -54,6 +54,24 @@ def ltx(configs: ComponentConfigs) -> Family:
     )
 
 
+def ltx_2(configs: ComponentConfigs) -> Family:
+    vae = configs.get("vae", {})
+    # Checkpoints after 2.0 have a modulation that it lacks. The call's defaults are theirs.
+    is_2_0 = not configs.get("transformer", {}).get("cross_attn_mod", False)
+    return Family(
+        name="LTX-2",
+        fps=24,
+        num_inference_steps=30,
+        num_frames=Grid(vae.get("temporal_compression_ratio") or 8, 1),
+        height=Grid(math.lcm(32, vae.get("spatial_compression_ratio") or 32)),
+        call_arguments={"use_cross_timestep": False, "spatio_temporal_guidance_blocks": [29]}
+        if is_2_0
+        else {},
+        image_pipeline="LTX2ImageToVideoPipeline",
+        decodes_apart=False,  # it decodes its sound after its frames
+    )
+
+
 def hunyuan(configs: ComponentConfigs) -> Family:
     return Family(
         name="HunyuanVideo",
