@@ -6,16 +6,25 @@ import torch
 from diffusers import (
     AutoencoderKLLTX2Audio,
     AutoencoderKLLTX2Video,
+    Cosmos3AVAEAudioTokenizer,
+    Cosmos3OmniPipeline,
+    Cosmos3OmniTransformer,
     FlowMatchEulerDiscreteScheduler,
+    Kandinsky6TI2VAPipeline,
+    Kandinsky6Transformer3DModel,
     LTX2Pipeline,
     LTX2VideoTransformer3DModel,
+    MMAudioVAE,
+    MMAudioVocoder,
+    UniPCMultistepScheduler,
 )
 from diffusers.pipelines.ltx2 import LTX2TextConnectors
 from diffusers.pipelines.ltx2.vocoder import LTX2Vocoder
 from transformers import Gemma3Config, Gemma3ForConditionalGeneration
 
-from tests.tiny_families import VOCABULARY, letter_tokenizer
-from tests.tiny_pipelines import save_pipeline
+from tests.tiny_families import VOCABULARY, letter_tokenizer, tiny_clip_text_model
+from tests.tiny_pipelines import save_pipeline, tiny_wan_vae
+from tests.tiny_recent import QWEN_WIDTH, tiny_hunyuan_vae, tiny_qwen
 
 SAMPLE_RATE = 24000
 """Of the vocoder; its spectrograms are those of a sound of 16 kHz."""
@@ -120,3 +129,78 @@ def _gemma() -> Gemma3Config:
         },
         mm_tokens_per_image=4,
     )
+
+
+def save_kandinsky_6(path: Path) -> Path:
+    """Save a Kandinsky 6, whose sound has 44.1 kHz; it renders 5 frames of 16x32 when asked to."""
+    torch.manual_seed(0)
+    pipeline = Kandinsky6TI2VAPipeline(
+        tokenizer=letter_tokenizer(model_max_length=2048),
+        text_encoder=tiny_qwen(),
+        tokenizer_2=letter_tokenizer(),
+        text_encoder_2=tiny_clip_text_model(8),
+        vae=tiny_hunyuan_vae(),
+        audio_vae=MMAudioVAE(
+            mel_bins=8,
+            latent_channels=4,
+            hidden_channels=8,
+            channel_multipliers=(1, 2, 2),
+            layers_per_block=1,
+        ),
+        vocoder=MMAudioVocoder(
+            num_mels=8,
+            upsample_initial_channel=64,
+            resblock_kernel_sizes=(3,),
+            resblock_dilation_sizes=((1, 3, 5),),
+        ),
+        transformer=Kandinsky6Transformer3DModel(
+            in_text_dim=QWEN_WIDTH,
+            in_text_dim2=8,
+            time_dim=16,
+            model_dim=16,
+            ff_dim=32,
+            num_text_blocks=1,
+            num_visual_blocks=1,
+            axes_dims=(4, 2, 2),
+            visual_cond=False,
+            in_audio_dim=4,
+            out_audio_dim=4,
+        ),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=5.0),
+    )
+    return save_pipeline(pipeline, path)
+
+
+def save_cosmos_3(path: Path) -> Path:
+    """Save a Cosmos 3 with sound of 48 kHz, and no guardrail; it renders 5 frames of 16x16 when asked to."""
+    torch.manual_seed(0)
+    tokenizer = letter_tokenizer(model_max_length=4096)
+    tokenizer.chat_template = "{{ messages[-1].content }}"
+    tokenizer.add_tokens(["<|vision_start|>"])
+    pipeline = Cosmos3OmniPipeline(
+        transformer=Cosmos3OmniTransformer(
+            head_dim=6,
+            hidden_size=6,
+            intermediate_size=12,
+            latent_channel=16,
+            latent_patch_size=1,
+            num_attention_heads=1,
+            num_hidden_layers=1,
+            num_key_value_heads=1,
+            patch_latent_dim=16,
+            rope_axes_dim=[1, 1, 1],
+            vocab_size=len(VOCABULARY) + 1,
+            sound_gen=True,
+            sound_dim=4,
+        ),
+        text_tokenizer=tokenizer,
+        vae=tiny_wan_vae(),
+        scheduler=UniPCMultistepScheduler(
+            prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=5.0
+        ),
+        sound_tokenizer=Cosmos3AVAEAudioTokenizer(
+            vocoder_input_dim=4, dec_dim=4, encoder_enabled=False, normalize_volume=False
+        ),
+        enable_safety_checker=False,
+    )
+    return save_pipeline(pipeline, path)

@@ -34,6 +34,8 @@ class Family:
     """Fixed arguments of the pipeline's call, which no setting changes."""
     solvers: tuple[str, ...] = ()
     """Solvers that fit its noise schedule, besides the pipeline's own."""
+    other_solvers: tuple[str, ...] = ()
+    """Solvers that fit a noise schedule like its own, and not its pipelines."""
     has_flow_shift: bool = False
     """Whether the noise schedule has a flow shift that can be set."""
     draft_caches: tuple[str, ...] = ()
@@ -59,6 +61,8 @@ class Family:
     """Whether a video that is told no guidance scale has a second guidance branch."""
     needs_more: str = ""
     """What else it needs to make a video, which cannot be given here."""
+    needs_packages: tuple[str, ...] = ()
+    """Python packages that its pipelines need, and that phyt2v does not bring along."""
     decodes_apart: bool = True
     """Whether its pipelines decode once, and then only scale the colours of the frames."""
 

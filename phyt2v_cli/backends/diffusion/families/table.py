@@ -8,7 +8,7 @@ config.
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from phyt2v_cli.backends.diffusion.families import transformers, unets, wan
+from phyt2v_cli.backends.diffusion.families import cosmos, kandinsky, ltx, transformers, unets, wan
 from phyt2v_cli.backends.diffusion.families.family import Family
 from phyt2v_cli.backends.diffusion.geometry import (
     ANY_NUMBER,
@@ -41,13 +41,18 @@ FAMILY_OF_PIPELINE: Mapping[str, Callable[[ComponentConfigs], Family]] = {
     "WanImageToVideoPipeline": wan.wan,
     "AnyFlowPipeline": wan.anyflow,
     "SkyReelsV2Pipeline": wan.skyreels,
+    "SkyReelsV2DiffusionForcingPipeline": wan.skyreels_forcing,
     "SanaVideoPipeline": wan.sana_video,
     "SanaImageToVideoPipeline": wan.sana_video,
-    "LTXPipeline": transformers.ltx,
-    "LTXConditionPipeline": transformers.ltx,
-    "LTX2Pipeline": transformers.ltx_2,
+    "LTXPipeline": ltx.ltx,
+    "LTXConditionPipeline": ltx.ltx,
+    "LTX2Pipeline": ltx.ltx_2,
     "HunyuanVideoPipeline": transformers.hunyuan,
     "HunyuanVideo15Pipeline": transformers.hunyuan_1_5,
+    "Kandinsky5T2VPipeline": kandinsky.kandinsky_5,
+    "Kandinsky6TI2VAPipeline": kandinsky.kandinsky_6,
+    "Cosmos2_5_PredictBasePipeline": cosmos.cosmos_predict_2_5,
+    "Cosmos3OmniPipeline": cosmos.cosmos_3,
     "MochiPipeline": transformers.mochi,
     "AllegroPipeline": transformers.allegro,
     "LattePipeline": transformers.latte,
@@ -69,6 +74,8 @@ def family_of(pipeline_class: str, configs: ComponentConfigs) -> Family:
         # The call's default may belong to another checkpoint of the class, and would crash or mislead here.
         max_sequence_length=configs.get("transformer", {}).get("max_text_seq_length"),
         # A class may need more of its solver than the noise schedule tells.
-        solvers=allowed_solvers(scheduler) if family.is_listed else (),
+        solvers=tuple(name for name in allowed_solvers(scheduler) if name not in family.other_solvers)
+        if family.is_listed
+        else (),
         has_flow_shift=has_flow_shift(scheduler),
     )

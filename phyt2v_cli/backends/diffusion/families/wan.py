@@ -1,6 +1,7 @@
 """Wan, and families with its transformer or its autoencoder."""
 
 import math
+from dataclasses import replace
 
 from phyt2v_cli.backends.diffusion.families.family import Family
 from phyt2v_cli.backends.diffusion.geometry import ComponentConfigs, Grid, temporal_compression
@@ -54,6 +55,20 @@ def skyreels(configs: ComponentConfigs) -> Family:
         height=Grid(16),
         half_dtypes={"default": "bfloat16", "vae": "float32"},
         splits_guidance=True,
+    )
+
+
+def skyreels_forcing(configs: ComponentConfigs) -> Family:
+    return replace(
+        skyreels(configs),
+        name="SkyReels V2 diffusion forcing",
+        num_inference_steps=30,
+        # Beyond 97 frames it goes on from the last 17 of them, to which it adds a little noise.
+        call_arguments={"overlap_history": 17, "addnoise_condition": 20},
+        # Each latent frame has a solver of its own, which this one's state does not allow.
+        other_solvers=("flow-euler",),
+        num_branches=1,
+        splits_guidance=False,
     )
 
 
