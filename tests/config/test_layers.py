@@ -63,6 +63,12 @@ PUBLISHED = {
     "wan2.2-5b": ("Wan-AI/Wan2.2-TI2V-5B-Diffusers", 121, 704, 1280, 24, 5.0, 50),
     "wan2.2-a14b": ("Wan-AI/Wan2.2-T2V-A14B-Diffusers", 81, 720, 1280, 16, 4.0, 40),
     "ltx-video": ("Lightricks/LTX-Video", 161, 480, 704, 24, 3.0, 50),
+    "ltx-2": ("Lightricks/LTX-2", 121, 512, 768, 24, 3.0, 40),
+    "ltx-2.3": ("diffusers/LTX-2.3-Diffusers", 121, 512, 768, 24, 3.0, 30),
+    "kandinsky-5-lite": (
+        "kandinskylab/Kandinsky-5.0-T2V-Lite-sft-5s-Diffusers",
+        *(121, 512, 768, 24, 5.0, 50),
+    ),
     "hunyuanvideo": ("hunyuanvideo-community/HunyuanVideo", 129, 720, 1280, 24, 6.0, 50),
     "hunyuanvideo-1.5": (
         "hunyuanvideo-community/HunyuanVideo-1.5-Diffusers-480p_t2v",
@@ -70,10 +76,12 @@ PUBLISHED = {
     ),
     "anyflow-14b": ("nvidia/AnyFlow-Wan2.1-T2V-14B-Diffusers", 81, 480, 832, 16, 1.0, 50),
     "skyreels-v2-14b": ("Skywork/SkyReels-V2-T2V-14B-540P-Diffusers", 97, 544, 960, 24, 6.0, 50),
+    "skyreels-v2-df-1.3b": ("Skywork/SkyReels-V2-DF-1.3B-540P-Diffusers", 97, 544, 960, 24, 6.0, 30),
     "sana-video": ("Efficient-Large-Model/SANA-Video_2B_480p_diffusers", 81, 480, 832, 16, 6.0, 50),
     "mochi": ("genmo/mochi-1-preview", 163, 480, 848, 30, 4.5, 64),
 }
 WAN_2_1, WAN_2_2 = "Bright tones, overexposed, static", "色调艳丽"
+LTX_2 = "blurry, out of focus, overexposed"
 PUBLISHED_BESIDES: dict[str, dict[str, object]] = {
     "cogvideox-2b": {"dtype": "float16"},
     "cogvideox-5b": {"dtype": "bfloat16"},
@@ -83,6 +91,10 @@ PUBLISHED_BESIDES: dict[str, dict[str, object]] = {
     "wan2.2-5b": {"flow_shift": 5.0, "negative_prompt": WAN_2_2},
     "wan2.2-a14b": {"flow_shift": 5.0, "guidance_scale_2": 3.0, "negative_prompt": WAN_2_2},
     "skyreels-v2-14b": {"flow_shift": 8.0},
+    "skyreels-v2-df-1.3b": {"flow_shift": 8.0},
+    "ltx-2": {"negative_prompt": LTX_2},
+    "ltx-2.3": {"negative_prompt": LTX_2},
+    "kandinsky-5-lite": {"negative_prompt": "Static, 2D cartoon"},
     "sana-video": {"negative_prompt": "A chaotic sequence with misshapen"},
     "ltx-video": {"negative_prompt": "worst quality, inconsistent motion"},
 }

@@ -8,18 +8,15 @@ from phyt2v_cli.backends.diffusion.geometry import (
     temporal_compression,
 )
 
-_BLOCK = 8
-"""Patches along a side of the blocks that sparse attention picks."""
-
-
 def kandinsky_5(configs: ComponentConfigs) -> Family:
     is_sparse = configs.get("transformer", {}).get("attention_type") == "nabla"
     return Family(
         name="Kandinsky 5",
         fps=24,
         num_frames=Grid(temporal_compression(configs) or 4, 1),
-        height=Grid(16 * _BLOCK if is_sparse else 16),
+        height=Grid(16),
         num_branches=1,
+        needs_more="sparse attention (nabla)" if is_sparse else "",
     )
 
 
