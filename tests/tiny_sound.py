@@ -19,7 +19,7 @@ from diffusers import (
     UniPCMultistepScheduler,
 )
 from diffusers.pipelines.ltx2 import LTX2TextConnectors
-from diffusers.pipelines.ltx2.vocoder import LTX2Vocoder
+from diffusers.pipelines.ltx2.vocoder import LTX2Vocoder, LTX2VocoderWithBWE
 from transformers import Gemma3Config, Gemma3ForConditionalGeneration
 
 from tests.tiny_families import VOCABULARY, letter_tokenizer, tiny_clip_text_model
@@ -29,18 +29,28 @@ from tests.tiny_recent import QWEN_WIDTH, tiny_hunyuan_vae, tiny_qwen
 SAMPLE_RATE = 24000
 """Of the vocoder; its spectrograms are those of a sound of 16 kHz."""
 _WIDTH = 16
+_MEL_BINS = 8
+_PROJECTIONS_2_3 = {
+    "video_gated_attn": True,
+    "audio_gated_attn": True,
+    "per_modality_projections": True,
+    "video_hidden_dim": _WIDTH,
+    "audio_hidden_dim": _WIDTH,
+    "proj_bias": True,
+}
 
 
-def save_ltx_2(path: Path) -> Path:
-    """Save an LTX-2 in the style of 2.0; it renders 9 frames of 32x64 when asked to."""
+def save_ltx_2(path: Path, *, style: str = "2.0") -> Path:
+    """Save an LTX-2 in the style of `2.0` or `2.3`; it renders 9 frames of 32x64 when asked to."""
     torch.manual_seed(0)
+    is_2_3 = style == "2.3"
     audio_vae = AutoencoderKLLTX2Audio(
         base_channels=4,
         ch_mult=(1, 1, 1),
         num_res_blocks=1,
         resolution=32,
         latent_channels=2,
-        mel_bins=8,
+        mel_bins=_MEL_BINS,
     )
     pipeline = LTX2Pipeline(
         tokenizer=letter_tokenizer(model_max_length=1024),
@@ -57,6 +67,7 @@ def save_ltx_2(path: Path) -> Path:
             audio_connector_num_layers=1,
             audio_connector_num_learnable_registers=None,
             connector_rope_base_seq_len=32,
+            **_PROJECTIONS_2_3 if is_2_3 else {},
             causal_temporal_positioning=False,
             rope_double_precision=False,
             rope_type="split",
@@ -74,6 +85,12 @@ def save_ltx_2(path: Path) -> Path:
             audio_cross_attention_dim=_WIDTH,
             num_layers=2,
             caption_channels=_WIDTH,
+            gated_attn=is_2_3,
+            cross_attn_mod=is_2_3,
+            audio_gated_attn=is_2_3,
+            audio_cross_attn_mod=is_2_3,
+            use_prompt_embeddings=not is_2_3,
+            perturbed_attn=is_2_3,
             rope_double_precision=False,
             rope_type="split",
         ),
@@ -94,18 +111,38 @@ def save_ltx_2(path: Path) -> Path:
             temporal_compression_ratio=8,
         ),
         audio_vae=audio_vae,
-        vocoder=LTX2Vocoder(
-            in_channels=2 * audio_vae.config.mel_bins,
-            hidden_channels=16,
-            upsample_kernel_sizes=[31, 32],
-            upsample_factors=[15, 16],
-            resnet_kernel_sizes=[3],
-            resnet_dilations=[[1, 3, 5]],
-            output_sampling_rate=SAMPLE_RATE,
-        ),
+        vocoder=_vocoder_2_3() if is_2_3 else _vocoder(),
         scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True, shift_terminal=0.1),
     )
     return save_pipeline(pipeline, path)
+
+
+def _vocoder() -> LTX2Vocoder:
+    return LTX2Vocoder(
+        in_channels=2 * _MEL_BINS,
+        hidden_channels=16,
+        upsample_kernel_sizes=[31, 32],
+        upsample_factors=[15, 16],
+        resnet_kernel_sizes=[3],
+        resnet_dilations=[[1, 3, 5]],
+        output_sampling_rate=SAMPLE_RATE,
+    )
+
+
+def _vocoder_2_3() -> LTX2VocoderWithBWE:
+    one = {"resnet_kernel_sizes": [3], "resnet_dilations": [[1, 3, 5]]}
+    return LTX2VocoderWithBWE(
+        in_channels=2 * _MEL_BINS,
+        hidden_channels=64,
+        **one,
+        bwe_in_channels=2 * _MEL_BINS,
+        bwe_hidden_channels=32,
+        **{f"bwe_{name}": value for name, value in one.items()},
+        filter_length=32,
+        window_length=32,
+        hop_length=80,
+        num_mel_channels=_MEL_BINS,
+    )
 
 
 def _gemma() -> Gemma3Config:

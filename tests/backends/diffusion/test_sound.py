@@ -33,8 +33,18 @@ def sound_of(path: Path) -> Sound:
     return found
 
 
-def test_frames_and_sound_are_those_that_the_pipeline_returns(tmp_path: Path) -> None:
-    path = save_ltx_2(tmp_path)
+@pytest.mark.parametrize(
+    ("style", "rate", "advised"),
+    [
+        # What the authors advise for 2.0; the call's defaults are those of later checkpoints.
+        ("2.0", SAMPLE_RATE, {"use_cross_timestep": False, "spatio_temporal_guidance_blocks": [29]}),
+        ("2.3", 48000, {}),
+    ],
+)
+def test_frames_and_sound_are_those_that_the_pipeline_returns(
+    style: str, rate: int, advised: dict[str, object], tmp_path: Path
+) -> None:
+    path = save_ltx_2(tmp_path, style=style)
     decoded = render(load(GeneratorConfig.model_validate({"model": str(path), "device": "cpu", **SIZE})))
     diffusers_logging.set_verbosity_error()
     pipeline = DiffusionPipeline.from_pretrained(path)
@@ -46,13 +56,12 @@ def test_frames_and_sound_are_those_that_the_pipeline_returns(tmp_path: Path) ->
         num_inference_steps=2,
         generator=torch.Generator().manual_seed(1),
         output_type="np",
-        # What the authors of LTX-2.0 advise; the call's defaults are those of later checkpoints.
-        use_cross_timestep=False,
-        spatio_temporal_guidance_blocks=[29],
+        **advised,
     )
     np.testing.assert_array_equal(decoded.frames, (direct.frames[0] * 255).round().astype(np.uint8))
     assert decoded.sound is not None
-    assert decoded.sound.sample_rate == SAMPLE_RATE
+    assert decoded.sound.sample_rate == rate
+    assert 0.3 < decoded.sound.seconds < 0.4  # of a video of 0.375 s
     np.testing.assert_array_equal(decoded.sound.samples, direct.audio[0].numpy())
 
 

@@ -8,6 +8,7 @@ from phyt2v_cli.backends.diffusion.geometry import (
     temporal_compression,
 )
 
+
 def kandinsky_5(configs: ComponentConfigs) -> Family:
     is_sparse = configs.get("transformer", {}).get("attention_type") == "nabla"
     return Family(
