@@ -34,7 +34,7 @@ def pipeline_for(config: GeneratorConfig, family: Family, pipeline_class: str) -
         return family.image_pipeline or pipeline_class
     if config.video is not None:
         return family.video_pipeline or pipeline_class
-    return pipeline_class
+    return family.text_pipeline or pipeline_class
 
 
 def complaints(family: Family, config: GeneratorConfig) -> Iterator[str]:

@@ -150,6 +150,29 @@ def test_a_video_with_sound_begins_with_a_picture(tmp_path: Path) -> None:
     assert not np.array_equal(decoded.frames, render(config_of(path, 9, 32, 64)))
 
 
+@pytest.mark.parametrize("named", ["LTX2ImageToVideoPipeline", "LTX2ConditionPipeline"])
+def test_a_checkpoint_that_names_another_class_renders_from_text(named: str, tmp_path: Path) -> None:
+    path = save_ltx_2(tmp_path)
+    plain = render(config_of(path, 9, 32, 64))
+    rename(path, "LTX2Pipeline", named)
+    np.testing.assert_array_equal(render(config_of(path, 9, 32, 64)), plain)
+
+
+def rename(path: Path, class_name: str, other: str) -> None:
+    index = path / "model_index.json"
+    index.write_text(index.read_text().replace(class_name, other))
+
+
+def test_linear_light_and_sparse_attention_are_refused(tmp_path: Path) -> None:
+    rename(save_ltx_2(tmp_path / "ltx"), "LTX2Pipeline", "LTX2HDRPipeline")
+    with pytest.raises(ConfigError, match="this LTX-2 HDR needs an HDR file"):
+        load(config_of(tmp_path / "ltx", 9, 32, 64))
+    config = save_kandinsky_5(tmp_path / "kandinsky") / "transformer" / "config.json"
+    config.write_text(config.read_text().replace('"regular"', '"nabla"'))
+    with pytest.raises(ConfigError, match="this Kandinsky 5 needs sparse attention"):
+        load(config_of(tmp_path / "kandinsky", 5, 16, 16))
+
+
 @pytest.mark.parametrize(
     ("save", "wrong", "said"),
     [

@@ -44,6 +44,8 @@ class Family:
     """Extra settings that it takes; None if only its pipeline's signature can tell."""
     negative_prompt_needs: str | None = None
     """Setting that must be above 1 for a negative prompt to have an effect."""
+    text_pipeline: str | None = None
+    """Pipeline class for text alone; None if it is the one that the checkpoint names."""
     image_pipeline: str | None = None
     """Image-to-video pipeline class with the same components."""
     video_pipeline: str | None = None

@@ -38,6 +38,11 @@ def ltx_2(configs: ComponentConfigs) -> Family:
         call_arguments={"use_cross_timestep": False, "spatio_temporal_guidance_blocks": [29]}
         if is_2_0
         else {},
+        text_pipeline="LTX2Pipeline",
         image_pipeline="LTX2ImageToVideoPipeline",
         decodes_apart=False,  # it decodes its sound after its frames
     )
+
+
+def ltx_2_hdr(_: ComponentConfigs) -> Family:
+    return Family(name="LTX-2 HDR", needs_more="an HDR file, because its frames are linear light")
