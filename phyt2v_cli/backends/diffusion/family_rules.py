@@ -36,7 +36,7 @@ def _package_complaints(family: Family) -> Iterator[str]:
         if find_spec(package) is None:
             yield (
                 f"generator.model: {family.name} needs the package {package}, which is not installed; "
-                f"`pip install {package}`"
+                f"pip install {package}"
             )
 
 

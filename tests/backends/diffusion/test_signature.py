@@ -109,10 +109,10 @@ def test_a_class_that_is_not_listed_states_its_own_defaults():
     def family(name):
         return families.family_of(name, {"scheduler": {"_class_name": "FlowMatchEulerDiscreteScheduler"}})
 
-    parameters = inspect.signature(diffusers.LTX2Pipeline.__call__).parameters
-    assert fps_of(family("LTX2Pipeline"), parameters) == 24
-    assert steps_of(family("LTX2Pipeline")) == parameters["num_inference_steps"].default != 50
-    assert family("LTX2Pipeline").solvers == ()  # its scheduler alone does not tell
+    parameters = inspect.signature(diffusers.LTX2InContextPipeline.__call__).parameters
+    assert fps_of(family("LTX2InContextPipeline"), parameters) == 24
+    assert steps_of(family("LTX2InContextPipeline")) == parameters["num_inference_steps"].default != 50
+    assert family("LTX2InContextPipeline").solvers == ()  # its scheduler alone does not tell
     listed = family("LTXPipeline")
     assert "flow-euler" in listed.solvers
     assert (fps_of(listed, parameters), steps_of(listed)) == (listed.fps, 50)
