@@ -110,7 +110,7 @@ def _family(config: Config) -> "Family":
     from phyt2v_cli.backends.checkpoints.diffusers_folder import find_model
     from phyt2v_cli.backends.diffusion.families.table import family_of
 
-    folder = find_model(config.generator.model)
+    folder = find_model(config.generator.model, config.generator.revision)
     return family_of(folder.pipeline_class, folder.component_configs)
 
 

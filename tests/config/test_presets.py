@@ -21,6 +21,7 @@ PUBLISHED = {
         "kandinskylab/Kandinsky-5.0-T2V-Lite-sft-5s-Diffusers",
         *(121, 512, 768, 24, 5.0, 50),
     ),
+    "cosmos-predict-2.5-2b": ("nvidia/Cosmos-Predict2.5-2B", 93, 704, 1280, 16, 7.0, 36),
     "hunyuanvideo": ("hunyuanvideo-community/HunyuanVideo", 129, 720, 1280, 24, 6.0, 50),
     "hunyuanvideo-1.5": (
         "hunyuanvideo-community/HunyuanVideo-1.5-Diffusers-480p_t2v",
@@ -47,6 +48,10 @@ PUBLISHED_BESIDES: dict[str, dict[str, object]] = {
     "ltx-2": {"negative_prompt": LTX_2},
     "ltx-2.3": {"negative_prompt": LTX_2},
     "kandinsky-5-lite": {"negative_prompt": "Static, 2D cartoon"},
+    "cosmos-predict-2.5-2b": {
+        "revision": "diffusers/base/post-trained",
+        "negative_prompt": "The video captures a series of frames showing ugly scenes",
+    },
     "sana-video": {"negative_prompt": "A chaotic sequence with misshapen"},
     "ltx-video": {"negative_prompt": "worst quality, inconsistent motion"},
 }
@@ -60,7 +65,13 @@ def test_every_preset_loads_with_the_published_defaults(name: str) -> None:
     size = (made.num_frames, made.height, made.width)
     assert (made.model, *size, made.fps, made.guidance_scale, schedule.max_steps) == PUBLISHED[name]
     assert schedule.min_steps == (4 if name == "anyflow-14b" else 20)
-    besides = {"flow_shift": None, "guidance_scale_2": None, "dtype": "auto", "negative_prompt": ""}
+    besides = {
+        "revision": None,
+        "flow_shift": None,
+        "guidance_scale_2": None,
+        "dtype": "auto",
+        "negative_prompt": "",
+    }
     for field, value in {**besides, **PUBLISHED_BESIDES.get(name, {})}.items():
         if field == "negative_prompt" and value:
             assert made.negative_prompt.startswith(str(value))

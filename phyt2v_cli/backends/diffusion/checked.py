@@ -38,7 +38,7 @@ def check(config: GeneratorConfig) -> Checked:
     pipeline does not take a setting; ModelLoadError if the model is missing, broken, unsafe or makes no video
     from a text.
     """
-    folder = find_model(config.model)
+    folder = find_model(config.model, config.revision)
     family = family_of(folder.pipeline_class, folder.component_configs)
     pipeline_class = choose_pipeline_class(config, folder, family)
     device = choose_device(config.device, "generator")
