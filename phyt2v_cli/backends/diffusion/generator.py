@@ -216,12 +216,12 @@ class DiffusersGenerator:
                 try:
                     if self._decodes_apart:
                         return latent_split.run_until_decode(self.pipeline, call).float().cpu().numpy()
-                    frames, samples = whole_call.run_whole(call)
+                    frames, heard = whole_call.run_whole(call)
                     sound = None
-                    if samples is not None and self._config.audio:
+                    if heard is not None and self._config.audio:
                         seconds = len(frames) / self._fps
-                        sound, heard = whole_call.sound_of(self.pipeline, samples, video_seconds=seconds)
-                        how.update(heard)
+                        sound, told = whole_call.sound_of(self.pipeline, heard, video_seconds=seconds)
+                        how.update(told)
                     return whole_call.pack(frames, sound)
                 finally:
                     # The pipeline does this at its end, which is not always reached; its state would leak.

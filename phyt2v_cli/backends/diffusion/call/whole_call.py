@@ -30,12 +30,11 @@ _MAX_SECONDS_OFF = 0.25
 """A sound is rounded to whole latents, which are tens of ms each."""
 
 
-def run_whole(call: Callable[[], Any]) -> tuple[Frames, "npt.NDArray[np.float32] | None"]:
-    """Run `call`, which calls the pipeline, to its end: frames, and the samples of the sound if there is one.
+def run_whole(call: Callable[[], Any]) -> tuple[Frames, Any]:
+    """Run `call`, which calls the pipeline, to its end: frames, and the sound as it is there, or None.
 
-    The frames are uint8 (num_frames, height, width, 3), the samples (num_channels, num_samples). Raises what
-    `call` raises, BackendError if its output holds no video, and FaultyFramesError if the frames are not
-    finite.
+    The frames are uint8 (num_frames, height, width, 3). Raises what `call` raises, BackendError if its output
+    holds no video, and FaultyFramesError if the frames are not finite.
     """
     output = call()
     found = next((output[name] for name in _FRAMES_NAMES if output.get(name) is not None), None)
@@ -51,14 +50,7 @@ def run_whole(call: Callable[[], Any]) -> tuple[Frames, "npt.NDArray[np.float32]
             raise FaultyFramesError("The pipeline's frames hold NaN or infinity")
         frames = (frames.clip(0, 1) * 255).round().astype(np.uint8)
     heard = next((output[name] for name in _SOUND_NAMES if output.get(name) is not None), None)
-    return np.ascontiguousarray(frames), None if heard is None else _samples_of(_as_array(heard))
-
-
-def _samples_of(heard: npt.NDArray[Any]) -> "npt.NDArray[np.float32]":
-    while heard.ndim > 2 and len(heard) == 1:  # the only sound of the batch
-        heard = heard[0]
-    samples: npt.NDArray[np.float32] = np.atleast_2d(heard).astype(np.float32)
-    return samples
+    return np.ascontiguousarray(frames), heard
 
 
 def _as_array(found: Any) -> npt.NDArray[Any]:
@@ -68,21 +60,37 @@ def _as_array(found: Any) -> npt.NDArray[Any]:
     return np.stack([_as_array(item) for item in found]) if isinstance(found, list) else np.asarray(found)
 
 
-def sound_of(
-    pipeline: Any, samples: "npt.NDArray[np.float32]", *, video_seconds: float
-) -> tuple[Sound | None, HowItRan]:
-    """Sound of a pipeline's samples, with what to record of it; None, with the reason, if it is left out."""
+def sound_of(pipeline: Any, heard: Any, *, video_seconds: float) -> tuple[Sound | None, HowItRan]:
+    """Sound that a pipeline returned, with what to record of it; None, with the reason, if it is left out.
+
+    It never raises: the video is there without it too.
+    """
     rate = next((found for path in _RATES if (found := _look_up(pipeline, path))), None)
     if rate is None:
         return None, {"sound": "left out: the model does not say its sample rate"}
+    samples = _samples_of(heard)
+    if samples is None:
+        return None, {"sound": "left out: it is no array of samples by channel"}
     sound = Sound(samples, rate)
-    if samples.ndim != 2 or (why := why_not_storable(sound)):
-        return None, {"sound": f"left out: {why if samples.ndim == 2 else 'it has no channels'}"}
+    if why := why_not_storable(sound):
+        return None, {"sound": f"left out: {why}"}
     silent = ", silent" if sound.is_silent else ""
     how = {"audio": f"{rate} Hz, {count(len(samples), 'channel')}{silent}"}
     if abs(sound.seconds - video_seconds) > _MAX_SECONDS_OFF:
         how["sound"] = f"{sound.seconds:.1f} s, of a video of {video_seconds:.1f} s"
     return sound, how
+
+
+def _samples_of(heard: Any) -> npt.NDArray[np.float32] | None:
+    """Samples of a sound, float32 (num_channels, num_samples); None if it has no such form."""
+    try:
+        samples = np.atleast_2d(_as_array(heard))
+    except (ValueError, TypeError):  # arrays of several lengths
+        return None
+    while samples.ndim > 2 and len(samples) == 1:  # the only sound of the batch
+        samples = samples[0]
+    is_sound = samples.ndim == 2 and np.issubdtype(samples.dtype, np.floating)
+    return samples.astype(np.float32) if is_sound else None
 
 
 def _look_up(pipeline: Any, path: tuple[str, ...]) -> int | None:

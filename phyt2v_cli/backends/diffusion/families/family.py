@@ -34,8 +34,8 @@ class Family:
     """Fixed arguments of the pipeline's call, which no setting changes."""
     solvers: tuple[str, ...] = ()
     """Solvers that fit its noise schedule, besides the pipeline's own."""
-    other_solvers: tuple[str, ...] = ()
-    """Solvers that fit a noise schedule like its own, and not its pipelines."""
+    unfit_solvers: tuple[str, ...] = ()
+    """Solvers that its noise schedule would allow, and its pipelines do not."""
     has_flow_shift: bool = False
     """Whether the noise schedule has a flow shift that can be set."""
     draft_caches: tuple[str, ...] = ()

@@ -77,7 +77,7 @@ def family_of(pipeline_class: str, configs: ComponentConfigs) -> Family:
         # The call's default may belong to another checkpoint of the class, and would crash or mislead here.
         max_sequence_length=configs.get("transformer", {}).get("max_text_seq_length"),
         # A class may need more of its solver than the noise schedule tells.
-        solvers=tuple(name for name in allowed_solvers(scheduler) if name not in family.other_solvers)
+        solvers=tuple(name for name in allowed_solvers(scheduler) if name not in family.unfit_solvers)
         if family.is_listed
         else (),
         has_flow_shift=has_flow_shift(scheduler),

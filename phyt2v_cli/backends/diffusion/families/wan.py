@@ -66,7 +66,7 @@ def skyreels_forcing(configs: ComponentConfigs) -> Family:
         # Beyond 97 frames it goes on from the last 17 of them, to which it adds a little noise.
         call_arguments={"overlap_history": 17, "addnoise_condition": 20},
         # Each latent frame has a solver of its own, which this one's state does not allow.
-        other_solvers=("flow-euler",),
+        unfit_solvers=("flow-euler",),
         num_branches=1,
         splits_guidance=False,
     )

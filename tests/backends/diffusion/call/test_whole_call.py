@@ -26,9 +26,9 @@ FRAMES = np.arange(2 * 4 * 6 * 3, dtype=np.uint8).reshape(2, 4, 6, 3)
     ],
 )
 def test_videos_come_in_many_forms(output):
-    frames, samples = run_whole(lambda: output)
+    frames, heard = run_whole(lambda: output)
     assert (frames.shape, frames.dtype, set(frames.flat)) == ((5, 4, 6, 3), np.uint8, {128})
-    assert (samples is not None) == (output.get("audio") is not None)
+    assert heard is output.get("audio")
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,8 @@ def test_videos_come_in_many_forms(output):
     ],
 )
 def test_sounds_come_in_many_forms(heard, num_channels):
-    _, samples = run_whole(lambda: {"frames": np.stack([[PICTURE] * 5]), "audio": heard})
+    sound, _ = sound_of(pipeline(), heard, video_seconds=0)
+    samples = sound.samples
     assert (samples.shape, samples.dtype, set(samples.flat)) == ((num_channels, 9), np.float32, {0.25})
 
 
@@ -69,13 +70,15 @@ def pipeline(rate: int | None = 24000) -> SimpleNamespace:
             {"audio": "24000 Hz, 1 channel", "sound": "0.5 s, of a video of 1.0 s"},
         ),
         (np.ones((2, 9)), None, {"sound": "left out: the model does not say its sample rate"}),
-        (np.ones((2, 2, 9)), 24000, {"sound": "left out: it has no channels"}),
+        (np.ones((2, 2, 9)), 24000, {"sound": "left out: it is no array of samples by channel"}),
+        (np.ones((1, 9), np.int16), 24000, {"sound": "left out: it is no array of samples by channel"}),
+        ([np.ones(9), np.ones(8)], 24000, {"sound": "left out: it is no array of samples by channel"}),
         (np.full((1, 9), np.inf), 24000, {"sound": "left out: it holds NaN or infinity"}),
         (np.ones((1, 9)), 10, {"sound": "left out: AAC has no sample rate of 10 Hz"}),
     ],
 )
 def test_what_is_recorded_of_a_sound(samples, rate, how):
-    sound, said = sound_of(pipeline(rate), samples.astype(np.float32), video_seconds=1)
+    sound, said = sound_of(pipeline(rate), samples, video_seconds=1)
     assert said == how
     assert (sound is None) == ("audio" not in how)
     assert sound is None or sound.sample_rate == 24000
