@@ -55,6 +55,7 @@ CASES = [
     Case("kandinsky-5", tiny_recent.save_kandinsky_5, (5, 16, 32), 24),
     Case("kandinsky-6", tiny_sound.save_kandinsky_6, (5, 16, 32), 24),
     Case("ltx-2", tiny_sound.save_ltx_2, (9, 32, 64), 24),
+    Case("ltx-2.3", lambda path: tiny_sound.save_ltx_2(path, style="2.3"), (9, 32, 64), 24),
     Case("allegro", tiny_families.save_allegro, (24, 128, 128), 15),
     Case("latte", tiny_families.save_latte, (16, 16, 16), 8, "video_length"),
     Case("animatediff", tiny_unets.save_animatediff, (18, 16, 24), 8),
