@@ -24,7 +24,7 @@ from gpu_refine import Clock
 from rich.console import Console
 from rich.table import Table
 
-from phyt2v_cli.backends.diffusion.families import family_of
+from phyt2v_cli.backends.diffusion.families.table import family_of
 from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator, load
 from phyt2v_cli.backends.embedded.tracker import score_tracks
 from phyt2v_cli.backends.memory import device

@@ -37,7 +37,7 @@ from rich.table import Table
 from transformers import T5Config, T5EncoderModel
 
 from phyt2v_cli.backends.diffusion.call import latent_split
-from phyt2v_cli.backends.diffusion.families import family_of
+from phyt2v_cli.backends.diffusion.families.table import family_of
 from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator
 from phyt2v_cli.backends.memory import device
 from phyt2v_cli.config.generator import GeneratorConfig

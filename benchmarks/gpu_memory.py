@@ -18,7 +18,7 @@ from cogvideox_5b import CONFIG, PROMPT, build
 from rich.console import Console
 from rich.table import Table
 
-from phyt2v_cli.backends.diffusion.families import family_of
+from phyt2v_cli.backends.diffusion.families.table import family_of
 from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator
 from phyt2v_cli.backends.memory import device, offloading
 from phyt2v_cli.backends.memory.activations import VideoSize

@@ -108,7 +108,7 @@ def _unplaced(pipeline: Any, config: Any) -> DiffusersGenerator:
 
 
 def _family() -> Any:
-    from phyt2v_cli.backends.diffusion.families import family_of
+    from phyt2v_cli.backends.diffusion.families.table import family_of
 
     return family_of("CogVideoXPipeline", {})
 

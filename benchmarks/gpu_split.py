@@ -26,7 +26,7 @@ import wan_14b
 from rich.console import Console
 from rich.table import Table
 
-from phyt2v_cli.backends.diffusion.families import family_of
+from phyt2v_cli.backends.diffusion.families.table import family_of
 from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator
 from phyt2v_cli.roles import DenoisingStep, Latents
 

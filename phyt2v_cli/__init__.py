@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from phyt2v_cli.api import RunSettings, Studio, generate, refine
     from phyt2v_cli.config.schema import Config
+    from phyt2v_cli.files.sound import Sound
     from phyt2v_cli.roles import (
         ChatModel,
         ChatReply,
@@ -36,6 +37,7 @@ __version__ = "0.1.0"
 _MODULES = {
     "phyt2v_cli.api": ("RunSettings", "Studio", "generate", "refine"),
     "phyt2v_cli.config.schema": ("Config",),
+    "phyt2v_cli.files.sound": ("Sound",),
     "phyt2v_cli.roles": (
         "ChatModel",
         "ChatReply",
@@ -69,6 +71,7 @@ __all__ = [
     "RunResult",
     "RunSettings",
     "Scores",
+    "Sound",
     "Studio",
     "VideoCaptioner",
     "VideoGenerator",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkable
 
 from phyt2v_cli.errors import ReplyError
+from phyt2v_cli.files.sound import Sound
 from phyt2v_cli.files.video import Frames
 
 if TYPE_CHECKING:  # numpy takes 0.1 s to import, and a preview does not need it
@@ -24,7 +25,7 @@ Latents: TypeAlias = "npt.NDArray[np.float32 | np.uint8]"
 Usually (1, num_channels, num_latent_frames, height / 8, width / 8), or with frames before channels.
 Pipelines that decode pictures have (num_frames, num_channels, height / 8, width / 8). The pipeline's
 family decides. A pipeline that cannot be stopped before it decodes hands over its frames instead, uint8
-(num_frames, height, width, 3). A server hands over its mp4, uint8 (num_bytes,)."""
+(num_frames, height, width, 3), or with sound both in one, uint8 (num_bytes,). So does a server its mp4."""
 
 HowItRan: TypeAlias = Mapping[str, str]
 """Settings that a model ran with, by name (offload, compile, cache, device, …), for the record of a video."""
@@ -68,6 +69,8 @@ class Decoded:
     how: HowItRan
     encoded: bytes | None = None
     """mp4 with these frames, if the generator made one: it is kept as it is, and no other is encoded."""
+    sound: Sound | None = None
+    """Sound that goes with the frames, if the model made one."""
 
 
 Task = Literal["analysis", "mismatch", "refinement"]

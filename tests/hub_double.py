@@ -3,12 +3,13 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from urllib.parse import urlsplit
+from types import MappingProxyType
+from urllib.parse import unquote, urlsplit
 
 HUB_ID = "some-one/some-model"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -17,16 +18,24 @@ NEXT_COMMIT = "89abcdef0123456789abcdef0123456789abcdef"
 
 @contextmanager
 def serve_hub(
-    folder: Path, next_folder: Path | None = None, *, gated: bool = False
+    folder: Path,
+    next_folder: Path | None = None,
+    *,
+    gated: bool = False,
+    branches: Mapping[str, Path] = MappingProxyType({}),
 ) -> Iterator[tuple[str, list[str]]]:
     """Serve the files of `folder` as a model; yield its address, and the files asked for so far.
 
     A `gated` model shows its description and refuses its files, as the hub does without access.
 
+    `branches` are further folders, by the names of their branches.
+
     As soon as somebody has read model_index.json, `next_folder` is published as the model's newest commit.
     """
     fetched: list[str] = []
     folders = {COMMIT: folder} if next_folder is None else {COMMIT: folder, NEXT_COMMIT: next_folder}
+    commits = {name: hashlib.sha1(name.encode()).hexdigest() for name in branches}
+    folders |= {commits[name]: path for name, path in branches.items()}
 
     def newest() -> str:
         return NEXT_COMMIT if next_folder is not None and "model_index.json" in fetched else COMMIT
@@ -50,7 +59,13 @@ def serve_hub(
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
-            commit = newest() if revision in (None, "main") else revision
+            commit = newest() if revision in (None, "main") else commits.get(unquote(revision), revision)
+            if commit not in folders:
+                self.send_response(404)
+                self.send_header("X-Error-Code", "RevisionNotFound")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             here = folders[commit]
             files = [file for file in sorted(here.rglob("*")) if file.is_file()]
             if what == "resolve":

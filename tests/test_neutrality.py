@@ -7,20 +7,21 @@ from urllib.parse import urlsplit
 import pytest
 
 import phyt2v_cli
-from phyt2v_cli.backends.diffusion import families
+from phyt2v_cli.backends.diffusion.families import table as families
 from phyt2v_cli.config.judges import ServiceConfig
 from phyt2v_cli.config.server_url import VENDOR_URL
 
 ROOT = Path(phyt2v_cli.__file__).parent
 KNOWING = {
-    f"config/{name}.py" for name in ("generator", "judges", "layers", "section", "server_url", "trust")
+    ROOT / "config" / f"{name}.py"
+    for name in ("generator", "judges", "layers", "section", "server_url", "trust")
 }
 """What each setting may hold is said there, and what a key that is set means."""
 
 MODULES = sorted(
     path
     for path in ROOT.rglob("*.py")
-    if (inside := path.relative_to(ROOT)).parts[0] not in ("backends", "tiny") and str(inside) not in KNOWING
+    if path.relative_to(ROOT).parts[0] not in ("backends", "tiny") and path not in KNOWING
 )
 FAMILIES = {families.family_of(name, {}).name.split()[0] for name in families.FAMILY_OF_PIPELINE}
 VENDORS = {urlsplit(VENDOR_URL).hostname or "", ServiceConfig.model_fields["api_key_env"].default}

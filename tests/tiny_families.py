@@ -48,16 +48,14 @@ from transformers import (
 from tests.tiny_pipelines import save_pipeline, tiny_text_encoder, tiny_tokenizer, tiny_wan_vae
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz ,.'"
-_VOCABULARY = {
-    token: number for number, token in enumerate(["<pad>", "<s>", "</s>", "<unk>", "§", *_LETTERS])
-}
+VOCABULARY = {token: number for number, token in enumerate(["<pad>", "<s>", "</s>", "<unk>", "§", *_LETTERS])}
 
 
 def letter_tokenizer(
     *, template: str | None = None, template_tokens: int = 0, model_max_length: int = 77
 ) -> PreTrainedTokenizerFast:
     """Return a tokenizer of letters to which a prompt template is as long as to the real one."""
-    tokenizer = Tokenizer(models.WordLevel(_VOCABULARY, unk_token="<unk>"))
+    tokenizer = Tokenizer(models.WordLevel(VOCABULARY, unk_token="<unk>"))
     if template is None:
         tokenizer.post_processor = processors.TemplateProcessing(
             single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
@@ -82,7 +80,7 @@ def tiny_clip_text_model(width: int) -> CLIPTextModel:
     """Return the text encoder that goes with `letter_tokenizer`."""
     return CLIPTextModel(
         CLIPTextConfig(
-            vocab_size=len(_VOCABULARY),
+            vocab_size=len(VOCABULARY),
             hidden_size=width,
             intermediate_size=32,
             num_hidden_layers=2,
@@ -110,7 +108,7 @@ def save_hunyuan(path: Path) -> Path:
         ),
         text_encoder=LlamaModel(
             LlamaConfig(
-                vocab_size=len(_VOCABULARY),
+                vocab_size=len(VOCABULARY),
                 hidden_size=16,
                 intermediate_size=32,
                 num_hidden_layers=4,
@@ -150,7 +148,7 @@ def save_hunyuan_15(path: Path) -> Path:
         tokenizer=tokenizer,
         text_encoder=Qwen2_5_VLTextModel(
             Qwen2_5_VLTextConfig(
-                vocab_size=len(_VOCABULARY),
+                vocab_size=len(VOCABULARY),
                 hidden_size=16,
                 intermediate_size=16,
                 num_hidden_layers=3,

@@ -26,7 +26,7 @@ from phyt2v_cli.runs.reader import is_complete
 from phyt2v_cli.schedule import PlannedRound, final_steps, plan_run, planned_ids, steps_notice
 
 if TYPE_CHECKING:
-    from phyt2v_cli.backends.diffusion.families import Family
+    from phyt2v_cli.backends.diffusion.families.family import Family
 
 _BYTES_PER_PIXEL = 0.5
 """Upper bound for near-lossless H.264 of noisy frames, latents included."""
@@ -121,9 +121,9 @@ def complete_judges(loaded: LoadedConfig) -> LoadedConfig:
 
 def _family(config: Config) -> "Family":
     from phyt2v_cli.backends.checkpoints.diffusers_folder import find_model
-    from phyt2v_cli.backends.diffusion.families import family_of
+    from phyt2v_cli.backends.diffusion.families.table import family_of
 
-    folder = find_model(config.generator.model)
+    folder = find_model(config.generator.model, config.generator.revision)
     return family_of(folder.pipeline_class, folder.component_configs)
 
 

@@ -54,7 +54,7 @@ def survey(gpu: Gpu | None) -> Iterator[PresetReport]:
         yield PresetReport(
             name=name,
             model=model,
-            is_present=model == "tiny" or find_cached(model) is not None,
+            is_present=model == "tiny" or find_cached(model, config.generator.revision) is not None,
             download_gb=size.download_gb if size else None,
             fit=fit,
             total_steps=sum(entry.total_steps for entry in planned),

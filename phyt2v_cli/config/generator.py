@@ -26,10 +26,14 @@ class GeneratorConfig(Section):
     model: str = Field(default="tiny", min_length=1)
     """`diffusers`: `tiny`, a local folder in diffusers layout, or a hub id. `server`: the model name that the
     server knows."""
+    revision: str | None = Field(default=None, max_length=200, pattern=r"^[\w-]+([./][\w-]+)*$")
+    """Branch, tag or commit of a hub id; None: its main branch."""
     num_frames: Annotated[int, Field(ge=1, le=1000)] | None = None
     height: Annotated[int, Field(ge=16, le=4096)] | None = None
     width: Annotated[int, Field(ge=16, le=4096)] | None = None
     fps: Annotated[int, Field(ge=1, le=120)] | None = None
+    audio: bool = True
+    """Keep the sound of models that make one, as AAC in the mp4. Judges see frames only."""
     guidance_scale: Annotated[float, Field(ge=0, le=30)] | None = None
     guidance_scale_2: Annotated[float, Field(ge=0, le=30)] | None = None
     """`guidance_scale` of the second transformer, if there are two; None: the same as `guidance_scale`."""

@@ -27,7 +27,8 @@ def list_reaches(config: Config) -> list[str]:
     model = generator.model if generator.backend == "diffusers" else None
     for weights in (model, generator.lora, generator.lora_2):
         if weights is not None and _is_fetched(weights):
-            reaches.append(f"generator: fetches {weights}")
+            at = f" at {generator.revision}" if weights == model and generator.revision else ""
+            reaches.append(f"generator: fetches {weights}{at}")
     for role, section in _services(config):
         backend = getattr(section, "backend", None)
         if backend == "openai":

@@ -3,7 +3,7 @@
 A video is H.264 in yuv420p, so its height and width must be even; other sizes are refused, never resized.
 Equal frames and metadata give equal bytes: no date, no path, a fixed number of encoder threads. The metadata
 are one JSON object in the container's `comment`, the key that every player and ffprobe show. Colours are
-written with the tags, and read with the rules, that players go by.
+written with the tags, and read with the rules, that players go by. A sound is a second track, in AAC.
 """
 
 import errno
@@ -15,6 +15,7 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, TypeVar, cast
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 from phyt2v_cli.errors import VideoError
 from phyt2v_cli.files.atomic import already_there, describe_os_error, replace_file
+from phyt2v_cli.files.sound import Sound, cut, is_same, mux_sound, read_sound
 from phyt2v_cli.files.video_metadata import VideoMetadata as VideoMetadata
 from phyt2v_cli.files.video_metadata import parse_metadata, read_beside, write_beside
 from phyt2v_cli.quantities import count
@@ -45,9 +47,8 @@ come from elsewhere."""
 
 _ENCODER = {"crf": str(CRF), "preset": "veryfast", "threads": "4", "mbtree": "0", "flags": "+bitexact"}
 """Encoder options. They take a third of the default preset's time for about the same size at this CRF. Equal
-bytes need a fixed number of threads. x264's macroblock tree reads uninitialised memory if the CPU has
-AVX-512: in a process that had decoded a video, up to a third of equal small clips came out with other bytes
-(x264 core 165, av 18.1)."""
+bytes need a fixed number of threads. x264's macroblock tree reads uninitialised memory with AVX-512: in a
+process that had decoded a video, up to a third of equal small clips had other bytes (x264 core 165)."""
 
 _DECODER_THREADS = 4
 """Threads of the decoder, each with a frame of its own. On two cores they take half of the time; of 400
@@ -65,13 +66,20 @@ def _matrix_of(width: int, height: int) -> int:
 
 
 def write_video(
-    path: Path, frames: Frames, *, fps: int, metadata: VideoMetadata, must_be_new: bool = False
+    path: Path,
+    frames: Frames,
+    *,
+    fps: int,
+    metadata: VideoMetadata,
+    must_be_new: bool = False,
+    sound: Sound | None = None,
 ) -> str:
     """Write an mp4, verify it by decoding it in full, move it into place, and return its sha256.
 
-    `frames` is uint8 RGB (num_frames, height, width, 3). Until the video is verified `path` stays as it was.
-    Raises VideoError for an odd or empty size, and if the file does not decode to the same number of frames
-    of the same size with the same metadata; FilesError if the disk is full or not writable, or if a file that
+    `frames` is uint8 RGB (num_frames, height, width, 3). What of `sound` goes on after the last frame is cut
+    off. Until the video is verified `path` stays as it was. Raises VideoError for an odd or empty size, and
+    if the file does not decode to the same number of frames of the same size with the same metadata, and to
+    a sound of the same length; FilesError if the disk is full or not writable, or if a file that
     `must_be_new` is there by now.
     """
     from av import FFmpegError
@@ -82,8 +90,10 @@ def write_video(
             f"{path.name}: {num_frames} frames of {width}x{height} pixels cannot be stored; "
             "H.264 needs at least one frame, and an even width and height"
         )
+    if sound is not None:
+        sound = cut(sound, Fraction(num_frames, fps))
     try:
-        encoded = _encode(frames, fps, comment=json.dumps(asdict(metadata), ensure_ascii=False))
+        encoded = _encode(frames, fps, sound, comment=json.dumps(asdict(metadata), ensure_ascii=False))
     except (FFmpegError, ValueError) as error:
         raise VideoError(f"{path} could not be encoded: {error}") from error
     with replace_file(path, must_be_new=must_be_new) as temporary:
@@ -94,6 +104,8 @@ def write_video(
                 f"{path} could not be verified: wrote {num_frames} frames of {width}x{height} pixels, "
                 f"read back {len(sizes)} of {sizes[0][0]}x{sizes[0][1]}"
             )
+        if sound is not None and not is_same(read_sound(temporary), sound):
+            raise VideoError(f"{path} could not be verified: its sound was not read back as written")
     return hashlib.sha256(encoded).hexdigest()
 
 
@@ -184,7 +196,7 @@ def sha256_of(path: Path) -> str:
         raise describe_os_error(error, f"{path} could not be read") from error
 
 
-def _encode(frames: Frames, fps: int, *, comment: str) -> bytes:
+def _encode(frames: Frames, fps: int, sound: Sound | None, *, comment: str) -> bytes:
     import av
     from av.video.reformatter import VideoReformatter
 
@@ -200,6 +212,8 @@ def _encode(frames: Frames, fps: int, *, comment: str) -> bytes:
         codec.colorspace, codec.color_range = matrix, _LIMITED_RANGE
         # The primaries of sRGB, and the curve that players take for sRGB's.
         codec.color_primaries = codec.color_trc = _BT709
+        if sound is not None:
+            mux_sound(file, sound)
         for number in range(num_frames):
             rgb = av.VideoFrame.from_ndarray(frames[number], format="rgb24")
             frame = scaler.reformat(

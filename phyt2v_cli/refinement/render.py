@@ -130,6 +130,7 @@ def _write_video(generator: VideoGenerator, recipe: Recipe, target: Target, deno
                 fps=generator.fps,
                 metadata=metadata,
                 must_be_new=must_be_new,
+                sound=decoded.sound,
             )
     return Rendered(recipe, sha256)
 

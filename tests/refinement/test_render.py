@@ -9,12 +9,20 @@ import pytest
 from phyt2v_cli.backends.diffusion.generator import load
 from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.events import Stage
+from phyt2v_cli.files.sound import read_sound
 from phyt2v_cli.refinement.render import Target, render_video
 from phyt2v_cli.roles import VideoGenerator, never_cancelled
 from phyt2v_cli.runs.identity import Recipe
 from tests.tiny_pipelines import save_cogvideox, save_ltx, save_mochi, save_wan
+from tests.tiny_sound import save_ltx_2
 
-SAVERS = {"cogvideox": save_cogvideox, "wan": save_wan, "ltx": save_ltx, "mochi": save_mochi}
+SAVERS = {
+    "cogvideox": save_cogvideox,
+    "wan": save_wan,
+    "ltx": save_ltx,
+    "mochi": save_mochi,
+    "ltx-2": save_ltx_2,  # with sound
+}
 
 
 class Stopped(Exception):  # noqa: N818 - no error: what a signal does
@@ -51,7 +59,7 @@ def render(generator: VideoGenerator, path: Path, *, stop_at: Stage | None = Non
 def test_stopped_after_the_denoising_it_goes_on_from_there_to_the_same_video(
     save: Callable[[Path], Path], tmp_path: Path
 ) -> None:
-    size = 32 if save is save_ltx else 16
+    size = 32 if save in (save_ltx, save_ltx_2) else 16
     num_frames = 7 if save is save_mochi else 9
     folder = save(tmp_path / "model")
     generator = load(
@@ -63,3 +71,4 @@ def test_stopped_after_the_denoising_it_goes_on_from_there_to_the_same_video(
     assert render(generator, stopped) == ["decode", "encode"]
     assert render(generator, whole) == ["denoise", "decode", "encode"]
     assert stopped.read_bytes() == whole.read_bytes()
+    assert (read_sound(whole) is not None) == (save is save_ltx_2)

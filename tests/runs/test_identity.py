@@ -1,5 +1,6 @@
 """What makes a video's pixels, and that a finished video keeps its name whatever else of its run changes."""
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -29,11 +30,18 @@ CACHED = GeneratorConfig(draft_cache="pab", draft_cache_strength=4)
         replace(FINAL, steps=5),
         replace(FINAL, generator=GeneratorConfig(guidance_scale=3)),
         replace(FINAL, generator=GeneratorConfig(quantize="fp8")),
+        replace(FINAL, generator=GeneratorConfig(audio=False)),  # other pixels no, but another file
+        replace(FINAL, generator=GeneratorConfig(revision="some/branch")),
         replace(FINAL, purpose="draft", generator=CACHED),
     ],
 )
 def test_other_pixels_have_another_key(other: Recipe) -> None:
     assert other.pixels_key != FINAL.pixels_key
+
+
+def test_settings_that_were_added_rename_no_video() -> None:
+    as_ever = hashlib.sha256(json.dumps([PROMPT, 0, 6, {}]).encode()).hexdigest()[:16]
+    assert FINAL.pixels_key == as_ever
 
 
 @pytest.mark.parametrize(

@@ -64,18 +64,18 @@ class ModelFolder:
     """Config by component, for components that have one."""
 
 
-def find_model(model: str) -> ModelFolder:
-    """Find the model that `generator.model` names: `tiny`, a local folder or a hub id.
+def find_model(model: str, revision: str | None = None) -> ModelFolder:
+    """Find the model that `generator.model` names: `tiny`, a local folder or a hub id, at `revision` there.
 
     A model that is complete in the local cache is used from there, without asking the hub. Otherwise only the
     JSON files of a hub id are fetched here. Raises ModelLoadError if the model is missing, incomplete, has
     only pickle weights, or is not a diffusers pipeline.
     """
     with refusals_as(ModelLoadError, model):
-        return _find(model)
+        return _find(model, revision)
 
 
-def _find(model: str) -> ModelFolder:
+def _find(model: str, revision: str | None) -> ModelFolder:
     path = MODEL_DIR if model == "tiny" else expand(model)
     if path.is_dir():
         folder = _read(path, source=str(path), label=str(path))
@@ -94,15 +94,15 @@ def _find(model: str) -> ModelFolder:
         raise ModelLoadError(
             f"{model} does not exist.", "Give tiny, a folder in diffusers layout, or a hub id."
         )
-    if cached := find_cached(model):
+    if cached := find_cached(model, revision):
         return _read(cached, source=str(cached), label=model)
-    snapshot = fetch_files(model, ["model_index.json", *_CONFIG_PATTERNS])
+    snapshot = fetch_files(model, ["model_index.json", *_CONFIG_PATTERNS], revision=revision)
     return _read(snapshot, source=model, revision=snapshot.name, label=model)
 
 
-def find_cached(hub_id: str) -> Path | None:
+def find_cached(hub_id: str, revision: str | None = None) -> Path | None:
     """Find the folder of a model that is complete in the local cache, without asking the hub; else None."""
-    folder = find_snapshot(hub_id)
+    folder = find_snapshot(hub_id, revision)
     if folder is None:
         return None
     try:
@@ -112,23 +112,23 @@ def find_cached(hub_id: str) -> Path | None:
     return folder
 
 
-def fetch_model(hub_id: str) -> Path:
+def fetch_model(hub_id: str, revision: str | None = None) -> Path:
     """Fetch a model from the hub into the local cache, and return its folder.
 
     Pickle files and half-precision duplicates are left out. Raises ModelLoadError if the hub cannot be
     reached or refuses, the cache cannot be written, or the model is incomplete or has only pickle weights.
     """
-    folder = fetch_files(hub_id, ["model_index.json"])
+    folder = fetch_files(hub_id, ["model_index.json"], revision=revision)
     components = _components(read_json(_index_path(folder, label=hub_id)))
     wanted = [f"{component}/*{suffix}" for component in components for suffix in _FETCHED]
-    folder = fetch_files(hub_id, ["model_index.json", *wanted], _TWINS)
+    folder = fetch_files(hub_id, ["model_index.json", *wanted], _TWINS, revision=revision)
     half_only = [
         name
         for name in components
         if (folder / name / "config.json").is_file() and not files.find_weights(folder / name)
     ]
     if half_only:
-        fetch_files(hub_id, [f"{component}/*.safetensors*" for component in half_only])
+        fetch_files(hub_id, [f"{component}/*.safetensors*" for component in half_only], revision=revision)
     _check_components(folder)
     return folder
 

@@ -13,15 +13,20 @@ from phyt2v_cli.config.presets import preset_of_model
 from phyt2v_cli.errors import ModelLoadError
 
 
-def find_snapshot(hub_id: str) -> Path | None:
-    """Find a pipeline's folder in the local cache, complete or not; None if it has no model_index.json."""
+def find_snapshot(hub_id: str, revision: str | None = None) -> Path | None:
+    """Find a pipeline's folder in the local cache, complete or not; None if it has no model_index.json.
+
+    `revision` is a branch, tag or commit, here and below; None is the main branch.
+    """
     from huggingface_hub import try_to_load_from_cache
 
-    index_path = try_to_load_from_cache(hub_id, "model_index.json")
+    index_path = try_to_load_from_cache(hub_id, "model_index.json", revision=revision)
     return Path(index_path).parent if isinstance(index_path, str) else None
 
 
-def fetch_files(hub_id: str, allow: Sequence[str], ignore: Sequence[str] = ()) -> Path:
+def fetch_files(
+    hub_id: str, allow: Sequence[str], ignore: Sequence[str] = (), *, revision: str | None = None
+) -> Path:
     """Fetch the missing files that match `allow` but not `ignore`, and return their folder.
 
     An interrupted download is resumed. huggingface_hub shows its progress on stderr. Raises ModelLoadError if
@@ -31,8 +36,12 @@ def fetch_files(hub_id: str, allow: Sequence[str], ignore: Sequence[str] = ()) -
     from huggingface_hub import HfApi, snapshot_download
 
     with _hub_errors(hub_id):
-        HfApi().model_info(hub_id)  # without it, the next line would accept whatever is in the cache
-        return Path(snapshot_download(hub_id, allow_patterns=list(allow), ignore_patterns=list(ignore)))
+        # Without it, the next line would accept whatever is in the cache.
+        HfApi().model_info(hub_id, revision=revision)
+        folder = snapshot_download(
+            hub_id, revision=revision, allow_patterns=list(allow), ignore_patterns=list(ignore)
+        )
+        return Path(folder)
 
 
 def fetch(hub_id: str, patterns: Sequence[str]) -> Path:
@@ -56,6 +65,7 @@ def _hub_errors(hub_id: str) -> Iterator[None]:
         HfHubHTTPError,
         LocalEntryNotFoundError,
         RepositoryNotFoundError,
+        RevisionNotFoundError,
     )
 
     try:
@@ -69,6 +79,10 @@ def _hub_errors(hub_id: str) -> Iterator[None]:
         raise ModelLoadError(
             f"{hub_id} is neither a folder here nor a model on the hub (or it needs a login).",
             "Check the name.",
+        ) from error
+    except RevisionNotFoundError as error:
+        raise ModelLoadError(
+            f"{hub_id} has no such branch, tag or commit.", "Check `generator.revision`."
         ) from error
     except LocalEntryNotFoundError as error:
         raise unreachable(hub_id) from error

@@ -10,7 +10,8 @@ import torch
 from phyt2v_cli.backends.acceleration import quantization
 from phyt2v_cli.backends.checkpoints.diffusers_folder import ModelFolder, find_model
 from phyt2v_cli.backends.diffusion import lora_gguf
-from phyt2v_cli.backends.diffusion.families import Family, family_of
+from phyt2v_cli.backends.diffusion.families.family import Family
+from phyt2v_cli.backends.diffusion.families.table import family_of
 from phyt2v_cli.backends.diffusion.family_rules import split_complaints
 from phyt2v_cli.backends.diffusion.signature import choose_pipeline_class
 from phyt2v_cli.backends.memory.device import choose_device, choose_second_gpu
@@ -37,7 +38,7 @@ def check(config: GeneratorConfig) -> Checked:
     pipeline does not take a setting; ModelLoadError if the model is missing, broken, unsafe or makes no video
     from a text.
     """
-    folder = find_model(config.model)
+    folder = find_model(config.model, config.revision)
     family = family_of(folder.pipeline_class, folder.component_configs)
     pipeline_class = choose_pipeline_class(config, folder, family)
     device = choose_device(config.device, "generator")

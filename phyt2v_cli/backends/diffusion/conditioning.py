@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phyt2v_cli.backends.diffusion.families import Family
+from phyt2v_cli.backends.diffusion.families.family import Family
 from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.errors import ConfigError, FilesError, PromptError, VideoError
 from phyt2v_cli.files.picture import is_transparent, read_picture
@@ -34,7 +34,7 @@ def pipeline_for(config: GeneratorConfig, family: Family, pipeline_class: str) -
         return family.image_pipeline or pipeline_class
     if config.video is not None:
         return family.video_pipeline or pipeline_class
-    return pipeline_class
+    return family.text_pipeline or pipeline_class
 
 
 def complaints(family: Family, config: GeneratorConfig) -> Iterator[str]:

@@ -1,12 +1,13 @@
 """Validation of the generator's settings against a family, as `field: message` lines.
 
 This file must not import torch or diffusers, because it serves checks that run before anything is loaded. It
-knows the config and the table in `families.py`; it must not know a family by name.
+knows the config and the families' table; it must not know a family by name.
 """
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 
-from phyt2v_cli.backends.diffusion.families import Family
+from phyt2v_cli.backends.diffusion.families.family import Family
 from phyt2v_cli.config.generator import GeneratorConfig
 
 OPTIONS = ("guidance_scale_2", "true_cfg_scale")
@@ -25,8 +26,18 @@ def complaints(family: Family, config: GeneratorConfig) -> tuple[str, ...]:
     return (
         *_size_complaints(family, config),
         *_option_complaints(family, config),
+        *_package_complaints(family),
         *(() if config.gpus in (1, "auto") else split_complaints(family, config)),
     )
+
+
+def _package_complaints(family: Family) -> Iterator[str]:
+    for package in family.needs_packages:
+        if find_spec(package) is None:
+            yield (
+                f"generator.model: {family.name} needs the package {package}, which is not installed; "
+                f"pip install {package}"
+            )
 
 
 def split_complaints(family: Family, config: GeneratorConfig) -> Iterator[str]:

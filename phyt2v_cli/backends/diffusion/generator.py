@@ -1,7 +1,7 @@
 """Video generator on any text-to-video pipeline of diffusers, loaded once and kept.
 
 This file knows how to load and call a pipeline. It must not know rounds, schedules of steps, run directories
-or the terminal. It must not know any family or model by name: those differences are data in `families.py`.
+or the terminal. It must not know any family or model by name: those differences are data in `families`.
 """
 
 import inspect
@@ -20,16 +20,17 @@ from phyt2v_cli.backends.acceleration import compilation, draft_caches, kernels,
 from phyt2v_cli.backends.acceleration.guidance_split import SplitDenoiser
 from phyt2v_cli.backends.background import model_load_turn
 from phyt2v_cli.backends.diffusion import lora_gguf
-from phyt2v_cli.backends.diffusion.call import latent_split
+from phyt2v_cli.backends.diffusion.call import latent_split, whole_call
+from phyt2v_cli.backends.diffusion.call.arguments import fixed_arguments
 from phyt2v_cli.backends.diffusion.call.prompt_cache import remember
 from phyt2v_cli.backends.diffusion.call.prompt_length import find_prompt_length
 from phyt2v_cli.backends.diffusion.call.step_reporter import StepReporter
 from phyt2v_cli.backends.diffusion.checked import check
 from phyt2v_cli.backends.diffusion.conditioning import call_arguments, picture_arguments
-from phyt2v_cli.backends.diffusion.families import Family
+from phyt2v_cli.backends.diffusion.families.family import Family
 from phyt2v_cli.backends.diffusion.geometry import ComponentConfigs, check_size, video_size
 from phyt2v_cli.backends.diffusion.pipeline import load_pipeline
-from phyt2v_cli.backends.diffusion.signature import FPS_NAMES, NUM_FRAMES_NAMES, fps_of
+from phyt2v_cli.backends.diffusion.signature import fps_of
 from phyt2v_cli.backends.diffusion.solvers import choose_solver
 from phyt2v_cli.backends.memory import offloading, residency
 from phyt2v_cli.backends.memory.activations import VideoSize
@@ -119,28 +120,11 @@ class DiffusersGenerator:
         """Offload level and memory need of the pipeline, for inspection."""
         self._gpus = [device] if device.type == "cuda" else []
         self._attention = kernels.kernel_name(pipeline, num_tokens=video.num_tokens, device=device)
-        self._call_parameters = inspect.signature(type(pipeline).__call__).parameters
+        parameters = inspect.signature(type(pipeline).__call__).parameters
         self._decodes_apart = family.decodes_apart
-        self._fps = config.fps or fps_of(family, self._call_parameters)
-        wanted = {
-            **family.call_arguments,
-            "height": config.height,
-            "width": config.width,
-            **dict.fromkeys(NUM_FRAMES_NAMES, config.num_frames),
-            **config.model_dump(include={"guidance_scale", "guidance_scale_2", "true_cfg_scale"}),
-            **({"negative_prompt": config.negative_prompt} if config.negative_prompt else {}),
-            "max_sequence_length": family.max_sequence_length,
-            **dict.fromkeys(FPS_NAMES, self._fps),
-            "output_type": "np",
-            **(latent_split.arguments(pipeline) if self._decodes_apart else {}),
-            **source,
-        }
-        self._arguments = {
-            name: value
-            for name, value in wanted.items()
-            if value is not None and name in self._call_parameters
-        }
-        if config.guidance_scale is not None and "guidance_scale" not in self._call_parameters:
+        self._fps = config.fps or fps_of(family, parameters)
+        self._arguments = fixed_arguments(pipeline, config, family, fps=self._fps, source=source)
+        if config.guidance_scale is not None and "guidance_scale" not in parameters:
             pipeline.guider = pipeline.guider.new(guidance_scale=config.guidance_scale)
         with failures.translated("reading a prompt"), torch.no_grad():
             self._prompt_length = find_prompt_length(
@@ -232,9 +216,13 @@ class DiffusersGenerator:
                 try:
                     if self._decodes_apart:
                         return latent_split.run_until_decode(self.pipeline, call).float().cpu().numpy()
-                    frames, has_sound = latent_split.run_whole(call)
-                    how.update({"sound": "left out"} if has_sound else {})
-                    return frames
+                    frames, heard = whole_call.run_whole(call)
+                    sound = None
+                    if heard is not None and self._config.audio:
+                        seconds = len(frames) / self._fps
+                        sound, told = whole_call.sound_of(self.pipeline, heard, video_seconds=seconds)
+                        how.update(told)
+                    return whole_call.pack(frames, sound)
                 finally:
                     # The pipeline does this at its end, which is not always reached; its state would leak.
                     self.pipeline.maybe_free_model_hooks()
@@ -283,18 +271,19 @@ class DiffusersGenerator:
     def decode(self, latents: Latents) -> Decoded:
         """Decode latents to uint8 frames of shape (num_frames, height, width, 3).
 
-        Frames that `denoise` kept in place of latents come back as they are. Raises FaultyFramesError if the
-        frames are not finite, LatentsError if the model fails, did not make the latents, or makes another
-        number or size of frames than the config wants, and BackendError if memory runs out.
+        Frames and sound that `denoise` kept in place of latents come back as they are. Raises
+        FaultyFramesError if the frames are not finite, LatentsError if the model fails, did not make the
+        latents, or makes another number or size of frames than the config wants, and BackendError if memory
+        runs out.
         """
-        is_frames = latents.dtype == "uint8" and latents.shape[3:] == (3,)
-        if is_frames == self._decodes_apart:
-            raise LatentsError("The latents are none of this model's.")
         if not self._decodes_apart:
+            kept, sound = whole_call.unpack(latents)
             wanted = self._config.num_frames
-            is_other = wanted not in (None, len(latents))
-            told = {"num_frames": f"{wanted} wanted, {len(latents)} made"} if is_other else {}
-            return Decoded(latents.astype("uint8", copy=False), {**self.settings, **told})
+            is_other = wanted not in (None, len(kept))
+            told = {"num_frames": f"{wanted} wanted, {len(kept)} made"} if is_other else {}
+            return Decoded(kept, {**self.settings, **told}, sound=sound)
+        if latents.dtype == "uint8":
+            raise LatentsError("The latents are none of this model's.")
 
         def work() -> Frames:
             try:

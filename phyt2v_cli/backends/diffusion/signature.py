@@ -13,7 +13,7 @@ from diffusers.utils import DummyObject
 
 from phyt2v_cli.backends.checkpoints.diffusers_folder import ModelFolder
 from phyt2v_cli.backends.diffusion import conditioning, family_rules
-from phyt2v_cli.backends.diffusion.families import Family
+from phyt2v_cli.backends.diffusion.families.family import Family
 from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.errors import ConfigError, ModelLoadError
 

@@ -122,14 +122,15 @@ def _fetch(name: str, *, as_json: bool) -> None:
     from phyt2v_cli.config.layers import load_config
     from phyt2v_cli.files.untrusted import is_hub_id
 
-    model = name if is_hub_id(name) else load_config(preset=name, environment={}).config.generator.model
-    if not is_hub_id(model) or find_cached(model):
-        path = find_model(model).source
+    preset = None if is_hub_id(name) else load_config(preset=name, environment={}).config.generator
+    model, revision = (name, None) if preset is None else (preset.model, preset.revision)
+    if not is_hub_id(model) or find_cached(model, revision):
+        path = find_model(model, revision).source
         console.say(f"{model} is here already.")
     else:
         if size := size_of(model):
             console.say(f"{model}: about {size.download_gb:.0f} GB in all; an interrupted fetch goes on.")
-        path = str(fetch_model(model))
+        path = str(fetch_model(model, revision))
     if as_json:
         console.json_object({"schema": "phyt2v.fetched/1", "model": model, "path": path})
     else:

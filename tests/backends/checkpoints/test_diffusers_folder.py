@@ -149,7 +149,7 @@ def test_the_embedded_model_missing(monkeypatch, tmp_path):
 def test_judging_a_folder_needs_no_torch():
     code = (
         "import sys, phyt2v_cli.backends.checkpoints.diffusers_folder; "
-        "import phyt2v_cli.backends.diffusion.families; "
+        "import phyt2v_cli.backends.diffusion.families.table; "
         "sys.exit(bool({'torch', 'diffusers', 'transformers'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

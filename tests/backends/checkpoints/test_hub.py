@@ -89,6 +89,49 @@ def test_a_part_that_exists_in_half_precision_only_is_fetched_so(
     assert rendered.returncode == 0, rendered.stderr
 
 
+def test_a_branch_is_fetched_if_it_is_named(tiny_cogvideox_dir: Path, tmp_path: Path) -> None:
+    main = tmp_path / "main"
+    main.mkdir()
+    (main / "model_index.json").write_text('{"_class_name": "WanPipeline"}')
+    code = f"""
+from phyt2v_cli.backends.checkpoints.diffusers_folder import fetch_model, find_model
+from phyt2v_cli.errors import ModelLoadError
+print(find_model({HUB_ID!r}).pipeline_class)
+print(find_model({HUB_ID!r}, "some/branch-1.0").pipeline_class)
+folder = fetch_model({HUB_ID!r}, "some/branch-1.0")
+print(find_model({HUB_ID!r}, "some/branch-1.0").source == str(folder))
+try:
+    find_model({HUB_ID!r}, "elsewhere")
+except ModelLoadError as error:
+    print(error)
+"""
+    with serve_hub(main, branches={"some/branch-1.0": tiny_cogvideox_dir}) as (endpoint, _):
+        found = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            env={**os.environ, **hub_environment(tmp_path, endpoint)},
+            timeout=100,
+        )
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.splitlines() == [
+        *("WanPipeline", "CogVideoXPipeline", "True"),
+        f"{HUB_ID} has no such branch, tag or commit.",
+        "Check `generator.revision`.",
+    ]
+
+
+@pytest.mark.slow
+def test_a_branch_renders_without_the_hub(phyt2v: Phyt2v, tiny_cogvideox_dir: Path, tmp_path: Path) -> None:
+    words = ["generate", "--prompt", "a ball", "--model", HUB_ID, "--steps", "1"]
+    for name, value in {"revision": "b/1.0", "num_frames": 9, "height": 16, "width": 16}.items():
+        words += ["--set", f"generator.{name}={value}"]
+    with serve_hub(tmp_path, branches={"b/1.0": tiny_cogvideox_dir}) as (endpoint, _):
+        done = phyt2v(*words, endpoint=endpoint)
+        assert done.returncode == 0, done.stderr
+    assert phyt2v(*words, "--out", "again.mp4").returncode == 0
+
+
 @pytest.mark.slow
 def test_the_weights_are_those_of_the_judged_commit(tiny_cogvideox_dir: Path, tmp_path: Path) -> None:
     newer = Path(shutil.copytree(tiny_cogvideox_dir, tmp_path / "newer"))

@@ -4,7 +4,18 @@ from phyt2v_cli.backends.checkpoints.sizes import size_of
 from phyt2v_cli.config.layers import load_config
 from phyt2v_cli.config.presets import list_presets
 
-NOT_PUBLISHED = ("anyflow-14b", "hunyuanvideo-1.5", "sana-video", "skyreels-v2-14b")
+NOT_PUBLISHED = (
+    *(
+        "anyflow-14b",
+        "cosmos-predict-2.5-2b",
+        "hunyuanvideo-1.5",
+        "kandinsky-5-lite",
+        "ltx-2",
+        "ltx-2.3",
+        "sana-video",
+    ),
+    *("sana-video", "skyreels-v2-14b", "skyreels-v2-df-1.3b"),
+)
 """Presets of models whose sizes on the hub we have not seen."""
 
 

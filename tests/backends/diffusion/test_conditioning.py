@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from phyt2v_cli.backends.diffusion import conditioning
-from phyt2v_cli.backends.diffusion.families import Family
+from phyt2v_cli.backends.diffusion.families.family import Family
 from phyt2v_cli.backends.diffusion.generator import load
 from phyt2v_cli.checks.preflight import complete
 from phyt2v_cli.config.generator import GeneratorConfig

@@ -1,5 +1,6 @@
 """LoRA and GGUF on real classes: they change the video as far as asked, and refuse what cannot be loaded."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -66,6 +67,42 @@ def test_from_the_command_line(kind: str, tmp_path: Path, phyt2v: CommandLine) -
     assert frames.shape == (9, 16, 16, 3)
     if kind == "lora":  # eight bits for a weight change less than a colour is rounded by
         assert (tmp_path / "output.mp4").read_bytes() != (tmp_path / "plain.mp4").read_bytes()
+
+
+def test_a_few_step_lora_runs_as_the_docs_say(tmp_path: Path, phyt2v: CommandLine) -> None:
+    model = save_wan(tmp_path / "model")
+    lora = save_lora(model, tmp_path / "lora") / "pytorch_lora_weights.safetensors"
+    settings = {
+        **sizes(9, 16, 16),
+        "generator.lora": lora,
+        "generator.guidance_scale": 1,
+        "generator.flow_shift": 5,
+        "generator.negative_prompt": "smear",
+        "llm.backend": "rulebook",
+        "captioner.backend": "tracker",
+        "scorer.backend": "tracker",
+    }
+    words = ["--prompt", "a ball falls", "--model", str(model), *assignments(settings)]
+    done = phyt2v("refine", *words, "--rounds", "3", "--min", "4", "--max", "8", "--out", "run")
+    assert done.code == 0, done.err
+    rounds = [json.loads(path.read_text()) for path in sorted((tmp_path / "run").glob("round*.json"))]
+    steps = [found["steps"] for found in rounds]
+    assert (steps[0], steps[-1], steps) == (4, 8, sorted(steps))
+    assert "generator.negative_prompt has no effect at generator.guidance_scale 1" in done.err
+
+
+def test_at_guidance_1_the_transformer_is_called_once_a_step(tmp_path: Path) -> None:
+    model = save_wan(tmp_path / "model")
+
+    def num_calls(guidance_scale: float) -> int:
+        config = {"model": str(model), **SIZE, "guidance_scale": guidance_scale, "flow_shift": 5}
+        generator = load(GeneratorConfig.model_validate(config))
+        calls: list[object] = []
+        generator.pipeline.transformer.register_forward_hook(lambda *_: calls.append(1))
+        generator.denoise("a ball falls.", seed=1, num_inference_steps=4, on_step=lambda *_: None)
+        return len(calls)
+
+    assert (num_calls(1.0), num_calls(5.0)) == (4, 8)
 
 
 def test_a_lora_of_another_family_is_refused(tmp_path: Path) -> None:

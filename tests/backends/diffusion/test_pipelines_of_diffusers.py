@@ -18,7 +18,7 @@ from phyt2v_cli.backends.diffusion.generator import load
 from phyt2v_cli.backends.diffusion.solvers import choose_solver
 from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.files.video import read_video
-from tests import tiny_families, tiny_pipelines, tiny_unets
+from tests import tiny_families, tiny_pipelines, tiny_recent, tiny_sound, tiny_unets
 from tests.command_line import CommandLine, assignments, sizes
 
 
@@ -51,6 +51,11 @@ CASES = [
     Case("anyflow", tiny_families.save_anyflow, (9, 16, 32), 16),
     Case("skyreels", tiny_families.save_skyreels, (9, 16, 32), 24),
     Case("sana-video", tiny_families.save_sana_video, (9, 32, 64), 16, "frames"),
+    Case("skyreels-forcing", tiny_recent.save_skyreels_forcing, (9, 16, 32), 24),
+    Case("kandinsky-5", tiny_recent.save_kandinsky_5, (5, 16, 32), 24),
+    Case("kandinsky-6", tiny_sound.save_kandinsky_6, (5, 16, 32), 24),
+    Case("ltx-2", tiny_sound.save_ltx_2, (9, 32, 64), 24),
+    Case("ltx-2.3", lambda path: tiny_sound.save_ltx_2(path, style="2.3"), (9, 32, 64), 24),
     Case("allegro", tiny_families.save_allegro, (24, 128, 128), 15),
     Case("latte", tiny_families.save_latte, (16, 16, 16), 8, "video_length"),
     Case("animatediff", tiny_unets.save_animatediff, (18, 16, 24), 8),

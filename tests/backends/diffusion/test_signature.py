@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from safetensors.numpy import save_file
 
-from phyt2v_cli.backends.diffusion import families
 from phyt2v_cli.backends.diffusion.call.step_reporter import StepReporter
+from phyt2v_cli.backends.diffusion.families import table as families
 from phyt2v_cli.backends.diffusion.generator import load
 from phyt2v_cli.backends.diffusion.signature import fps_of, steps_of
 from phyt2v_cli.config.generator import GeneratorConfig
@@ -109,10 +109,10 @@ def test_a_class_that_is_not_listed_states_its_own_defaults():
     def family(name):
         return families.family_of(name, {"scheduler": {"_class_name": "FlowMatchEulerDiscreteScheduler"}})
 
-    parameters = inspect.signature(diffusers.LTX2Pipeline.__call__).parameters
-    assert fps_of(family("LTX2Pipeline"), parameters) == 24
-    assert steps_of(family("LTX2Pipeline")) == parameters["num_inference_steps"].default != 50
-    assert family("LTX2Pipeline").solvers == ()  # its scheduler alone does not tell
+    parameters = inspect.signature(diffusers.LTX2InContextPipeline.__call__).parameters
+    assert fps_of(family("LTX2InContextPipeline"), parameters) == 24
+    assert steps_of(family("LTX2InContextPipeline")) == parameters["num_inference_steps"].default != 50
+    assert family("LTX2InContextPipeline").solvers == ()  # its scheduler alone does not tell
     listed = family("LTXPipeline")
     assert "flow-euler" in listed.solvers
     assert (fps_of(listed, parameters), steps_of(listed)) == (listed.fps, 50)

@@ -190,3 +190,12 @@ def test_solvers_that_draw_noise_are_replaced(stochastic, deterministic):
 def test_other_solvers_stay():
     scheduler = FlowMatchEulerDiscreteScheduler()
     assert choose_solver(scheduler, "auto", None) is scheduler
+
+
+def test_at_4_steps_and_shift_5_wan_has_the_noise_levels_that_its_distilled_loras_were_made_for() -> None:
+    own = UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0)
+    solver = choose_solver(own, "auto", 5.0)
+    solver.set_timesteps(4)
+    # Of 1000, 750, 500 and 250, as LightX2V publishes them, shifted.
+    shifted = [5 * level / (1 + 4 * level) for level in (1, 0.75, 0.5, 0.25)]
+    assert solver.sigmas.tolist() == pytest.approx([*shifted, 0], abs=1e-3)

@@ -8,13 +8,10 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
-from PIL import Image
 
 from phyt2v_cli.backends.acceleration.kernels import prefer_onednn
-from phyt2v_cli.backends.diffusion.call.latent_split import run_whole
 from phyt2v_cli.backends.diffusion.generator import load
 from phyt2v_cli.config.generator import GeneratorConfig
-from phyt2v_cli.errors import BackendError, FaultyFramesError
 from phyt2v_cli.files.video import read_video
 from tests.command_line import CommandLine, assignments, sizes
 from tests.tiny_unlisted import save_helios, save_noisy_wan, save_vace
@@ -70,29 +67,3 @@ def test_fault_64_a_solver_that_draws_noise_gives_the_same_video_twice(tmp_path)
     assert torch.equal(torch.random.get_rng_state(), before)  # that of the program around it
     torch.manual_seed(7)
     np.testing.assert_array_equal(render(generator), first)
-
-
-PICTURE = np.full((4, 6, 3), 0.5)
-
-
-@pytest.mark.parametrize(
-    "output",
-    [
-        {"frames": np.stack([[PICTURE] * 5])},
-        {"frames": [np.stack([PICTURE] * 5)]},
-        {"frames": [[Image.new("RGB", (6, 4), (128,) * 3)] * 5]},
-        {"video": torch.full((5, 3, 4, 6), 0.5), "sound": None},
-        {"frames": torch.full((1, 5, 3, 4, 6), 0.5, dtype=torch.bfloat16), "audio": np.zeros(9)},
-    ],
-)
-def test_videos_come_in_many_forms(output):
-    frames, has_sound = run_whole(lambda: output)
-    assert (frames.shape, frames.dtype, set(frames.flat)) == ((5, 4, 6, 3), np.uint8, {128})
-    assert has_sound == (output.get("audio") is not None)
-
-
-def test_what_is_no_video_is_told():
-    with pytest.raises(BackendError, match="holds no video"):
-        run_whole(lambda: {"images": np.zeros((4, 6, 3))})
-    with pytest.raises(FaultyFramesError):
-        run_whole(lambda: {"frames": np.full((1, 2, 4, 6, 3), np.nan)})

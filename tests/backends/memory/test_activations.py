@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from phyt2v_cli.backends.checkpoints.sizes import size_of
-from phyt2v_cli.backends.diffusion.families import family_of
+from phyt2v_cli.backends.diffusion.families.table import family_of
 from phyt2v_cli.backends.diffusion.geometry import video_size
 from phyt2v_cli.backends.memory import offloading
 from phyt2v_cli.backends.memory.activations import (

@@ -9,30 +9,22 @@ A pipeline with an image autoencoder decodes frames in chunks, one call for each
 for all frames, so that all latents come in one call; the chunks of its default size are made here.
 
 A pipeline that decodes several times, or does more to the frames than to scale their colours, cannot be split
-so; which ones can is the family's to know. The others run in one call, and their frames are kept in place of
-latents.
+so; which ones can is the family's to know. `whole_call.py` is for the others.
 """
 
 import inspect
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
-from phyt2v_cli.errors import BackendError, FaultyFramesError
-from phyt2v_cli.files.video import Frames
+from phyt2v_cli.errors import FaultyFramesError
 
 _CHUNK = "decode_chunk_size"
 _PICTURES_AT_A_TIME = 16
 """Frames in a chunk if the pipeline has no default of its own."""
 
 _ONE_CHUNK = 1_000_000
-
-_FRAMES_NAMES = ("frames", "video", "videos", "images")
-"""Names of the frames in the outputs of pipelines."""
-_SOUND_NAMES = ("audio", "sound")
 
 
 class _ReachedDecode(Exception):  # noqa: N818 - no error: leaves the pipeline's call early
@@ -63,35 +55,6 @@ def run_until_decode(pipeline: Any, call: Callable[[], object]) -> torch.Tensor:
     finally:
         del pipeline.vae.decode  # uncovers the class's own method
     raise RuntimeError(f"{type(pipeline).__name__} made a video without vae.decode")
-
-
-def run_whole(call: Callable[[], Any]) -> tuple[Frames, bool]:
-    """Run `call`, which calls the pipeline, to its end: uint8 frames (num_frames, height, width, 3).
-
-    The second result says whether there is sound with them. Raises what `call` raises, BackendError if its
-    output holds no video, and FaultyFramesError if the frames are not finite.
-    """
-    output = call()
-    found = next((output[name] for name in _FRAMES_NAMES if output.get(name) is not None), None)
-    frames = _as_array(found)
-    while frames.ndim > 4 and len(frames) == 1:  # the only video of the batch
-        frames = frames[0]
-    if frames.ndim != 4:
-        raise BackendError(f"{type(output).__name__} holds no video.", "Name another model.")
-    if frames.shape[-1] != 3:  # channels first, as tensors have them
-        frames = frames.transpose(0, 2, 3, 1)
-    if frames.dtype != np.uint8:
-        if not np.isfinite(frames).all():
-            raise FaultyFramesError("The pipeline's frames hold NaN or infinity")
-        frames = (frames.clip(0, 1) * 255).round().astype(np.uint8)
-    return np.ascontiguousarray(frames), any(output.get(name) is not None for name in _SOUND_NAMES)
-
-
-def _as_array(found: Any) -> npt.NDArray[Any]:
-    if isinstance(found, torch.Tensor):
-        return found.float().cpu().numpy()
-    # A list has a video for each prompt, or the frames of one; pictures become arrays.
-    return np.stack([_as_array(item) for item in found]) if isinstance(found, list) else np.asarray(found)
 
 
 def decode(pipeline: Any, latents: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ from phyt2v_cli.backends.diffusion.call.prompt_length import find_prompt_length
 from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator, load
 from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.errors import ConfigError
-from tests import tiny_families, tiny_pipelines, tiny_unets
+from tests import tiny_families, tiny_pipelines, tiny_recent, tiny_sound, tiny_unets
 
 Save = Callable[[Path], Path]
 CASES = {
@@ -25,6 +25,10 @@ CASES = {
     "latte": (tiny_families.save_latte, (16, 16, 16), 120 - 2),
     # An instruction comes first, whose end token does not.
     "sana-video": (tiny_families.save_sana_video, (5, 32, 32), 300 - 3),
+    "skyreels-forcing": (tiny_recent.save_skyreels_forcing, (5, 16, 16), 512 - 2),
+    # A template comes before, and its ten letters after.
+    "kandinsky-5": (tiny_recent.save_kandinsky_5, (5, 16, 16), 512 - 10),
+    "ltx-2": (tiny_sound.save_ltx_2, (9, 32, 32), 1024 - 2),
 }
 """How it is saved, its smallest size, and how many letters it reads."""
 
