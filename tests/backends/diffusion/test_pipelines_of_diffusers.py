@@ -61,7 +61,24 @@ CASES = [
     Case("animatediff", tiny_unets.save_animatediff, (18, 16, 24), 8),
     Case("modelscope", tiny_unets.save_text_to_video_sd, (4, 16, 24), 8),
 ]
-every_family = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+SELDOM = (
+    "allegro",
+    "animatediff",
+    "kandinsky-6",
+    "latte",
+    "ltx-2.3",
+    "modelscope",
+    "sana-video",
+    "skyreels-forcing",
+)
+"""Families whose command line is tried with the slow tests; their calls are compared in any case."""
+every_family = pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=case.name, marks=[pytest.mark.slow] if case.name in SELDOM else [])
+        for case in CASES
+    ],
+)
 JUDGES = assignments({"llm.backend": "rulebook", "captioner.backend": "tracker", "scorer.backend": "tracker"})
 
 
