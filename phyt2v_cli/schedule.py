@@ -98,7 +98,8 @@ def plan_run(config: Config) -> tuple[PlannedRound, ...]:
     search = config.search
     planned = plan(config.schedule, config.refinement.rounds)
     *early, last = planned
-    if search.budget == "equal" and (search.candidates > 1 or search.finals > 1):
+    is_dearer = search.finals > 1 or (search.candidates > 1 and len(planned) > 1)
+    if search.budget == "equal" and is_dearer:
         early = _shrunk(early, last, search)
     return (
         *(replace(entry, num_candidates=search.candidates) for entry in early),

@@ -23,7 +23,7 @@ def find_notices(generator: GeneratorConfig, planned: Sequence[PlannedRound]) ->
 def find_notices_of_run(config: Config, planned: Sequence[PlannedRound]) -> tuple[str, ...]:
     """The same for a whole run, with what is selected at its end."""
     notices = find_notices(config.generator, planned)
-    num_finals = sum(entry.purpose == "final" for entry in planned)
+    num_finals = sum(entry.num_candidates for entry in planned if entry.purpose == "final")
     num_finals += len(plan_controls(config.refinement, planned))
     if config.refinement.select == "best" and num_finals < 2:
         notices += (
@@ -54,6 +54,7 @@ def _of_half_a_judge(config: Config) -> Iterator[str]:
         given = {question.score for question in chosen}
     search = config.search
     chooses = config.refinement.select == "best" or search.candidates > 1 or search.finals > 1
+    chooses = chooses or "best-of-n" in config.refinement.all_controls
     if chooses and not given and config.scorer.decide == "first":
         yield "the first scorer never gives a score, so it cannot choose among videos; put another one first"
     if config.refinement.early_stop and len(given) < 2:
@@ -67,7 +68,7 @@ def _of_half_a_judge(config: Config) -> Iterator[str]:
 
 def _of_judge(key: str, section: LlmConfig | CaptionerConfig | ScorerConfig) -> Iterator[str]:
     if section.backend in ("rulebook", "tracker"):
-        others = set(type(section).model_fields) - {"backend", "name", "others", "api_key_env"}
+        others = set(type(section).model_fields) - {"backend", "name", "others", "decide", "api_key_env"}
     else:
         others = set() if section.backend == "command" else {"command", "keep_alive"}
         others |= set() if section.backend == "openai" else {"ask"}

@@ -205,8 +205,8 @@ Controls = Annotated[
     typer.Option(
         "--controls",
         metavar="LIST",
-        help="Compare the result with: original, blind (a rewrite that saw no video), best-of-n (seeds, for "
-        "the rounds' steps).",
+        help="Compare the result with: original, blind (a rewrite that saw no video), best-of-n (as many "
+        "seeds as the rounds' steps pay for).",
         show_default=False,
     ),
 ]

@@ -107,6 +107,8 @@ def _read(task: Task, source: str) -> str:
     def fault(message: str, hint: str = "") -> ConfigError:
         return ConfigError(f"prompts.{task}: {message}", hint)
 
+    if _path(source).exists() and not _path(source).is_file():  # reading a pipe may never end
+        raise fault(f"{source} is no plain file", "Name a text file with an instruction.")
     try:
         text = read_text(
             str(_path(source)), MAX_INSTRUCTION_BYTES, ConfigError, "Name a text file with an instruction."

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, JsonValue, ValidationError, model_validator
+from pydantic import Field, FiniteFloat, JsonValue, ValidationError, model_validator
 
 from phyt2v_cli.config.judges import ScorerConfig
 from phyt2v_cli.config.section import Section
@@ -57,8 +57,8 @@ class QuestionSheet(Section):
     answer: Literal["json", "number"]
     """`json`: an object with the grade under the question's key. `number`: the grade on a line of its own, or
     in an element `answer`."""
-    lowest: float = 1
-    highest: float = 5
+    lowest: FiniteFloat = 1
+    highest: FiniteFloat = 5
     """Grades from the worst to the best."""
     shows: Literal["frames", "video"] = "frames"
     """`video`: the mp4 itself, as a `video_url`."""
@@ -138,6 +138,8 @@ def _each(config: ScorerConfig) -> Iterator[tuple[str, ScorerConfig]]:
 
 
 def _read(source: str, key: str) -> tuple[QuestionSheet, str]:
+    if _path(source).exists() and not _path(source).is_file():  # reading a pipe may never end
+        raise ConfigError(f"{key}.questions: {source} is no plain file", _HINT)
     try:
         text = read_text(str(_path(source)), MAX_SHEET_BYTES, ConfigError, _HINT)
     except ConfigError as error:

@@ -29,7 +29,7 @@ class Start:
     before: VideoRecord | None = None
     """Video of the round before, which the prompt came from; None in the first round."""
     first: VideoRecord | None = None
-    """Video of the first round, whose motion the others are compared with."""
+    """First video of the first round, whose motion the others are compared with."""
 
 
 def complete_round(
@@ -48,16 +48,21 @@ def complete_round(
     run = session.run
     is_last = planned.round == total_rounds
     has_several = planned.num_candidates > 1
+    known = {id: record for id in planned.ids if (record := run.read_video(id)) is not None}
+    is_decided = any(record.is_chosen for record in known.values())
     records: list[VideoRecord] = []
     for id in planned.ids:
-        record = run.read_video(id) or _begin(session, analysis, start, planned, id, records, is_last=is_last)
+        record = known.get(id)
+        if record is None and id.candidate and is_decided:
+            continue  # it was left out, and is not asked for again
+        record = record or _begin(session, analysis, start, planned, id, records, is_last=is_last)
         if record is None:
             continue
         session.emit(RoundStarted(id, total_rounds, record.steps, record.purpose, record.prompt))
         complete_video(session, record, main_object=analysis.main_object, is_captioned=not has_several)
-        if start.first is not None and flag_if_stilled(record, start.first, run.record.prompt):
-            run.save_video(record)
         records.append(record)
+        if flag_if_stilled(record, start.first or records[0], run.record.prompt):
+            run.save_video(record)
         if has_several:
             session.emit(CandidateDone(id, record.purpose, sum(record.seconds.values()), record.all_scores()))
     chosen = next((record for record in records if record.is_chosen), None)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from phyt2v_cli.errors import ReplyError
 from phyt2v_cli.events import ControlStarted, Notice
+from phyt2v_cli.refinement.motion_guard import flag_if_stilled
 from phyt2v_cli.refinement.prompts import PhysicsAnalysis
 from phyt2v_cli.refinement.rewriting import rewrite
 from phyt2v_cli.refinement.round import Session, complete_video
@@ -16,7 +17,7 @@ from phyt2v_cli.runs.identity import candidate_seed
 from phyt2v_cli.runs.reader import read_videos
 from phyt2v_cli.runs.records import JUDGEMENT_FLAGS, VideoRecord
 from phyt2v_cli.schedule import controls_of
-from phyt2v_cli.video_id import BLIND, CONTROL, ControlId
+from phyt2v_cli.video_id import BLIND, CONTROL, ControlId, RoundId
 
 
 def complete_controls(
@@ -29,11 +30,14 @@ def complete_controls(
     run = session.run
     final_steps = run.record.plan[-1].steps
     total_steps = steps_of_rounds(read_videos(run.path)[0], len(rounds))
+    first = run.read_video(RoundId(1))
     records = []
     for id in controls_of(run.config.refinement, total_steps=total_steps, final_steps=final_steps):
         session.emit(ControlStarted(id, final_steps))
         record = run.read_video(id) or _begin(session, id, analysis, rounds, final_steps)
         complete_video(session, record, main_object=analysis.main_object)
+        if first is not None and flag_if_stilled(record, first, run.record.prompt):
+            run.save_video(record)
         records.append(record)
     return records
 

@@ -27,6 +27,7 @@ from phyt2v_cli.refinement.rewriting import rewrite
 from phyt2v_cli.refinement.round import Session
 from phyt2v_cli.refinement.selection import select_result
 from phyt2v_cli.roles import Roles
+from phyt2v_cli.runs.candidates import is_stilled
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.reader import read_run
 from phyt2v_cli.runs.records import (
@@ -124,11 +125,11 @@ class _Loop:
             )
             self._recover_refined_prompt(chosen)
             if not is_last:
-                self._find_mismatch(chosen, analysis, start.first)
+                first = start.first or self.run.read_video(RoundId(1))
+                self._find_mismatch(chosen, analysis, first)
                 stop_reason = self._reason_to_stop(chosen)
                 self._refine(chosen, analysis, keep=stop_reason is not None)
                 seed = start.seed if "reseeded" in chosen.flags else chosen.seed
-                first = start.first or chosen
                 start = Start(chosen.refined_prompt or chosen.prompt, seed, chosen, first)
             chosen_ones.append(chosen)
             self.emit(_round_done(chosen))
@@ -166,13 +167,15 @@ class _Loop:
                 self.emit(Notice(f"{error.message}; the prompt is kept", error.hint))
             else:
                 stilled = None if first is None else note_on(record, first, self.original_prompt)
-                texts = [reply.text if reply.found else "", stilled or ""]
-                record.mismatch = MismatchRecord(
-                    found=reply.found or stilled is not None, text=" ".join(filter(None, texts))
-                )
+                text = reply.text if reply.found else ""
+                if stilled is not None:
+                    text = f"{text.rstrip('. ')}. {stilled}" if text else stilled
+                record.mismatch = MismatchRecord(found=bool(text), text=text)
 
     def _reason_to_stop(self, record: VideoRecord) -> StopReason | None:
         if not self.config.refinement.early_stop:
+            return None
+        if is_stilled(record):
             return None
         if record.mismatch is not None and not record.mismatch.found:
             return "no_mismatch"

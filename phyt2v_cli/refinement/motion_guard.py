@@ -11,11 +11,13 @@ from phyt2v_cli.runs.records import STILLED, VideoRecord
 _LEAST_SHARE = 1 / 3
 """On the embedded model, videos with sound physics have 0.6 times the first one's motion and more, and those
 whose object hangs in mid-air 0.2 times and less (`docs/search.md`)."""
-_LEAST_MOTION = 0.001
-"""Motion of the first video below which there is nothing to lose."""
+_LEAST_MOTION = 5e-5
+"""Motion of the first video below which there is nothing to lose. A small ball that falls through a large
+picture has more."""
 _RESTS = re.compile(
-    r"\b(still|static|stationary|motionless|immobile|frozen|freezes?|rests?|resting|at rest|lies|lying|idle"
-    r"|unmoving|standstill)\b",
+    r"\b(motionless|immobile|unmoving|at rest|lies|lying|rests|resting"
+    r"|(stands?|sits?|lies?|stays?|remains?|holds?|keeps?|perfectly|completely) (still|stationary|static)"
+    r"|frozen in (place|time))\b",
     re.IGNORECASE,
 )
 

@@ -120,6 +120,9 @@ def complete_video(
         run.save_video(record)
     run.release_latents(record)
     session.tell_notices()
+    if record.motion is None and run.record.status != "complete":
+        record.motion = round(motion_of(read_frames(run.video_path(record))), 6)
+        run.save_video(record)
     if is_captioned and record.caption is None and not record.is_unusable("caption"):
         with session.stage(record, "caption"):
             _caption(session, record, main_object)
@@ -142,8 +145,6 @@ def _caption(session: Session, record: VideoRecord, main_object: str) -> None:
 
 def _score(session: Session, record: VideoRecord) -> None:
     scorers = session.roles.scorers
-    if record.motion is None:
-        record.motion = round(motion_of(read_frames(session.run.video_path(record))), 6)
     for scorer in scorers:
         if scorer.name not in record.scorers:
             # Scored against the original prompt, whatever this video was made from.

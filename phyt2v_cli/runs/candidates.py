@@ -39,10 +39,14 @@ def best_of(candidates: Sequence[VideoRecord], decide: Decide = "first") -> Vide
 
 
 def are_comparable(videos: Sequence[VideoRecord], decide: Decide = "first") -> bool:
-    """Check if all videos have the same scores by the scorer that decides, at least one."""
-    if decide == "mean-rank":
-        return all(any(_merit(scores).num_scores for scores in video.scorers.values()) for video in videos)
-    return len({_kinds(video.scores) for video in videos}) == 1 and bool(_kinds(videos[0].scores))
+    """Check if all videos have the same scores by each scorer that decides, and at least one."""
+    if decide == "first":
+        kinds = [{_kinds(video.scores) for video in videos}]
+    else:
+        names = dict.fromkeys(name for video in videos for name in video.scorers)
+        kinds = [{_kinds(video.scorers.get(name)) for video in videos} for name in names]
+    given = [of_scorer for of_scorer in kinds if of_scorer != {()}]
+    return bool(given) and all(len(of_scorer) == 1 for of_scorer in given)
 
 
 def is_stilled(video: VideoRecord) -> bool:
@@ -54,8 +58,10 @@ def chosen_rounds(videos: Iterable[VideoRecord]) -> list[VideoRecord]:
     """Video of each round in order; of several candidates the chosen one, or the first if none is yet."""
     by_round: dict[int, VideoRecord] = {}
     for video in videos:
-        if isinstance(video.id, RoundId) and (video.is_chosen or video.id.number not in by_round):
-            by_round[video.id.number] = video
+        if isinstance(video.id, RoundId):
+            before = by_round.get(video.id.number)
+            if before is None or (video.is_chosen and not before.is_chosen):
+                by_round[video.id.number] = video
     return [by_round[number] for number in sorted(by_round)]
 
 

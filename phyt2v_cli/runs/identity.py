@@ -88,7 +88,7 @@ def run_key(prompt: str, config: Config) -> str:
 
     Values that equal their defaults are left out, so that a new setting does not rename old runs.
     """
-    relevant = config.model_dump(mode="json", exclude=_NOT_IDENTITY, exclude_defaults=True)
+    relevant = config.model_dump(mode="json", exclude=_not_identity(config), exclude_defaults=True)
     # Flat, because a section that differs only in what does not count would stay as an empty one.
     return _digest([prompt, dict(_flatten(relevant))])
 
@@ -119,7 +119,7 @@ def list_differences(
 
 
 def _identity_of(config: Config, heard: HeardJudges | None) -> dict[str, Any]:
-    tree = config.model_dump(mode="json", exclude=_NOT_IDENTITY)
+    tree = config.model_dump(mode="json", exclude=_not_identity(config))
     if heard is not None:
         for role, is_heard in (
             ("llm", heard.llm),
@@ -133,6 +133,13 @@ def _identity_of(config: Config, heard: HeardJudges | None) -> dict[str, Any]:
         if heard.num_scorers:
             tree["scorer"]["others"] = tree["scorer"]["others"][: heard.num_scorers - 1]
     return tree
+
+
+def _not_identity(config: Config) -> Mapping[str, Any]:
+    """Settings outside the identity; how scorers decide is one if they only select among finals."""
+    if config.search.candidates > 1 or config.search.finals > 1:
+        return _NOT_IDENTITY
+    return {**_NOT_IDENTITY, "scorer": {**_NOT_IDENTITY["scorer"], "decide": True}}
 
 
 def _flatten(tree: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:

@@ -147,11 +147,15 @@ def default_run_dir(prompt: str, config: Config) -> Path:
 
 
 def check_plan(path: Path, record: RunRecord, config: Config) -> None:
-    """Raise RunDirError if the plan of the run at `path` is not as long as its config wants it."""
+    """Raise RunDirError if the plan of the run at `path` has not the rounds and videos of its config."""
     planned, wanted = len(record.plan), config.refinement.rounds + 1
-    if planned != wanted:
+    search = config.search
+    numbers = [*[search.candidates] * (wanted - 1), search.finals]
+    if planned != wanted or [entry.candidates for entry in record.plan] != numbers:
         raise RunDirError(
-            f"{path}: run.json is damaged: its plan has {planned} rounds, and its config {wanted}",
+            f"{path}: run.json is damaged: its plan has {planned} rounds, and its config {wanted}"
+            if planned != wanted
+            else f"{path}: run.json is damaged: its plan has other numbers of candidates than its config",
             "Begin it again with this folder as `out`, and what remains is used.",
         )
 

@@ -1,5 +1,6 @@
 """Instructions of one's own for the LLM: which files count, and what they change."""
 
+import os
 from pathlib import Path
 from typing import get_args
 
@@ -62,7 +63,7 @@ def test_a_file_that_cannot_be_used_is_one_line(content: bytes | None, said: str
 
 
 def test_a_folder_and_the_standard_input_are_no_files(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="is a directory"):
+    with pytest.raises(ConfigError, match="is no plain file"):
         read_instructions(PromptsConfig(analysis=str(tmp_path)))
     with pytest.raises(ConfigError, match="there is no file /"):
         read_instructions(PromptsConfig(analysis="-"))
@@ -110,3 +111,9 @@ def test_what_may_not_do_what_was_meant_is_noted(tmp_path: Path) -> None:
     assert list(notes(plain, "openai")) == []
     (literal,) = notes(PromptsConfig(analysis=write(tmp_path / "b.txt", "{caption} {material}")), "openai")
     assert literal.startswith("prompts.analysis: {caption} stays as it is written")
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="is no plain file"):
+        read_instructions(PromptsConfig(mismatch=str(tmp_path / "pipe")))

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from phyt2v_cli.config.schema import Config, SearchConfig
-from phyt2v_cli.errors import ReplyError, RunInterruptedError
+from phyt2v_cli.errors import ReplyError, RunDirError, RunInterruptedError
 from phyt2v_cli.events import CandidateDone, Notice, RoundDone, RoundStarted, StageStarted, StepDone
 from phyt2v_cli.roles import Scores
 from phyt2v_cli.runs.candidates import are_comparable, best_of, chosen_rounds
+from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.identity import candidate_seed, run_key
 from phyt2v_cli.runs.opening import find_run
 from phyt2v_cli.runs.reader import read_run
@@ -172,7 +173,7 @@ def test_finals_are_compared_by_scores_that_all_have(
 ) -> None:
     finals = [judged("", judge=one), judged(".b", judge=other)]
     assert are_comparable(finals) == comparable
-    assert are_comparable(finals, "mean-rank") == (one != (None, None)), "ranks need no equal scales"
+    assert are_comparable(finals, "mean-rank") == comparable
 
 
 def test_the_way_of_deciding_is_the_configs(tmp_path: Path) -> None:
@@ -190,7 +191,9 @@ def test_the_chosen_video_of_each_round() -> None:
     first, second = record("", 0.5, 0.5), record(".b", 0.5, 0.5)
     assert chosen_rounds([first, second]) == [first], "nothing is chosen yet"
     second.is_chosen = True
-    assert chosen_rounds([first, second]) == [second]
+    third = record(".c", 0.5, 0.5)
+    third.is_chosen = True
+    assert chosen_rounds([first, second, third]) == [second], "as the loop takes it"
 
 
 def test_finals_are_seeds_of_the_last_prompt_and_the_best_is_the_result(tmp_path: Path) -> None:
@@ -224,6 +227,9 @@ def test_a_candidate_without_another_prompt_is_left_out_and_said(tmp_path: Path)
     )
     assert len(result.rounds) == 2
     assert find_run(tmp_path / "run", PROMPT, config).is_complete
+    again = FakeRoles()
+    assert run_through(tmp_path / "run", config, again) == result
+    assert not again.worked(), "it is not asked for again"
 
 
 @pytest.mark.parametrize("at", ["round1.b", "round2", "round2.c", "round3"])
@@ -294,3 +300,22 @@ def test_events_name_the_candidate(tmp_path: Path) -> None:
     ]
     stages = [event.video.name for event in roles.events if isinstance(event, StageStarted)]
     assert stages.index("round1.b") > stages.index("round1")
+
+
+def test_how_scorers_decide_is_part_of_a_run_only_if_candidates_depend_on_it() -> None:
+    def key(config: Config, decide: str) -> str:
+        scorer = config.scorer.model_copy(update={"decide": decide})
+        return run_key(PROMPT, config.model_copy(update={"scorer": scorer}))
+
+    assert key(make_config(2), "mean-rank") == key(make_config(2), "first")
+    assert key(searching(candidates=2), "mean-rank") != key(searching(candidates=2), "first")
+
+
+def test_a_plan_with_other_candidates_than_the_config_is_damaged(tmp_path: Path) -> None:
+    run_through(tmp_path / "run", searching(1, candidates=2, vary="seeds"))
+    path = tmp_path / "run" / "run.json"
+    tree = json.loads(path.read_text())
+    tree["plan"][0]["candidates"] = 26
+    path.write_text(json.dumps(tree))
+    with pytest.raises(RunDirError, match="other numbers of candidates"):
+        RunDir.resume(tmp_path / "run")

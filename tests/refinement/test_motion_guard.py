@@ -73,6 +73,49 @@ def test_it_is_added_to_what_the_llm_has_found(tmp_path: Path) -> None:
     assert second.text.startswith("It hovers. The video hardly moves")
 
 
+def test_high_scores_are_no_reason_to_stop_either(tmp_path: Path) -> None:
+    scorer = FakeScorer(by_video={"output2.mp4": Scores(1.0, 1.0)})
+    roles = FakeRoles(generator=StillIfRewritten(), scorer=scorer)
+    result = run_through(tmp_path / "run", make_config(2, early_stop=True), roles)
+    assert (result.stop_reason, len(result.rounds)) == (None, 3)
+
+
+def test_controls_are_compared_too(tmp_path: Path) -> None:
+    config = make_config(1, controls=["original", "blind"])
+    run_through(tmp_path / "run", config, FakeRoles(generator=StillIfRewritten()))
+    flags = {name: record.flags for name, record in records_of(tmp_path / "run").items()}
+    assert flags == {"control": [], "blind": ["stilled"], "round1": [], "round2": ["stilled"]}
+
+
+def test_candidates_of_the_first_round_are_compared_with_its_first(tmp_path: Path) -> None:
+    scorer = FakeScorer(by_video={"output1.b.mp4": Scores(0.9, 0.9)})
+    roles = FakeRoles(generator=StillIfRewritten(), scorer=scorer)
+    config = make_config(2).model_copy(update={"search": SearchConfig(candidates=2)})
+    run_through(tmp_path / "run", config, roles)
+    records = records_of(tmp_path / "run")
+    assert records["round1.b"].is_chosen
+    assert [name for name, record in records.items() if "stilled" in record.flags] == [
+        "round1.b",
+        "round2",
+        "round2.b",
+        "round3",
+    ]
+
+
+def test_a_run_of_before_gets_its_motion_when_it_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    whole = FakeRoles()
+    run_through(path, make_config(1), whole)
+    for name in ("run.json", "round1.json"):
+        tree = json.loads((path / name).read_text())
+        tree |= {"status": "interrupted"} if name == "run.json" else {"motion": None}
+        (path / name).write_text(json.dumps(tree))
+    (path / "round2.json").unlink()
+    (path / "output2.mp4").unlink()
+    run_through(path, make_config(1))
+    assert records_of(path)["round1"].motion is not None
+
+
 def searching() -> Config:
     search = SearchConfig(candidates=2, finals=2, vary="rewrites")
     return make_config(2).model_copy(update={"search": search})
@@ -119,7 +162,11 @@ def record(motion: float | None) -> VideoRecord:
         (0.002, 0.01, PROMPT, True),
         (0.004, 0.01, PROMPT, False),
         (0.02, 0.01, PROMPT, False),
-        (0.0, 0.0009, PROMPT, False),
+        (0.0, 0.00004, PROMPT, False),
+        (0.0, 0.0003, PROMPT, True),
+        (0.0, 0.01, "a stone skips over a frozen lake", True),
+        (0.0, 0.01, "a truck passes a stationary car, static camera", True),
+        (0.0, 0.01, "a man stands still", False),
         (0.0, 0.01, "a red ball lies on the floor", False),
         (0.0, 0.01, "A cube at REST.", False),
         (0.0, 0.01, "a ball hits a wrestler", True),

@@ -211,9 +211,10 @@ def _gains(units: Iterable[tuple[Unit, PromptNumbers]]) -> Tree:
     done = [(unit, one) for unit, one in units if one.result is not None]
     return {
         "gain_over_first": _paired((unit, one.first, one.result) for unit, one in done),
-        "gain_over_control": _paired((unit, one.control("original"), one.result) for unit, one in done),
-        "gain_over_blind": _paired((unit, one.control("blind"), one.result) for unit, one in done),
-        "gain_over_best_of_n": _paired((unit, one.control("best-of-n"), one.result) for unit, one in done),
+        # Of a control that was selected nothing can be learned beside itself.
+        "gain_over_control": _paired((unit, one.control("original"), one.refined) for unit, one in done),
+        "gain_over_blind": _paired((unit, one.control("blind"), one.refined) for unit, one in done),
+        "gain_over_best_of_n": _paired((unit, one.control("best-of-n"), one.refined) for unit, one in done),
     }
 
 

@@ -66,6 +66,10 @@ class PromptNumbers:
     controls: tuple[tuple[Control, Video], ...] = ()
     """Videos that the result is compared with."""
     result: Video | None = None
+    refined: Video | None = None
+    """Result of the rounds, also if a control was selected in its place."""
+    first_candidate: Video | None = None
+    """First video of the first round, which is made from the original prompt, if another one was chosen."""
     roles: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     """Backend and model of each role."""
     versions: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
@@ -80,7 +84,9 @@ class PromptNumbers:
 
     @property
     def first(self) -> Video | None:
-        """Video of the first round."""
+        """First video of the first round."""
+        if self.first_candidate is not None:
+            return self.first_candidate
         return self.rounds[0] if self.rounds and self.rounds[0].round == 1 else None
 
 
@@ -89,14 +95,20 @@ def numbers_of(run: ShownRun, status: Status) -> PromptNumbers:
     rendered = [record for record in run.videos if record.sha256 is not None]
     videos = {record.id: _video(record) for record in rendered}
     result = run.record.result
+    chosen = [record.id for record in chosen_rounds(rendered)]
+    of_rounds = chosen[-1] if chosen else None
+    if result is not None and isinstance(result.id, RoundId):
+        of_rounds = result.id
     usage = run.record.usage
     return PromptNumbers(
         status=status,
-        rounds=tuple(videos[record.id] for record in chosen_rounds(rendered)),
+        rounds=tuple(videos[id] for id in chosen),
         controls=tuple(
             (arm.name, videos[arm.video.id]) for arm in _arms(run) if arm.video.sha256 is not None
         ),
         result=videos.get(result.id) if result is not None else None,
+        refined=videos.get(of_rounds) if result is not None and of_rounds is not None else None,
+        first_candidate=videos.get(RoundId(1)) if RoundId(1) not in chosen else None,
         roles=_shared(tuple(_roles(run.record))),
         versions=_shared(tuple(_short(run.record.versions))),
         llm_tokens=usage.prompt_tokens + usage.completion_tokens,

@@ -13,6 +13,9 @@ _RIVALS = (
     ("gain_over_best_of_n", "the best of several seeds"),
 )
 
+_SURE = 0.05
+"""p value of the sign test below which a difference is called one."""
+
 
 def in_words(gains: Mapping[str, Any]) -> str:
     """Sentence about the gains of the results over the controls; empty if there is no control."""
@@ -44,10 +47,12 @@ def _difference(gain: Mapping[str, Any]) -> str:
         return "no difference"
     if gain["low"] is None:
         found = "too few prompts to tell"
-    elif gain["low"] > 0:
-        found = "better"
+    elif gain["low"] <= 0 <= gain["high"]:
+        found = "no difference shown"
+    elif gain["sign_test_p"] >= _SURE:  # of a few prompts the interval is no more than their range
+        found = "too few prompts to tell"
     else:
-        found = "worse" if gain["high"] < 0 else "no difference shown"
+        found = "better" if gain["low"] > 0 else "worse"
     return found + _interval(gain)
 
 

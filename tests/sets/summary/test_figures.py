@@ -21,7 +21,7 @@ def final(round_number: int, sa: float | None, pc: float | None) -> Video:
 
 
 def done(first: Video, last: Video, control: Video | None = None) -> PromptNumbers:
-    return PromptNumbers("complete", (first, last), (("original", control),) if control else (), last)
+    return PromptNumbers("complete", (first, last), (("original", control),) if control else (), last, last)
 
 
 def figures(*numbers: PromptNumbers, columns: list[dict[str, str]] | None = None, **options: Any) -> Any:

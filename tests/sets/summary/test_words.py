@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
-from phyt2v_cli.config.schema import Control
+from phyt2v_cli.config.schema import Control, SearchConfig
+from phyt2v_cli.roles import Scores
 from phyt2v_cli.runs.reader import read_run
 from phyt2v_cli.sets.manifest import write_manifest
 from phyt2v_cli.sets.prompt_set import PromptEntry
 from phyt2v_cli.sets.summary.figures import figures_of
 from phyt2v_cli.sets.summary.numbers import PromptNumbers, Video, numbers_of
 from phyt2v_cli.sets.summary.report import write_set_report
-from phyt2v_cli.testing.fakes import FakeRoles
+from phyt2v_cli.testing.fakes import FakeRoles, FakeScorer
 from tests.fake_runs import make_config, run_through
 from tests.fake_sets import entry_of
 
@@ -28,6 +29,7 @@ def numbers(result: float | None, steps: int = 50, **controls: float | None) -> 
         "complete",
         controls=tuple((names[name], final(score)) for name, score in controls.items()),
         result=final(result, steps),
+        refined=final(result, steps),
     )
 
 
@@ -63,6 +65,36 @@ def test_one_prompt_tells_little() -> None:
     assert figures(numbers(0.9, blind=0.5))["in_words"] == (
         "Against a blind rewrite: too few prompts to tell (+0.40)."
     )
+
+
+def test_a_few_prompts_that_agree_tell_too_little() -> None:
+    said = figures(*(numbers(0.9 + 0.01 * n, blind=0.5) for n in range(5)))["in_words"]
+    assert said.startswith("Against a blind rewrite: too few prompts to tell (+0.42, interval ")
+    said = figures(*(numbers(0.9 + 0.01 * n, blind=0.5) for n in range(6)))["in_words"]
+    assert said.startswith("Against a blind rewrite: better (+0.4")
+
+
+def test_a_control_that_was_selected_is_not_compared_with_itself(tmp_path: Path) -> None:
+    scorer = FakeScorer(by_video={"control.mp4": Scores(0.9, 0.9)})
+    config = make_config(1, control=True, select="best")
+    result = run_through(tmp_path / "run", config, FakeRoles(scorer=scorer))
+    assert result.video.name == "control.mp4"
+    one = numbers_of(read_run(tmp_path / "run"), "complete")
+    assert one.result is not None
+    assert one.refined is not None
+    assert (one.result.round, one.refined.round) == (0, 2)
+    gain = figures(one)["gain_over_control"][0]["mean_of_both"]
+    assert (gain["better"], gain["worse"]) == (0, 1)
+
+
+def test_the_first_video_is_that_of_the_original_prompt(tmp_path: Path) -> None:
+    scorer = FakeScorer(by_video={"output1.b.mp4": Scores(0.9, 0.9)})
+    config = make_config(1).model_copy(update={"search": SearchConfig(candidates=2)})
+    run_through(tmp_path / "run", config, FakeRoles(scorer=scorer))
+    one = numbers_of(read_run(tmp_path / "run"), "complete")
+    assert one.first is not None
+    assert one.first.mean == 0.5
+    assert one.rounds[0].mean == 0.9
 
 
 def test_seeds_of_a_prompt_are_one_sign() -> None:
