@@ -60,7 +60,9 @@ def complete_round(
         records.append(record)
         if has_several:
             session.emit(CandidateDone(id, record.purpose, sum(record.seconds.values()), record.all_scores()))
-    chosen = next((record for record in records if record.is_chosen), None) or best_of(records)
+    chosen = next((record for record in records if record.is_chosen), None) or best_of(
+        records, run.config.search.tie
+    )
     if has_several:
         if not chosen.is_chosen:
             chosen.is_chosen = True

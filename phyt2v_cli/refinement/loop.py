@@ -197,7 +197,9 @@ class _Loop:
 
     def _hand_back(self, rounds: list[VideoRecord], controls: list[VideoRecord]) -> RunResult:
         run = self.run
-        chosen, selected_by = select_result(rounds, controls, self.config.refinement.select)
+        chosen, selected_by = select_result(
+            rounds, controls, self.config.refinement.select, self.config.search.tie
+        )
         before = run.record.model_copy()
         run.record.result = ResultRecord(
             id=chosen.id, video=chosen.video, prompt=chosen.prompt, selected_by=selected_by

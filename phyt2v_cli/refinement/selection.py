@@ -3,22 +3,26 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from phyt2v_cli.config.schema import EQUAL
 from phyt2v_cli.runs.candidates import best_of
 from phyt2v_cli.runs.records import VideoRecord
 
 
 def select_result(
-    rounds: Sequence[VideoRecord], controls: Sequence[VideoRecord], select: Literal["last", "best"]
+    rounds: Sequence[VideoRecord],
+    controls: Sequence[VideoRecord],
+    select: Literal["last", "best"],
+    tie: float = EQUAL,
 ) -> tuple[VideoRecord, str]:
     """Select the resulting video, and the rule that decided: ``last``, ``best`` or ``last_unscored``.
 
-    `best` is the final with the highest sum of SA and PC. Equal sums go to a video that is not stilled, then
-    to the later round, and to any round before a control. If a final has no score, there is nothing to
-    compare, and the last round is taken.
+    `best` is the final with the highest sum of SA and PC. Of those within `tie` of it a video that is not
+    stilled is taken, then the later round, and any round before a control. If a final has no score, there is
+    nothing to compare, and the last round is taken.
     """
     finals = [*(record for record in reversed(rounds) if record.purpose == "final"), *controls]
     if select == "last" or len(finals) < 2:
         return rounds[-1], "last"
     if any(record.score_pair() is None for record in finals):
         return rounds[-1], "last_unscored"
-    return best_of(finals), "best"
+    return best_of(finals, tie), "best"

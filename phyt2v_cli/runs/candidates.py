@@ -1,26 +1,22 @@
 """Choice among the candidates of a round. Knows records; reads no file."""
 
+import math
 from collections.abc import Iterable, Sequence
 
+from phyt2v_cli.config.schema import EQUAL
 from phyt2v_cli.runs.records import STILLED, VideoRecord
 from phyt2v_cli.video_id import RoundId
 
-_SAME = 1e-6
-"""Sums of scores that are not further apart are equal."""
 
-
-def best_of(candidates: Sequence[VideoRecord]) -> VideoRecord:
+def best_of(candidates: Sequence[VideoRecord], tie: float = EQUAL) -> VideoRecord:
     """Candidate with the largest sum of SA and PC by the deciding scorer.
 
-    Of equal ones the first that is not stilled; one that has no score ranks last. There is at least one
-    candidate.
+    Those within `tie` of it are as good; of them the first that is not stilled is taken. One that has no
+    score ranks last. There is at least one candidate.
     """
-    best, *others = candidates
-    for other in others:
-        gain = _rank(other) - _rank(best)
-        if gain > _SAME or (abs(gain) <= _SAME and is_stilled(best) and not is_stilled(other)):
-            best = other
-    return best
+    least = max(map(_rank, candidates)) - tie
+    equal = [candidate for candidate in candidates if _rank(candidate) >= least]
+    return next((one for one in equal if not is_stilled(one)), equal[0])
 
 
 def is_stilled(video: VideoRecord) -> bool:
@@ -46,4 +42,4 @@ def steps_of_rounds(videos: Iterable[VideoRecord], num_rounds: int) -> int:
 
 def _rank(video: VideoRecord) -> float:
     pair = video.score_pair()
-    return -1.0 if pair is None else sum(pair)
+    return -math.inf if pair is None else sum(pair)
