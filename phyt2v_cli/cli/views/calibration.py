@@ -42,9 +42,9 @@ def lines_of(record: "CalibrationRecord") -> Iterator[str]:
     else:
         groups = count(spread.num_groups, "prompt or rewrite", "prompts and rewrites")
         yield (
-            f"Noise over seeds, of {groups}: standard deviation {_number(spread.semantic_adherence)} of SA, "
-            f"{_number(spread.physical_commonsense)} of PC, {_number(spread.total)} of their sum; noise floor "
-            f"{_number(spread.noise_floor)}."
+            f"Noise over seeds, of {groups}: standard deviation {_number(spread.semantic_adherence)} of "
+            f"SA, {_number(spread.physical_commonsense)} of PC, {_number(spread.total)} of their sum; noise "
+            f"floor {_number(spread.noise_floor)}."
         )
     for judge in record.judges:
         again = (
