@@ -194,7 +194,9 @@ def _settings(loaded: "LoadedConfig") -> "Config":
     check_judges(loaded.config)
     settings = complete(complete_judges(loaded)).config
     check_model(settings)
-    return settings
+    # One generator at a time, here: on a cluster each would load in other workers again.
+    threads = settings.execution.model_copy(update={"executor": "threads"})
+    return settings.model_copy(update={"execution": threads})
 
 
 def _design(

@@ -16,9 +16,9 @@ _ROW, _RADIUS, _SHIFT = 56, 6, 14
 _PAPER, _INK, _SOFT, _LINE = "#fbfaf7", "#1d1d1f", "#6b6b70", "#d8d5cc"
 _TITLE_SIZE, _TEXT_SIZE = 20, 14
 _MARKS = (
-    ("rank within one request", "#0b6e4f", lambda draft: draft.rank_within_requests),
-    ("rank over prompts", "#5a6ea8", lambda draft: draft.rank_over_prompts),
-    ("order kept", "#9a6700", lambda draft: draft.order_kept),
+    ("rank within one request", "#0b6e4f", "rank_within_requests"),
+    ("rank over prompts", "#5a6ea8", "rank_over_prompts"),
+    ("order kept", "#9a6700", "order_kept"),
 )
 
 
@@ -31,7 +31,7 @@ def draw_plot(record: CalibrationRecord, path: Path) -> None:
     picture = Image.new("RGB", (_WIDTH, bottom + 60), _PAPER)
     draw = ImageDraw.Draw(picture)
     text, title = ImageFont.load_default(_TEXT_SIZE), ImageFont.load_default(_TITLE_SIZE)
-    values = [value for draft in shown for *_, read in _MARKS if (value := read(draft)) is not None]
+    values = [value for draft in shown for *_, key in _MARKS if (value := getattr(draft, key)) is not None]
     least = -1.0 if any(value < 0 for value in values) else 0.0
 
     def x_of(value: float) -> float:
@@ -52,10 +52,10 @@ def draw_plot(record: CalibrationRecord, path: Path) -> None:
         draw.text((30, middle - 18), draft.name[:30], fill=_INK, font=text)
         cost = "cost not known" if draft.cost is None else f"{draft.cost:.2f} of the final's time"
         draw.text((30, middle), cost, fill=_SOFT, font=text)
-        for place, (_, colour, read) in enumerate(_MARKS):
-            value_of = read(draft)
-            if value_of is not None:
-                _dot(draw, x_of(value_of), middle + (place - 1) * _SHIFT, colour)
+        for place, (_, colour, key) in enumerate(_MARKS):
+            value = getattr(draft, key)
+            if value is not None:
+                _dot(draw, x_of(value), middle + (place - 1) * _SHIFT, colour)
     if not shown:
         draw.text((30, _TOP + 10), "no draft has been compared with its final", fill=_SOFT, font=text)
     drawn = io.BytesIO()
