@@ -48,7 +48,7 @@ class DraftRecord(Record):
     num_left_out: Count
     """Pairs that were rendered, of which one has no score."""
     seconds: Seconds = None
-    """Median seconds of denoising."""
+    """Median seconds of denoising; on a CPU of processor time, so that other processes do no harm."""
     cost: Annotated[float, Field(ge=0, le=1e6)] | None = None
     """Median share of the final's seconds of denoising."""
     rank_over_prompts: Rank = None

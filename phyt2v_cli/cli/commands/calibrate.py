@@ -11,7 +11,7 @@ import typer
 from phyt2v_cli.cli import console, host, options, signals, watch
 from phyt2v_cli.cli.batch import options as batch_options
 from phyt2v_cli.errors import SomePromptsFailedError, UsageError
-from phyt2v_cli.quantities import count, duration, mebibytes, score
+from phyt2v_cli.quantities import count, mebibytes
 
 if TYPE_CHECKING:
     from phyt2v_cli.calibration.record import CalibrationRecord
@@ -327,22 +327,12 @@ def _measure(
 
 
 def _tell(told: "VideoDone | str", begin: float) -> None:
+    from phyt2v_cli.cli.views.calibration import line_of_video
+
     if isinstance(told, str):
         console.warn(told)
-        return
-    video = told.video
-    which = f"rewrite {video.rewrite}" if video.rewrite else "the prompt"
-    steps = count(video.steps, "step") + (f", {video.cache}" if video.cache else "")
-    judged = next((judgings[0] for judgings in video.scorers.values() if judgings), None)
-    scores = (
-        "no picture"
-        if judged is None
-        else f"SA {score(judged.semantic_adherence)}, PC {score(judged.physical_commonsense)}"
-    )
-    console.say(
-        f"{told.number:,} of {told.total:,} after {duration(time.monotonic() - begin)}: {told.request}, "
-        f"{which}, seed {video.seed}, {steps}: {scores}"
-    )
+    else:
+        console.say(line_of_video(told, time.monotonic() - begin))
 
 
 def _show(record: "CalibrationRecord", path: Path, *, as_json: bool) -> None:

@@ -6,27 +6,47 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from phyt2v_cli.cli import console
-from phyt2v_cli.quantities import count
+from phyt2v_cli.quantities import count, duration, score
 
 if TYPE_CHECKING:
     from phyt2v_cli.calibration.record import CalibrationRecord, DraftRecord
+    from phyt2v_cli.sets.study.running import VideoDone
 
 _VERDICTS = {True: "yes", False: "no", None: "too few"}
 
 
+def line_of_video(done: "VideoDone", seconds: float) -> str:
+    """Line about a video that was rendered and judged just now, so many seconds after the beginning."""
+    video = done.video
+    which = f"rewrite {video.rewrite}" if video.rewrite else "the prompt"
+    steps = count(video.steps, "step") + (f", {video.cache}" if video.cache else "")
+    scores = "no picture"
+    for judgings in video.scorers.values():
+        sa, pc = judgings[0].semantic_adherence, judgings[0].physical_commonsense
+        scores = f"SA {score(sa)}, PC {score(pc)}"
+        break
+    return (
+        f"{done.number:,} of {done.total:,} after {duration(seconds)}: {done.request}, {which}, "
+        f"seed {video.seed}, {steps}: {scores}"
+    )
+
+
 def calibration_table(record: "CalibrationRecord") -> Table:
-    """Table with a row for each draft setting."""
+    """Table with a row for each draft setting.
+
+    Rank correlation over prompts and within one request, order kept of how many pairs, agreement with the
+    final, and the verdict whether it keeps the order.
+    """
     table = Table(title=f"Drafts beside finals of {count(record.final_steps, 'step')}")
-    table.add_column("draft")
-    for heading in ("pairs", "cost", "rank", "rank within", "order kept", "agrees", "keeps the order"):
+    table.add_column("draft", no_wrap=True)
+    for heading in ("cost", "rank", "within", "order", "agrees", "keeps"):
         table.add_column(heading, justify="right")
     for draft in record.drafts:
         table.add_row(
             console.safe(draft.name),
-            f"{draft.num_pairs:,}",
             _number(draft.cost),
             _number(draft.rank_over_prompts),
-            _of(draft.rank_within_requests, draft.num_requests),
+            _number(draft.rank_within_requests),
             _of(draft.order_kept, draft.num_ordered),
             _number(draft.agreement),
             _VERDICTS[draft.keeps_order],

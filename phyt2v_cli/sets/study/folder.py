@@ -81,7 +81,7 @@ class StudyVideo(Record):
     fault: Text | None = None
     """Why there is no picture."""
     seconds: Annotated[float, Field(ge=0, le=1e9)] | None = None
-    """Seconds of denoising; None if its latents were left by an earlier start."""
+    """Seconds of denoising, on a CPU of processor time; None if its latents were left by an earlier start."""
     scorers: dict[Text, Annotated[list[ScorerRecord], Field(max_length=2)]] = Field(
         default_factory=dict, max_length=MAX_SCORERS
     )
