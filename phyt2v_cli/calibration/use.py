@@ -78,15 +78,18 @@ def read_calibration(source: str) -> tuple[CalibrationRecord, str]:
         raise fault(f"is broken: {where}: {first['msg']}") from error
 
 
-def apply_calibration(loaded: LoadedConfig) -> LoadedConfig:
+def apply_calibration(loaded: LoadedConfig, *, chooses_cache: bool = True) -> LoadedConfig:
     """Put what `search.calibration` has measured into a completed config, and say so in its notices.
 
     A setting that was given is kept. A calibration of another model, size or judge is ignored, which is said;
-    without a calibration it is said that nothing was measured, if something would be read from it. Raises
-    ConfigError if the file cannot be read or is none.
+    without a calibration it is said that nothing was measured, if something would be read from it. Without
+    `chooses_cache` the draft cache stays what it is. Raises ConfigError if the file cannot be read or is
+    none.
     """
     config, source = loaded.config, loaded.config.search.calibration
     wanted = _Wanted.of(loaded)
+    if not chooses_cache:
+        wanted = wanted._replace(cache=False)
     if source is None:
         if not (open_questions := list(wanted.open_questions())):
             return loaded

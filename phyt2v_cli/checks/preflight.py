@@ -179,11 +179,13 @@ def prepare_run(
     out: Path | None = None,
     force: bool = False,
     given: Collection[str] = (),
+    chooses_cache: bool = True,
 ) -> PreparedRun:
     """Prepare a run: check what it needs, without loading or writing anything.
 
     `out` is its folder; the default is named after the prompt. `given` names the roles that are given as
-    objects. Raises what the run itself would: ConfigError, ModelLoadError, RunDirError, FilesError.
+    objects. Without `chooses_cache` no calibration chooses the draft cache, as for a generator that is there
+    already. Raises what the run itself would: ConfigError, ModelLoadError, RunDirError, FilesError.
     """
     # A complete run only returns its result. The folder of a run with an image, or without a preset, is not
     # known yet, so its keys are checked in any case.
@@ -192,7 +194,7 @@ def prepare_run(
     loaded = complete_judges(loaded)
     if "generator" not in given:
         loaded = complete(loaded)
-    loaded = apply_calibration(loaded)
+    loaded = apply_calibration(loaded, chooses_cache=chooses_cache)
     config = loaded.config
     planned = plan_run(config)
     path = out or default_run_dir(prompt, config)

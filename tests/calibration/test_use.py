@@ -5,12 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from phyt2v_cli import Studio
 from phyt2v_cli.calibration.record import CalibrationRecord
 from phyt2v_cli.calibration.use import Subject, apply_calibration, read_calibration
 from phyt2v_cli.config.layers import LoadedConfig, load_config
 from phyt2v_cli.errors import ConfigError
+from phyt2v_cli.events import Notice
 from phyt2v_cli.runs.identity import run_key
+from phyt2v_cli.testing.fakes import FakeRoles
 from tests.calibrations import calibration_for
+from tests.fake_studio import studio_of
 
 
 def loaded(calibration: Path | None, *assignments: str) -> LoadedConfig:
@@ -163,3 +167,33 @@ def test_a_record_of_a_later_version_with_more_in_it_is_read() -> None:
 def test_the_subject_is_the_same_for_equal_settings() -> None:
     first = Subject.of(loaded(None, "generator.width=64").config)
     assert first.differences(Subject.of(loaded(None).config)) == []
+
+
+def test_a_studio_chooses_the_draft_cache_once_for_all_of_its_runs(calibration: Path) -> None:
+    with Studio(calibration=str(calibration)) as studio:
+        assert studio.config.generator.draft_cache == "taylor"
+        assert studio.config.search.calibration_sha256 == read_calibration(str(calibration))[1]
+    with Studio(calibration=str(calibration), max_steps=40) as studio:
+        assert studio.config.generator.draft_cache == "auto", "it is of another number of steps"
+
+
+def test_a_run_of_a_studio_says_what_it_uses(calibration: Path, tmp_path: Path) -> None:
+    fakes = FakeRoles()
+    config = loaded(calibration).config
+    measured = calibration_for(studio_of(fakes).config, tie=0.3, draft_cache="pab")
+    calibration.write_text(measured.model_dump_json())
+    with studio_of(fakes, calibration=str(calibration), candidates=2) as studio:
+        studio.refine("a red ball drops", out=tmp_path / "run", on_event=fakes.events.append)
+    told = [event.text for event in fakes.events if isinstance(event, Notice)]
+    assert any("search.tie 0.3, the noise floor" in text for text in told)
+    record = json.loads((tmp_path / "run" / "run.json").read_text())["config"]
+    assert (record["search"]["tie"], record["generator"]["draft_cache"]) == (0.3, "auto")
+    assert record["search"]["calibration_sha256"] == read_calibration(str(calibration))[1]
+    assert config.search.tie == 1e-6
+
+
+def test_a_config_object_is_taken_as_it_is(calibration: Path) -> None:
+    config = loaded(calibration).config
+    calibration.unlink()
+    with Studio(config=config) as studio:
+        assert studio.config.generator.draft_cache == "auto"
