@@ -136,6 +136,7 @@ class StudyDir:
     def folder_of(self, request: str) -> Path:
         """Folder of a prompt, which is created."""
         folder = self.path / request
+        check_folder(folder)
         try:
             folder.mkdir(exist_ok=True)
         except OSError as error:
@@ -161,7 +162,9 @@ class StudyDir:
 
     def read_video(self, request: str, pixels_key: str) -> StudyVideo | None:
         """Read a video's record; None if there is none that can be used."""
-        return self._read(self.folder_of(request) / f"{pixels_key}.json", StudyVideo)
+        record = self._read(self.folder_of(request) / f"{pixels_key}.json", StudyVideo)
+        # A record from somebody else may name another file, to be written over.
+        return record if record is not None and record.pixels_key == pixels_key else None
 
     def save_video(self, request: str, record: StudyVideo) -> None:
         """Save a video's record."""

@@ -128,6 +128,28 @@ def test_a_video_that_was_changed_is_made_and_judged_again_if_a_judge_is_missing
     assert any("is empty or broken; kept as" in told for told in study.told if isinstance(told, str))
 
 
+def test_a_record_that_names_another_file_is_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    FakeStudy(path).complete(ENTRIES[:1])
+    record = next(path.glob("ball/*.mp4")).with_suffix(".json")
+    tree = json.loads(record.read_text()) | {"pixels_key": "../../outside", "scorers": {}}
+    record.write_text(json.dumps(tree))
+    study = FakeStudy(path)
+    assert len(study.complete(ENTRIES[:1])) == NUM_VIDEOS // 2
+    assert len(study.generator.denoised) == 1
+    assert not (tmp_path / "outside.json").exists()
+    assert json.loads(record.read_text())["pixels_key"] == record.stem
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    FakeStudy(tmp_path / "s").complete(ENTRIES[:1])
+    (tmp_path / "s" / "cube").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RunDirError, match="cube is a symbolic link"):
+        FakeStudy(tmp_path / "s").complete()
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 def test_scores_that_are_missing_are_recorded_as_such(tmp_path: Path) -> None:
     study = FakeStudy(tmp_path / "s", scorers=[StepsScorer(abstains_below=4)])
     videos = study.complete()
