@@ -339,7 +339,7 @@ def _show(record: "CalibrationRecord", path: Path, *, as_json: bool) -> None:
     from phyt2v_cli.cli.views.calibration import calibration_table, lines_of
     from phyt2v_cli.sets.study.folder import PICTURE
 
-    console.say(calibration_table(record))
+    console.say(calibration_table(record, ascii_only=console.stderr().options.ascii_only))
     for line in lines_of(record):
         console.say(line)
     console.say(f"Plot: {path.with_name(PICTURE)}")

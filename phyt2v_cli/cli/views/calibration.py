@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from rich import box
 from rich.table import Table
 
 from phyt2v_cli.cli import console
@@ -31,13 +32,19 @@ def line_of_video(done: "VideoDone", seconds: float) -> str:
     )
 
 
-def calibration_table(record: "CalibrationRecord") -> Table:
+def calibration_table(record: "CalibrationRecord", *, ascii_only: bool = False) -> Table:
     """Table with a row for each draft setting.
 
     Rank correlation over prompts and within one request, order kept of how many pairs, agreement with the
     final, and the verdict whether it keeps the order.
     """
-    table = Table(title=f"Drafts beside finals of {count(record.final_steps, 'step')}")
+    table = Table(
+        title=f"Drafts beside finals of {count(record.final_steps, 'step')}",
+        title_justify="left",
+        box=box.ASCII2 if ascii_only else box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     table.add_column("draft", no_wrap=True)
     for heading in ("cost", "rank", "within", "order", "agrees", "keeps"):
         table.add_column(heading, justify="right")
