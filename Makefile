@@ -53,4 +53,4 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) build dist runs batches .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist runs batches calibrations .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -10,7 +10,14 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypedDict, Unpack
 
 from phyt2v_cli.backends import background, prefetch
-from phyt2v_cli.checks.preflight import PreparedVideo, prepare_run, prepare_video
+from phyt2v_cli.calibration.use import apply_calibration
+from phyt2v_cli.checks.preflight import (
+    PreparedVideo,
+    complete,
+    complete_judges,
+    prepare_run,
+    prepare_video,
+)
 from phyt2v_cli.checks.probe import probed
 from phyt2v_cli.config.layers import LoadedConfig, Setting, layer_of_keywords, load_config
 from phyt2v_cli.config.schema import Config, Control
@@ -111,7 +118,11 @@ class Studio:
             if role is not None
         }
         self._on_span = on_span or background.no_span
+        self._chosen: dict[str, Setting] = {}
+        self._notices: tuple[str, ...] = ()
         self._loaded = self._layer({})
+        if self._loaded.config.search.calibration is not None and not isinstance(self._source, Config):
+            self._choose_draft_cache()
         self._roles = SharedRoles(
             self.config,
             self._given,
@@ -149,8 +160,9 @@ class Studio:
             out=Path(out) if out is not None else None,
             force=force,
             given=self._given,
+            chooses_cache=False,  # one generator makes the drafts of all runs
         )
-        emit = _emit_to(on_event, prepared.notices)
+        emit = _emit_to(on_event, (*self._notices, *prepared.notices))
         with prepared.open() as run:
             return self.complete(run, emit=emit, cancelled=cancelled)
 
@@ -232,6 +244,19 @@ class Studio:
     ) -> None:
         self.close()
 
+    def _choose_draft_cache(self) -> None:
+        """Choose the draft cache of all runs by the calibration, if it is `auto`."""
+        key, loaded = "generator.draft_cache", self._loaded
+        if loaded.config.generator.draft_cache != "auto" or "generator" in self._given:
+            return
+        chosen = apply_calibration(complete(complete_judges(loaded)))
+        self._notices = tuple(notice for notice in chosen.notices if key in notice)
+        self._chosen[key] = Setting(chosen.config.generator.draft_cache, chosen.origins[key])
+        if chosen.config.generator.draft_cache != "auto":
+            sha256 = chosen.config.search.calibration_sha256
+            self._chosen["search.calibration_sha256"] = Setting(sha256, chosen.origins[key])
+        self._loaded = self._layer({})
+
     def _layer(self, settings: Mapping[str, object], *, max_steps: int | None = None) -> LoadedConfig:
         given = {name: value for name, value in settings.items() if value is not None}
         # A schedule given to one call replaces the studio's, whichever of the two forms that has.
@@ -243,6 +268,7 @@ class Studio:
         flags = dict(layer_of_keywords(given, lambda name: f"argument {name}"))
         if max_steps is not None:
             flags["schedule.max_steps"] = Setting(max_steps, "argument steps")
+        flags |= self._chosen
         loaded = load_config(preset=self._preset, config=self._source, scorers=self._scorers, flags=flags)
         return _name_objects(loaded, self._given)
 

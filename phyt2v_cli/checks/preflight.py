@@ -9,8 +9,9 @@ import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from phyt2v_cli.calibration.use import apply_calibration
 from phyt2v_cli.checks.judges import check_judges
 from phyt2v_cli.checks.notices import find_notices, find_notices_of_run
 from phyt2v_cli.config import prompts, questions
@@ -27,6 +28,7 @@ from phyt2v_cli.schedule import PlannedRound, final_steps, plan_run, planned_ids
 
 if TYPE_CHECKING:
     from phyt2v_cli.backends.diffusion.families.family import Family
+    from phyt2v_cli.config.generator import DraftCache
 
 _BYTES_PER_PIXEL = 0.5
 """Upper bound for near-lossless H.264 of noisy frames, latents included."""
@@ -119,6 +121,13 @@ def complete_judges(loaded: LoadedConfig) -> LoadedConfig:
     return loaded._replace(config=config.model_copy(update=update))
 
 
+def draft_caches(config: Config) -> "tuple[DraftCache, ...]":
+    """Feature caches that work on the model; none on a server, or if two GPUs share each video."""
+    if config.generator.backend == "server" or config.generator.gpus != 1:
+        return ()
+    return cast("tuple[DraftCache, ...]", _family(config).draft_caches)
+
+
 def _family(config: Config) -> "Family":
     from phyt2v_cli.backends.checkpoints.diffusers_folder import find_model
     from phyt2v_cli.backends.diffusion.families.table import family_of
@@ -170,11 +179,13 @@ def prepare_run(
     out: Path | None = None,
     force: bool = False,
     given: Collection[str] = (),
+    chooses_cache: bool = True,
 ) -> PreparedRun:
     """Prepare a run: check what it needs, without loading or writing anything.
 
     `out` is its folder; the default is named after the prompt. `given` names the roles that are given as
-    objects. Raises what the run itself would: ConfigError, ModelLoadError, RunDirError, FilesError.
+    objects. Without `chooses_cache` no calibration chooses the draft cache, as for a generator that is there
+    already. Raises what the run itself would: ConfigError, ModelLoadError, RunDirError, FilesError.
     """
     # A complete run only returns its result. The folder of a run with an image, or without a preset, is not
     # known yet, so its keys are checked in any case.
@@ -183,6 +194,7 @@ def prepare_run(
     loaded = complete_judges(loaded)
     if "generator" not in given:
         loaded = complete(loaded)
+    loaded = apply_calibration(loaded, chooses_cache=chooses_cache)
     config = loaded.config
     planned = plan_run(config)
     path = out or default_run_dir(prompt, config)

@@ -21,6 +21,7 @@ COMMANDS = (
     "preview-schedule",
     "report",
     "export",
+    "calibrate",
     "doctor",
     "runs",
     "config",

@@ -185,6 +185,16 @@ Candidates = Annotated[
         show_default=False,
     ),
 ]
+Calibration = Annotated[
+    str | None,
+    typer.Option(
+        "--calibration",
+        metavar="FILE",
+        help="A calibration.json of `phyt2v calibrate`, for this model, size and judge.",
+        rich_help_panel=_CONFIG,
+        show_default=False,
+    ),
+]
 Select = Annotated[
     Literal["last", "best"] | None,
     typer.Option(

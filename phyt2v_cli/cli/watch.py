@@ -26,12 +26,13 @@ def plan_loop(loaded: "LoadedConfig", *, will_ask: bool = True) -> "tuple[Config
 
     Without `will_ask` no judge will be asked, so keys and local judges may be missing.
     """
+    from phyt2v_cli.calibration.use import apply_calibration
     from phyt2v_cli.checks.judges import check_judges
     from phyt2v_cli.checks.notices import find_notices_of_run
     from phyt2v_cli.checks.preflight import complete, complete_judges
 
     check_judges(loaded.config, will_ask=will_ask)
-    loaded = complete(complete_judges(loaded))
+    loaded = apply_calibration(complete(complete_judges(loaded)))
     planned = plan_rounds(loaded)
     for notice in find_notices_of_run(loaded.config, planned):
         console.warn(notice)

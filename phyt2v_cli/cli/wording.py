@@ -12,7 +12,7 @@ from phyt2v_cli.config.keywords import KEYWORDS
 from phyt2v_cli.errors import ConfigError, Phyt2vError
 
 OPTIONS = (
-    *("out", "force", "resume", "trust", "config", "preset", "profile", "prompt"),
+    *("max_seconds", "out", "force", "resume", "trust", "config", "preset", "profile", "prompt"),
     *("prompt_column", "image_column", "where", "limit", "seeds", "shard"),
 )
 """Keyword arguments that are options of the commands, besides `KEYWORDS`, which are settings."""
@@ -21,6 +21,7 @@ COMMANDS = {
     "refine": "phyt2v refine",
     "generate": "phyt2v generate",
     "run_jobs": "phyt2v batch",
+    "calibrate": "phyt2v calibrate",
     "find_runs": "phyt2v runs",
     "fetch_model": "phyt2v doctor --fetch",
 }

@@ -18,6 +18,10 @@ def _as_gpus(value: object) -> object:
     return int(text)
 
 
+DraftCache = Literal["first-block", "pab", "taylor"]
+"""Feature cache for drafts."""
+
+
 class GeneratorConfig(Section):
     """Text-to-video model, its video size and how it runs. None means the default of the model's pipeline."""
 
@@ -75,9 +79,9 @@ class GeneratorConfig(Section):
     """Compile the model's blocks. auto: on a GPU, if the planned steps pay for it."""
     quantize: Literal["off", "fp8"] = "off"
     """8-bit floating point for matrix products, in drafts and finals: faster, and not exact."""
-    draft_cache: Literal["auto", "off", "first-block", "pab", "taylor"] = "auto"
-    """Feature cache for drafts; finals never have one. auto: the cache that was measured to keep the order of
-    drafts for the model's family. None has been measured so far, so auto means off."""
+    draft_cache: Literal["auto", "off"] | DraftCache = "auto"
+    """Feature cache for drafts; finals never have one. auto: the cheapest cache that `search.calibration` has
+    measured to keep the order of drafts, and off without a calibration."""
     draft_cache_strength: Annotated[float, Field(gt=0, le=20)] | None = None
     """How much the cache reuses: a threshold for `first-block`; for the others N, if every Nth step is
     computed."""

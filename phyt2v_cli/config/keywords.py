@@ -14,6 +14,7 @@ KEYWORDS: Mapping[str, str] = {
     "image": "generator.image",
     "video": "generator.video",
     "candidates": "search.candidates",
+    "calibration": "search.calibration",
     "seed": "run.seed",
     "allow_truncation": "generator.allow_truncation",
     "select": "refinement.select",

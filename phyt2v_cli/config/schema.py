@@ -20,6 +20,9 @@ Control = Literal["original", "blind", "best-of-n"]
 
 MAX_REFINEMENTS = 100
 
+EQUAL = 1e-6
+"""Sums of scores that are not further apart are equal, however well a judge is known."""
+
 SERVER_BACKENDS = {"generator": "server", "llm": "openai", "captioner": "openai", "scorer": "openai"}
 """Backend of each role that has a server."""
 
@@ -76,6 +79,13 @@ class SearchConfig(Section):
     finals."""
     finals: Annotated[int, Field(ge=1, le=26)] = 1
     """Videos of the last round, each with another seed; the best is the result."""
+    tie: Annotated[float, Field(ge=0, lt=2)] = EQUAL
+    """Videos whose sums of SA and PC are not further below the best one's than this are as good as it, and
+    the first of them is taken. Filled in from `calibration`, if that has measured the noise."""
+    calibration: str | None = Field(default=None, min_length=1)
+    """File that `calibrate` has written: what it has measured of this model, size and judge is used."""
+    calibration_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    """Checksum of `calibration`, filled in when a run begins, if something of it is used."""
 
 
 class RunConfig(Section):

@@ -66,7 +66,7 @@ def complete_round(
         if has_several:
             session.emit(CandidateDone(id, record.purpose, sum(record.seconds.values()), record.all_scores()))
     chosen = next((record for record in records if record.is_chosen), None)
-    chosen = chosen or best_of(records, run.config.scorer.decide)
+    chosen = chosen or best_of(records, run.config.scorer.decide, run.config.search.tie)
     if has_several:
         if not chosen.is_chosen:
             chosen.is_chosen = True

@@ -201,7 +201,11 @@ class _Loop:
     def _hand_back(self, rounds: list[VideoRecord], controls: list[VideoRecord]) -> RunResult:
         run = self.run
         chosen, selected_by = select_result(
-            rounds, controls, self.config.refinement.select, self.config.scorer.decide
+            rounds,
+            controls,
+            self.config.refinement.select,
+            decide=self.config.scorer.decide,
+            tie=self.config.search.tie,
         )
         before = run.record.model_copy()
         run.record.result = ResultRecord(

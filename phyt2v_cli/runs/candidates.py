@@ -4,11 +4,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from phyt2v_cli.config.judges import Decide
+from phyt2v_cli.config.schema import EQUAL
 from phyt2v_cli.runs.records import STILLED, ScoresRecord, VideoRecord
 from phyt2v_cli.video_id import RoundId
-
-_SAME = 1e-6
-"""Sums of scores that are not further apart are equal."""
 
 
 class _Merit(NamedTuple):
@@ -18,24 +16,22 @@ class _Merit(NamedTuple):
     total: float
 
 
-def best_of(candidates: Sequence[VideoRecord], decide: Decide = "first") -> VideoRecord:
+def best_of(candidates: Sequence[VideoRecord], decide: Decide = "first", tie: float = EQUAL) -> VideoRecord:
     """Best of at least one candidate: the one with the largest sum of SA and PC, or with the best mean rank.
 
-    Of equal ones the first that is not stilled. One that lacks a score which others have ranks last.
+    Those within `tie` of the largest sum, or with the same mean rank, are as good; of them the first that is
+    not stilled is taken. One that lacks a score which others have ranks last.
     """
     merits = _merits(candidates, decide)
-    best = 0
-    for number in range(1, len(candidates)):
-        merit, beaten = merits[number], merits[best]
-        gain = merit.total - beaten.total
-        if merit.num_scores != beaten.num_scores:
-            is_better = merit.num_scores > beaten.num_scores
-        elif abs(gain) <= _SAME:
-            is_better = is_stilled(candidates[best]) and not is_stilled(candidates[number])
-        else:
-            is_better = gain > 0
-        best = number if is_better else best
-    return candidates[best]
+    most = max(merit.num_scores for merit in merits)
+    largest = max(merit.total for merit in merits if merit.num_scores == most)
+    least = largest - (tie if decide == "first" else EQUAL)
+    equal = [
+        candidate
+        for candidate, merit in zip(candidates, merits, strict=True)
+        if merit.num_scores == most and merit.total >= least
+    ]
+    return next((one for one in equal if not is_stilled(one)), equal[0])
 
 
 def are_comparable(videos: Sequence[VideoRecord], decide: Decide = "first") -> bool:

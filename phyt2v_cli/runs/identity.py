@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import JsonValue, ValidationError
 
 from phyt2v_cli.config.generator import GeneratorConfig
+from phyt2v_cli.config.judges import ScorerConfig
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.events import Purpose
 from phyt2v_cli.runs.records import RunRecord, VideoRecord
@@ -32,6 +33,7 @@ _NOT_IDENTITY: Mapping[str, Any] = {
     },
     "prompts": {"analysis", "mismatch", "refinement"},
     "refinement": {"select", "control", "controls"},
+    "search": {"calibration", "calibration_sha256"},
     "run": {"probe"},
     "execution": True,
 }
@@ -68,11 +70,21 @@ class Recipe:
         It covers prompt, seed, steps and the generator settings that pixels depend on; for a draft also its
         feature cache. Rounds, schedule and judges are left out, so that a run may get more of each.
         """
-        excluded = set(_NOT_IDENTITY["generator"])
-        if self.purpose == "final" or self.generator.draft_cache in ("auto", "off"):
-            excluded |= {"draft_cache", "draft_cache_strength"}
-        settings = self.generator.model_dump(mode="json", exclude=excluded, exclude_defaults=True)
+        is_cached = self.purpose == "draft" and self.generator.draft_cache not in ("auto", "off")
+        settings = pixel_settings(self.generator, is_cached=is_cached)
         return _digest([self.prompt, self.seed, self.steps, settings])
+
+
+def pixel_settings(generator: GeneratorConfig, *, is_cached: bool = False) -> dict[str, JsonValue]:
+    """Settings of the generator that pixels depend on, without defaults; those of a cache if `is_cached`."""
+    excluded = {*_NOT_IDENTITY["generator"], *(() if is_cached else ("draft_cache", "draft_cache_strength"))}
+    return generator.model_dump(mode="json", exclude=excluded, exclude_defaults=True)
+
+
+def judge_settings(scorer: ScorerConfig) -> dict[str, JsonValue]:
+    """Settings of a scorer that its scores depend on, without defaults and without further scorers."""
+    excluded = {*_NOT_IDENTITY_OF_SCORER, "others"}
+    return scorer.model_dump(mode="json", exclude=excluded, exclude_defaults=True)
 
 
 def slugify(prompt: str) -> str:
