@@ -82,6 +82,7 @@ def test_a_result_shows_itself_in_a_notebook_and_escapes_what_models_said() -> N
     assert result.rounds[0]._repr_html_().count("<video") == 1
 
 
+@pytest.mark.slow
 def test_a_studio_loads_once_and_renders_single_videos_too(monkeypatch: pytest.MonkeyPatch) -> None:
     loads, load = list[GeneratorConfig](), backends.load_generator
 

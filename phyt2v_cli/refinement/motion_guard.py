@@ -9,8 +9,8 @@ import re
 from phyt2v_cli.runs.records import STILLED, VideoRecord
 
 _LEAST_SHARE = 1 / 3
-"""On the embedded model, videos with sound physics have 0.6 times the first one's motion and more, and those
-whose object hangs in mid-air 0.2 times and less (`docs/search.md`)."""
+"""On the embedded model, sound videos have half of the first one's motion and more, and those whose object
+hangs in mid-air a fifth (`benchmarks/motion.py`)."""
 _LEAST_MOTION = 5e-5
 """Motion of the first video below which there is nothing to lose. A small ball that falls through a large
 picture has more."""

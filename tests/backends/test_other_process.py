@@ -49,6 +49,7 @@ def render(config: GeneratorConfig, steps: Any, cancelled: Any) -> tuple[Denoise
     return denoised, generator.decode(denoised.latents)
 
 
+@pytest.mark.slow
 def test_a_generator_renders_there_what_it_would_here(
     tiny_cogvideox_dir: Path, call: Callable[..., Any]
 ) -> None:

@@ -88,6 +88,7 @@ def end_of(path: Path) -> dict[str, Any]:
     return files
 
 
+@pytest.mark.slow
 def test_killed_before_any_file_is_renamed_or_deleted_the_run_ends_the_same(tmp_path: Path) -> None:
     def cast() -> FakeRoles:
         return FakeRoles(llm=FakeChat({"mismatch": [NO_MISMATCH]}))

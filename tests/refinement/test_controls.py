@@ -70,7 +70,9 @@ def test_the_blind_rewrite_comes_from_the_analysis_alone(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("rounds", "seeds"), [(0, 1), (1, 1), (2, 2), (4, 3), (100, 26)], ids=lambda value: str(value)
+    ("rounds", "seeds"),
+    [(0, 1), (1, 1), (2, 2), (4, 3), pytest.param(100, 26, marks=pytest.mark.slow)],
+    ids=lambda value: str(value),
 )
 def test_the_steps_of_the_rounds_pay_for_the_seeds(rounds: int, seeds: int, tmp_path: Path) -> None:
     roles = FakeRoles()

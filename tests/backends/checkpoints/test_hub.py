@@ -39,6 +39,7 @@ def snapshot(tmp_path: Path) -> Path:
     return next((tmp_path / "hf" / "hub").glob("models--*/snapshots/*"))
 
 
+@pytest.mark.slow
 def test_a_model_is_fetched_whole_without_what_it_does_not_need(
     phyt2v: Phyt2v, tiny_cogvideox_dir: Path, tmp_path: Path
 ) -> None:

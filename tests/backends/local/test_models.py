@@ -177,6 +177,7 @@ def test_logits_that_are_no_numbers(folder: Path) -> None:
         model.first_token_logits(inputs, role="scorer")
 
 
+@pytest.mark.slow
 def test_a_hub_id_is_loaded_from_the_cache_and_quietly(tiny_llama_dir: Path, tmp_path: Path) -> None:
     repo = tmp_path / "hub" / "models--some-one--some-model"
     shutil.copytree(tiny_llama_dir, repo / "snapshots" / ("a" * 40))

@@ -6,9 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = """
 import shutil, sys
 from pathlib import Path
+import pytest
+
 from phyt2v_cli.backends.local import models
 from phyt2v_cli.config.judges import LlmConfig
 
@@ -30,6 +34,7 @@ assert models.load(config, role="llm") is later
 """
 
 
+@pytest.mark.slow
 def test_a_name_means_one_model_while_it_is_loaded(tiny_llama_dir: Path, tmp_path: Path) -> None:
     repo = tmp_path / "hub" / "models--some-one--some-model"
     for commit in ("a" * 40, "b" * 40):

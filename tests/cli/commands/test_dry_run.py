@@ -108,6 +108,7 @@ def test_what_force_moves_aside_is_no_obstacle_and_stays_where_it_is(
     assert tree(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_the_model_of_an_unfinished_run_is_looked_at_too(tmp_path: Path, phyt2v: CommandLine) -> None:
     copytree(Path(tiny.__file__).parent / "model", tmp_path / "model")
     command = (*QUICK, "--preset", "tiny", "--model", "model")

@@ -9,6 +9,7 @@ from phyt2v_cli.files.video import VideoMetadata, read_video
 from tests.command_line import CommandLine
 
 
+@pytest.mark.slow
 def test_a_video_of_any_local_model(tiny_cogvideox_dir: Path, tmp_path: Path) -> None:
     (tmp_path / "my prompt.txt").write_text("a ball\n")
     sizes = ["--set", "generator.num_frames=9", "--set", "generator.height=16", "--set", "generator.width=16"]

@@ -115,6 +115,7 @@ def test_a_scorer_program_that_prints_rubbish_fails_the_run_until_it_is_mended(t
     assert [path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/output1.mp4")] == rendered
 
 
+@pytest.mark.slow
 def test_a_real_pipeline_with_the_embedded_judges_completes_unscored(
     tiny_cogvideox_dir: Path, tmp_path: Path
 ) -> None:
