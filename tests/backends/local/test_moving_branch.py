@@ -11,8 +11,6 @@ import pytest
 SCRIPT = """
 import shutil, sys
 from pathlib import Path
-import pytest
-
 from phyt2v_cli.backends.local import models
 from phyt2v_cli.config.judges import LlmConfig
 
