@@ -45,18 +45,28 @@ from phyt2v_cli.config.generator import GeneratorConfig
 DEVICE = torch.device("cuda", 0)
 
 
-def text_encoder() -> T5EncoderModel:
-    """Return a T5 of the usual width with one layer."""
-    return T5EncoderModel(
-        T5Config(vocab_size=32128, d_model=4096, d_kv=64, d_ff=64, num_layers=1, num_heads=2)
-    )
+def text_encoder(*, whole: bool = False) -> T5EncoderModel:
+    """Return a T5-XXL without memory, or one layer of its width."""
+    d_ff, num_layers, num_heads = (10240, 24, 64) if whole else (64, 1, 2)
+    with torch.device("meta"):
+        return T5EncoderModel(
+            T5Config(
+                vocab_size=32128,
+                d_model=4096,
+                d_kv=64,
+                d_ff=d_ff,
+                num_layers=num_layers,
+                num_heads=num_heads,
+                feed_forward_proj="gated-gelu",
+            )
+        )
 
 
 Parts = tuple[Any, Any]
 """Autoencoder and transformer."""
 
 
-def cogvideox(patch_size_t: int | None = None, height: int = 480, width: int = 720) -> Parts:
+def cogvideox(num_layers: int, patch_size_t: int | None = None, height: int = 480, width: int = 720) -> Parts:
     """Return those of CogVideoX-5B, or of the 1.5, whose patches span two latent frames."""
     vae = AutoencoderKLCogVideoX(
         block_out_channels=(128, 256, 256, 512),
@@ -69,7 +79,7 @@ def cogvideox(patch_size_t: int | None = None, height: int = 480, width: int = 7
     )
     transformer = CogVideoXTransformer3DModel(
         num_attention_heads=48,
-        num_layers=2,
+        num_layers=num_layers,
         use_rotary_positional_embeddings=True,
         sample_height=height // 8,
         sample_width=width // 8,
@@ -79,12 +89,13 @@ def cogvideox(patch_size_t: int | None = None, height: int = 480, width: int = 7
     return vae, transformer
 
 
-def wan(heads: int, ffn_dim: int) -> Parts:
+def wan(num_layers: int, heads: int, ffn_dim: int) -> Parts:
     """Return those of a Wan 2.1."""
-    return AutoencoderKLWan(), WanTransformer3DModel(num_attention_heads=heads, ffn_dim=ffn_dim, num_layers=2)
+    transformer = WanTransformer3DModel(num_attention_heads=heads, ffn_dim=ffn_dim, num_layers=num_layers)
+    return AutoencoderKLWan(), transformer
 
 
-def wan_5b() -> Parts:
+def wan_5b(num_layers: int) -> Parts:
     """Return those of the Wan 2.2 whose autoencoder compresses more."""
     vae = AutoencoderKLWan(
         base_dim=160,
@@ -100,7 +111,7 @@ def wan_5b() -> Parts:
         latents_std=[1.0] * 48,
     )
     transformer = WanTransformer3DModel(
-        num_attention_heads=24, ffn_dim=14336, num_layers=2, in_channels=48, out_channels=48
+        num_attention_heads=24, ffn_dim=14336, num_layers=num_layers, in_channels=48, out_channels=48
     )
     return vae, transformer
 
@@ -111,22 +122,32 @@ class Case(NamedTuple):
     name: str
     pipeline_class: Any
     scheduler: Callable[[], Any]
-    parts: Callable[[], Parts]
+    parts: Callable[[int], Parts]
+    """Autoencoder and transformer of so many layers."""
+    num_layers: int
+    """Of the real transformer."""
     size: tuple[int, int, int]
     vae_dtype: torch.dtype = torch.float32
     num_branches: int = 2
     options: Mapping[str, Any] = {}
 
-    def build(self) -> Any:
-        """Return the pipeline."""
-        vae, transformer = self.parts()
+    @property
+    def config(self) -> GeneratorConfig:
+        """Config of its preset's size."""
+        num_frames, height, width = self.size
+        return GeneratorConfig(
+            model="random", num_frames=num_frames, height=height, width=width, dtype="bfloat16"
+        )
+
+    def build(self, *, whole: bool = False) -> Any:
+        """Return the pipeline on the GPU, with random weights: `whole`, or with two layers and a small T5."""
+        with torch.device("meta"):
+            vae, transformer = self.parts(self.num_layers if whole else 2)
+        modules = {"text_encoder": text_encoder(whole=whole), "vae": vae, "transformer": transformer}
+        for name, module in modules.items():
+            fill(module, "cuda", self.vae_dtype if name == "vae" else torch.bfloat16)
         return self.pipeline_class(
-            tokenizer=make_tokenizer(),
-            text_encoder=text_encoder(),
-            vae=vae,
-            transformer=transformer,
-            scheduler=self.scheduler(),
-            **self.options,
+            tokenizer=make_tokenizer(), scheduler=self.scheduler(), **modules, **self.options
         )
 
 
@@ -137,44 +158,51 @@ def _unipc() -> UniPCMultistepScheduler:
 _COGVIDEOX = CogVideoXPipeline, CogVideoXDDIMScheduler
 _WAN = WanPipeline, _unipc
 CASES = (
-    Case("cogvideox-5b", *_COGVIDEOX, cogvideox, (49, 480, 720), torch.bfloat16),
-    Case("cogvideox-1.5-5b", *_COGVIDEOX, lambda: cogvideox(2, 768, 1360), (81, 768, 1360), torch.bfloat16),
-    Case("wan2.1-1.3b", *_WAN, lambda: wan(12, 8960), (81, 480, 832), num_branches=1),
-    Case("wan2.1-14b", *_WAN, lambda: wan(40, 13824), (81, 720, 1280), num_branches=1),
-    Case("wan2.2-5b", *_WAN, wan_5b, (121, 704, 1280), num_branches=1, options={"expand_timesteps": True}),
+    Case("cogvideox-5b", *_COGVIDEOX, cogvideox, 42, (49, 480, 720), torch.bfloat16),
+    Case(
+        "cogvideox-1.5-5b",
+        *_COGVIDEOX,
+        lambda layers: cogvideox(layers, 2, 768, 1360),
+        42,
+        (81, 768, 1360),
+        torch.bfloat16,
+    ),
+    Case("wan2.1-1.3b", *_WAN, lambda layers: wan(layers, 12, 8960), 30, (81, 480, 832), num_branches=1),
+    Case("wan2.1-14b", *_WAN, lambda layers: wan(layers, 40, 13824), 40, (81, 720, 1280), num_branches=1),
+    Case(
+        "wan2.2-5b", *_WAN, wan_5b, 30, (121, 704, 1280), num_branches=1, options={"expand_timesteps": True}
+    ),
     Case(
         "ltx-video",
         LTXPipeline,
         FlowMatchEulerDiscreteScheduler,
-        lambda: (AutoencoderKLLTXVideo(), LTXVideoTransformer3DModel(num_layers=2)),
+        lambda layers: (AutoencoderKLLTXVideo(), LTXVideoTransformer3DModel(num_layers=layers)),
+        28,
         (161, 480, 704),
     ),
     Case(
         "mochi",
         MochiPipeline,
         lambda: FlowMatchEulerDiscreteScheduler(invert_sigmas=True),
-        lambda: (AutoencoderKLMochi(), MochiTransformer3DModel(num_layers=2)),
+        lambda layers: (AutoencoderKLMochi(), MochiTransformer3DModel(num_layers=layers)),
+        48,
         (163, 480, 848),
         torch.bfloat16,
     ),
 )
 
 
+def generator_of(pipeline: Any, config: GeneratorConfig) -> DiffusersGenerator:
+    """Return a generator on the pipeline."""
+    components = pipeline.components.items()
+    configs = {name: module.config for name, module in components if hasattr(module, "config")}
+    return DiffusersGenerator(pipeline, config, family_of(type(pipeline).__name__, configs), {}, DEVICE)
+
+
 def measure(case: Case) -> dict[str, Any]:
     """Render two steps and decode, whole and in tiles; sizes in GB beside the weights."""
-    num_frames, height, width = case.size
     pipeline = case.build()
-    for name, module in pipeline.components.items():
-        if isinstance(module, torch.nn.Module):
-            fill(module, "cuda", case.vae_dtype if name == "vae" else torch.bfloat16)
-    config = GeneratorConfig(
-        model="random", num_frames=num_frames, height=height, width=width, dtype="bfloat16", offload="none"
-    )
-    name = type(pipeline).__name__
-    configs = {
-        part: module.config for part, module in pipeline.components.items() if hasattr(module, "config")
-    }
-    generator = DiffusersGenerator(pipeline, config, family_of(name, configs), {}, DEVICE)
+    generator = generator_of(pipeline, case.config.model_copy(update={"offload": "none"}))
     need = generator.placed.need
     row: dict[str, Any] = {
         "name": case.name,

@@ -10,7 +10,9 @@ Parts; the random weights are written to --model once and loaded from there:
     exact       the generation path of `refine --rounds 4`, every step really run, no feature cache
     cached      the same with a feature cache in the drafts
     warm        loading and the first steps once more, with the kernels that an earlier process compiled
+    split       as exact, each video on two GPUs
 
+--attention chooses the kernel of exact, cached and split; by default it is the fastest exact one.
 A cold compile needs an empty TORCHINDUCTOR_CACHE_DIR. This script knows stages, not how they work.
 """
 
@@ -113,14 +115,12 @@ def _family() -> Any:
     return family_of("CogVideoXPipeline", {})
 
 
-def ours(folder: Path, draft_cache: str, strength: float | None, steps: list[int] | None) -> dict[str, Any]:
+def ours(folder: Path, steps: list[int] | None, **settings: object) -> dict[str, Any]:
     """Time the product's own path, whole."""
     planned = plan(
         ScheduleConfig(steps=tuple(steps) if steps else None), len(steps) - 1 if steps else NUM_ROUNDS
     )
-    config = CONFIG.model_copy(
-        update={"model": str(folder), "draft_cache": draft_cache, "draft_cache_strength": strength}
-    )
+    config = CONFIG.model_copy(update={"model": str(folder), **settings})
     clock = Clock()
     with clock.stage("load"):
         generator = load(config, num_planned_steps=sum(p.steps for p in planned))
@@ -133,7 +133,7 @@ def ours(folder: Path, draft_cache: str, strength: float | None, steps: list[int
             rounds.append(_one_round(generator, config, planned_round, Path(videos), clock))
     total = time.perf_counter() - begin
     compile_s = rounds[0]["first_step_s"] - rounds[0]["step_s"]
-    if draft_cache != "off":
+    if config.draft_cache != "off":
         # the final runs without the cache, in a graph of its own
         compile_s += max(0.0, rounds[-1]["first_step_s"] - rounds[-1]["step_s"])
     denoising = clock.seconds["denoise"] - compile_s - clock.seconds["text encode"]
@@ -233,10 +233,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parts = ("reference", "exact", "cached", "warm", "attention")
+    parts = ("reference", "exact", "cached", "warm", "split", "attention")
     parser.add_argument("--parts", nargs="+", choices=parts, default=["reference", "exact"])
     parser.add_argument("--draft-cache", default="pab")
     parser.add_argument("--strength", type=float)
+    parser.add_argument("--attention", choices=("auto", "torch", "fa4"), default="auto")
     parser.add_argument("--steps", type=int, nargs="+", help="of each video, in place of the schedule")
     parser.add_argument("--model", type=Path, default=Path(tempfile.gettempdir()) / "random-cogvideox-5b")
     parser.add_argument("--json", type=Path)
@@ -244,6 +245,8 @@ def main() -> None:
     console = Console(width=120)
     if not (options.model / "model_index.json").exists():
         write_random_model(options.model)
+    settings = {"draft_cache": "off", "attention": options.attention}
+    caching = {"draft_cache": options.draft_cache, "draft_cache_strength": options.strength}
     report: dict[str, Any] = {"schema": "phyt2v.benchmark/1", "gpu": torch.cuda.get_device_name()}
     for part in options.parts:
         torch.cuda.reset_peak_memory_stats()
@@ -251,9 +254,11 @@ def main() -> None:
             case "reference":
                 report[part] = reference(options.model)
             case "exact":
-                report[part] = ours(options.model, "off", None, options.steps)
+                report[part] = ours(options.model, options.steps, **settings)
             case "cached":
-                report[part] = ours(options.model, options.draft_cache, options.strength, options.steps)
+                report[part] = ours(options.model, options.steps, **settings | caching)
+            case "split":
+                report[part] = ours(options.model, options.steps, **settings, gpus=2)
             case "warm":
                 report[part] = warm(options.model)
             case "attention":
@@ -264,10 +269,11 @@ def main() -> None:
         console.print(_table(part, report[part]))
         for row in report[part].get("rounds", []):
             console.print({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()})
-    for part in ("exact", "cached"):
-        if part in report and "reference" in report:
-            ratio = report[part]["total_s"] / report["reference"]["total_s"]
-            console.print(f"{part} takes {ratio:.3f} of the reference's total, loading apart on both sides")
+    pairs = (("exact", "reference"), ("cached", "reference"), ("split", "reference"), ("split", "exact"))
+    for part, other in pairs:
+        if part in report and other in report:
+            ratio = report[part]["total_s"] / report[other]["total_s"]
+            console.print(f"{part} takes {ratio:.3f} of the total of {other}, loading apart on both sides")
 
 
 def _table(part: str, result: dict[str, Any]) -> Table:

@@ -85,7 +85,17 @@ def _of_judge(key: str, section: LlmConfig | CaptionerConfig | ScorerConfig) -> 
 
 
 def _of_other_backend(generator: GeneratorConfig) -> Iterator[str]:
-    here = ("dtype", "device", "gpus", "offload", "compile", "allow_truncation", "audio", "revision")
+    here = (
+        "dtype",
+        "device",
+        "gpus",
+        "offload",
+        "compile",
+        "attention",
+        "allow_truncation",
+        "audio",
+        "revision",
+    )
     at_server = ("base_url", "flavour", "timeout_s", "max_retries", "concurrency")
     for name in here if generator.backend == "server" else at_server:
         if _is_set(generator, name):

@@ -77,6 +77,9 @@ class GeneratorConfig(Section):
     """Offload level: where the weights wait. auto: the fastest level that fits into the free memory."""
     compile: Literal["auto", "on", "off"] = "auto"
     """Compile the model's blocks. auto: on a GPU, if the planned steps pay for it."""
+    attention: Literal["auto", "torch", "fa4"] = "auto"
+    """Attention kernel; each is exact. auto: flash-attn-4 where it is installed, on Hopper and newer GPUs.
+    fa4: the same, or an error."""
     quantize: Literal["off", "fp8"] = "off"
     """8-bit floating point for matrix products, in drafts and finals: faster, and not exact."""
     draft_cache: Literal["auto", "off"] | DraftCache = "auto"

@@ -27,6 +27,7 @@ from phyt2v_cli.refinement.prompts import caption_instruction
 from phyt2v_cli.refinement.render import Target, check_prompt_length, render_or_reseed, tell_differences
 from phyt2v_cli.roles import Cancelled, ChatReply, DenoisingStep, HowItRan, Roles, VideoGenerator
 from phyt2v_cli.runs.directory import RunDir
+from phyt2v_cli.runs.reader import read_videos
 from phyt2v_cli.runs.records import ScorerRecord, ScoresRecord, VideoRecord, storable_text
 from phyt2v_cli.turns import waited_s
 from phyt2v_cli.video_id import RoundId
@@ -59,6 +60,7 @@ class Session:
         if notice is not None:
             self.emit(Notice(notice))
         self.tell_how_it_runs(generator.settings)
+        self._tell_other_kernel(generator.settings)
         return generator
 
     def tell_how_it_runs(self, how: HowItRan) -> None:
@@ -66,6 +68,18 @@ class Session:
         if how != self._told_settings:
             self._told_settings = dict(how)
             self.emit(GeneratorReady(self._told_settings))
+
+    def _tell_other_kernel(self, how: HowItRan) -> None:
+        """Emit a note if the run has videos of another attention kernel, which rounds otherwise."""
+        name = how.get("attention")
+        earlier = {video.generator.get("attention") for video in read_videos(self.run.path)[0]}
+        if name is not None and (others := sorted(earlier - {None, name}, key=str)):
+            self.emit(
+                Notice(
+                    f"videos of this run were made with the attention kernel {', '.join(map(str, others))}, "
+                    f"and now it is {name}: the same prompt and seed may give other last bits"
+                )
+            )
 
     @contextmanager
     def stage(self, record: VideoRecord, stage: Stage) -> Iterator[None]:

@@ -22,7 +22,7 @@ _NOT_IDENTITY_OF_SERVICE = {"base_url", "api_key_env", "timeout_s", "max_retries
 _NOT_IDENTITY_OF_SCORER = {*_NOT_IDENTITY_OF_SERVICE, "keep_alive", "questions"}
 _NOT_IDENTITY: Mapping[str, Any] = {
     "generator": {
-        *("device", "gpus", "offload", "compile", "allow_truncation", "image", "video"),
+        *("device", "gpus", "offload", "compile", "attention", "allow_truncation", "image", "video"),
         *("base_url", "api_key_env", "flavour", "timeout_s", "max_retries", "concurrency"),
     },
     "llm": {*_NOT_IDENTITY_OF_SERVICE, "prompt_token_price", "completion_token_price"},

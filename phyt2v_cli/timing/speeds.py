@@ -26,6 +26,7 @@ _WHAT_SETS_THE_SPEED = (
     "device",
     "offload",
     "compile",
+    "attention",
     "gpus",
     "solver",
     "gguf",

@@ -9,7 +9,7 @@ from phyt2v_cli.errors import BackendError, PromptError, ReplyError, RunInterrup
 from phyt2v_cli.events import Event, Notice, RoundDone, RoundStarted, StageStarted, StepDone
 from phyt2v_cli.files.video import VideoMetadata
 from phyt2v_cli.roles import Scores
-from phyt2v_cli.testing.fakes import FakeChat, FakeRoles, FakeScorer
+from phyt2v_cli.testing.fakes import FakeChat, FakeGenerator, FakeRoles, FakeScorer
 from phyt2v_cli.video_id import CONTROL, RoundId, VideoId
 from tests.fake_runs import PROMPT, made_from, make_config, run_through
 from tests.faults.processes import outcome
@@ -67,6 +67,26 @@ def test_a_complete_run_is_left_alone(uninterrupted: Path) -> None:
     assert result.video.name == "output2.mp4"
     after = {path: path.stat().st_mtime_ns for path in uninterrupted.iterdir() if path.suffix != ".owner"}
     assert after == before
+
+
+def test_a_run_that_is_resumed_with_another_attention_kernel_says_so(tmp_path: Path) -> None:
+    def cast_with(kernel: str) -> FakeRoles:
+        return FakeRoles(generator=FakeGenerator(settings={"offload": "none", "attention": kernel}))
+
+    def notes(cast: FakeRoles) -> list[str]:
+        return [event.text for event in cast.events if isinstance(event, Notice)]
+
+    first, second = cast_with("cudnn"), cast_with("flash-attn-4")
+    with pytest.raises(RunInterruptedError):
+        run_through(
+            tmp_path / "run",
+            cast=first,
+            cancelled=lambda: any(isinstance(event, RoundDone) for event in first.events),
+        )
+    run_through(tmp_path / "run", cast=second)
+    assert not notes(first)
+    (note,) = notes(second)
+    assert "made with the attention kernel cudnn, and now it is flash-attn-4" in note
 
 
 def test_told_to_stop_between_steps_and_between_stages(tmp_path: Path, uninterrupted: Path) -> None:

@@ -61,9 +61,19 @@ def pays(pipeline: Any, *, num_tokens: int, num_steps: int) -> bool:
 def _choose_between(whole: Callable[..., Any], interrupted: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(whole)
     def forward(*args: Any, **kwargs: Any) -> Any:
-        return (interrupted if _are_interrupted.get() else whole)(*args, **kwargs)
+        chosen = interrupted if _are_interrupted.get() else whole
+        return chosen(*map(_laid_out, args), **{name: _laid_out(value) for name, value in kwargs.items()})
 
     return forward
+
+
+def _laid_out(value: Any) -> Any:
+    """Tensor with the strides of a contiguous one, also along dimensions of size 1; other values as they are.
+
+    The first block of a denoiser may be given part of a larger tensor. Strides belong to a graph, so that one
+    block would have its own, which takes as long to compile as that of all the others.
+    """
+    return value.flatten().view(value.shape) if isinstance(value, torch.Tensor) else value
 
 
 def _with_code_of_its_own(function: FunctionType) -> FunctionType:

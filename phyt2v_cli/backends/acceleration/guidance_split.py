@@ -16,7 +16,7 @@ call; it must not know families, prompts or memory.
 import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
 import torch
@@ -45,12 +45,21 @@ _SHARED = frozenset({"image_rotary_emb", "ofs"})
 class SplitDenoiser:
     """Denoiser on two devices; takes the place of its own `forward`. One thread at a time may call it."""
 
-    def __init__(self, denoiser: torch.nn.Module, device: torch.device) -> None:
-        """Copy `denoiser` to the second `device`, weight by weight, and split its calls from now on."""
+    def __init__(
+        self,
+        denoiser: torch.nn.Module,
+        device: torch.device,
+        within: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        """Copy `denoiser` to the second `device`, weight by weight, and split its calls from now on.
+
+        The copy is called inside the context manager that `within` makes, in another thread.
+        """
         self.replica: Any = _copy_to(denoiser, device)
         """The copy, for inspection and compilation."""
         self._forward: Callable[..., Any] = denoiser.forward
         self._device = device
+        self._within = within
         self._signature = inspect.signature(denoiser.forward)
         self._thread = OwnThread(f"denoise on {device}")
         self._warm: set[bool] = set()
@@ -110,6 +119,7 @@ class SplitDenoiser:
             if self._device.type == "cuda":
                 torch.cuda.set_device(self._device)
             with (
+                self._within(),
                 self._shortage_translated(),
                 torch.inference_mode(inference),
                 torch.set_grad_enabled(gradients),

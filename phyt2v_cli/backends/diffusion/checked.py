@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from phyt2v_cli.backends.acceleration import quantization
+from phyt2v_cli.backends.acceleration import attention, quantization
 from phyt2v_cli.backends.checkpoints.diffusers_folder import ModelFolder, find_model
 from phyt2v_cli.backends.diffusion import lora_gguf
 from phyt2v_cli.backends.diffusion.families.family import Family
@@ -45,6 +45,7 @@ def check(config: GeneratorConfig) -> Checked:
     can_split = not any(split_complaints(family, config))
     second_gpu = choose_second_gpu(config.gpus, device, can_split=can_split)
     dtypes = _choose_dtypes(config, family, device.type)
+    attention.check(config.attention, device)
     quantization.check(config, device, dtypes.get("transformer", dtypes["default"]))
     lora_gguf.check(
         config, pipeline_class, folder.component_configs.get("transformer", {}).get("_class_name")

@@ -16,7 +16,14 @@ import transformers
 from diffusers import ModelMixin
 
 from phyt2v_cli.backends import failures
-from phyt2v_cli.backends.acceleration import compilation, draft_caches, kernels, quantization
+from phyt2v_cli.backends.acceleration import (
+    attention,
+    compilation,
+    convolutions,
+    draft_caches,
+    normalization,
+    quantization,
+)
 from phyt2v_cli.backends.acceleration.guidance_split import SplitDenoiser
 from phyt2v_cli.backends.background import model_load_turn
 from phyt2v_cli.backends.diffusion import lora_gguf
@@ -106,20 +113,25 @@ class DiffusersGenerator:
         self._misfit = lora_gguf.describe_misfit(pipeline, config)
         if config.quantize != "off":
             quantization.quantize_blocks(pipeline, device)
+        self.attention = attention.choose(pipeline, config.attention, video.num_tokens, device)
+        """Attention kernel of the denoisers, for inspection."""
         # Before the weights are placed, so that offloading hooks stay outside of the compiled blocks.
         self._compiled = _wants_compilation(pipeline, config, device, video, num_planned_steps)
         denoisers = compilation.denoisers_of(pipeline)
         # Before that, since a copy of compiled blocks would call the originals.
-        self.splits = [SplitDenoiser(one, second_gpu) for one in denoisers] if second_gpu is not None else []
+        within = self.attention.in_use
+        self.splits = (
+            [] if second_gpu is None else [SplitDenoiser(one, second_gpu, within) for one in denoisers]
+        )
         """Denoisers that two GPUs share, for inspection."""
         if self._compiled:
             compilation.compile_blocks([*denoisers, *(split.replica for split in self.splits)])
         if device.type == "cpu":
-            kernels.prefer_onednn(pipeline.vae)
+            convolutions.prefer_onednn(pipeline.vae)
+        normalization.spread_group_norms(pipeline.vae)
         self.placed = PlacedPipeline(pipeline, device=device, wanted=config.offload, video=video)
         """Offload level and memory need of the pipeline, for inspection."""
         self._gpus = [device] if device.type == "cuda" else []
-        self._attention = kernels.kernel_name(pipeline, num_tokens=video.num_tokens, device=device)
         parameters = inspect.signature(type(pipeline).__call__).parameters
         self._decodes_apart = family.decodes_apart
         self._fps = config.fps or fps_of(family, parameters)
@@ -153,7 +165,7 @@ class DiffusersGenerator:
             "offload_reason": placement.reason,
             "tiled_decode": "on" if placement.tiled_decode else "off",
             "compile": "on" if self._compiled else "off",
-            **({"attention": self._attention} if self._attention else {}),
+            **self.attention.settings,
             **({} if self._config.quantize == "off" else {"quantize": self._config.quantize}),
             **({"weights": self._misfit} if self._misfit else {}),
             **(
@@ -209,9 +221,11 @@ class DiffusersGenerator:
                 **arguments,
             )
 
+        num_calls = attention.num_calls()
+
         def work() -> Latents:
             # Some solvers draw noise, and have no generator from the pipeline for it.
-            with self._cache(name), torch.random.fork_rng(self._gpus):
+            with self._cache(name), self.attention.in_use(), torch.random.fork_rng(self._gpus):
                 torch.manual_seed(seed)
                 try:
                     if self._decodes_apart:
@@ -233,7 +247,7 @@ class DiffusersGenerator:
         self.pipeline.progress_bar = reporter
         with failures.translated("denoising", let_through=reporter.is_mine):
             latents = self.placed.run(work)
-        return Denoised(latents, {**self._how(name), **how})
+        return Denoised(latents, {**self._how(name), **self.attention.settings_since(num_calls), **how})
 
     def _begin_cache_of(self, image: Path | None) -> None:
         """Forget the encoded prompts, since some text encoders look at the picture too."""

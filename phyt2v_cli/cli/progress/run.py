@@ -174,6 +174,9 @@ class RunProgress:
         if settings.get("device") == "cuda":
             parts.append(f"offload {settings['offload']} ({settings['offload_reason']})")
             parts += [name for name in ("compile", "tiled_decode") if settings[name] == "on"]
+        if "attention_difference" in settings or "attention_reason" in settings:
+            reason = settings.get("attention_reason")
+            parts.append(f"attention {settings['attention']}" + (f" ({reason})" if reason else ""))
         parts.append(settings.get("weights", ""))
         text = ", ".join(part.replace("_", " ") for part in parts if part)
         if text != self._how_it_runs:

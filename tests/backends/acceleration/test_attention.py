@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from phyt2v_cli.backends.acceleration import kernels
+from phyt2v_cli.backends.acceleration import attention
 from phyt2v_cli.backends.diffusion.generator import load
 from phyt2v_cli.config.generator import GeneratorConfig
 
@@ -34,4 +34,4 @@ def test_the_kernel_of_the_record_is_the_one_that_runs(
 
 
 def test_a_denoiser_that_says_no_width_has_no_name_for_it() -> None:
-    assert kernels.kernel_name(object(), num_tokens=9, device=torch.device("cpu")) is None
+    assert attention.choose(object(), "auto", 9, torch.device("cpu")).settings == {}

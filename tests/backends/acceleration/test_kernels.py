@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from phyt2v_cli.backends.acceleration.kernels import prefer_onednn
+from phyt2v_cli.backends.acceleration.convolutions import prefer_onednn
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from diffusers import CogVideoXPipeline, DiffusionPipeline
 
-from phyt2v_cli.backends.acceleration.kernels import prefer_onednn
+from phyt2v_cli.backends.acceleration.convolutions import prefer_onednn
 from phyt2v_cli.backends.diffusion.call.prompt_cache import NUM_CACHED_PROMPTS
 from phyt2v_cli.backends.diffusion.generator import load
 from phyt2v_cli.backends.diffusion.solvers import choose_solver

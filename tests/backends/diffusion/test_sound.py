@@ -9,7 +9,7 @@ import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 
-from phyt2v_cli.backends.acceleration.kernels import prefer_onednn
+from phyt2v_cli.backends.acceleration.convolutions import prefer_onednn
 from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator, load
 from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.files.sound import Sound, read_sound

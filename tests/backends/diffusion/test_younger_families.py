@@ -9,7 +9,7 @@ import torch
 from diffusers import DiffusionPipeline, WanPipeline
 from PIL import Image
 
-from phyt2v_cli.backends.acceleration.kernels import prefer_onednn
+from phyt2v_cli.backends.acceleration.convolutions import prefer_onednn
 from phyt2v_cli.backends.diffusion.generator import load
 from phyt2v_cli.backends.diffusion.solvers import choose_solver
 from phyt2v_cli.config.generator import GeneratorConfig

@@ -41,7 +41,7 @@ def cases(monkeypatch: pytest.MonkeyPatch) -> Any:
 def estimates(case: Any) -> tuple[float, float, float]:
     """Estimate in GB what was measured, from components without weights."""
     with torch.device("meta"):
-        vae, transformer = case.parts()
+        vae, transformer = case.parts(2)
     vae.to(case.vae_dtype)
     transformer.to(torch.bfloat16)
     num_frames, height, width = case.size

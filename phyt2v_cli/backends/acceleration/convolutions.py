@@ -1,7 +1,5 @@
-"""Kernels for attention and 3D convolutions; none of them is an approximation.
+"""Kernel for 3D convolutions on a CPU, which is no approximation.
 
-Attention: torch chooses by a fixed order among the kernels that the device, the dtype and the size allow; on
-one H200 its choice was the fastest (benchmarks/gpu_refine.py --parts attention). Convolutions on a CPU:
 torch's rule for "too small to be worth oneDNN" multiplies all sizes but the last, as if every input were an
 image. So the narrow inputs of a video autoencoder take a path that is 3 to 4 times as slow: 70 against 16 ms
 for 64 channels, 5 frames of 64x64, on two cores. This file knows shapes; it must not know prompts, rounds or
@@ -9,26 +7,8 @@ memory.
 """
 
 from functools import partial
-from typing import Any
 
 import torch
-from torch.nn.attention import SDPBackend
-
-
-def kernel_name(pipeline: Any, *, num_tokens: int, device: torch.device) -> str | None:
-    """Name of the attention kernel for self-attention over `num_tokens` tokens, without a mask.
-
-    None if the transformer's config has no `attention_head_dim`.
-    """
-    denoiser: Any = getattr(pipeline, "transformer", None)
-    width = denoiser.config.get("attention_head_dim") if denoiser is not None else None
-    if not isinstance(width, int):
-        return None
-    # The choice does not depend on values, and on the number of heads and samples only if that is enormous.
-    tensor = torch.empty(1, 1, num_tokens, width, dtype=denoiser.dtype, device=device)
-    with torch.inference_mode():
-        chosen = torch._fused_sdp_choice(tensor, tensor, tensor)
-    return SDPBackend(chosen).name.removesuffix("_ATTENTION").lower()
 
 
 def prefer_onednn(module: torch.nn.Module) -> None:
