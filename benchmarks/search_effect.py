@@ -12,8 +12,10 @@ For every prompt, with one seed for all arms, and at most as many denoising step
     rewrites    4 rounds of 3 candidates with other prompts
     both        4 rounds of 3 candidates with other seeds and prompts
     finals      4 rounds of one candidate, and 2 finals
+    looks       4 rounds of 3 candidates of both kinds, of which two stop after a fifth of their steps
+    shared      the loop, each round with the first steps of the last one's denoising
 
-SA is always judged against the user's prompt. A second start goes on where the first was stopped, so the work
+Steps are those that were computed. --searches loop looks runs some of them only. SA is always judged against the user's prompt. A second start goes on where the first was stopped, so the work
 can be shared out: start with --part 1/2 and --part 2/2 beside each other, then once without, for the tables.
 This script knows how arms are compared; it must not know how the loop, the model or the judges work.
 """
@@ -35,9 +37,10 @@ from phyt2v_cli.files.atomic import replace_file
 from phyt2v_cli.refinement.loop import refine
 from phyt2v_cli.roles import Roles, Scores
 from phyt2v_cli.runs.directory import RunDir
-from phyt2v_cli.runs.result import RunResult
+from phyt2v_cli.runs.reader import read_run
 from phyt2v_cli.schedule import plan_run
 from phyt2v_cli.sets.summary.statistics import mean_with_interval, sign_test
+from phyt2v_cli.video_id import RoundId
 
 EQUAL = "search.budget=equal"
 SEARCHES: Mapping[str, Sequence[str]] = {
@@ -46,8 +49,9 @@ SEARCHES: Mapping[str, Sequence[str]] = {
     "rewrites": ("search.candidates=3", "search.vary=rewrites", EQUAL),
     "both": ("search.candidates=3", "search.vary=both", EQUAL),
     "finals": ("search.finals=2", EQUAL),
+    "looks": ("search.candidates=3", "search.vary=both", "search.look_at=0.2", EQUAL),
+    "shared": ("schedule.share_trajectory=true",),
 }
-ARMS = ("loop", "original", "blind", "best-of-n", "seeds", "rewrites", "both", "finals")
 MEASURES = ("semantic_adherence", "physical_commonsense", "lower")
 PAIRS = (
     ("loop", "original"),
@@ -58,6 +62,9 @@ PAIRS = (
     ("both", "loop"),
     ("finals", "loop"),
     ("both", "blind"),
+    ("looks", "loop"),
+    ("looks", "both"),
+    ("shared", "loop"),
 )
 _SAME = 1e-6
 
@@ -65,16 +72,18 @@ Trial = dict[str, dict[str, float]]
 """Measures of one prompt by arm: `semantic_adherence`, `physical_commonsense`, their `lower` one, `steps`."""
 
 
-def run_trial(prompt: str, seed: int, config: Config, roles: Roles, folder: Path) -> Trial:
+def run_trial(
+    prompt: str, seed: int, config: Config, roles: Roles, folder: Path, searches: Sequence[str]
+) -> Trial:
     """Render what is missing of one prompt under `folder` and return its measures."""
     trial: Trial = {}
-    for name, assignments in SEARCHES.items():
-        own = load_config(config=config, assignments=[*assignments, f"run.seed={seed}"]).config
+    for name in searches:
+        own = load_config(config=config, assignments=[*SEARCHES[name], f"run.seed={seed}"]).config
         with RunDir.open(folder / name, prompt=prompt, config=own, plan=plan_run(own)) as run:
             result = refine(run, roles, emit=lambda _: None, cancelled=lambda: False)
-        trial[name] = _measures(result.scores, _steps(result))
+        trial[name] = _measures(result.scores, _steps(folder / name))
         for arm, video in result.controls.items():
-            several = _steps(result) // video.steps if arm == "best-of-n" else 1
+            several = trial[name]["steps"] // video.steps if arm == "best-of-n" else 1
             trial[arm] = _measures(video.scores, several * video.steps)
         if name == "loop":
             trial["loop"]["unchanged_rounds"] = sum(
@@ -84,8 +93,8 @@ def run_trial(prompt: str, seed: int, config: Config, roles: Roles, folder: Path
     return trial
 
 
-def _steps(result: RunResult) -> int:
-    return sum(video.steps for video in (*result.rounds, *result.candidates))
+def _steps(folder: Path) -> int:
+    return sum(video.computed_steps for video in read_run(folder).videos if isinstance(video.id, RoundId))
 
 
 def _measures(scores: Scores, steps: int) -> dict[str, float]:
@@ -98,6 +107,7 @@ def _measures(scores: Scores, steps: int) -> dict[str, float]:
 def summarise(trials: Sequence[Trial]) -> dict[str, Any]:
     """Means of each arm, and paired differences with interval, sign test and counts."""
     units = list(range(len(trials)))
+    arms = list(trials[0])
 
     def values(arm: str, measure: str) -> list[float]:
         return [trial[arm][measure] for trial in trials]
@@ -115,11 +125,13 @@ def summarise(trials: Sequence[Trial]) -> dict[str, Any]:
     return {
         "arms": {
             arm: {m: mean_with_interval(values(arm, m), units)._asdict() for m in (*MEASURES, "steps")}
-            for arm in ARMS
+            for arm in arms
         },
-        "differences": {f"{a} - {b}": {m: difference(a, b, m) for m in MEASURES} for a, b in PAIRS},
+        "differences": {
+            f"{a} - {b}": {m: difference(a, b, m) for m in MEASURES} for a, b in PAIRS if {a, b} <= set(arms)
+        },
         "unchanged_rounds": mean_with_interval(
-            [trial["loop"]["unchanged_rounds"] for trial in trials], units
+            [trial["loop"]["unchanged_rounds"] for trial in trials if "loop" in trial], units
         )._asdict(),
     }
 
@@ -158,6 +170,7 @@ def main() -> None:
     parser.add_argument(
         "--part", type=part_of, default=(1, 1), metavar="I/N", help="every N-th, from the I-th"
     )
+    parser.add_argument("--searches", nargs="+", choices=SEARCHES, default=list(SEARCHES))
     parser.add_argument("--runs", type=Path, default=Path("runs/search_effect"), metavar="DIR")
     parser.add_argument("--out", type=Path, default=Path("search_effect.json"), metavar="JSON")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as phyt2v's --set")
@@ -195,9 +208,9 @@ def run_trials(
         seed = options.seed + number
         folder = options.runs / f"{seed:03d}"
         folder.mkdir(parents=True, exist_ok=True)
-        trial = run_trial(prompt, seed, config, roles, folder)
+        trial = run_trial(prompt, seed, config, roles, folder, options.searches)
         trials.append(trial)
-        say(f"{number + 1} {prompt}: " + ", ".join(f"{arm} {trial[arm]['lower']:.2f}" for arm in ARMS))
+        say(f"{number + 1} {prompt}: " + ", ".join(f"{arm} {trial[arm]['lower']:.2f}" for arm in trial))
     return trials
 
 

@@ -73,6 +73,18 @@ class Decoded:
     """Sound that goes with the frames, if the model made one."""
 
 
+@dataclass(frozen=True)
+class Trajectory:
+    """Denoising that several videos share: each takes the first of its steps, a later one more of them."""
+
+    num_steps: int
+    """Steps of the whole: those of the last video."""
+    key: str = ""
+    """Digest of what the steps depend on."""
+    path: Path | None = None
+    """File that keeps what the steps have computed, for the next video; None: nothing is kept."""
+
+
 Task = Literal["analysis", "mismatch", "refinement"]
 
 
@@ -107,11 +119,14 @@ class VideoGenerator(Protocol):
         cancelled: Cancelled = never_cancelled,
         draft: bool = False,
         image: Path | None = None,
+        trajectory: Trajectory | None = None,
     ) -> Denoised:
         """Denoise the latents of `prompt`. The same arguments give the same latents.
 
         With `draft` the latents may be approximate, as with a feature cache. The video begins with
-        `image`, by default with the picture that the generator was made with, if any. Raises
+        `image`, by default with the picture that the generator was made with, if any. With `trajectory` the
+        steps are the first ones of its `num_steps`, and the latents those of the clean video that the model
+        predicts after them; what its file has is not computed again, and changes no latents. Raises
         RunInterruptedError once `cancelled()` is true, which is polled after each step, and what `on_step`
         raises.
         """

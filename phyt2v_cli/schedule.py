@@ -30,6 +30,8 @@ class PlannedRound:
     purpose: "Purpose"
     num_candidates: int = 1
     """Number of its videos, of which one is chosen."""
+    look_steps: int | None = None
+    """Steps of its videos that are not chosen; None: as many as the chosen one's."""
 
     @property
     def id(self) -> RoundId:
@@ -44,7 +46,7 @@ class PlannedRound:
     @property
     def total_steps(self) -> int:
         """Denoising steps of all of its videos."""
-        return self.steps * self.num_candidates
+        return self.steps + (self.look_steps or self.steps) * (self.num_candidates - 1)
 
 
 def get_steps_for_round(
@@ -102,16 +104,26 @@ def plan_run(config: Config) -> tuple[PlannedRound, ...]:
     if search.budget == "equal" and is_dearer:
         early = _shrunk(early, last, search)
     return (
-        *(replace(entry, num_candidates=search.candidates) for entry in early),
-        replace(last, num_candidates=search.finals),
+        *(_with_candidates(entry, search.candidates, search) for entry in early),
+        _with_candidates(last, search.finals, search),
     )
+
+
+def _with_candidates(entry: PlannedRound, number: int, search: SearchConfig) -> PlannedRound:
+    steps = None if search.look_at is None or number == 1 else math.ceil(search.look_at * entry.steps)
+    return replace(entry, num_candidates=number, look_steps=steps)
+
+
+def _parts(number: int, search: SearchConfig) -> float:
+    """Steps of so many videos, of which one is chosen, in steps of the chosen one."""
+    return 1 + (number - 1) * (search.look_at or 1)
 
 
 def _shrunk(early: Sequence[PlannedRound], last: PlannedRound, search: SearchConfig) -> list[PlannedRound]:
     """Drafts with so few steps that all candidates and finals take no more than one of each at full steps."""
     before = sum(entry.steps for entry in early)
-    left = before + last.steps - search.finals * last.steps
-    steps = [entry.steps * left // (before * search.candidates) for entry in early]
+    left = before + last.steps - _parts(search.finals, search) * last.steps
+    steps = [int(entry.steps * left / (before * _parts(search.candidates, search))) for entry in early]
     if not early or min(steps) < MIN_DRAFT_STEPS:
         raise ConfigError(
             f"search: {count(before + last.steps, 'denoising step')} do not pay for "

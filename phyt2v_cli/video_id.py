@@ -45,6 +45,11 @@ class RoundId:
         return f"latents{self._key}.safetensors"
 
     @property
+    def trajectory_name(self) -> str:
+        """File name of what the denoising has computed, which is kept for the video that goes on with it."""
+        return f"trajectory{self._key}.safetensors"
+
+    @property
     def _key(self) -> str:
         return f"{self.number}.{self.candidate}" if self.candidate else str(self.number)
 

@@ -22,6 +22,7 @@ from phyt2v_cli.roles import (
     HowItRan,
     Latents,
     OnStep,
+    Trajectory,
     VideoGenerator,
     never_cancelled,
 )
@@ -93,6 +94,7 @@ class GuardedGenerator(GeneratorWrapper):
         cancelled: Cancelled = never_cancelled,
         draft: bool = False,
         image: Path | None = None,
+        trajectory: Trajectory | None = None,
     ) -> Denoised:
         """Wait for its turn, then denoise `prompt`.
 
@@ -110,6 +112,7 @@ class GuardedGenerator(GeneratorWrapper):
                 cancelled=lambda: is_left or cancelled(),
                 draft=draft,
                 image=image,
+                trajectory=trajectory,
             )
 
         with self._claimed(), self._turns.taken(cancelled):

@@ -31,6 +31,7 @@ from phyt2v_cli.roles import (
     OnStep,
     Roles,
     Scores,
+    Trajectory,
     VideoCaptioner,
     VideoGenerator,
     VideoScorer,
@@ -128,6 +129,7 @@ class PrefetchingGenerator(GeneratorWrapper):
         cancelled: Cancelled = never_cancelled,
         draft: bool = False,
         image: Path | None = None,
+        trajectory: Trajectory | None = None,
     ) -> Denoised:
         """Latents prefetched with these arguments, or else denoised now.
 
@@ -135,6 +137,8 @@ class PrefetchingGenerator(GeneratorWrapper):
         the wrapped generator or `on_step` raises.
         """
         wanted: dict[str, Any] = {"seed": seed, "num_inference_steps": num_inference_steps, "image": image}
+        if trajectory is not None:
+            wanted["trajectory"] = trajectory
         with self._begun_lock:
             begun = self._begun
             if begun is None or draft or not begun.is_of(prompt, wanted):
@@ -192,6 +196,7 @@ class ControlPrefetcher(GeneratorWrapper):
         cancelled: Cancelled = never_cancelled,
         draft: bool = False,
         image: Path | None = None,
+        trajectory: Trajectory | None = None,
     ) -> Denoised:
         """Denoise `prompt`, and note whether the control is to be prefetched after the decode."""
         denoised = self._generator.denoise(
@@ -202,6 +207,7 @@ class ControlPrefetcher(GeneratorWrapper):
             cancelled=cancelled,
             draft=draft,
             image=image,
+            trajectory=trajectory,
         )
         if not draft and prompt == self._prompt:
             # This is the control itself (with whatever seed), or the control will reuse these latents.

@@ -34,6 +34,7 @@ def find_notices_of_run(config: Config, planned: Sequence[PlannedRound]) -> tupl
     if _is_set(refinement, "stop_score") and not refinement.early_stop:
         notices += ("refinement.stop_score has no effect without refinement.early_stop",)
     notices += tuple(_of_half_a_judge(config))
+    notices += tuple(_of_shared_steps(config, planned))
     notices += tuple(prompts.notes(config.prompts, config.llm.backend))
     sections: dict[str, LlmConfig | CaptionerConfig | ScorerConfig] = {
         "llm": config.llm,
@@ -42,6 +43,20 @@ def find_notices_of_run(config: Config, planned: Sequence[PlannedRound]) -> tupl
         **{f"scorer.others[{number}]": other for number, other in enumerate(config.scorer.others)},
     }
     return (*notices, *(note for key, section in sections.items() for note in _of_judge(key, section)))
+
+
+def _of_shared_steps(config: Config, planned: Sequence[PlannedRound]) -> Iterator[str]:
+    has_looks = any(entry.look_steps is not None for entry in planned)
+    if config.search.look_at is not None and not has_looks:
+        yield "search.look_at has no effect: no round has several candidates"
+    if (has_looks or config.schedule.share_trajectory) and config.generator.draft_cache not in (
+        "auto",
+        "off",
+    ):
+        yield (
+            f"generator.draft_cache {config.generator.draft_cache} has no effect with search.look_at or "
+            "schedule.share_trajectory: the first steps of an exact video are exact"
+        )
 
 
 def _of_half_a_judge(config: Config) -> Iterator[str]:

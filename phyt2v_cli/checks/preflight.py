@@ -49,6 +49,14 @@ def check_model(config: Config) -> None:
     cannot make the frames or sizes or does not take a setting, and if further weights or the device are not
     there.
     """
+    if config.search.look_at is not None or config.schedule.share_trajectory:
+        obstacle = "a video server" if config.generator.backend == "server" else None
+        obstacle = obstacle or (config.generator.video and "a model that begins with a video")
+        if obstacle:
+            raise ConfigError(
+                f"search.look_at, schedule.share_trajectory: {obstacle} cannot go on with a denoising",
+                "Leave both out.",
+            )
     if config.generator.backend == "server":
         from phyt2v_cli.backends.server import video_requests
 

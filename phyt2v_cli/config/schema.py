@@ -35,6 +35,9 @@ class ScheduleConfig(Section):
     max_steps: Steps = 50
     steps: tuple[Steps, ...] | None = None
     """Explicit list of steps, one entry for each video. It overrides `kind`, `min_steps` and `max_steps`."""
+    share_trajectory: bool = False
+    """Make each video of the first steps of the last one's, so that a prompt that is kept from one round to
+    the next is not denoised anew: a draft then is what the model predicts after its steps."""
 
 
 class RefinementConfig(Section):
@@ -79,6 +82,9 @@ class SearchConfig(Section):
     finals."""
     finals: Annotated[int, Field(ge=1, le=26)] = 1
     """Videos of the last round, each with another seed; the best is the result."""
+    look_at: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of the steps after which each candidate is judged by what the model predicts; the best one takes
+    the other steps too. None: all candidates take all steps."""
     tie: Annotated[float, Field(ge=0, lt=2)] = EQUAL
     """Videos whose sums of SA and PC are not further below the best one's than this are as good as it, and
     the first of them is taken. Filled in from `calibration`, if that has measured the noise."""

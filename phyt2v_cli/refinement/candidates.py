@@ -1,7 +1,8 @@
 """One round: its candidates are rendered and judged, and one of them is chosen to go on with.
 
-Candidates differ in their seed, in their prompt, or in both. Knows one round and what it begins with; it does
-not know mismatches, the order of the rounds or their steps.
+Candidates differ in their seed, in their prompt, or in both. With looks they are judged by what the model
+predicts after their first steps, and only the chosen one takes the others. Knows one round and what it begins
+with; it does not know mismatches, the order of the rounds or their steps.
 """
 
 from collections.abc import Sequence
@@ -49,8 +50,18 @@ def complete_round(
     is_last = planned.round == total_rounds
     has_several = planned.num_candidates > 1
     known = {id: record for id in planned.ids if (record := run.read_video(id)) is not None}
+    if not known:
+        run.keep_trajectory(None if start.before is None else start.before.id, planned.id)
     is_decided = any(record.is_chosen for record in known.values())
     records: list[VideoRecord] = []
+
+    def complete(record: VideoRecord, *, is_captioned: bool) -> None:
+        assert isinstance(record.id, RoundId)
+        session.emit(RoundStarted(record.id, total_rounds, record.steps, record.purpose, record.prompt))
+        complete_video(session, record, main_object=analysis.main_object, is_captioned=is_captioned)
+        if flag_if_stilled(record, start.first or next(iter(records), record), run.record.prompt):
+            run.save_video(record)
+
     for id in planned.ids:
         record = known.get(id)
         if record is None and id.candidate and is_decided:
@@ -58,21 +69,33 @@ def complete_round(
         record = record or _begin(session, analysis, start, planned, id, records, is_last=is_last)
         if record is None:
             continue
-        session.emit(RoundStarted(id, total_rounds, record.steps, record.purpose, record.prompt))
-        complete_video(session, record, main_object=analysis.main_object, is_captioned=not has_several)
+        complete(record, is_captioned=not has_several)
         records.append(record)
-        if flag_if_stilled(record, start.first or records[0], run.record.prompt):
-            run.save_video(record)
         if has_several:
             session.emit(CandidateDone(id, record.purpose, sum(record.seconds.values()), record.all_scores()))
     chosen = next((record for record in records if record.is_chosen), None)
     chosen = chosen or best_of(records, run.config.scorer.decide, run.config.search.tie)
     if has_several:
+        is_look = chosen.steps < planned.steps
         if not chosen.is_chosen:
             chosen.is_chosen = True
+            if is_look:
+                run.go_on(chosen, planned)
             run.save_video(chosen)
-        complete_video(session, chosen, main_object=analysis.main_object)
+        if is_look:
+            complete(chosen, is_captioned=True)
+        else:
+            complete_video(session, chosen, main_object=analysis.main_object)
+        run.keep_trajectory(chosen.id)
     return chosen
+
+
+def _trajectory_steps(session: Session, planned: PlannedRound) -> int | None:
+    """Steps of the denoising of which a round's videos take theirs; None if each has one to itself."""
+    if session.run.config.schedule.share_trajectory:
+        final_steps = session.run.record.plan[-1].steps
+        return final_steps if planned.steps <= final_steps else None
+    return None if planned.look_steps is None else planned.steps
 
 
 def _begin(
@@ -103,7 +126,14 @@ def _begin(
         except ReplyError as error:
             session.emit(Notice(f"{error.message}; {id.label.lower()} is left out", error.hint))
             return None
-    record = run.new_video(id, prompt=prompt, steps=planned.steps, purpose=planned.purpose, seed=seed)
+    record = run.new_video(
+        id,
+        prompt=prompt,
+        steps=planned.look_steps or planned.steps,
+        purpose=planned.purpose if planned.look_steps is None else "draft",
+        seed=seed,
+        trajectory_steps=_trajectory_steps(session, planned),
+    )
     if id.candidate:
         run.save_video(record)
     return record

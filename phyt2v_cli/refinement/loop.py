@@ -212,6 +212,7 @@ class _Loop:
             id=chosen.id, video=chosen.video, prompt=chosen.prompt, selected_by=selected_by
         )
         run.record.status = "complete"
+        run.keep_trajectory(None)
         if run.record != before:
             run.save()
         return result_of(read_run(run.path))

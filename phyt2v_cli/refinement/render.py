@@ -12,7 +12,7 @@ from phyt2v_cli.events import Emit, Notice, Stage
 from phyt2v_cli.files.untrusted import refusals_as
 from phyt2v_cli.files.video import Frames, VideoMetadata, keep_video, sha256_of, write_video
 from phyt2v_cli.quantities import count
-from phyt2v_cli.roles import Cancelled, Denoised, HowItRan, Latents, OnStep, VideoGenerator
+from phyt2v_cli.roles import Cancelled, Denoised, HowItRan, Latents, OnStep, Trajectory, VideoGenerator
 from phyt2v_cli.runs.identity import Recipe
 from phyt2v_cli.runs.latents import drop_latents, read_latents, write_latents
 
@@ -42,6 +42,8 @@ class Target:
     stage: TimeStage
     on_how: Callable[[HowItRan], None] = lambda _: None
     """Callback with the settings that the model ran with, before the end of the stage."""
+    trajectory_path: Path | None = None
+    """File of what the denoising has computed, if the video shares it with others."""
     round_number: int | None = None
     """Stored in the video, if it belongs to a round."""
     may_replace: bool = True
@@ -81,6 +83,7 @@ def render_video(generator: VideoGenerator, recipe: Recipe, target: Target) -> R
             cancelled=target.cancelled,
             draft=recipe.purpose == "draft",
             image=_picture(recipe.generator),
+            **_shared(recipe, target.trajectory_path),
         )
         # Contiguous, as if read from a file: models return transposed ones; layout may change rounding.
         denoised = Denoised(np.ascontiguousarray(fresh.latents), fresh.how)
@@ -88,6 +91,13 @@ def render_video(generator: VideoGenerator, recipe: Recipe, target: Target) -> R
         write_latents(target.latents_path, denoised, pixels_key=recipe.pixels_key)
         target.on_how(denoised.how)
     return _write_video(generator, recipe, target, denoised)
+
+
+def _shared(recipe: Recipe, path: Path | None) -> dict[str, Trajectory]:
+    """Argument for a video that shares its denoising with others."""
+    if recipe.trajectory_steps is None:
+        return {}
+    return {"trajectory": Trajectory(recipe.trajectory_steps, recipe.trajectory_key, path)}
 
 
 def _picture(config: GeneratorConfig) -> Path | None:

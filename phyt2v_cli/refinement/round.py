@@ -204,6 +204,7 @@ def _render(session: Session, record: VideoRecord) -> None:
         cancelled=session.cancelled,
         stage=partial(session.stage, record),
         on_how=on_how,
+        trajectory_path=run.trajectory_path(record.id) if isinstance(record.id, RoundId) else None,
         round_number=record.id.number if isinstance(record.id, RoundId) else None,
     )
     try:

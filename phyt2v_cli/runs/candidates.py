@@ -64,7 +64,9 @@ def chosen_rounds(videos: Iterable[VideoRecord]) -> list[VideoRecord]:
 def steps_of_rounds(videos: Iterable[VideoRecord], num_rounds: int) -> int:
     """Denoising steps of all videos of the first rounds, those included that were not chosen."""
     return sum(
-        video.steps for video in videos if isinstance(video.id, RoundId) and video.id.number <= num_rounds
+        video.computed_steps
+        for video in videos
+        if isinstance(video.id, RoundId) and video.id.number <= num_rounds
     )
 
 

@@ -86,7 +86,13 @@ class RunDir:
                 seed=config.run.seed,
                 config=config.model_dump(mode="json"),
                 plan=[
-                    PlanRecord(round=p.round, steps=p.steps, purpose=p.purpose, candidates=p.num_candidates)
+                    PlanRecord(
+                        round=p.round,
+                        steps=p.steps,
+                        purpose=p.purpose,
+                        candidates=p.num_candidates,
+                        look_steps=p.look_steps,
+                    )
                     for p in plan
                 ],
                 versions=installed_versions(),
@@ -167,15 +173,23 @@ class RunDir:
         self.save()
 
     def new_video(
-        self, id: VideoId, *, prompt: str, steps: int, purpose: Purpose, seed: int | None = None
+        self,
+        id: VideoId,
+        *,
+        prompt: str,
+        steps: int,
+        purpose: Purpose,
+        seed: int | None = None,
+        trajectory_steps: int | None = None,
     ) -> VideoRecord:
         """Make a new record of a video; it is not saved yet. The default of `seed` is the run's."""
         seed = self.config.run.seed if seed is None else seed
-        recipe = Recipe(prompt, seed, steps, purpose, self.config.generator)
+        recipe = Recipe(prompt, seed, steps, purpose, self.config.generator, trajectory_steps)
         return VideoRecord(
             id=id,
             prompt=prompt,
             steps=steps,
+            trajectory_steps=trajectory_steps,
             purpose=purpose,
             seed=recipe.seed,
             video=id.video_name,
@@ -198,9 +212,21 @@ class RunDir:
         """Save the record of a video."""
         self._save_record(record.id.record_name, record)
 
+    def go_on(self, record: VideoRecord, planned: PlannedRound) -> None:
+        """Make a look the video that its round has planned; it is not saved yet."""
+        record.go_on(planned.steps, planned.purpose)
+        record.pixels_key = self.recipe(record).pixels_key
+
     def recipe(self, record: VideoRecord) -> Recipe:
         """Recipe of the pixels that this run would make for a record."""
-        return Recipe(record.prompt, record.seed, record.steps, record.purpose, self.config.generator)
+        return Recipe(
+            record.prompt,
+            record.seed,
+            record.steps,
+            record.purpose,
+            self.config.generator,
+            record.trajectory_steps,
+        )
 
     # Videos
 
@@ -211,6 +237,25 @@ class RunDir:
     def latents_path(self, id: VideoId) -> Path:
         """Path of a video's latents, which are kept until it is verified."""
         return self.path / id.latents_name
+
+    def trajectory_path(self, id: RoundId) -> Path:
+        """Path of what the denoising of a video has computed, for a video that goes on with it."""
+        return self.path / id.trajectory_name
+
+    def keep_trajectory(self, id: VideoId | None, target: RoundId | None = None) -> None:
+        """Delete all trajectories but that of a video, which is moved to `target`, if one is given.
+
+        If that fails it is a notice: the next video then takes longer.
+        """
+        kept = self.trajectory_path(id) if isinstance(id, RoundId) else None
+        try:
+            for path in self.path.glob("trajectory*.safetensors"):
+                if path != kept:
+                    drop_latents(path)
+            if kept is not None and target is not None:
+                move_latents(kept, self.trajectory_path(target))
+        except FilesError as error:
+            self.notices.append(error.message)
 
     def release_latents(self, record: VideoRecord) -> None:
         """Delete the latents of a verified video, or move them to a control with the same pixels.
@@ -248,9 +293,13 @@ class RunDir:
             try:
                 number = record.id.number if isinstance(record.id, RoundId) else None
                 made_from = VideoMetadata(record.prompt, record.seed, record.steps, number, record.pixels_key)
-                if read_video(path)[1] == made_from:
+                found = read_video(path)[1]
+                if found == made_from:
                     record.sha256 = sha256_of(path)
                     return True
+                if record.look is not None and found is not None and found.steps == record.look.steps:
+                    path.unlink()  # the look that the video goes on with
+                    return False
                 fault = "was made from something else"
             except VideoError:
                 fault = "does not decode in full"

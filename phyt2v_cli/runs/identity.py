@@ -62,6 +62,13 @@ class Recipe:
     steps: int
     purpose: Purpose
     generator: GeneratorConfig
+    trajectory_steps: int | None = None
+    """Steps of the denoising of which the video takes its own; None: it has one to itself."""
+
+    @property
+    def trajectory_key(self) -> str:
+        """Digest of what the steps of the whole denoising depend on, 16 hex digits."""
+        return _digest([self.prompt, self.seed, self.trajectory_steps, pixel_settings(self.generator)])
 
     @property
     def pixels_key(self) -> str:
@@ -72,7 +79,10 @@ class Recipe:
         """
         is_cached = self.purpose == "draft" and self.generator.draft_cache not in ("auto", "off")
         settings = pixel_settings(self.generator, is_cached=is_cached)
-        return _digest([self.prompt, self.seed, self.steps, settings])
+        # A video that takes the last step is the one of a denoising to itself.
+        is_part = self.trajectory_steps not in (None, self.steps)
+        whole = [self.trajectory_steps] if is_part else []
+        return _digest([self.prompt, self.seed, self.steps, settings, *whole])
 
 
 def pixel_settings(generator: GeneratorConfig, *, is_cached: bool = False) -> dict[str, JsonValue]:

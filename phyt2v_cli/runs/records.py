@@ -103,6 +103,7 @@ class PlanRecord(Record):
     steps: NumSteps
     purpose: Purpose
     candidates: Annotated[int, Field(ge=1, le=len(LETTERS) + 1)] = 1
+    look_steps: NumSteps | None = None
 
 
 class AnalysisRecord(Record):
@@ -186,7 +187,8 @@ class RunRecord(Record):
     def planned_rounds(self) -> tuple[PlannedRound, ...]:
         """Plan as the schedule makes it."""
         return tuple(
-            PlannedRound(entry.round, entry.steps, entry.purpose, entry.candidates) for entry in self.plan
+            PlannedRound(entry.round, entry.steps, entry.purpose, entry.candidates, entry.look_steps)
+            for entry in self.plan
         )
 
     @model_validator(mode="after")
@@ -234,6 +236,15 @@ class MismatchRecord(Record):
     text: UsedText
 
 
+class LookRecord(Record):
+    """Scores of a candidate after its first steps."""
+
+    steps: NumSteps
+    computed_steps: Annotated[int, Field(ge=0)] = 0
+    """Those that no earlier video had computed."""
+    scores: ScoresRecord = Field(default_factory=ScoresRecord)
+
+
 class VideoRecord(_NamedRecord):
     """Content of roundN.json, and of control.json, which has no mismatch and no refined prompt."""
 
@@ -241,6 +252,10 @@ class VideoRecord(_NamedRecord):
     """Records of ``phyt2v.run/1`` have none."""
     prompt: Text
     steps: NumSteps
+    trajectory_steps: NumSteps | None = None
+    """Steps of the denoising of which the video takes its own; None: it has one to itself."""
+    look: LookRecord | None = None
+    """Look that it was chosen by."""
     purpose: Purpose
     seed: Seed
     """Seed of the video: the run's seed, unless that gave no usable frames."""
@@ -275,6 +290,13 @@ class VideoRecord(_NamedRecord):
             raise ValueError("the video is not the record's own, so that it would point at another file")
         return self
 
+    def go_on(self, steps: int, purpose: Purpose) -> None:
+        """Make the look that this video is one of `steps` steps, which is still to be rendered."""
+        scores = self.scores or ScoresRecord()
+        self.look = LookRecord(steps=self.steps, computed_steps=self.computed_steps, scores=scores)
+        self.steps, self.purpose, self.sha256 = steps, purpose, None
+        self.forget_judgement()
+
     def flag_unusable(self, what: str, error: ReplyError) -> None:
         """Note that no usable `what` (caption, score, mismatch, refinement) came, and if it was refused."""
         for flag in (f"{what}_unusable", *(["refused"] if isinstance(error, RefusalError) else [])):
@@ -289,6 +311,13 @@ class VideoRecord(_NamedRecord):
         """Forget caption, scores and motion, for example of a video that was lost."""
         self.caption, self.scores, self.scorers, self.motion = None, None, {}, None
         self.flags = [flag for flag in self.flags if flag not in JUDGEMENT_FLAGS]
+
+    @property
+    def computed_steps(self) -> int:
+        """Denoising steps that were computed for it, also for a look at it, and for no earlier video."""
+        kept = self.generator.get("kept_steps", "0")
+        computed = self.steps - min(int(kept) if kept.isdecimal() else 0, self.steps)
+        return computed + (0 if self.look is None else self.look.computed_steps)
 
     def all_scores(self) -> Scores:
         """Scores and reasons, all of them of the deciding scorer.

@@ -25,6 +25,7 @@ from phyt2v_cli.roles import (
     OnStep,
     Roles,
     Scores,
+    Trajectory,
     never_cancelled,
 )
 
@@ -44,6 +45,8 @@ class FakeGenerator:
     """`draft` of each call of `denoise`."""
     images: list[Path | None] = field(default_factory=list)
     """`image` of each call of `denoise`."""
+    trajectories: list[Trajectory | None] = field(default_factory=list)
+    """`trajectory` of each call of `denoise`."""
 
     def count_excess_tokens(self, prompt: str) -> int:
         return max(len(prompt.split()) - self.max_tokens, 0)
@@ -58,7 +61,9 @@ class FakeGenerator:
         cancelled: Cancelled = never_cancelled,
         draft: bool = False,
         image: Path | None = None,
+        trajectory: Trajectory | None = None,
     ) -> Denoised:
+        self.trajectories.append(trajectory)
         self.denoised.append((prompt, seed, num_inference_steps))
         self.drafts.append(draft)
         self.images.append(image)

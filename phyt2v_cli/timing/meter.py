@@ -159,7 +159,7 @@ class Meter:
         if not self._is_loaded:
             left += max(0.0, self._expected_load_s - (self._clock() - self._begun))
         for entry in self._later:
-            left += entry.num_candidates * entry.steps * self._expect(entry.purpose)
+            left += entry.total_steps * self._expect(entry.purpose)
             of_video = sum(s for _, s in self._stages(is_last=entry is self._later[-1]))
             left += entry.num_candidates * of_video
         for control in list(self._controls):

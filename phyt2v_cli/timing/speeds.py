@@ -57,7 +57,8 @@ class Speed:
 
     def seconds(self, planned: "PlannedRound") -> float:
         """Seconds of all videos of a planned round."""
-        return planned.num_candidates * (planned.steps * self.step_s(planned.purpose) + self.video_s)
+        num_videos = planned.num_candidates + (planned.look_steps is not None)
+        return planned.total_steps * self.step_s(planned.purpose) + num_videos * self.video_s
 
     def total_s(self, planned: "Sequence[PlannedRound]", controls: "Sequence[PlannedControl]" = ()) -> float:
         """Seconds of a whole plan, and of the controls that have steps of their own."""

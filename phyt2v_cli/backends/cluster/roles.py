@@ -1,6 +1,7 @@
 """Roles whose work is done in the workers of a pool. They know pools and values; they know no run."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from phyt2v_cli.roles import (
     Latents,
     OnStep,
     Scores,
+    Trajectory,
     never_cancelled,
 )
 
@@ -58,6 +60,7 @@ class ClusterGenerator:
         cancelled: Cancelled = never_cancelled,
         draft: bool = False,
         image: Path | None = None,
+        trajectory: Trajectory | None = None,
     ) -> Denoised:
         """Denoise in a free worker, from the first step if that worker dies; `image` is sent to it."""
         told: DenoisingStep | None = None
@@ -69,7 +72,13 @@ class ClusterGenerator:
                 told = step
                 on_step(step)
 
-        options = {"seed": seed, "num_inference_steps": num_inference_steps, "draft": draft}
+        options = {
+            "seed": seed,
+            "num_inference_steps": num_inference_steps,
+            "draft": draft,
+            # Another worker may make the next video, so nothing is kept in this one's files.
+            "trajectory": None if trajectory is None else replace(trajectory, path=None),
+        }
         picture = None if image is None else (image.name, _read_content(image))
         denoised: Denoised = self._pool.call(
             "denoise", prompt, options, picture, listen=listen, cancelled=cancelled

@@ -6,14 +6,13 @@ or the terminal. It must not know any family or model by name: those differences
 
 import inspect
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
 import diffusers
 import torch
 import transformers
-from diffusers import ModelMixin
 
 from phyt2v_cli.backends import failures
 from phyt2v_cli.backends.acceleration import (
@@ -27,7 +26,7 @@ from phyt2v_cli.backends.acceleration import (
 from phyt2v_cli.backends.acceleration.guidance_split import SplitDenoiser
 from phyt2v_cli.backends.background import model_load_turn
 from phyt2v_cli.backends.diffusion import lora_gguf
-from phyt2v_cli.backends.diffusion.call import latent_split, whole_call
+from phyt2v_cli.backends.diffusion.call import latent_split, trajectories, whole_call
 from phyt2v_cli.backends.diffusion.call.arguments import fixed_arguments
 from phyt2v_cli.backends.diffusion.call.prompt_cache import remember
 from phyt2v_cli.backends.diffusion.call.prompt_length import find_prompt_length
@@ -35,17 +34,16 @@ from phyt2v_cli.backends.diffusion.call.step_reporter import StepReporter
 from phyt2v_cli.backends.diffusion.checked import check
 from phyt2v_cli.backends.diffusion.conditioning import call_arguments, picture_arguments
 from phyt2v_cli.backends.diffusion.families.family import Family
-from phyt2v_cli.backends.diffusion.geometry import ComponentConfigs, check_size, video_size
-from phyt2v_cli.backends.diffusion.pipeline import load_pipeline
+from phyt2v_cli.backends.diffusion.geometry import check_size, video_size
+from phyt2v_cli.backends.diffusion.pipeline import configs_of, load_pipeline
+from phyt2v_cli.backends.diffusion.second_gpu import if_there_is_room
 from phyt2v_cli.backends.diffusion.signature import fps_of
 from phyt2v_cli.backends.diffusion.solvers import choose_solver
-from phyt2v_cli.backends.memory import offloading, residency
+from phyt2v_cli.backends.memory import residency
 from phyt2v_cli.backends.memory.activations import VideoSize
-from phyt2v_cli.backends.memory.device import free_bytes
 from phyt2v_cli.backends.memory.placement import PlacedPipeline
 from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.errors import (
-    BackendError,
     ConfigError,
     LatentsError,
     ModelLoadError,
@@ -61,6 +59,7 @@ from phyt2v_cli.roles import (
     HowItRan,
     Latents,
     OnStep,
+    Trajectory,
     never_cancelled,
 )
 
@@ -107,9 +106,9 @@ class DiffusersGenerator:
         """Pipeline of diffusers, for inspection; whoever changes it changes the videos."""
         self._config = config
         self._draft_cache = "off" if config.draft_cache == "auto" else config.draft_cache
-        second_gpu = _if_there_is_room(second_gpu, pipeline, config)
+        second_gpu = if_there_is_room(second_gpu, pipeline, config)
         num_branches = family.num_branches if second_gpu is None else 1
-        video = video_size(config, _configs_of(pipeline), num_branches=num_branches)
+        video = video_size(config, configs_of(pipeline), num_branches=num_branches)
         self._misfit = lora_gguf.describe_misfit(pipeline, config)
         if config.quantize != "off":
             quantization.quantize_blocks(pipeline, device)
@@ -192,6 +191,7 @@ class DiffusersGenerator:
         cancelled: Cancelled = never_cancelled,
         draft: bool = False,
         image: Path | None = None,
+        trajectory: Trajectory | None = None,
     ) -> Denoised:
         """Denoise `prompt` to latents, as `roles.Latents`; the same arguments give the same latents.
 
@@ -200,10 +200,12 @@ class DiffusersGenerator:
         RunInterruptedError once `cancelled()` is true (asked after each step), and what `on_step` raises. The
         pipeline stays usable.
         """
-        name = self._draft_cache if draft else "off"
+        name = self._draft_cache if draft and trajectory is None else "off"
 
         def report(number: int, total: int) -> None:
-            on_step(DenoisingStep(number, total, self._how(name)))
+            if number > num_inference_steps:
+                return  # a step of the trajectory that is skipped
+            on_step(DenoisingStep(number, min(total, num_inference_steps), self._how(name)))
             if cancelled():
                 raise RunInterruptedError("The denoising was stopped.")
 
@@ -216,7 +218,7 @@ class DiffusersGenerator:
         def call() -> Any:
             return self.pipeline(
                 prompt=prompt,
-                num_inference_steps=num_inference_steps,
+                num_inference_steps=trajectory.num_steps if trajectory else num_inference_steps,
                 generator=torch.Generator().manual_seed(seed),
                 **arguments,
             )
@@ -225,8 +227,15 @@ class DiffusersGenerator:
 
         def work() -> Latents:
             # Some solvers draw noise, and have no generator from the pipeline for it.
-            with self._cache(name), self.attention.in_use(), torch.random.fork_rng(self._gpus):
+            with ExitStack() as stack:
+                stack.enter_context(self._cache(name))
+                stack.enter_context(self.attention.in_use())
+                stack.enter_context(torch.random.fork_rng(self._gpus))
                 torch.manual_seed(seed)
+                if trajectory is not None:
+                    denoisers = compilation.denoisers_of(self.pipeline)
+                    kept = trajectories.followed(self.pipeline, denoisers, trajectory, num_inference_steps)
+                    how.update(stack.enter_context(kept))
                 try:
                     if self._decodes_apart:
                         return latent_split.run_until_decode(self.pipeline, call).float().cpu().numpy()
@@ -312,24 +321,6 @@ class DiffusersGenerator:
         return Decoded(frames, self.settings)
 
 
-def _if_there_is_room(
-    gpu: torch.device | None, pipeline: Any, config: GeneratorConfig
-) -> torch.device | None:
-    """Second GPU, or None if the denoisers do not fit into it; BackendError if just two GPUs are wanted."""
-    if gpu is None or gpu.type != "cuda":
-        return gpu
-    needed = offloading.bytes_of_second(pipeline, video_size(config, _configs_of(pipeline), num_branches=1))
-    free = free_bytes(gpu)
-    if needed <= free:
-        return gpu
-    if config.gpus == "auto":
-        return None
-    raise BackendError(
-        f"{gpu} needs about {needed / 1e9:.1f} GB for a copy of the model, and {free / 1e9:.1f} GB are free.",
-        "Free it, or use `generator.gpus=1`.",
-    )
-
-
 def _wants_compilation(
     pipeline: Any, config: GeneratorConfig, device: torch.device, video: VideoSize, num_planned_steps: int
 ) -> bool:
@@ -339,11 +330,6 @@ def _wants_compilation(
         return False
     # Guidance doubles the tokens, in one call or in two.
     return compilation.pays(pipeline, num_tokens=2 * video.num_tokens, num_steps=num_planned_steps)
-
-
-def _configs_of(pipeline: Any) -> ComponentConfigs:
-    parts = pipeline.components.items()
-    return {name: dict(part.config) for name, part in parts if isinstance(part, ModelMixin)}
 
 
 def _weights_dtype(pipeline: Any) -> Any:

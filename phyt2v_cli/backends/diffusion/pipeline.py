@@ -20,6 +20,7 @@ from phyt2v_cli.backends.checkpoints.diffusers_folder import ModelFolder
 from phyt2v_cli.backends.checkpoints.files import check_weights, variant_of
 from phyt2v_cli.backends.checkpoints.template_check import check_template
 from phyt2v_cli.backends.diffusion import lora_gguf
+from phyt2v_cli.backends.diffusion.geometry import ComponentConfigs
 from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.errors import ModelLoadError
 
@@ -137,3 +138,9 @@ def _component_at(error: Exception) -> str | None:
             name: str | None = frame.f_locals.get("name")
             return name
     return None
+
+
+def configs_of(pipeline: Any) -> ComponentConfigs:
+    """Configs of a pipeline's models, by component."""
+    parts = pipeline.components.items()
+    return {name: dict(part.config) for name, part in parts if isinstance(part, diffusers.ModelMixin)}

@@ -22,6 +22,7 @@ from phyt2v_cli.roles import (
     HowItRan,
     Latents,
     OnStep,
+    Trajectory,
     never_cancelled,
 )
 
@@ -78,6 +79,7 @@ class ServerGenerator:
         cancelled: Cancelled = never_cancelled,
         draft: bool = False,
         image: Path | None = None,
+        trajectory: Trajectory | None = None,
     ) -> Denoised:
         """Have a video made; the latents are the bytes of its mp4.
 
@@ -86,7 +88,7 @@ class ServerGenerator:
         the request, fails, answers in another protocol, takes longer than the config's `timeout_s`, or makes
         a video of another size or length; RunInterruptedError once `cancelled()` is true.
         """
-        del draft, image  # which are settings that are refused
+        del draft, image, trajectory  # which are settings that are refused
         fields = video_requests.fields_of(
             self._config, prompt, seed=seed, num_inference_steps=num_inference_steps
         )

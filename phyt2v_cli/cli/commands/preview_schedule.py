@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from phyt2v_cli.cli import console, options, watch
-from phyt2v_cli.cli.views.plan import control_as_json, controls_as_json, plan_table, totals
+from phyt2v_cli.cli.views.plan import (
+    control_as_json,
+    controls_as_json,
+    plan_table,
+    round_plan_as_json,
+    totals,
+)
 from phyt2v_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -106,16 +112,7 @@ def _as_json(
         "schema": "phyt2v.schedule/1",
         "kind": kind,
         "rounds": len(planned) - 1,
-        "videos": [
-            {
-                "round": entry.round,
-                "video": entry.id.video_name,
-                "steps": entry.steps,
-                "purpose": entry.purpose,
-                **({"candidates": entry.num_candidates} if entry.num_candidates > 1 else {}),
-            }
-            for entry in planned
-        ],
+        "videos": [{"video": entry.id.video_name, **round_plan_as_json(entry)} for entry in planned],
         "total_steps": total_steps,
         "fixed_steps": fixed_steps,
         "saved_fraction": round(1 - total_steps / fixed_steps, 3),

@@ -81,6 +81,8 @@ def plan_table(
 def round_plan_as_json(entry: "PlannedRound") -> dict[str, object]:
     """Planned round as JSON."""
     several = {"candidates": entry.num_candidates} if entry.num_candidates > 1 else {}
+    if entry.look_steps is not None:
+        several["look_steps"] = entry.look_steps
     return {"round": entry.round, "steps": entry.steps, "purpose": entry.purpose, **several}
 
 
@@ -127,7 +129,9 @@ def totals(planned: "Sequence[PlannedRound]") -> tuple[int, int]:
 
 
 def _steps(entry: "PlannedRound") -> str:
-    """Steps of a round's videos, as in ``3 x 20``."""
+    """Steps of a round's videos, as in ``3 x 20``, or ``2 x 4, 20`` if two are left after a look."""
+    if entry.look_steps is not None:
+        return f"{entry.num_candidates - 1} x {entry.look_steps}, {entry.steps}"
     several = "" if entry.num_candidates == 1 else f"{entry.num_candidates} x "
     return f"{several}{entry.steps}"
 
