@@ -15,8 +15,10 @@ For every prompt, with one seed for all arms, and at most as many denoising step
     looks       4 rounds of 3 candidates of both kinds, of which two stop after a fifth of their steps
     shared      the loop, each round with the first steps of the last one's denoising
 
-Steps are those that were computed. --searches loop looks runs some of them only. SA is always judged against the user's prompt. A second start goes on where the first was stopped, so the work
-can be shared out: start with --part 1/2 and --part 2/2 beside each other, then once without, for the tables.
+Steps are those that were computed. `--searches loop looks` runs some searches only, and `--no-controls` leaves
+out original, blind and best-of-n. SA is always judged against the user's prompt. A second start goes on where
+the first was stopped, so the work can be shared out: start with --part 1/2 and --part 2/2 beside each other,
+then once without, for the tables.
 This script knows how arms are compared; it must not know how the loop, the model or the judges work.
 """
 
@@ -42,9 +44,10 @@ from phyt2v_cli.schedule import plan_run
 from phyt2v_cli.sets.summary.statistics import mean_with_interval, sign_test
 from phyt2v_cli.video_id import RoundId
 
+CONTROLS = "refinement.controls=original,blind,best-of-n"
 EQUAL = "search.budget=equal"
 SEARCHES: Mapping[str, Sequence[str]] = {
-    "loop": ("refinement.controls=original,blind,best-of-n",),
+    "loop": (),
     "seeds": ("search.candidates=3", "search.vary=seeds", EQUAL),
     "rewrites": ("search.candidates=3", "search.vary=rewrites", EQUAL),
     "both": ("search.candidates=3", "search.vary=both", EQUAL),
@@ -73,17 +76,17 @@ Trial = dict[str, dict[str, float]]
 
 
 def run_trial(
-    prompt: str, seed: int, config: Config, roles: Roles, folder: Path, searches: Sequence[str]
+    prompt: str, seed: int, config: Config, roles: Roles, folder: Path, searches: Mapping[str, Sequence[str]]
 ) -> Trial:
     """Render what is missing of one prompt under `folder` and return its measures."""
     trial: Trial = {}
-    for name in searches:
-        own = load_config(config=config, assignments=[*SEARCHES[name], f"run.seed={seed}"]).config
+    for name, assignments in searches.items():
+        own = load_config(config=config, assignments=[*assignments, f"run.seed={seed}"]).config
         with RunDir.open(folder / name, prompt=prompt, config=own, plan=plan_run(own)) as run:
             result = refine(run, roles, emit=lambda _: None, cancelled=lambda: False)
         trial[name] = _measures(result.scores, _steps(folder / name))
         for arm, video in result.controls.items():
-            several = trial[name]["steps"] // video.steps if arm == "best-of-n" else 1
+            several = int(trial[name]["steps"]) // video.steps if arm == "best-of-n" else 1
             trial[arm] = _measures(video.scores, several * video.steps)
         if name == "loop":
             trial["loop"]["unchanged_rounds"] = sum(
@@ -170,6 +173,7 @@ def main() -> None:
     parser.add_argument(
         "--part", type=part_of, default=(1, 1), metavar="I/N", help="every N-th, from the I-th"
     )
+    parser.add_argument("--controls", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--searches", nargs="+", choices=SEARCHES, default=list(SEARCHES))
     parser.add_argument("--runs", type=Path, default=Path("runs/search_effect"), metavar="DIR")
     parser.add_argument("--out", type=Path, default=Path("search_effect.json"), metavar="JSON")
@@ -203,12 +207,15 @@ def run_trials(
         captioner=backends.make_captioner(config.captioner),
         scorers=backends.make_scorers(config.scorer),
     )
+    searches = {name: SEARCHES[name] for name in options.searches}
+    if options.controls and "loop" in searches:
+        searches["loop"] = (CONTROLS,)
     trials = []
     for number, prompt in numbered:
         seed = options.seed + number
         folder = options.runs / f"{seed:03d}"
         folder.mkdir(parents=True, exist_ok=True)
-        trial = run_trial(prompt, seed, config, roles, folder, options.searches)
+        trial = run_trial(prompt, seed, config, roles, folder, searches)
         trials.append(trial)
         say(f"{number + 1} {prompt}: " + ", ".join(f"{arm} {trial[arm]['lower']:.2f}" for arm in trial))
     return trials
