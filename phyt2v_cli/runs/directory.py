@@ -15,13 +15,12 @@ from filelock import FileLock
 from pydantic import ValidationError
 
 from phyt2v_cli.config.schema import Config
-from phyt2v_cli.errors import FilesError, RunDirError, VideoError
+from phyt2v_cli.errors import FilesError, RunDirError
 from phyt2v_cli.events import Purpose
 from phyt2v_cli.files.aside import first_free, move_aside
 from phyt2v_cli.files.atomic import describe_os_error, replace_file
 from phyt2v_cli.files.lock import lock_folder
 from phyt2v_cli.files.untrusted import refusals_as
-from phyt2v_cli.files.video import VideoMetadata, read_video, sha256_of
 from phyt2v_cli.roles import ChatReply
 from phyt2v_cli.runs.identity import Recipe, run_key
 from phyt2v_cli.runs.latents import drop_latents, move_latents
@@ -33,8 +32,9 @@ from phyt2v_cli.runs.records import (
     Record,
     RunRecord,
     VideoRecord,
-    installed_versions,
 )
+from phyt2v_cli.runs.verified import IS_LOOK, fault_of
+from phyt2v_cli.runs.versions import installed_versions
 from phyt2v_cli.schedule import PlannedRound
 from phyt2v_cli.video_id import CONTROL, RoundId, VideoId
 
@@ -272,37 +272,18 @@ class RunDir:
             self.notices.append(error.message)
 
     def has_video(self, record: VideoRecord) -> bool:
-        """Check if the record's video is there and is the one that was verified; set a broken one aside.
-
-        A video may be there without a checksum: its process was killed before it was recorded, or the record
-        was lost. It is accepted if its metadata match the record and it decodes in full; then `sha256` is
-        set.
-        """
+        """Check if the record's video is there and verified, as `fault_of`; set a broken one aside."""
         path = self.video_path(record)
         if not os.path.lexists(path):
             if record.sha256 is not None:
                 self.notices.append(f"{path.name} is gone and is made again")
             return False
-        if not path.is_file():
-            fault = "is no plain file"
-        elif record.sha256 is not None:
-            if sha256_of(path) == record.sha256:
-                return True
-            fault = "is not the file that was verified"
-        else:
-            try:
-                number = record.id.number if isinstance(record.id, RoundId) else None
-                made_from = VideoMetadata(record.prompt, record.seed, record.steps, number, record.pixels_key)
-                found = read_video(path)[1]
-                if found == made_from:
-                    record.sha256 = sha256_of(path)
-                    return True
-                if record.look is not None and found is not None and found.steps == record.look.steps:
-                    path.unlink()  # the look that the video goes on with
-                    return False
-                fault = "was made from something else"
-            except VideoError:
-                fault = "does not decode in full"
+        fault = fault_of(path, record)
+        if fault is None:
+            return True
+        if fault == IS_LOOK:
+            path.unlink()
+            return False
         self.notices.append(f"{path.name} {fault}; kept as {self._quarantine(path).name} and made again")
         return False
 

@@ -17,7 +17,8 @@ from phyt2v_cli.files.lock import check_folder, check_lock
 from phyt2v_cli.files.untrusted import refusals_as
 from phyt2v_cli.runs.identity import heard_judges, list_differences, run_key, slugify
 from phyt2v_cli.runs.reader import ShownRun, has_all, is_run_dir, read_record, read_run, read_videos
-from phyt2v_cli.runs.records import MAX_ATTEMPTS, RunRecord, installed_versions
+from phyt2v_cli.runs.records import MAX_ATTEMPTS, RunRecord
+from phyt2v_cli.runs.versions import installed_versions
 from phyt2v_cli.video_id import RoundId
 
 

@@ -1,11 +1,9 @@
-"""Records: the content of run.json, roundN.json and control.json (schema ``phyt2v.run/2``), and versions.
+"""Records: the content of run.json, roundN.json and control.json (schema ``phyt2v.run/2``).
 
 Data only, no file access. Unknown keys are kept and written back, so that a record made by a later phyt2v of
 the same schema survives.
 """
 
-import platform
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
@@ -19,7 +17,6 @@ from pydantic import (
     model_validator,
 )
 
-from phyt2v_cli import __version__
 from phyt2v_cli.config.judges import MAX_SCORERS, LlmConfig
 from phyt2v_cli.config.schema import MAX_REFINEMENTS
 from phyt2v_cli.errors import BackendError, RefusalError, ReplyError
@@ -338,17 +335,3 @@ class VideoRecord(_NamedRecord):
         if scores.semantic_adherence is None or scores.physical_commonsense is None:
             return None
         return scores.semantic_adherence, scores.physical_commonsense
-
-
-_VERSIONED = ("torch", "diffusers", "transformers", "av", "numpy")
-
-
-def installed_versions() -> dict[str, str]:
-    """Versions of phyt2v, Python and the large libraries, by name; without what is not installed."""
-    versions = {"phyt2v": __version__, "python": platform.python_version()}
-    for package in _VERSIONED:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return versions

@@ -202,15 +202,16 @@ class DiffusersGenerator:
         """
         name = self._draft_cache if draft and trajectory is None else "off"
 
+        how: dict[str, str] = {}
+
         def report(number: int, total: int) -> None:
-            if number > num_inference_steps:
-                return  # a step of the trajectory that is skipped
+            if not int(how.get("kept_steps", 0)) <= number <= num_inference_steps:
+                return  # kept steps are reported as one, and those that are skipped are not
             on_step(DenoisingStep(number, min(total, num_inference_steps), self._how(name)))
             if cancelled():
                 raise RunInterruptedError("The denoising was stopped.")
 
         reporter = StepReporter(report, num_inference_steps)
-        how: dict[str, str] = {}
         arguments = {**self._arguments, **self._picture_arguments(image)}
         if image != self._cached_for:
             self._begin_cache_of(image)
