@@ -5,6 +5,7 @@ the same schema survives.
 """
 
 import platform
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -65,6 +66,13 @@ Few = Field(max_length=1000)
 """Limit of a list or of a mapping, of which no more than a handful of entries are expected."""
 Versions = Annotated[dict[Text, Text], Few]
 MAX_ATTEMPTS = 100
+Timestamp = Annotated[str, Field(pattern="^[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}Z$")]
+"""Time in UTC, ISO 8601, in whole seconds. Sorted as texts, they are sorted by time."""
+
+
+def utc_now() -> str:
+    """Present time as a `Timestamp`."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _read_id(value: object) -> VideoId:
@@ -162,6 +170,14 @@ class ResultRecord(_NamedRecord):
     selected_by: Text
 
 
+class AttemptRecord(Record):
+    """Times of one attempt, from its first stage on."""
+
+    started: Timestamp
+    finished: Timestamp | None = None
+    """None while it runs, and if it was killed."""
+
+
 class RunRecord(Record):
     """Content of run.json."""
 
@@ -174,6 +190,8 @@ class RunRecord(Record):
     """Versions of the first start, by name."""
     later_versions: list[Versions] = Field(default_factory=list, max_length=MAX_ATTEMPTS)
     """Versions of each later start that had others than the one before it."""
+    attempts: list[AttemptRecord] = Field(default_factory=list, max_length=MAX_ATTEMPTS)
+    """The latest attempts that had something to do; none in a record of an earlier phyt2v."""
     plan: list[PlanRecord] = Field(min_length=1, max_length=MAX_REFINEMENTS + 1)
     """Rounds in order, from 1; the last one is a final."""
     analysis: AnalysisRecord | None = None
@@ -263,6 +281,10 @@ class VideoRecord(_NamedRecord):
     generator: Annotated[dict[Text, Text], Few] = Field(default_factory=dict)
     seconds: Annotated[dict[Text, Annotated[float, Field(ge=0, le=1e9)]], Few] = Field(default_factory=dict)
     """Duration of each stage, in s."""
+    started: Timestamp | None = None
+    """Start of its first stage; None in a record of an earlier phyt2v."""
+    finished: Timestamp | None = None
+    """End of its latest stage, which another attempt may have done."""
     pixels_key: str = ""
     """Digest of what made the pixels (`identity.Recipe`). The record is trusted only if the run would make
     the same pixels. Empty in a record of ``phyt2v.run/1``."""
