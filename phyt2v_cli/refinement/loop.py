@@ -29,6 +29,7 @@ from phyt2v_cli.refinement.selection import select_result
 from phyt2v_cli.roles import Roles
 from phyt2v_cli.runs.candidates import is_stilled
 from phyt2v_cli.runs.directory import RunDir
+from phyt2v_cli.runs.opening import finish_attempt
 from phyt2v_cli.runs.reader import read_run
 from phyt2v_cli.runs.records import (
     AnalysisRecord,
@@ -54,6 +55,7 @@ def refine(run: RunDir, roles: Roles, *, emit: Emit, cancelled: Callable[[], boo
         # After a signal, work may be abandoned anywhere, and then fails with any exception.
         interrupted = isinstance(error, RunInterruptedError | KeyboardInterrupt) or cancelled()
         run.record.status = "interrupted" if interrupted else "failed"
+        finish_attempt(run.record)
         with suppress(FilesError):  # the first error is the one to report
             run.save()
         raise
@@ -213,6 +215,7 @@ class _Loop:
         )
         run.record.status = "complete"
         run.keep_trajectory(None)
+        finish_attempt(run.record)
         if run.record != before:
             run.save()
         return result_of(read_run(run.path))

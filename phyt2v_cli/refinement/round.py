@@ -26,7 +26,9 @@ from phyt2v_cli.files.video import read_frames
 from phyt2v_cli.refinement.prompts import caption_instruction
 from phyt2v_cli.refinement.render import Target, check_prompt_length, render_or_reseed, tell_differences
 from phyt2v_cli.roles import Cancelled, ChatReply, DenoisingStep, HowItRan, Roles, VideoGenerator
+from phyt2v_cli.runs.attempts import utc_now
 from phyt2v_cli.runs.directory import RunDir
+from phyt2v_cli.runs.opening import start_attempt
 from phyt2v_cli.runs.reader import read_videos
 from phyt2v_cli.runs.records import ScorerRecord, ScoresRecord, VideoRecord, storable_text
 from phyt2v_cli.turns import waited_s
@@ -41,6 +43,7 @@ class Session:
         self.roles = roles
         self.emit = emit
         self.cancelled = cancelled
+        self._has_begun = False
         self._told_settings: dict[str, str] = {}
         self.tell_differences = tell_differences(self.emit)
         is_complete = run.record.status == "complete"
@@ -87,17 +90,21 @@ class Session:
         self.begin()
         self.emit(StageStarted(record.id, stage))
         start = time.monotonic() - waited_s()
+        record.started = record.started or utc_now()
         yield
+        record.finished = utc_now()
         record.seconds[stage] = round(time.monotonic() - waited_s() - start, 3)
         self.run.save_video(record)
         self.emit(StageDone(record.id, stage, record.seconds[stage]))
 
     def begin(self) -> None:
-        """Mark the run as running; raise RunInterruptedError if it was cancelled."""
+        """Start the attempt, if it is not started; raise RunInterruptedError if the run was cancelled."""
         if self.cancelled():
             raise RunInterruptedError("The run was stopped.", "The same call goes on where it was.")
-        if self.run.record.status != "running":
+        if not self._has_begun:
+            self._has_begun = True
             self.run.record.status = "running"
+            start_attempt(self.run.record)
             self.run.save()
 
     def count_reply(self, reply: ChatReply) -> None:

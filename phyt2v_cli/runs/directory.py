@@ -22,6 +22,7 @@ from phyt2v_cli.files.atomic import describe_os_error, replace_file
 from phyt2v_cli.files.lock import lock_folder
 from phyt2v_cli.files.untrusted import refusals_as
 from phyt2v_cli.roles import ChatReply
+from phyt2v_cli.runs.attempts import installed_versions
 from phyt2v_cli.runs.identity import Recipe, run_key
 from phyt2v_cli.runs.latents import drop_latents, move_latents
 from phyt2v_cli.runs.opening import begin_attempt, check_plan, check_run_folder, find_run
@@ -34,7 +35,6 @@ from phyt2v_cli.runs.records import (
     VideoRecord,
 )
 from phyt2v_cli.runs.verified import IS_LOOK, fault_of
-from phyt2v_cli.runs.versions import installed_versions
 from phyt2v_cli.schedule import PlannedRound
 from phyt2v_cli.video_id import CONTROL, RoundId, VideoId
 
@@ -243,10 +243,7 @@ class RunDir:
         return self.path / id.trajectory_name
 
     def keep_trajectory(self, id: VideoId | None, target: RoundId | None = None) -> None:
-        """Delete all trajectories but that of a video, which is moved to `target`, if one is given.
-
-        If that fails it is a notice: the next video then takes longer.
-        """
+        """Delete all trajectories but that of a video, and move that; failing is a notice."""
         kept = self.trajectory_path(id) if isinstance(id, RoundId) else None
         try:
             for path in self.path.glob("trajectory*.safetensors"):

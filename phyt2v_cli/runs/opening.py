@@ -15,10 +15,10 @@ from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import FilesError, RunDirError
 from phyt2v_cli.files.lock import check_folder, check_lock
 from phyt2v_cli.files.untrusted import refusals_as
+from phyt2v_cli.runs.attempts import installed_versions, utc_now
 from phyt2v_cli.runs.identity import heard_judges, list_differences, run_key, slugify
 from phyt2v_cli.runs.reader import ShownRun, has_all, is_run_dir, read_record, read_run, read_videos
-from phyt2v_cli.runs.records import MAX_ATTEMPTS, RunRecord
-from phyt2v_cli.runs.versions import installed_versions
+from phyt2v_cli.runs.records import MAX_ATTEMPTS, AttemptRecord, RunRecord
 from phyt2v_cli.video_id import RoundId
 
 
@@ -174,3 +174,15 @@ def begin_attempt(path: Path, record: RunRecord, config: Config) -> None:
     versions = installed_versions()
     if versions != [record.versions, *record.later_versions][-1]:
         record.later_versions = [*record.later_versions, versions][-MAX_ATTEMPTS:]
+
+
+def start_attempt(record: RunRecord) -> None:
+    """Add an attempt that starts now; the oldest of too many is dropped."""
+    record.attempts = [*record.attempts, AttemptRecord(started=utc_now())][-MAX_ATTEMPTS:]
+
+
+def finish_attempt(record: RunRecord) -> None:
+    """Set the end of the latest attempt, unless it has one: a call with nothing to do starts none."""
+    if record.attempts and record.attempts[-1].finished is None:
+        latest = record.attempts[-1].model_copy(update={"finished": utc_now()})
+        record.attempts = [*record.attempts[:-1], latest]

@@ -23,6 +23,7 @@ from phyt2v_cli.errors import BackendError, RefusalError, ReplyError
 from phyt2v_cli.events import Purpose
 from phyt2v_cli.replies import filled
 from phyt2v_cli.roles import ChatReply, Scores
+from phyt2v_cli.runs.attempts import Timestamp
 from phyt2v_cli.schedule import PlannedRound
 from phyt2v_cli.video_id import CONTROL, LETTERS, MAX_ROUND, ControlId, RoundId, VideoId, parse_video_id
 
@@ -36,8 +37,7 @@ VIDEO_SCHEMA: Literal["phyt2v.run-video/1"] = "phyt2v.run-video/1"
 MAX_RECORD_BYTES = 16 * 2**20
 
 MAX_TEXT_CHARS = 20_000
-"""Limit of a caption or of a scorer's reason: a rambling judge must not fill the record or the next
-request."""
+"""Limit of a caption or of a scorer's reason: a rambling judge must not fill the record."""
 MAX_REASONS = 100
 
 STILLED = "stilled"
@@ -160,6 +160,14 @@ class ResultRecord(_NamedRecord):
     selected_by: Text
 
 
+class AttemptRecord(Record):
+    """Times of one attempt, from its first stage on."""
+
+    started: Timestamp
+    finished: Timestamp | None = None
+    """None while it runs, and if it was killed."""
+
+
 class RunRecord(Record):
     """Content of run.json."""
 
@@ -172,6 +180,8 @@ class RunRecord(Record):
     """Versions of the first start, by name."""
     later_versions: list[Versions] = Field(default_factory=list, max_length=MAX_ATTEMPTS)
     """Versions of each later start that had others than the one before it."""
+    attempts: list[AttemptRecord] = Field(default_factory=list, max_length=MAX_ATTEMPTS)
+    """The latest attempts that had something to do; none in a record of an earlier phyt2v."""
     plan: list[PlanRecord] = Field(min_length=1, max_length=MAX_REFINEMENTS + 1)
     """Rounds in order, from 1; the last one is a final."""
     analysis: AnalysisRecord | None = None
@@ -252,7 +262,6 @@ class VideoRecord(_NamedRecord):
     trajectory_steps: NumSteps | None = None
     """Steps of the denoising of which the video takes its own; None: it has one to itself."""
     look: LookRecord | None = None
-    """Look that it was chosen by."""
     purpose: Purpose
     seed: Seed
     """Seed of the video: the run's seed, unless that gave no usable frames."""
@@ -275,6 +284,10 @@ class VideoRecord(_NamedRecord):
     generator: Annotated[dict[Text, Text], Few] = Field(default_factory=dict)
     seconds: Annotated[dict[Text, Annotated[float, Field(ge=0, le=1e9)]], Few] = Field(default_factory=dict)
     """Duration of each stage, in s."""
+    started: Timestamp | None = None
+    """Start of its first stage; None in a record of an earlier phyt2v."""
+    finished: Timestamp | None = None
+    """End of its latest stage, which another attempt may have done."""
     pixels_key: str = ""
     """Digest of what made the pixels (`identity.Recipe`). The record is trusted only if the run would make
     the same pixels. Empty in a record of ``phyt2v.run/1``."""
@@ -313,8 +326,8 @@ class VideoRecord(_NamedRecord):
     def computed_steps(self) -> int:
         """Denoising steps that were computed for it, also for a look at it, and for no earlier video."""
         kept = self.generator.get("kept_steps", "0")
-        computed = self.steps - min(int(kept) if kept.isdecimal() else 0, self.steps)
-        return computed + (0 if self.look is None else self.look.computed_steps)
+        of_look = 0 if self.look is None else self.look.computed_steps
+        return self.steps - min(int(kept) if kept.isdecimal() else 0, self.steps) + of_look
 
     def all_scores(self) -> Scores:
         """Scores and reasons, all of them of the deciding scorer.

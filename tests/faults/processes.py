@@ -176,5 +176,6 @@ def outcome(path: Path) -> dict[str, Any]:
     pictures = [*path.glob("*.mp4"), *path.glob("*.png")]
     records = {file.name: read_record(path, file.name) for file in path.glob("*.json")}
     for record in records.values():
-        record.pop("seconds", None)
+        for times in ("seconds", "started", "finished", "attempts"):
+            record.pop(times, None)
     return records | {file.name: file.read_bytes() for file in pictures}

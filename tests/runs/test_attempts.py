@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from phyt2v_cli.report.page import write_report
-from phyt2v_cli.runs import opening
+from phyt2v_cli.runs import attempts, opening
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.testing.fakes import FakeRoles, FakeScorer
 from tests.command_line import CommandLine
@@ -33,7 +33,7 @@ def test_versions_are_noted_when_they_change(
     first = record(path)
     assert first["later_versions"] == []
 
-    after_an_upgrade = {**opening.installed_versions(), "torch": "99.0"}
+    after_an_upgrade = {**attempts.installed_versions(), "torch": "99.0"}
     monkeypatch.setattr(opening, "installed_versions", lambda: after_an_upgrade)
     if how == "resume":
         RunDir.resume(path).close()

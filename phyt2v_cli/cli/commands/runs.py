@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich import box
@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from phyt2v_cli.cli import completion, console, options
 from phyt2v_cli.cli.wording import in_flags
 from phyt2v_cli.errors import RunDirError
+from phyt2v_cli.quantities import count
 
 if TYPE_CHECKING:
     from phyt2v_cli.runs.reader import ShownRun
@@ -46,6 +47,8 @@ app = typer.Typer(cls=_ListsByDefault, help="List runs (`phyt2v runs [FOLDER]`),
 phyt2v runs
 
 phyt2v runs batches/physics-1a2b3c4d --json
+
+phyt2v runs --status failed --since 2d --prompt ball
 """,
 )
 def list_runs(
@@ -58,6 +61,21 @@ def list_runs(
             show_default=False,
         ),
     ] = None,
+    wanted_status: Annotated[
+        Literal["running", "interrupted", "failed", "complete", "unreadable"] | None,
+        typer.Option("--status", help="Only runs of this status.", show_default=False),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Only runs that were last started since then: a date (UTC), or an age as in 2d, 3h or 30m.",
+            show_default=False,
+        ),
+    ] = None,
+    prompt: Annotated[
+        str, typer.Option(metavar="TEXT", help="Only runs with this in their prompt.", show_default=False)
+    ] = "",
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -65,17 +83,31 @@ def list_runs(
 ) -> None:
     """List the runs below a folder: status, rounds done, the result or else the run, and the prompt.
 
+    The one that was started last is at the end. Runs without a time come first.
+
     A terminal gets a table; a pipe gets one line for each run, with tabs between.
     """
+    from phyt2v_cli.runs.listing import Wanted, last_start, parse_since
     from phyt2v_cli.runs.reader import find_runs
 
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
+    wanted = Wanted(
+        status=wanted_status,
+        since=parse_since(since) if since is not None else None,
+        prompt=prompt,
+    )
     where = folder or DEFAULT_FOLDER
     is_new_here = folder is None and not where.exists()
-    listed = [] if is_new_here else [_read(path) for path in find_runs(where)]
+    found = [] if is_new_here else [_read(path) for path in find_runs(where)]
+    listed = sorted(
+        (entry for entry in found if wanted.has(entry[1])), key=lambda entry: last_start(entry[1])
+    )
     if as_json:
         runs = [_listed_as_json(path, run) for path, run in listed]
         console.json_object({"schema": "phyt2v.runs/1", "folder": str(where), "runs": runs})
+        return
+    if found and not listed:
+        console.say(f"None of the {count(len(found), 'run')} below {where} is as asked for.")
         return
     if not listed:
         console.say(f"There is no run below {where}; `phyt2v refine` and `phyt2v batch` make some.")
@@ -171,6 +203,8 @@ def _listed_as_json(path: Path, run: "ShownRun | RunDirError") -> dict[str, obje
         "rounds_planned": len(run.record.plan),
         "prompt": run.record.prompt,
         "seed": run.record.seed,
+        "started": run.record.attempts[0].started if run.record.attempts else None,
+        "finished": run.record.attempts[-1].finished if run.record.attempts else None,
         "result": str(video) if video is not None else None,
         "broken": list(run.broken),
     }

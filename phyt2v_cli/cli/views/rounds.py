@@ -124,6 +124,8 @@ def round_as_json(record: "VideoRecord") -> dict[str, object]:
         "mismatch",
         "flags",
         "seconds",
+        "started",
+        "finished",
     }
     entry = record.model_dump(mode="json", include=kept)
     apart = disagreement(record.scores_by_scorer().values())

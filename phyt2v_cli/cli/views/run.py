@@ -62,7 +62,7 @@ def run_text(run: "ShownRun") -> Group:
 def run_as_json(run: "ShownRun") -> dict[str, object]:
     """Run as JSON, without its config."""
     kept = {"status", "prompt", "seed", "plan", "analysis", "stop_reason", "usage", "result"}
-    kept |= {"versions", "later_versions"}
+    kept |= {"versions", "later_versions", "attempts"}
     control = next((video for video in run.videos if video.id == CONTROL), None)
     result = run.result_video()
     return {

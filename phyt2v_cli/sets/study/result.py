@@ -16,7 +16,7 @@ from phyt2v_cli.calibration.use import Subject
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import Phyt2vError
 from phyt2v_cli.quantities import count
-from phyt2v_cli.runs.versions import installed_versions
+from phyt2v_cli.runs.attempts import installed_versions
 from phyt2v_cli.sets.study.design import Design
 
 

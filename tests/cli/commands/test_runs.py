@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from phyt2v_cli.cli.app import app
-from phyt2v_cli.errors import FilesError, Phyt2vError, RunDirError
+from phyt2v_cli.errors import FilesError, Phyt2vError, RunDirError, UsageError
 from phyt2v_cli.roles import Scores
 from phyt2v_cli.testing.fakes import FakeRoles, FakeScorer
 from tests.fake_runs import make_config, open_run, run_through
@@ -43,18 +43,34 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_list_for_pipes_has_a_line_for_each_run() -> None:
     lines = [line.split("\t") for line in runs().stdout.splitlines()]
     assert lines == [
-        ["complete", "2 of 2", "runs/ball/output2.mp4", "a ball drops"],
-        ["unreadable", "-", "runs/broken", lines[1][3]],
+        ["unreadable", "-", "runs/broken", lines[0][3]],
         ["interrupted", "0 of 2", "runs/cube", "a cube"],
+        ["complete", "2 of 2", "runs/ball/output2.mp4", "a ball drops"],
         ["complete", "1 of 1", "runs/set/ramp/output1.mp4", "a ramp"],
     ]
-    assert "run.json is broken" in lines[1][3]
+    assert "run.json is broken" in lines[0][3]
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_list_of_the_runs_that_are_asked_for() -> None:
+    def names(*arguments: str) -> list[str]:
+        return [run["name"] for run in json.loads(runs(*arguments, "--json").stdout)["runs"]]
+
+    assert names("--status", "interrupted") == ["cube"]
+    assert names("--status", "unreadable") == ["broken"]
+    assert names("--prompt", "A BALL") == ["ball"]
+    assert names("--since", "1h") == names("--since", "2001-02-03") == ["ball", "ramp"]
+    assert names("--since", "9999-12-31") == []
+    for wrong in ("yesterday", "999999d", "0001-01-01T00:00:00+09:00"):
+        with pytest.raises(UsageError, match="neither a date nor an age"):
+            runs("--since", wrong)
+    assert "None of the 4 runs below runs" in runs("--prompt", "a dog").stderr
 
 
 def test_a_list_as_json(folder: Path) -> None:
     listed = json.loads(runs(folder, "--json").stdout)
     assert (listed["schema"], listed["folder"]) == ("phyt2v.runs/1", "runs")
-    ball, broken, cube, ramp = listed["runs"]
+    broken, cube, ball, ramp = listed["runs"]
     assert (ball["name"], ball["status"], ball["prompt"]) == ("ball", "complete", "a ball\ndrops")
     assert (ball["rounds_done"], ball["rounds_planned"]) == (2, 2)
     assert (ball["result"], cube["result"]) == ("runs/ball/output2.mp4", None)

@@ -1,9 +1,22 @@
-"""Versions of what a run is made with. Imports none of it."""
+"""What is noted of each start of a run: its time, and the versions of what it runs with, none imported."""
 
 import platform
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+from pydantic import Field
 
 from phyt2v_cli import __version__
+
+Timestamp = Annotated[str, Field(pattern="^[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}Z$")]
+"""Time in UTC, ISO 8601, in whole seconds. Sorted as texts, they are sorted by time."""
+
+
+def utc_now() -> str:
+    """Present time as a `Timestamp`."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
 
 _VERSIONED = ("torch", "diffusers", "transformers", "av", "numpy")
 
