@@ -11,9 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from phyt2v_cli.config.judges import CaptionerConfig, LlmConfig, ScorerConfig, ServiceConfig
+from phyt2v_cli.config.judges import (
+    VENDOR_URL,
+    CaptionerConfig,
+    LlmConfig,
+    ScorerConfig,
+    ServiceConfig,
+    server_url,
+)
 from phyt2v_cli.config.schema import Config
-from phyt2v_cli.config.server_url import VENDOR_URL, server_url
 from phyt2v_cli.errors import BackendError, FilesError, ModelLoadError, Phyt2vError
 
 State = Literal["ok", "missing", "problem"]
