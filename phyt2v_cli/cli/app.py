@@ -17,6 +17,7 @@ from phyt2v_cli.cli import console, options
 from phyt2v_cli.config.files import ISOLATED
 
 COMMANDS = (
+    "init",
     "refine",
     "batch",
     "generate",

@@ -51,7 +51,7 @@ def read_found(folder: Path | None = None) -> list[Layer]:
                 f"Set {ISOLATED}=1 to leave it out; if you trust it, name it with `config` too.",
             )
         layer = read_toml(project_file, f"project file {project_file}")
-        _refuse_reaches(layer)
+        refuse_reaches(layer)
         layers.append(layer)
     return layers
 
@@ -100,10 +100,10 @@ def layer_of_tree(sections: Mapping[str, object], origin: str) -> Layer:
     return layer
 
 
-def _refuse_reaches(layer: Layer) -> None:
+def refuse_reaches(layer: Layer) -> None:
     """Refuse settings that start programs, or send data or keys to other machines.
 
-    A project file may come with somebody else's files, and applies without being named.
+    A project file may come with somebody else's files, and applies without being named. Raises ConfigError.
     """
     lines = [
         f"{key}: a project file may come from somebody else, so this is for the user file or `config` "
