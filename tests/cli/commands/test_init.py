@@ -107,7 +107,7 @@ def test_a_user_file_may_name_any_server(phyt2v: CommandLine) -> None:
     ("answers", "code", "judge"),
     [
         ("mochi\nhttp://localhost:8000/v1\nvlm\n", 0, "vlm"),
-        ("mochi\n\n", 0, "gpt-4o"),
+        pytest.param("mochi\n\n", 0, "gpt-4o", marks=pytest.mark.slow),
         (CTRL_C, 130, None),
     ],
 )
