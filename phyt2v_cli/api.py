@@ -19,7 +19,8 @@ from phyt2v_cli.checks.preflight import (
     prepare_video,
 )
 from phyt2v_cli.checks.probe import probed
-from phyt2v_cli.config.layers import LoadedConfig, Setting, layer_of_keywords, load_config
+from phyt2v_cli.config.files import Setting
+from phyt2v_cli.config.layers import LoadedConfig, layer_of_keywords, load_config
 from phyt2v_cli.config.schema import Config, Control
 from phyt2v_cli.config.scorer_presets import scorer_layer
 from phyt2v_cli.events import Emit, Event, Notice

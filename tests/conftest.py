@@ -20,6 +20,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # Fixtures that outlive a test start processes too, and the user's own measurements are none of theirs.
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="phyt2v-test-cache-")
 
+# Nor are their settings: a file in a home, or in a folder above this one, changes no test.
+os.environ["PHYT2V_ISOLATED"] = "1"
+
 _numbers = itertools.count()
 
 

@@ -8,13 +8,11 @@ import pytest
 
 import phyt2v_cli
 from phyt2v_cli.backends.diffusion.families import table as families
-from phyt2v_cli.config.judges import ServiceConfig
-from phyt2v_cli.config.server_url import VENDOR_URL
+from phyt2v_cli.config.judges import VENDOR_URL, ServiceConfig
 
 ROOT = Path(phyt2v_cli.__file__).parent
 KNOWING = {
-    ROOT / "config" / f"{name}.py"
-    for name in ("generator", "judges", "layers", "section", "server_url", "trust")
+    ROOT / "config" / f"{name}.py" for name in ("files", "generator", "judges", "layers", "section", "trust")
 }
 """What each setting may hold is said there, and what a key that is set means."""
 

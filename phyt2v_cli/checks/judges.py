@@ -100,7 +100,7 @@ def _missing_keys(roles: "Sequence[tuple[str, _Judge]]") -> Iterator[str]:
 
 def _broken_network(roles: "Sequence[tuple[str, _Judge]]") -> list[str]:
     from phyt2v_cli.backends import network
-    from phyt2v_cli.config.server_url import server_url
+    from phyt2v_cli.config.judges import server_url
 
     urls = [server_url(section) for _, section in roles if section.backend == "openai"]
     return list(dict.fromkeys(line for url in urls for line in network.complaints(url)))

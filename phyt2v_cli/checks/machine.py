@@ -6,14 +6,21 @@ Knows the machine, the config and the backends' own checks. It loads no model, s
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from phyt2v_cli.config.judges import CaptionerConfig, LlmConfig, ScorerConfig, ServiceConfig
+from phyt2v_cli.config.judges import (
+    VENDOR_URL,
+    CaptionerConfig,
+    LlmConfig,
+    ScorerConfig,
+    ServiceConfig,
+    server_url,
+)
 from phyt2v_cli.config.schema import Config
-from phyt2v_cli.config.server_url import VENDOR_URL, server_url
 from phyt2v_cli.errors import BackendError, FilesError, ModelLoadError, Phyt2vError
 
 State = Literal["ok", "missing", "problem"]
@@ -44,6 +51,31 @@ class Gpu:
     name: str
     free_gb: float
     total_gb: float
+
+
+def check_computer() -> Iterator[Check]:
+    """Name the versions of phyt2v, Python and the system, the CPU and the RAM. Nothing is imported for it."""
+    import platform
+
+    from phyt2v_cli import __version__
+
+    system = f"{platform.system()} {platform.release()}"
+    yield Check("versions", "ok", f"phyt2v {__version__}, Python {platform.python_version()}, {system}")
+    yield Check("CPU", "ok", f"{platform.machine()}, {os.cpu_count() or 1} cores")
+    with suppress(OSError, ValueError):  # a system that does not tell
+        total_gb = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
+        yield Check("RAM", "ok", f"{total_gb:.1f} GB")
+
+
+def verdict(checks: Sequence[Check]) -> Check:
+    """Sum of the checks: whether the embedded model runs here, and what is broken."""
+    broken = [check for check in checks if check.state == "problem"]
+    names = ", ".join(dict.fromkeys(check.what for check in broken))
+    if any(check.essential for check in broken):
+        return Check("verdict", "problem", f"not even the embedded model runs here: {names}")
+    if broken:
+        return Check("verdict", "missing", f"the embedded model runs here; this needs mending: {names}")
+    return Check("verdict", "ok", "the embedded model runs here, and nothing is broken")
 
 
 def check_libraries() -> Check:
@@ -203,6 +235,7 @@ def check_programs(config: Config) -> Iterator[Check]:
 
 def machine_checks(config: Config, gpu: Gpu | None) -> Iterator[Check]:
     """Run all checks of the machine, without those of presets."""
+    yield from check_computer()
     yield check_libraries()
     yield check_gpu(gpu)
     yield from check_disks()

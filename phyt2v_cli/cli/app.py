@@ -3,6 +3,7 @@
 Help imports all of them, so each keeps its heavy imports inside its function.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
@@ -13,8 +14,10 @@ from typer.core import TyperGroup
 
 from phyt2v_cli import __version__
 from phyt2v_cli.cli import console, options
+from phyt2v_cli.config.files import ISOLATED
 
 COMMANDS = (
+    "init",
     "refine",
     "batch",
     "generate",
@@ -86,6 +89,15 @@ def _main(
             "--version", help="Show the version and exit.", is_eager=True, callback=_show_version, metavar=""
         ),
     ] = False,
+    isolated: Annotated[
+        bool,
+        typer.Option(
+            "--isolated",
+            help=f"Leave out the user file and phyt2v.toml, as with {ISOLATED}=1.",
+            metavar="",
+            rich_help_panel="Configuration",
+        ),
+    ] = False,
     _quiet: options.Quiet = False,
     _verbose: options.Verbose = False,
     _no_color: options.NoColor = False,  # these three are read by `console.expect`
@@ -94,3 +106,5 @@ def _main(
 
     Each round renders the prompt, looks at the video and rewrites the prompt. Early rounds are quick drafts.
     """
+    if isolated:
+        os.environ[ISOLATED] = "1"  # for the processes of a prompt set too

@@ -313,12 +313,14 @@ def load(
 
     `spelt` has the flags of this command that are not spelt like their keyword.
     """
+    from phyt2v_cli.config.files import read_found
     from phyt2v_cli.config.layers import layer_of_keywords, load_config
     from phyt2v_cli.config.scorer_presets import scorer_layer
 
     return load_config(
         preset=preset,
         config=config_path,
+        found=read_found(),
         assignments=assignments or (),
         assigned_by="--set",
         scorers=scorer_layer(scorers, "--scorer") if scorers else None,

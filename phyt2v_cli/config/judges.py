@@ -1,12 +1,19 @@
 """Settings of the LLM, the captioner and the scorers, and of the servers that they may be on."""
 
+import os
+import re
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from phyt2v_cli.config.section import BaseUrl, KeyVariable, Section, fits
+from phyt2v_cli.config.section import BASE_URL_PATTERN, BASE_URL_WORDS, BaseUrl, KeyVariable, Section, fits
+from phyt2v_cli.errors import ConfigError
 
 MAX_SCORERS = 100
+VENDOR_URL = "https://api.openai.com/v1"
+VENDOR_KEY_ENV = "OPENAI_API_KEY"
+VENDOR_URL_ENV = "OPENAI_BASE_URL"
 
 Decide = Literal["first", "mean-rank"]
 """Way in which several scorers choose among videos."""
@@ -129,3 +136,19 @@ class ScorerConfig(VlmConfig):
         if any(other.others for other in others):
             raise ValueError("a further scorer has no others of its own; list all of them in scorer.others")
         return others
+
+
+def server_url(section: ServiceConfig, environment: Mapping[str, str] = os.environ) -> str:
+    """Base URL of the server of an `openai` backend.
+
+    Without `base_url` it is that of OPENAI_BASE_URL if the key is that of OPENAI_API_KEY, else the vendor's.
+    Raises ConfigError if OPENAI_BASE_URL is used and no base URL. The vendor's SDK reads that variable
+    wherever it reads OPENAI_API_KEY, so users who set both mean that the key goes to that address, and
+    nowhere else.
+    """
+    if section.base_url is not None:
+        return section.base_url
+    ambient = environment.get(VENDOR_URL_ENV, "").strip() if section.api_key_env == VENDOR_KEY_ENV else ""
+    if ambient and not re.search(BASE_URL_PATTERN, ambient):
+        raise ConfigError(f"The environment variable {VENDOR_URL_ENV} {BASE_URL_WORDS}.")
+    return ambient or VENDOR_URL

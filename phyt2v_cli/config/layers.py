@@ -1,7 +1,7 @@
 """Layers of settings, merged into one Config and validated once, with the origin of each value kept.
 
-Layers, later ones win: defaults < preset < config file < environment < scorers < flags. This file knows no
-model and no terminal; a preset is data in `configs/`.
+Layers, later ones win: defaults < preset < user file < project file < config file < environment < scorers <
+flags. This file knows no model and no terminal; a preset is data in `configs/`.
 """
 
 import os
@@ -12,18 +12,17 @@ from typing import TYPE_CHECKING, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from phyt2v_cli.config.files import ISOLATED, Layer, Setting, layer_of_tree, read_toml
 from phyt2v_cli.config.judges import ScorerConfig
 from phyt2v_cli.config.keywords import KEYWORDS
-from phyt2v_cli.config.presets import did_you_mean, find_preset, nearest, suggest
+from phyt2v_cli.config.presets import did_you_mean, find_preset, list_presets, nearest, suggest
 from phyt2v_cli.config.schema import SERVER_BACKENDS, Config
 from phyt2v_cli.errors import ConfigError, UsageError
-from phyt2v_cli.files.user_text import read_text
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 DEFAULT_PRESET = "tiny"
-MAX_CONFIG_BYTES = 2**20
 DEFAULT_JUDGE_MODEL = "gpt-4o"
 """Model of the judges if an API key is set and no judge is chosen. It reads pictures, as two of the three
 roles must."""
@@ -35,23 +34,12 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
 }
 MOVED = ("lowered to ", "raised to ")
 """Prefixes of the origin of a bound that `clamp_steps` has moved."""
-_GIVEN = ("--", "argument ", "assignment ", "environment ", "config")
-"""Prefixes of the origin of a value that was given for this very command."""
+_GIVEN = ("--", "argument ", "assignment ", "environment ", "config", "user file ", "project file ")
+"""Prefixes of the origin of a value that the user has set."""
 KEYS = tuple(f"{section}.{key}" for section, model in SECTIONS.items() for key in model.model_fields)
 
 _SECRET_PRONE = ("api_key_env", "base_url")
 _MAX_SHOWN_CHARS = 100
-
-
-class Setting(NamedTuple):
-    """One value of one layer with its origin: where it was set, in words that help the user to find it."""
-
-    value: object
-    origin: str
-
-
-Layer = Mapping[str, Setting]
-"""Settings of one layer, by dotted key."""
 
 
 class LoadedConfig(NamedTuple):
@@ -78,6 +66,7 @@ def load_config(
     *,
     preset: str | None = None,
     config: Path | Mapping[str, object] | Config | None = None,
+    found: Sequence[Layer] = (),
     environment: Mapping[str, str] | None = None,
     assignments: Sequence[str] = (),
     assigned_by: str = "assignment",
@@ -87,7 +76,9 @@ def load_config(
     """Load, merge and validate all settings.
 
     `config` is a TOML file, a nested mapping like such a file, or a `Config`. A `Config` replaces preset,
-    environment and judges by key: only assignments and flags override it. `environment` is the process's own
+    found files, environment and judges by key: only assignments and flags override it. `found` are the user
+    file and the project file, as `read_found` reads them. A file may name a `preset` before its sections; a
+    later file may name another. `environment` is the process's own
     by default. `assignments` are `section.key=value` texts; they count as flags, and their origin begins with
     `assigned_by`. `scorers` replace those of the layers before; `scorer_layer` makes them.
 
@@ -101,10 +92,11 @@ def load_config(
     layers: list[Layer] = []
     notices: tuple[str, ...] = ()
     if isinstance(config, Config):
-        layers.append(_from_tree(config.model_dump(exclude_defaults=True), "config"))
-    elif config is not None:
-        layers.append(_read_config(config))
-    if not isinstance(config, Config):
+        layers.append(layer_of_tree(config.model_dump(exclude_defaults=True), "config"))
+    else:
+        layers += found
+        if config is not None:
+            layers.append(_read_config(config))
         layers.append(_from_environment(environment))
         notices = tuple(_strange_variables(environment))
     if scorers:
@@ -112,13 +104,13 @@ def load_config(
         layers = [*kept, scorers]
     layers.append(_from_assignments(assignments, assigned_by) | dict(flags or {}))
     if preset is None and not isinstance(config, Config):
-        models = [layer["generator.model"].value for layer in layers if "generator.model" in layer]
-        preset = DEFAULT_PRESET if not models or models[-1] == DEFAULT_PRESET else None
+        preset = _preset_of(layers)
     if preset is not None:
-        layer = _read_toml(find_preset(preset), f"preset {preset}")
+        layer = read_toml(find_preset(preset), f"preset {preset}")
         layers.insert(0, {key: layer[key] for key in layer if not (scorers and key.startswith("scorer."))})
 
     settings = _merge(layers)
+    settings.pop("preset", None)
     if not isinstance(config, Config):
         settings |= _judges_by_key(settings, environment)
     _reject_unknown(settings)
@@ -163,31 +155,25 @@ def clamp_steps(loaded: LoadedConfig) -> LoadedConfig:
     return loaded.with_schedule(name, value, origin)
 
 
-def _read_toml(path: Path, origin: str) -> Layer:
-    import tomllib
-
-    content = read_text(str(path), MAX_CONFIG_BYTES, UsageError, "Give a TOML file with settings.")
-    try:
-        sections = tomllib.loads(content)
-    except (ValueError, RecursionError) as error:  # deep nesting, and numbers of thousands of digits
-        raise UsageError(f"{origin} is not TOML: {error}") from error
-    return _from_tree(sections, origin)
+def _preset_of(layers: Sequence[Layer]) -> str | None:
+    """Preset that a layer names, unless a later one names a model, which needs other sizes and judges."""
+    preset: str | None = DEFAULT_PRESET
+    for layer in layers:
+        if "preset" in layer:
+            name, origin = layer["preset"]
+            if not isinstance(name, str) or name not in list_presets():
+                known = f"{did_you_mean(str(name), list_presets())} Presets: {', '.join(list_presets())}."
+                raise ConfigError(f"preset: there is no preset {name!r} ({origin}).{known}")
+            preset = name
+        elif "generator.model" in layer:
+            preset = DEFAULT_PRESET if layer["generator.model"].value == DEFAULT_PRESET else None
+    return preset
 
 
 def _read_config(config: Path | Mapping[str, object]) -> Layer:
     if isinstance(config, Mapping):
-        return _from_tree(config, "config")
-    return _read_toml(config, f"config file {config}")
-
-
-def _from_tree(sections: Mapping[str, object], origin: str) -> Layer:
-    layer: dict[str, Setting] = {}
-    for section, values in sections.items():
-        if isinstance(values, Mapping):
-            layer |= {f"{section}.{key}": Setting(value, origin) for key, value in values.items()}
-        else:
-            layer[section] = Setting(values, origin)
-    return layer
+        return layer_of_tree(config, "config")
+    return read_toml(config, f"config file {config}")
 
 
 def _from_environment(environment: Mapping[str, str]) -> Layer:
@@ -201,7 +187,7 @@ def _from_environment(environment: Mapping[str, str]) -> Layer:
 def _strange_variables(environment: Mapping[str, str]) -> Iterator[str]:
     """Notes about variables with our prefix that are no settings: those of another program, or misspelt."""
     for name, key in _keys_of_variables(environment).items():
-        if key not in KEYS:
+        if key not in KEYS and name != ISOLATED:
             guess = _nearest_key(key)
             variable = guess and f"{ENVIRONMENT_PREFIX}{guess.upper().replace('.', '__')}"
             yield f"the variable {name} is no setting and changes nothing.{suggest(variable)}"

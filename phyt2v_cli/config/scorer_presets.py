@@ -6,8 +6,8 @@ Knows no judge. docs/judges.md says what each of them is.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from phyt2v_cli.config.files import MAX_CONFIG_BYTES, Layer, Setting
 from phyt2v_cli.config.judges import MAX_SCORERS
-from phyt2v_cli.config.layers import MAX_CONFIG_BYTES, Layer, Setting
 from phyt2v_cli.config.presets import configs_folder, did_you_mean
 from phyt2v_cli.errors import UsageError
 from phyt2v_cli.files.untrusted import expand

@@ -7,9 +7,8 @@ Knows no terminal and reads no file.
 
 from collections.abc import Iterator
 
-from phyt2v_cli.config.judges import LOCAL_BACKENDS, ScorerConfig, ServiceConfig
+from phyt2v_cli.config.judges import LOCAL_BACKENDS, ScorerConfig, ServiceConfig, server_url
 from phyt2v_cli.config.schema import Config
-from phyt2v_cli.config.server_url import server_url
 from phyt2v_cli.errors import ModelLoadError
 from phyt2v_cli.files.untrusted import expand, is_hub_id, refusals_as
 

@@ -7,8 +7,7 @@ import pytest
 
 from phyt2v_cli.backends import network
 from phyt2v_cli.backends.server.client import OpenAIClient
-from phyt2v_cli.config.judges import ServiceConfig
-from phyt2v_cli.config.server_url import VENDOR_URL, server_url
+from phyt2v_cli.config.judges import VENDOR_URL, ServiceConfig, server_url
 from phyt2v_cli.errors import BackendError, ConfigError
 from tests.command_line import CommandLine as Phyt2v
 from tests.scripted_server import ScriptedServer, answer

@@ -6,6 +6,7 @@ from threading import Thread
 
 import pytest
 
+import phyt2v_cli
 from phyt2v_cli.backends.checkpoints import diffusers_folder
 from phyt2v_cli.checks import machine
 from phyt2v_cli.checks.machine import Gpu
@@ -115,3 +116,24 @@ def test_programs_of_scorers_are_looked_up(tmp_path: Path) -> None:
     assert [check.state for check in checks] == ["ok", "problem"]
     assert checks[0].detail.startswith("scorer: /")
     assert checks[1].detail.startswith("scorer.others[0]: there is no program no-such-judge")
+
+
+def test_the_computer_is_named() -> None:
+    versions, cpu, ram = machine.check_computer()
+    assert versions.detail.startswith(f"phyt2v {phyt2v_cli.__version__}, Python 3.")
+    assert cpu.detail.endswith(" cores")
+    assert float(ram.detail.removesuffix(" GB")) > 0.1
+
+
+@pytest.mark.parametrize(
+    ("checks", "state", "detail"),
+    [
+        ([("GPU", "missing", False)], "ok", "nothing is broken"),
+        ([("key", "problem", False)] * 2, "missing", "this needs mending: key"),
+        ([("key", "problem", False), ("codecs", "problem", True)], "problem", "runs here: key, codecs"),
+    ],
+)
+def test_the_verdict(checks: list[tuple[str, machine.State, bool]], state: str, detail: str) -> None:
+    found = machine.verdict([machine.Check(what, of, "", "", essential) for what, of, essential in checks])
+    assert (found.what, found.state) == ("verdict", state)
+    assert found.detail.endswith(detail)

@@ -1,5 +1,7 @@
 """The light commands stay light: what is in sys.modules decides how fast they start."""
 
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +44,22 @@ def test_light_commands_import_themselves_and_nothing_heavy(arguments: list[str]
     assert result.returncode == 0
     loaded = [f"phyt2v_cli.cli.commands.{name}" for name in modules]
     assert result.stderr.splitlines()[-1] == f"loaded {loaded}"
+
+
+@pytest.mark.parametrize(
+    ("line", "first"), [("refine --set sch", "schedule.kind="), ("init --preset moc", "mochi")]
+)
+def test_completion_loads_nothing_heavy(line: str, first: str) -> None:
+    asked = {
+        "_PHYT2V_COMPLETE": "complete_fish",
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+        "_TYPER_COMPLETE_ARGS": f"phyt2v {line}",
+    }
+    result = subprocess.run(
+        [sys.executable, "-c", SCRIPT], env=os.environ | asked, capture_output=True, text=True, timeout=60
+    )
+    assert result.stdout.splitlines()[0] == first
+    assert not set(HEAVY) & set(re.findall(r"\w+", result.stderr.splitlines()[-1]))
 
 
 def test_every_command_file_is_a_command() -> None:

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from phyt2v_cli.config.layers import LoadedConfig, Setting, load_config
+from phyt2v_cli.config.files import Setting
+from phyt2v_cli.config.layers import LoadedConfig, load_config
 from phyt2v_cli.config.presets import find_preset
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import ConfigError, UsageError

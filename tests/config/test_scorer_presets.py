@@ -5,11 +5,10 @@ from pathlib import Path
 import pytest
 
 from phyt2v_cli import Studio
-from phyt2v_cli.config.judges import ScorerConfig
+from phyt2v_cli.config.judges import VENDOR_URL, ScorerConfig
 from phyt2v_cli.config.layers import LoadedConfig, load_config
 from phyt2v_cli.config.presets import list_presets
 from phyt2v_cli.config.scorer_presets import list_scorer_presets, read_scorer_preset, scorer_layer
-from phyt2v_cli.config.server_url import VENDOR_URL
 from phyt2v_cli.config.trust import list_reaches
 from phyt2v_cli.errors import UsageError
 from tests.command_line import CommandLine

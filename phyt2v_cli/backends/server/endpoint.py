@@ -10,8 +10,7 @@ from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
 from phyt2v_cli.backends.server.answers import Answer, Failure
-from phyt2v_cli.config.judges import ServiceConfig
-from phyt2v_cli.config.server_url import VENDOR_URL, server_url
+from phyt2v_cli.config.judges import VENDOR_URL, ServiceConfig, server_url
 from phyt2v_cli.errors import BackendError, ConfigError, RefusalError, ReplyError
 
 Role = Literal["generator", "llm", "captioner", "scorer"]

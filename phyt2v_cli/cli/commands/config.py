@@ -1,5 +1,6 @@
 """`phyt2v config`: settings with their origins, presets, prompts, and the schema of the settings."""
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import typer
@@ -19,6 +20,8 @@ app = typer.Typer(no_args_is_help=True, help="Show settings, presets, prompts an
 
 phyt2v config show --preset cogvideox-5b
 
+phyt2v config show --changed
+
 PHYT2V_RUN__SEED=7 phyt2v config show --set schedule.min_steps=10 --json
 """
 )
@@ -28,6 +31,10 @@ def show(
     scorer: options.Scorers = None,
     assignments: options.Assignments = None,
     model: options.Model = None,
+    changed: Annotated[
+        bool,
+        typer.Option("--changed", help="Only the settings whose value is not the default.", metavar=""),
+    ] = False,
     as_json: options.AsJson = False,
     verbose: options.Verbose = False,
     no_color: options.NoColor = False,
@@ -39,13 +46,14 @@ def show(
     loaded = options.load(preset, config, assignments, {"model": model}, scorers=scorer)
     watch.say_notices(loaded)
     sections = loaded.config.model_dump(mode="json")
+    keys = _changed(sections) if changed else KEYS
     if as_json:
         console.json_object(
             {
                 "schema": "phyt2v.config/1",
                 "preset": loaded.preset,
-                "config": sections,
-                "origins": dict(loaded.origins),
+                "config": _only(keys, sections),
+                "origins": {key: loaded.origins[key] for key in keys},
             }
         )
         return
@@ -53,7 +61,7 @@ def show(
     table.add_column("setting")
     for name in ("value", "from"):
         table.add_column(name, min_width=_MIN_WIDTH, overflow="fold")
-    for key in KEYS:
+    for key in keys:
         section, _, name = key.partition(".")
         value, origin = sections[section][name], loaded.origins[key]
         style = "dim" if origin == "default" else ""
@@ -198,6 +206,29 @@ def schema() -> None:
     from phyt2v_cli.config.schema import Config
 
     console.json_object({"schema": "phyt2v.config-schema/1", **Config.model_json_schema()})
+
+
+def _changed(sections: Mapping[str, Mapping[str, object]]) -> list[str]:
+    """Keys of the settings whose values are not the defaults."""
+    from phyt2v_cli.config.layers import KEYS
+    from phyt2v_cli.config.schema import Config
+
+    defaults = Config().model_dump(mode="json")
+    split = (key.partition(".") for key in KEYS)
+    return [
+        f"{section}.{name}"
+        for section, _, name in split
+        if sections[section][name] != defaults[section][name]
+    ]
+
+
+def _only(keys: Sequence[str], sections: Mapping[str, Mapping[str, object]]) -> dict[str, dict[str, object]]:
+    """Tree of the settings with these keys."""
+    tree: dict[str, dict[str, object]] = {}
+    for key in keys:
+        section, _, name = key.partition(".")
+        tree.setdefault(section, {})[name] = sections[section][name]
+    return tree
 
 
 def _rows(key: str, value: object) -> list[tuple[str, str]]:

@@ -60,7 +60,7 @@ def doctor(
 
 
 def _diagnose(config: "Config", *, as_json: bool) -> None:
-    from phyt2v_cli.checks.machine import find_gpu, machine_checks
+    from phyt2v_cli.checks.machine import find_gpu, machine_checks, verdict
     from phyt2v_cli.checks.presets import fit_check, preset_check, survey
 
     console.say("Looking at this machine", "dim")
@@ -73,7 +73,7 @@ def _diagnose(config: "Config", *, as_json: bool) -> None:
     if as_json:
         console.json_object(_as_json(rows, presets, gpu, is_healthy=is_healthy))
     else:
-        console.data(_table(rows))
+        console.data(_table([verdict(rows), *rows]))
     if not is_healthy:
         raise typer.Exit(1)
 

@@ -87,3 +87,17 @@ def test_the_schema_knows_further_scorers() -> None:
     schema = json.loads(runner.invoke(app, ["config", "schema"]).stdout)
     others = schema["$defs"]["ScorerConfig"]["properties"]["others"]
     assert others["items"] == {"$ref": "#/$defs/ScorerConfig"}
+
+
+def test_changed_shows_what_differs_from_the_defaults() -> None:
+    command = ["config", "show", "--changed", "--set", "run.seed=7", "--set", "refinement.rounds=4"]
+    shown = json.loads(runner.invoke(app, [*command, "--json"]).stdout)
+    changed = {f"{section}.{name}" for section, values in shown["config"].items() for name in values}
+    assert changed == set(shown["origins"])
+    assert shown["config"]["run"] == {"seed": 7}
+    assert shown["origins"]["run.seed"] == "--set run.seed"
+    assert "refinement.rounds" not in changed  # it was set to what it is anyway
+    config = load_config(environment={}, assignments=["run.seed=7"]).config
+    assert Config.model_validate(shown["config"]) == config  # all that differs is there
+    lines = runner.invoke(app, command).stdout.splitlines()
+    assert {line.split()[0] for line in lines[2:] if line.strip()} == changed

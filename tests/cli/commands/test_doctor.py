@@ -34,6 +34,7 @@ def test_the_table_fits(columns: str, tmp_path: Path) -> None:
     assert max(map(len, lines)) <= int(columns)
     assert result.stdout.isascii()
     assert "\x1b" not in result.stdout
+    assert lines[2].split()[0] == "verdict"
     shown = " ".join(result.stdout.split())
     for what in ("GPU", "disk for runs", "codecs", "OPENAI_API_KEY", "preset tiny", "fits here"):
         assert what in shown
