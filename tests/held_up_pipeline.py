@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from phyt2v_cli.roles import (
-    Cancelled,
+    Trajectory,
+)    Cancelled,
     Decoded,
     Denoised,
     DenoisingStep,
@@ -50,6 +51,7 @@ class Pipeline(FakeGenerator):
         cancelled: Cancelled = never_cancelled,
         draft: bool = False,
         image: Path | None = None,
+        trajectory: Trajectory | None = None,
     ) -> Denoised:
         is_beside = threading.current_thread() is not threading.main_thread()
 
@@ -72,6 +74,7 @@ class Pipeline(FakeGenerator):
                 cancelled=cancelled,
                 draft=draft,
                 image=image,
+                trajectory=trajectory,
             )
             if is_beside and self.error is not None:
                 raise self.error

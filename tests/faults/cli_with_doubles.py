@@ -28,7 +28,8 @@ from phyt2v_cli.cli import signals
 from phyt2v_cli.cli.exit import run
 from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.roles import (
-    Cancelled,
+    Trajectory,
+)    Cancelled,
     ChatReply,
     ChatRequest,
     Decoded,
@@ -119,6 +120,7 @@ class Generator(FakeGenerator):
         cancelled: Cancelled = never_cancelled,
         draft: bool = False,
         image: Path | None = None,
+        trajectory: Trajectory | None = None,
     ) -> Denoised:
         enter("denoise")
         fault = SCRIPT.get("frames", {}).get(str(seed), SCRIPT.get("frames", {}).get("any"))
@@ -135,6 +137,7 @@ class Generator(FakeGenerator):
             cancelled=cancelled,
             draft=draft,
             image=image,
+            trajectory=trajectory,
         )
         latents = denoised.latents * np.float32("nan" if fault == "nan" else 1)
         self.faults[latents.tobytes()] = fault
