@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from phyt2v_cli.roles import (
-    Trajectory,
-)    Cancelled,
+    Cancelled,
     Decoded,
     Denoised,
     DenoisingStep,
     Latents,
     OnStep,
+    Trajectory,
     never_cancelled,
 )
 from phyt2v_cli.testing.fakes import FakeGenerator

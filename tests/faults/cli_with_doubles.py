@@ -28,8 +28,7 @@ from phyt2v_cli.cli import signals
 from phyt2v_cli.cli.exit import run
 from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.roles import (
-    Trajectory,
-)    Cancelled,
+    Cancelled,
     ChatReply,
     ChatRequest,
     Decoded,
@@ -38,6 +37,7 @@ from phyt2v_cli.roles import (
     Latents,
     OnStep,
     Scores,
+    Trajectory,
     VideoGenerator,
     never_cancelled,
 )
