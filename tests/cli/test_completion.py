@@ -39,7 +39,7 @@ VALUES = [
     ("doctor --fetch moc", ["mochi"]),
     ("preview-schedule --schedule ", ["linear", "constant", "cosine", "geometric", "final-only"]),
     ("generate --solver d", ["ddim", "dpm++"]),
-    ("refine --set schedule.", [f"schedule.{n}=" for n in ("kind", "min_steps", "max_steps", "steps")]),
+    ("refine --set schedule.m", ["schedule.min_steps=", "schedule.max_steps="]),
     ("refine --set refinement.sel", ["refinement.select=last", "refinement.select=best"]),
     ("refine --set refinement.control=", ["refinement.control=true", "refinement.control=false"]),
     ("refine --set run.seed=", ["run.seed="]),

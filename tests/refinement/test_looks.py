@@ -169,6 +169,7 @@ def test_a_prompt_that_is_kept_costs_the_steps_of_one_video(tiny_cogvideox_dir: 
     assert not list((tmp_path / "shared").glob("trajectory*"))
 
 
+@pytest.mark.slow
 def test_another_prompt_begins_anew(tiny_cogvideox_dir: Path, tmp_path: Path) -> None:
     run_through(tmp_path / "run", sharing(1), tiny_roles(tiny_cogvideox_dir))
     records = records_of(tmp_path / "run")

@@ -68,7 +68,7 @@ SMALL = {"num_frames": 5}
 FAMILIES = [
     pytest.param(save_cogvideox, {}, id="cogvideox"),
     pytest.param(save_wan, SMALL, id="wan"),
-    pytest.param(save_ltx, {"height": 32, "width": 32}, id="ltx"),
+    pytest.param(save_ltx, {"height": 32, "width": 32}, id="ltx", marks=pytest.mark.slow),
     pytest.param(save_mochi, {"num_frames": 7}, id="mochi", marks=pytest.mark.slow),
     pytest.param(
         save_allegro, {"num_frames": 24, "height": 128, "width": 128}, id="allegro", marks=pytest.mark.slow

@@ -39,7 +39,7 @@ FAMILIES = [
     pytest.param(save_wan, SMALL, id="wan-unipc"),
     pytest.param(partial(save_wan, two_transformers=True), SMALL, id="wan-two", marks=pytest.mark.slow),
     pytest.param(save_wan, {**SMALL, "solver": "flow-euler"}, id="wan-flow-euler", marks=pytest.mark.slow),
-    pytest.param(save_ltx, {"height": 32, "width": 32}, id="ltx-flow-euler"),
+    pytest.param(save_ltx, {"height": 32, "width": 32}, id="ltx-flow-euler", marks=pytest.mark.slow),
     pytest.param(save_mochi, {"num_frames": 7}, id="mochi", marks=pytest.mark.slow),
     pytest.param(save_hunyuan, SMALL, id="hunyuan", marks=pytest.mark.slow),
     pytest.param(save_hunyuan_15, SMALL, id="hunyuan-1.5", marks=pytest.mark.slow),
