@@ -91,6 +91,7 @@ def crash_until_complete(
     return kills
 
 
+@pytest.mark.slow
 def test_equal_runs_give_equal_bytes_in_any_process(
     whole: Whole, tmp_path: Path, phyt2v: CommandLine
 ) -> None:

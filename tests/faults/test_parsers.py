@@ -105,6 +105,7 @@ def paths_in(tree: Any, prefix: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...
         yield from paths_in(value, (*prefix, key))
 
 
+@pytest.mark.slow
 @given(data=st.data(), value=any_json, name=st.sampled_from(["run.json", "round1.json", "round2.json"]))
 @settings(FEW, max_examples=120)
 def test_any_json_in_the_place_of_one_value(
@@ -230,6 +231,7 @@ def test_any_reply_of_an_llm(task: str, replies: list[str]) -> None:
         ask(Chat(), analysis_request("x"), REPLIES[task], on_reply=lambda _: None)
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @FEW
 def test_a_whole_run_with_models_that_say_anything(data: st.DataObject) -> None:

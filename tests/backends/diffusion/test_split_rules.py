@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from phyt2v_cli.backends.diffusion import checked
-from phyt2v_cli.backends.diffusion import generator as generator_module
+from phyt2v_cli.backends.diffusion import checked, second_gpu
 from phyt2v_cli.backends.diffusion.generator import load
 from phyt2v_cli.backends.memory.device import choose_second_gpu
 from phyt2v_cli.config.generator import GeneratorConfig
@@ -83,7 +82,7 @@ def test_a_second_gpu_without_room_is_not_used(
     tiny_cogvideox_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checked, "choose_second_gpu", lambda *_, **__: torch.device("cuda", 1))
-    monkeypatch.setattr(generator_module, "free_bytes", lambda gpu: 100_000 * gpu.index)
+    monkeypatch.setattr(second_gpu, "free_bytes", lambda gpu: 100_000 * gpu.index)
     assert load(config_of(tiny_cogvideox_dir, gpus="auto")).splits == []
     with pytest.raises(BackendError, match=r"cuda:1 needs about 0\.\d GB for a copy of the model"):
         load(config_of(tiny_cogvideox_dir, gpus=2))
