@@ -18,6 +18,9 @@ def _as_gpus(value: object) -> object:
     return int(text)
 
 
+AttentionKernel = Literal["auto", "torch", "fa4"]
+"""Attention kernel of the denoiser."""
+
 DraftCache = Literal["first-block", "pab", "taylor"]
 """Feature cache for drafts."""
 
@@ -77,7 +80,7 @@ class GeneratorConfig(Section):
     """Offload level: where the weights wait. auto: the fastest level that fits into the free memory."""
     compile: Literal["auto", "on", "off"] = "auto"
     """Compile the model's blocks. auto: on a GPU, if the planned steps pay for it."""
-    attention: Literal["auto", "torch", "fa4"] = "auto"
+    attention: AttentionKernel = "auto"
     """Attention kernel; each is exact. auto: flash-attn-4 where it is installed, on Hopper and newer GPUs.
     fa4: the same, or an error."""
     quantize: Literal["off", "fp8"] = "off"

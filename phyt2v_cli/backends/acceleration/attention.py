@@ -11,16 +11,15 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from importlib import import_module, util
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch.nn import functional
 from torch.nn.attention import SDPBackend
 from torch.overrides import TorchFunctionMode
 
+from phyt2v_cli.config.generator import AttentionKernel
 from phyt2v_cli.errors import BackendError, ConfigError
-
-AttentionWanted = Literal["auto", "torch", "fa4"]
 
 FLASH_ATTENTION_4 = "flash-attn-4"
 """Name of the kernel in records, and of its package."""
@@ -67,7 +66,7 @@ class Attention:
         return {"attention": self.torch_name, "attention_difference": "none: no call was without a mask"}
 
 
-def check(wanted: AttentionWanted, device: torch.device) -> None:
+def check(wanted: AttentionKernel, device: torch.device) -> None:
     """Raise ConfigError if flash-attn-4 is wanted and missing, or not for this device."""
     reason = obstacle(device) if wanted == "fa4" else None
     if reason is not None:
@@ -76,7 +75,7 @@ def check(wanted: AttentionWanted, device: torch.device) -> None:
         )
 
 
-def choose(pipeline: Any, wanted: AttentionWanted, num_tokens: int, device: torch.device) -> Attention:
+def choose(pipeline: Any, wanted: AttentionKernel, num_tokens: int, device: torch.device) -> Attention:
     """Choose the kernel of a pipeline whose denoiser sees `num_tokens` tokens.
 
     `auto` takes flash-attn-4 if it is installed, the device can run it, and it is as exact as torch's kernel.
