@@ -16,21 +16,17 @@ from phyt2v_cli import __version__
 from phyt2v_cli.cli import console, options
 from phyt2v_cli.config.files import ISOLATED
 
-COMMANDS = (
-    "init",
-    "refine",
-    "batch",
-    "generate",
-    "preview-schedule",
-    "report",
-    "export",
-    "calibrate",
-    "doctor",
-    "runs",
-    "config",
-)
-"""In the order of the help. Each is a module in `commands/`, with a function of that name and its EXAMPLES,
-or with an `app` if it has commands of its own."""
+PACKAGES = {
+    "rendering": ("refine", "batch", "generate", "preview-schedule"),
+    "results": ("runs", "report", "export"),
+    "setting_up": ("init", "config", "doctor", "calibrate"),
+}
+"""Commands by their package in `commands/`, both in the order of the help.
+
+Each is a module with a function of that name and its EXAMPLES, or with an `app` if it has commands of its
+own."""
+PANELS = {"rendering": "Render", "results": "Look at results", "setting_up": "Set up"}
+COMMANDS = tuple(name for names in PACKAGES.values() for name in names)
 
 
 class _Commands(Mapping[str, Any]):
@@ -51,12 +47,14 @@ class _Commands(Mapping[str, Any]):
 @cache
 def _make(name: str) -> Any:
     identifier = name.replace("-", "_")
-    module = import_module(f"phyt2v_cli.cli.commands.{identifier}")
+    package = next(package for package, names in PACKAGES.items() if name in names)
+    module = import_module(f"phyt2v_cli.cli.commands.{package}.{identifier}")
     parent = typer.Typer()
     if hasattr(module, "app"):
-        parent.add_typer(module.app, name=name)
+        parent.add_typer(module.app, name=name, rich_help_panel=PANELS[package])
     else:
-        parent.command(name, epilog=module.EXAMPLES)(getattr(module, identifier))
+        command = parent.command(name, epilog=module.EXAMPLES, rich_help_panel=PANELS[package])
+        command(getattr(module, identifier))
     return typer.main.get_group(parent).commands[name]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from phyt2v_cli.cli import commands
-from phyt2v_cli.cli.app import COMMANDS
+from phyt2v_cli.cli.app import COMMANDS, PACKAGES
 
 HEAVY = ["torch", "diffusers", "transformers", "ray", "numpy", "scipy", "av", "jinja2"]
 SCRIPT = f"""
@@ -19,7 +19,8 @@ try:
     run()
 finally:
     loaded = [name for name in {HEAVY!r} if name in sys.modules]
-    loaded += [name for name in sys.modules if name.startswith("phyt2v_cli.cli.commands.")]
+    commands = [name for name in sys.modules if name.startswith("phyt2v_cli.cli.commands.")]
+    loaded += [name for name in commands if name.count(".") == 4]  # without the packages
     print("loaded", loaded, file=sys.stderr)
 """
 
@@ -42,7 +43,8 @@ def test_light_commands_import_themselves_and_nothing_heavy(arguments: list[str]
         [sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True, timeout=60
     )
     assert result.returncode == 0
-    loaded = [f"phyt2v_cli.cli.commands.{name}" for name in modules]
+    package_of = {name.replace("-", "_"): package for package, names in PACKAGES.items() for name in names}
+    loaded = [f"phyt2v_cli.cli.commands.{package_of[name]}.{name}" for name in modules]
     assert result.stderr.splitlines()[-1] == f"loaded {loaded}"
 
 
@@ -64,5 +66,6 @@ def test_completion_loads_nothing_heavy(line: str, first: str) -> None:
 
 def test_every_command_file_is_a_command() -> None:
     (folder,) = commands.__path__
-    files = {path.stem for path in Path(folder).glob("*.py")} - {"__init__"}
-    assert {name.replace("-", "_") for name in COMMANDS} == files
+    files = {(path.parent.name, path.stem) for path in Path(folder).glob("*/*.py")}
+    named = {(package, name.replace("-", "_")) for package, names in PACKAGES.items() for name in names}
+    assert {file for file in files if file[1] != "__init__"} == named

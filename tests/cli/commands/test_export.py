@@ -4,7 +4,7 @@ import json
 import typing
 from pathlib import Path
 
-from phyt2v_cli.cli.commands.export import export
+from phyt2v_cli.cli.commands.results.export import export
 from phyt2v_cli.sets.export.names import TARGETS
 from phyt2v_cli.sets.export.plan import WHICH
 from phyt2v_cli.sets.manifest import write_manifest

@@ -1,0 +1,1 @@
+"""Commands that render videos, or show what would be rendered."""

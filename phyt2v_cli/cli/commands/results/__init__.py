@@ -1,0 +1,1 @@
+"""Commands about what was rendered: looking at it, and handing it on."""
