@@ -12,11 +12,13 @@ from dataclasses import dataclass
 
 import ray
 
-from phyt2v_cli.errors import BackendError, ConfigError
+from phyt2v_cli.errors import BackendError, ConfigError, message_of
 
 _PORT = 6379
 _CONNECT_TIMEOUT_S = 5.0
 _SETTLING_S, _SETTLED_WITHIN_S = 1.5, 10.0
+_MAX_STARTS = 3
+_QUIET = {"log_to_driver": False, "configure_logging": False, "logging_level": logging.ERROR}
 
 
 @dataclass(frozen=True)
@@ -81,26 +83,44 @@ def _resources(found: Mapping[str, float]) -> Resources:
 
 
 def _init(address: str, num_workers_here: int | None) -> None:
-    quiet = {"log_to_driver": False, "configure_logging": False, "logging_level": logging.ERROR}
     if address == "auto":
         address = os.environ.get("RAY_ADDRESS") or "auto"
     if address == "auto":
         try:
-            ray.init(address="auto", **quiet)
+            ray.init(address="auto", **_QUIET)
             return
         except ConnectionError:  # none runs here
             address = "local"
     if address == "local":
-        cpus = max(os.cpu_count() or 1, num_workers_here or 1)
-        ray.init(address="local", num_cpus=cpus, include_dashboard=False, **quiet)
+        start_local(num_cpus=max(os.cpu_count() or 1, num_workers_here or 1))
         return
     host, port = _host_and_port(address)
     try:
         # Ray itself tries for two minutes, and then ends the process.
         socket.create_connection((host, port), timeout=_CONNECT_TIMEOUT_S).close()
-        ray.init(address=f"{host}:{port}", **quiet)
+        ray.init(address=f"{host}:{port}", **_QUIET)
     except (OSError, RuntimeError) as error:  # ConnectionError is an OSError
         raise _no_answer(f"{host}:{port}") from error
+
+
+def start_local(*, num_cpus: int, num_gpus: int | None = None) -> None:
+    """Start a cluster of this machine alone, which ends with the process.
+
+    Ray gives its own helper processes 15 s to start, and ends itself if a busy machine takes longer
+    (https://github.com/ray-project/ray/issues/65983), so it is started again. Raises BackendError if it
+    never starts.
+    """
+    for starts_left in reversed(range(_MAX_STARTS)):
+        try:
+            ray.init(address="local", num_cpus=num_cpus, num_gpus=num_gpus, include_dashboard=False, **_QUIET)
+            return
+        except Exception as error:  # Ray raises a plain Exception
+            ray.shutdown()
+            if not starts_left:
+                raise BackendError(
+                    f"Ray does not start on this machine: {message_of(error)}.",
+                    "The machine may be too busy: try again, or use `execution.executor=threads`.",
+                ) from error
 
 
 def _host_and_port(address: str) -> tuple[str, int]:

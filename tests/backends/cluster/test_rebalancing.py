@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import ray
 
+from phyt2v_cli.backends.cluster.connection import start_local
 from phyt2v_cli.backends.cluster.factory import ClusterRoles
 from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.config.schema import Config
@@ -53,7 +54,7 @@ def load_quick(_: GeneratorConfig, *, num_planned_steps: int = 0) -> Quick:
 def _ray_with_four_gpus() -> Iterator[None]:
     # Workers find no tests, so these are sent to them.
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    ray.init(address="local", num_cpus=8, num_gpus=4, include_dashboard=False, log_to_driver=False)
+    start_local(num_cpus=8, num_gpus=4)
     yield
     ray.shutdown()
 

@@ -14,6 +14,7 @@ import ray
 
 from phyt2v_cli import Studio
 from phyt2v_cli.backends import load_generator
+from phyt2v_cli.backends.cluster.connection import start_local
 from phyt2v_cli.backends.cluster.factory import ClusterRoles
 from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.config.schema import Config
@@ -27,7 +28,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.enable_soc
 
 @pytest.fixture(scope="module")
 def _ray() -> Iterator[None]:
-    ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False)
+    start_local(num_cpus=4)
     yield
     ray.shutdown()
 

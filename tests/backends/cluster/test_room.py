@@ -9,6 +9,7 @@ import pytest
 import ray
 
 from phyt2v_cli.backends.cluster import pool as pools
+from phyt2v_cli.backends.cluster.connection import start_local
 from phyt2v_cli.backends.cluster.factory import ClusterRoles
 from phyt2v_cli.backends.cluster.pool import Pool
 from phyt2v_cli.config.generator import GeneratorConfig
@@ -50,7 +51,7 @@ def load_nothing(_: GeneratorConfig, *, num_planned_steps: int = 0) -> Any:
 def _ray() -> Iterator[None]:
     # Workers find no tests, so these are sent to them.
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    ray.init(address="local", num_cpus=NUM_CPUS, include_dashboard=False, log_to_driver=False)
+    start_local(num_cpus=NUM_CPUS)
     yield
     ray.shutdown()
 
