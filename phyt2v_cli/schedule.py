@@ -110,13 +110,20 @@ def plan_run(config: Config) -> tuple[PlannedRound, ...]:
 
 
 def _with_candidates(entry: PlannedRound, number: int, search: SearchConfig) -> PlannedRound:
-    steps = None if search.look_at is None or number == 1 else math.ceil(search.look_at * entry.steps)
-    return replace(entry, num_candidates=number, look_steps=steps)
+    share = search.look_share if number > 1 else None
+    return replace(
+        entry, num_candidates=number, look_steps=None if share is None else look_steps(share, entry.steps)
+    )
+
+
+def look_steps(share: float, steps: int) -> int:
+    """Steps of a look at a video of so many steps; 0.14 of 50 are 7, though floats make it a little more."""
+    return math.ceil(round(share * steps, 6))
 
 
 def _parts(number: int, search: SearchConfig) -> float:
     """Steps of so many videos, of which one is chosen, in steps of the chosen one."""
-    return 1 + (number - 1) * (search.look_at or 1)
+    return 1 + (number - 1) * (search.look_share or 1)
 
 
 def _shrunk(early: Sequence[PlannedRound], last: PlannedRound, search: SearchConfig) -> list[PlannedRound]:

@@ -12,7 +12,11 @@ from phyt2v_cli.config.schema import Config
 
 
 def calibration_for(
-    config: Config, *, tie: float | None = None, draft_cache: DraftCache | None = None
+    config: Config,
+    *,
+    tie: float | None = None,
+    draft_cache: DraftCache | None = None,
+    look_at: float | None = None,
 ) -> CalibrationRecord:
     """Return a calibration of the model, size and judge of a config, which recommends these."""
     subject = Subject.of(config)
@@ -25,6 +29,20 @@ def calibration_for(
         num_ordered=12,
         num_reached=8,
         num_confirmed=7,
+    )
+    look = DraftRecord(
+        name="look after 10 steps",
+        steps=10,
+        is_look=True,
+        num_pairs=12,
+        num_left_out=0,
+        num_requests=4,
+        num_ordered=12,
+        order_kept=0.75,
+        num_reached=9,
+        num_confirmed=8,
+        num_suspected=3,
+        num_cleared=1,
     )
     return CalibrationRecord(
         generator=dict(subject.generator),
@@ -39,12 +57,17 @@ def calibration_for(
         num_planned=36,
         versions={},
         spread=SpreadRecord(num_groups=12, num_videos=24, total=0.1, noise_floor=tie),
-        drafts=[draft],
+        drafts=[draft, look],
         judges=[],
         judge_pairs=[],
         recommended=RecommendedRecord(
             tie=tie,
             draft_cache=draft_cache,
-            reasons=["search.tie: too few seeds", "generator.draft_cache: too few pairs"],
+            look_at=look_at,
+            reasons=[
+                "search.tie: too few seeds",
+                "generator.draft_cache: too few pairs",
+                "search.look_at: none keeps the order",
+            ],
         ),
     )

@@ -43,11 +43,17 @@ class Setting:
     steps: int
     cache: DraftCache | None = None
     is_final: bool = False
+    is_look: bool = False
+    """Whether the video is what the model predicts after these steps of a final."""
 
     @property
     def name(self) -> str:
-        """Setting in words, as in ``20 steps, pab``."""
-        return count(self.steps, "step") + (f", {self.cache}" if self.cache else "")
+        """Setting in words, as in ``20 steps, pab`` or ``look after 10 steps``."""
+        return (
+            ("look after " if self.is_look else "")
+            + count(self.steps, "step")
+            + (f", {self.cache}" if self.cache else "")
+        )
 
 
 @dataclass(frozen=True)
@@ -125,6 +131,7 @@ def draft_of(
     ]
     kept = fmean(credits) if credits else None
     reached = [pair for pair in pairs if _reaches(pair.draft, stop_score)]
+    suspected = [pair for pair in pairs if not _reaches(pair.draft, stop_score)]
     same_side = [_reaches(pair.draft, stop_score) == _reaches(pair.final, stop_score) for pair in pairs]
     shares = [d.seconds / f.seconds for d, f in both if d.seconds is not None and f.seconds]
     seconds = [draft.seconds for draft, _ in both if draft.seconds is not None]
@@ -132,6 +139,7 @@ def draft_of(
         name=setting.name,
         steps=setting.steps,
         cache=setting.cache,
+        is_look=setting.is_look,
         num_pairs=len(pairs),
         num_left_out=len(both) - len(pairs),
         seconds=round(median(seconds), 3) if seconds else None,
@@ -144,6 +152,8 @@ def draft_of(
         agreement=round(fmean(same_side), 4) if same_side else None,
         num_reached=len(reached),
         num_confirmed=sum(_reaches(pair.final, stop_score) for pair in reached),
+        num_suspected=len(suspected),
+        num_cleared=sum(_reaches(pair.final, stop_score) for pair in suspected),
         keeps_order=None if kept is None or len(credits) < LEAST_ORDERED else kept >= LEAST_KEPT,
     )
 
@@ -187,8 +197,10 @@ def judge_pair_of(videos: Iterable[Judged], first: str, second: str, *, stop_sco
     )
 
 
-def recommend(spread: SpreadRecord, drafts: Sequence[DraftRecord]) -> RecommendedRecord:
+def recommend(spread: SpreadRecord, drafts: Sequence[DraftRecord], *, final_steps: int) -> RecommendedRecord:
     """Settings that what was measured speaks for, with a reason for each, and for each that is missing."""
+    looks = sorted((draft for draft in drafts if draft.is_look), key=lambda draft: draft.steps)
+    drafts = [draft for draft in drafts if not draft.is_look]
     reasons = []
     freedom = spread.num_videos - spread.num_groups
     tie = None
@@ -210,8 +222,11 @@ def recommend(spread: SpreadRecord, drafts: Sequence[DraftRecord]) -> Recommende
         reasons.append("generator.draft_cache: none saves 5 % of the same steps without one")
     else:
         reasons.append(_reason("generator.draft_cache", cache, cheaper or cached))
+    look = next((draft for draft in looks if draft.keeps_order), None)
+    reasons.append(_reason("search.look_at", look, looks))
     return RecommendedRecord(
         tie=tie,
+        look_at=None if look is None else look.steps / final_steps,
         min_steps=None if steps is None else steps.steps,
         draft_cache=None if cache is None else cache.cache,
         reasons=reasons,

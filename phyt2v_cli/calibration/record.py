@@ -43,6 +43,8 @@ class DraftRecord(Record):
     name: Text
     steps: NumSteps
     cache: DraftCache | None = None
+    is_look: bool = False
+    """Whether it is what the model predicts after these steps of a final (`search.look_at`)."""
     num_pairs: Count
     """Drafts that are scored and whose final is scored."""
     num_left_out: Count
@@ -68,6 +70,10 @@ class DraftRecord(Record):
     """Drafts that reach the stop score."""
     num_confirmed: Count
     """Those of them whose final does too."""
+    num_suspected: Count = 0
+    """Drafts that do not reach the stop score."""
+    num_cleared: Count = 0
+    """Those of them whose final reaches it all the same."""
     keeps_order: bool | None = None
     """Verdict by the rule of `figures`; None if there is too little to tell."""
 
@@ -106,6 +112,7 @@ class RecommendedRecord(Record):
     tie: Annotated[float, Field(ge=0, lt=MAX_TIE)] | None = None
     min_steps: NumSteps | None = None
     draft_cache: DraftCache | None = None
+    look_at: Annotated[float, Field(gt=0, lt=1)] | None = None
     reasons: Annotated[list[Text], Few] = Field(default_factory=list)
 
 

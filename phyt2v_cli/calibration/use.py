@@ -7,7 +7,7 @@ Knows the config and records; knows no loop.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import JsonValue, ValidationError
 
@@ -18,7 +18,7 @@ from phyt2v_cli.errors import ConfigError
 from phyt2v_cli.files.untrusted import expand, read_plain_file
 from phyt2v_cli.quantities import count
 from phyt2v_cli.runs.identity import judge_settings, pixel_settings
-from phyt2v_cli.schedule import final_steps, plan_run
+from phyt2v_cli.schedule import final_steps, look_steps, plan_run
 
 _MAX_SHOWN_CHARS = 60
 _HINT = "Name a file that `calibrate` has written."
@@ -88,6 +88,9 @@ def apply_calibration(loaded: LoadedConfig, *, chooses_cache: bool = True) -> Lo
     """
     config, source = loaded.config, loaded.config.search.calibration
     wanted = _Wanted.of(loaded)
+    if config.search.look_at == "auto":
+        config = config.model_copy(update={"search": config.search.model_copy(update={"look_at": None})})
+        loaded = loaded._replace(config=config)
     if not chooses_cache:
         wanted = wanted._replace(cache=False)
     if source is None:
@@ -118,9 +121,16 @@ def apply_calibration(loaded: LoadedConfig, *, chooses_cache: bool = True) -> Lo
         notices.append(f"generator.draft_cache auto: {recommended.draft_cache}; {_reason_of_cache(record)}")
     elif wanted.cache:
         notices.append(f"generator.draft_cache auto: off; {_reason_of_cache(record)}")
+    if wanted.look == "auto" and recommended.look_at is not None:
+        search["look_at"] = recommended.look_at
+        notices.append(f"search.look_at auto: {recommended.look_at:.3g}; {_reason(record, 'search.look_at')}")
+    elif wanted.look == "auto":
+        notices.append(f"search.look_at auto: off; {_reason(record, 'search.look_at')}")
+    elif wanted.look is not None:
+        notices.append(_about_look(record, wanted.look))
     if wanted.stop:
         notices.append(_about_stop_score(record, config.refinement.stop_score))
-    if "tie" in search or generator:
+    if {"tie", "look_at"} & search.keys() or generator:
         search["calibration_sha256"] = sha256
     changed = config.model_copy(
         update={
@@ -142,6 +152,8 @@ class _Wanted(NamedTuple):
     stop: bool
     asks_for_cache: bool
     """Whether the user asked for that choice, and not the default."""
+    look: float | Literal["auto"] | None
+    """`search.look_at`, if there is something to look at."""
 
     @classmethod
     def of(cls, loaded: LoadedConfig) -> "_Wanted":
@@ -155,6 +167,7 @@ class _Wanted(NamedTuple):
             cache=generator.draft_cache == "auto" and may_cache,
             stop=config.refinement.early_stop,
             asks_for_cache=loaded.is_given("generator.draft_cache"),
+            look=search.look_at if search.candidates > 1 or search.finals > 1 else None,
         )
 
     def open_questions(self) -> Iterator[str]:
@@ -162,6 +175,10 @@ class _Wanted(NamedTuple):
             yield "the noise of the scores, so any difference decides (search.tie)"
         if self.cache and self.asks_for_cache:
             yield "whether a cache keeps the order of drafts, so generator.draft_cache auto is off"
+        if self.look == "auto":
+            yield "whether looks keep the order of finals, so search.look_at auto is off"
+        elif self.look is not None:
+            yield f"whether looks keep the order of finals (search.look_at {self.look:g})"
         if self.stop:
             yield "how many drafts that reach refinement.stop_score have a final that does"
 
@@ -185,13 +202,26 @@ def _reason_of_cache(record: CalibrationRecord) -> str:
     return _reason(record, "generator.draft_cache")
 
 
+def _about_look(record: CalibrationRecord, share: float) -> str:
+    steps = look_steps(share, record.final_steps)
+    look = next((one for one in record.drafts if one.is_look and one.steps == steps), None)
+    if look is None or look.order_kept is None:
+        return f"search.look_at {share:g}: nothing was measured of looks after {count(steps, 'step')}"
+    return (
+        f"search.look_at {share:g}: {look.name} of {record.final_steps:,} keep the order of "
+        f"{look.order_kept:.0%} of {count(look.num_ordered, 'pair')} of rewrites; of "
+        f"{count(look.num_suspected, 'video')} below {record.stop_score:g} there, {look.num_cleared:,} "
+        "became good"
+    )
+
+
 def _about_stop_score(record: CalibrationRecord, stop_score: float) -> str:
     if record.stop_score != stop_score:
         return (
             f"refinement.stop_score {stop_score:g}: nothing was measured; it was measured for "
             f"{record.stop_score:g}"
         )
-    plain = [draft for draft in record.drafts if draft.cache is None]
+    plain = [draft for draft in record.drafts if draft.cache is None and not draft.is_look]
     reached, confirmed = sum(one.num_reached for one in plain), sum(one.num_confirmed for one in plain)
     return (
         f"refinement.stop_score {stop_score:g}: of {count(reached, 'draft')} that reached it, {confirmed:,} "

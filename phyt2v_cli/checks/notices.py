@@ -47,7 +47,7 @@ def find_notices_of_run(config: Config, planned: Sequence[PlannedRound]) -> tupl
 
 def _of_shared_steps(config: Config, planned: Sequence[PlannedRound]) -> Iterator[str]:
     has_looks = any(entry.look_steps is not None for entry in planned)
-    if config.search.look_at is not None and not has_looks:
+    if config.search.look_share is not None and not has_looks:
         yield "search.look_at has no effect: no round has several candidates"
     if (has_looks or config.schedule.share_trajectory) and config.generator.draft_cache not in (
         "auto",

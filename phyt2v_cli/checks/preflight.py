@@ -28,7 +28,7 @@ from phyt2v_cli.schedule import PlannedRound, final_steps, plan_run, planned_ids
 
 if TYPE_CHECKING:
     from phyt2v_cli.backends.diffusion.families.family import Family
-    from phyt2v_cli.config.generator import DraftCache
+    from phyt2v_cli.config.generator import DraftCache, GeneratorConfig
 
 _BYTES_PER_PIXEL = 0.5
 """Upper bound for near-lossless H.264 of noisy frames, latents included."""
@@ -42,6 +42,13 @@ _SPARE_BYTES = 4 * 2**20
 """Reserve for records, a contact sheet and the file system itself."""
 
 
+def obstacle_to_looks(generator: "GeneratorConfig") -> str | None:
+    """Name what cannot stop half-way in a denoising and go on; None if nothing is known to be in the way."""
+    if generator.backend == "server":
+        return "a video server"
+    return "a model that begins with a video" if generator.video else None
+
+
 def check_model(config: Config) -> None:
     """Check the model by its json files, before anything is loaded or written. A server is not asked.
 
@@ -49,14 +56,12 @@ def check_model(config: Config) -> None:
     cannot make the frames or sizes or does not take a setting, and if further weights or the device are not
     there.
     """
-    if config.search.look_at is not None or config.schedule.share_trajectory:
-        obstacle = "a video server" if config.generator.backend == "server" else None
-        obstacle = obstacle or (config.generator.video and "a model that begins with a video")
-        if obstacle:
-            raise ConfigError(
-                f"search.look_at, schedule.share_trajectory: {obstacle} cannot go on with a denoising",
-                "Leave both out.",
-            )
+    goes_on = config.search.look_share is not None or config.schedule.share_trajectory
+    if goes_on and (obstacle := obstacle_to_looks(config.generator)):
+        raise ConfigError(
+            f"search.look_at, schedule.share_trajectory: {obstacle} cannot go on with a denoising",
+            "Leave both out.",
+        )
     if config.generator.backend == "server":
         from phyt2v_cli.backends.server import video_requests
 

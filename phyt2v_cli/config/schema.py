@@ -82,9 +82,10 @@ class SearchConfig(Section):
     finals."""
     finals: Annotated[int, Field(ge=1, le=26)] = 1
     """Videos of the last round, each with another seed; the best is the result."""
-    look_at: Annotated[float, Field(gt=0, lt=1)] | None = None
+    look_at: Annotated[float, Field(gt=0, lt=1)] | Literal["auto"] | None = None
     """Share of the steps after which each candidate is judged by what the model predicts; the best one takes
-    the other steps too. None: all candidates take all steps."""
+    the other steps too. None: all candidates take all steps. `auto`: what `calibration` recommends, else
+    None."""
     tie: Annotated[float, Field(ge=0, lt=2)] = EQUAL
     """Videos whose sums of SA and PC are not further below the best one's than this are as good as it, and
     the first of them is taken. Filled in from `calibration`, if that has measured the noise."""
@@ -92,6 +93,11 @@ class SearchConfig(Section):
     """File that `calibrate` has written: what it has measured of this model, size and judge is used."""
     calibration_sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     """Checksum of `calibration`, filled in when a run begins, if something of it is used."""
+
+    @property
+    def look_share(self) -> float | None:
+        """`look_at` as a number; `auto` is None until a calibration has put a number there."""
+        return None if self.look_at == "auto" else self.look_at
 
 
 class RunConfig(Section):

@@ -15,6 +15,7 @@ from phyt2v_cli.calibration.figures import (
 )
 from phyt2v_cli.calibration.record import DraftRecord, SpreadRecord
 from phyt2v_cli.roles import Scores
+from phyt2v_cli.schedule import look_steps
 
 FINAL, DRAFT = Setting(50, is_final=True), Setting(20)
 
@@ -170,15 +171,19 @@ def test_the_fewest_steps_and_the_cheapest_cache_that_keep_the_order_are_recomme
         measured(10, 0.9, 20, cache="pab", cost=0.18),
         measured(10, 0.9, 20, cache="taylor", cost=0.12),
         measured(10, 0.5, 20, cache="first-block", cost=0.1),
+        measured(7, 0.9, 20, is_look=True),
+        measured(5, 0.7, 20, is_look=True),
     ]
-    found = recommend(spread(0.12), drafts)
+    found = recommend(spread(0.12), drafts, final_steps=50)
     assert (found.tie, found.min_steps, found.draft_cache) == (0.12, 20, "taylor")
-    assert len(found.reasons) == 3
+    assert len(found.reasons) == 4
+    assert found.look_at is not None
+    assert look_steps(found.look_at, 50) == 7, "what floats make of 7 / 50 is no eighth step"
 
 
 def test_a_cache_that_saves_nothing_is_not_recommended() -> None:
     drafts = [measured(10, 0.9, 20), measured(10, 1.0, 20, cache="pab", cost=0.195)]
-    found = recommend(spread(0.12), drafts)
+    found = recommend(spread(0.12), drafts, final_steps=50)
     assert found.draft_cache is None
     assert "generator.draft_cache: none saves 5 % of the same steps without one" in found.reasons
 
@@ -188,6 +193,6 @@ def test_a_cache_that_saves_nothing_is_not_recommended() -> None:
 )
 def test_nothing_is_recommended_from_too_little(of_spread: SpreadRecord, num_ordered: int) -> None:
     drafts = [measured(20, 1.0, num_ordered), measured(20, 1.0, num_ordered, cache="pab", cost=0.2)]
-    found = recommend(of_spread, drafts)
+    found = recommend(of_spread, drafts, final_steps=50)
     assert (found.tie, found.min_steps, found.draft_cache) == (None, None, None)
     assert "9 pairs differ by more than the noise floor; 10 are needed" in " ".join(found.reasons)

@@ -12,6 +12,7 @@ from phyt2v_cli.config.layers import LoadedConfig, load_config
 from phyt2v_cli.errors import ConfigError
 from phyt2v_cli.events import Notice
 from phyt2v_cli.runs.identity import run_key
+from phyt2v_cli.schedule import plan_run
 from phyt2v_cli.testing.fakes import FakeRoles
 from tests.calibrations import calibration_for
 from tests.fake_studio import studio_of
@@ -117,6 +118,45 @@ def test_what_was_measured_too_little_is_said(tmp_path: Path) -> None:
         loaded(path, "refinement.early_stop=true", "refinement.stop_score=0.8", "generator.draft_cache=off")
     )
     assert any("0.8: nothing was measured; it was measured for 0.9" in notice for notice in early.notices)
+
+
+def told_of_looks(path: Path | None, *words: str) -> tuple[float | str | None, str]:
+    """What `search.look_at` becomes, and the notices."""
+    after = apply_calibration(loaded(path, "search.candidates=2", *words))
+    return after.config.search.look_at, "\n".join(after.notices)
+
+
+def test_a_look_is_chosen_by_what_was_measured(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(calibration_for(loaded(None).config, look_at=0.2).model_dump_json())
+    look_at, told = told_of_looks(path, "search.look_at=auto")
+    assert look_at == 0.2
+    assert "search.look_at auto: 0.2; none keeps the order" in told
+    after = apply_calibration(loaded(path, "search.candidates=2", "search.look_at=auto"))
+    assert plan_run(after.config)[1].look_steps == 6
+    assert after.config.search.calibration_sha256 is not None
+    given, told = told_of_looks(path, "search.look_at=0.2")
+    assert given == 0.2
+    assert (
+        "search.look_at 0.2: look after 10 steps of 50 keep the order of 75% of 12 pairs of rewrites; of 3 "
+        "videos below 0.9 there, 1 became good" in told
+    )
+    assert "0.5: nothing was measured of looks after 25 steps" in told_of_looks(path, "search.look_at=0.5")[1]
+    assert told_of_looks(path)[0] is None, "nobody asked for looks"
+
+
+def test_without_a_recommendation_auto_is_off(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(calibration_for(loaded(None).config).model_dump_json())
+    look_at, told = told_of_looks(path, "search.look_at=auto")
+    assert look_at is None
+    assert "search.look_at auto: off; none keeps the order" in told
+    look_at, told = told_of_looks(None, "search.look_at=auto")
+    assert look_at is None
+    assert "so search.look_at auto is off" in told
+    assert "(search.look_at 0.2)" in told_of_looks(None, "search.look_at=0.2")[1]
+    without = told_of_looks(path, "search.look_at=auto", "schedule.max_steps=40")
+    assert without[0] is None, "a calibration of something else"
 
 
 WHOLE = calibration_for(load_config(environment={}).config, tie=0.25).model_dump(mode="json")

@@ -20,7 +20,6 @@ def line_of_video(done: "VideoDone", seconds: float) -> str:
     """Line about a video that was rendered and judged just now, so many seconds after the beginning."""
     video = done.video
     which = f"rewrite {video.rewrite}" if video.rewrite else "the prompt"
-    steps = count(video.steps, "step") + (f", {video.cache}" if video.cache else "")
     scores = "no picture"
     for judgings in video.scorers.values():
         sa, pc = judgings[0].semantic_adherence, judgings[0].physical_commonsense
@@ -28,7 +27,7 @@ def line_of_video(done: "VideoDone", seconds: float) -> str:
         break
     return (
         f"{done.number:,} of {done.total:,} after {duration(seconds)}: {done.request}, {which}, "
-        f"seed {video.seed}, {steps}: {scores}"
+        f"seed {video.seed}, {video.setting.name}: {scores}"
     )
 
 
@@ -96,6 +95,7 @@ def lines_of(record: "CalibrationRecord") -> Iterator[str]:
         "search.tie": recommended.tie,
         "schedule.min_steps": recommended.min_steps,
         "generator.draft_cache": recommended.draft_cache,
+        "search.look_at": None if recommended.look_at is None else f"{recommended.look_at:.3g}",
     }
     told = [f"{key}={value}" for key, value in values.items() if value is not None]
     yield f"Recommended: {', '.join(told) if told else 'nothing yet'}."
@@ -104,7 +104,11 @@ def lines_of(record: "CalibrationRecord") -> Iterator[str]:
 
 
 def _about_stop_score(draft: "DraftRecord") -> str:
-    if draft.cache is not None or not draft.num_reached:
+    if draft.is_look and draft.num_suspected:
+        return (
+            f"{draft.name}: of {count(draft.num_suspected, 'suspect')} {draft.num_cleared:,} had a good final"
+        )
+    if draft.is_look or draft.cache is not None or not draft.num_reached:
         return ""
     return (
         f"{draft.name}: of {count(draft.num_reached, 'good draft')} {draft.num_confirmed:,} had a good final"

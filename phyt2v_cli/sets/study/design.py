@@ -26,26 +26,33 @@ class Design:
     final: Setting
     drafts: tuple[Setting, ...]
     """Drafts with fewer steps, by their steps."""
+    looks: tuple[Setting, ...]
+    """Videos that the model predicts after the first steps of a final, by their steps."""
     cached: tuple[Setting, ...]
     """Drafts with a cache, which have the fewest steps."""
 
     @property
+    def short(self) -> tuple[Setting, ...]:
+        """Settings of the videos that are no finals."""
+        return (*self.drafts, *self.looks, *self.cached)
+
+    @property
     def num_videos(self) -> int:
         """Number of videos of one prompt, if it gets all of its rewrites."""
-        of_each = len(self.seeds) + len(self.drafts) + len(self.cached)
+        of_each = len(self.seeds) + len(self.short)
         return (1 + self.num_rewrites) * of_each
 
     @property
     def num_steps(self) -> int:
         """Number of denoising steps of these videos."""
         steps = len(self.seeds) * self.final.steps
-        steps += sum(setting.steps for setting in (*self.drafts, *self.cached))
+        steps += sum(setting.steps for setting in self.short)
         return (1 + self.num_rewrites) * steps
 
     def uncached(self) -> Iterator[tuple[Setting, int]]:
         """Yield setting and seed of the videos without a cache: what is compared first comes first."""
         first, *others = self.seeds
-        for setting in (self.final, *self.drafts):
+        for setting in (self.final, *self.drafts, *self.looks):
             yield setting, first
         for seed in others:
             yield self.final, seed
@@ -58,6 +65,7 @@ def design_of(
     num_seeds: int,
     draft_steps: Sequence[int] | None,
     caches: Sequence[DraftCache],
+    look_steps: Sequence[int] = (),
 ) -> Design:
     """Design a study for the finals of a config.
 
@@ -68,7 +76,7 @@ def design_of(
     most = final_steps(config.schedule)
     if draft_steps is None:
         draft_steps = [entry.steps for entry in plan_run(config) if entry.purpose == "draft"]
-    if too_many := [steps for steps in draft_steps if not 1 <= steps < most]:
+    if too_many := [steps for steps in (*draft_steps, *look_steps) if not 1 <= steps < most]:
         raise UsageError(
             f"a draft of {too_many[0]} steps: a draft has from 1 to {most - 1}, as the final has {most}"
         )
@@ -80,5 +88,6 @@ def design_of(
         tuple(seeds),
         Setting(most, is_final=True),
         tuple(map(Setting, steps_of_drafts)),
+        tuple(Setting(steps, is_look=True) for steps in sorted(set(look_steps))),
         tuple(cached),
     )

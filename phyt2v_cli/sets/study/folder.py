@@ -75,6 +75,7 @@ class StudyVideo(Record):
     steps: NumSteps
     cache: DraftCache | None = None
     is_final: bool
+    is_look: bool = False
     pixels_key: Text
     sha256: str | None = None
     """Checksum of the video; None if it has no picture."""
@@ -87,13 +88,18 @@ class StudyVideo(Record):
     )
     """Judgings by the name of the judge."""
 
+    @property
+    def setting(self) -> Setting:
+        """Setting that it was rendered with."""
+        return Setting(self.steps, self.cache, self.is_final, self.is_look)
+
     def judged(self, request: str) -> Judged:
         """The same for the figures."""
         return Judged(
             request,
             self.rewrite,
             self.seed,
-            Setting(self.steps, self.cache, self.is_final),
+            self.setting,
             {name: judgings[0].to_scores() for name, judgings in self.scorers.items() if judgings},
             {name: judgings[1].to_scores() for name, judgings in self.scorers.items() if judgings[1:]},
             self.seconds,

@@ -38,7 +38,7 @@ def calibration_of(
     spread = spread_of(videos, deciding)
     drafts = [
         draft_of(videos, deciding, setting, noise_floor=spread.noise_floor, stop_score=stop_score)
-        for setting in (*design.drafts, *design.cached)
+        for setting in (*design.drafts, *design.looks, *design.cached)
     ]
     of_judges = [judge_of(videos, judge) for judge in judges]
     if not spread.num_groups and not any(draft.num_pairs for draft in drafts):
@@ -72,5 +72,5 @@ def calibration_of(
             judge_pair_of(videos, first, second, stop_score=stop_score)
             for first, second in combinations(judges, 2)
         ],
-        recommended=recommend(spread, drafts),
+        recommended=recommend(spread, drafts, final_steps=subject.final_steps),
     )

@@ -14,7 +14,7 @@ from phyt2v_cli.calibration.figures import Judged, Setting
 from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.config.prompts import read_instructions
 from phyt2v_cli.config.schema import Config
-from phyt2v_cli.errors import FaultyFramesError, PromptError, RunInterruptedError
+from phyt2v_cli.errors import ConfigError, FaultyFramesError, PromptError, RunInterruptedError
 from phyt2v_cli.events import Purpose, Stage
 from phyt2v_cli.refinement.render import Target, check_prompt_length, render_video
 from phyt2v_cli.roles import Cancelled, ChatModel, VideoGenerator, VideoScorer
@@ -71,6 +71,8 @@ class Study:
     num_planned: int = 0
     num_missing: int = 0
     """Videos that the time was too short for."""
+    no_looks: bool = False
+    """Whether the model was found to predict no video half-way."""
 
     def complete(self, entries: Sequence[PromptEntry]) -> list[Judged]:
         """Render and judge what is missing, and return all that is judged.
@@ -88,7 +90,17 @@ class Study:
                 prompts[entry.folder] = self._prompts(entry, generator, entries)
                 for rewrite, prompt in enumerate(prompts[entry.folder]):
                     for setting, seed in self.design.uncached():
-                        recipe = Recipe(prompt, seed, setting.steps, _purpose(setting), uncached)
+                        if setting.is_look and self.no_looks:
+                            self.num_planned -= 1
+                            continue
+                        recipe = Recipe(
+                            prompt,
+                            seed,
+                            setting.steps,
+                            _purpose(setting),
+                            uncached,
+                            trajectory_steps=self.design.final.steps if setting.is_look else None,
+                        )
                         self._complete_video(entry, rewrite, setting, recipe, generator)
         for setting in self.design.cached:
             cached = uncached.model_copy(update={"draft_cache": setting.cache})
@@ -189,7 +201,15 @@ class Study:
             self._check_cancelled()
             self._tell_notices()
             if video is None:
-                video = self._render(entry, rewrite, setting, recipe, generator())
+                try:
+                    video = self._render(entry, rewrite, setting, recipe, generator())
+                except ConfigError as error:
+                    if not setting.is_look:
+                        raise
+                    self.no_looks = True
+                    self.num_planned -= 1
+                    self.tell(f"looks are left out: {error.message}")
+                    return
             self._judge(entry, video)
             self.videos[request, key] = video
             self.tell(VideoDone(request, video, len(self.videos), self.num_planned))
@@ -205,6 +225,7 @@ class Study:
             steps=setting.steps,
             cache=setting.cache,
             is_final=setting.is_final,
+            is_look=setting.is_look,
             pixels_key=key,
         )
 

@@ -25,16 +25,19 @@ def test_a_calibration_is_measured_and_used(prompts: str, phyt2v: CommandLine, t
     first = phyt2v(*words)
     assert (first.code, first.out) == (0, "c/calibration.json\n"), first.err
     record, _ = read_calibration(str(tmp_path / "c" / "calibration.json"))
-    assert (record.judge, record.final_steps, record.num_videos) == ("tracker", 2, 2 * 3)
+    assert (record.judge, record.final_steps, record.num_videos) == ("tracker", 2, 2 * 4)
     assert record.spread.num_groups == 2
-    assert [(draft.name, draft.num_pairs) for draft in record.drafts] == [("1 step", 2)]
+    assert [(draft.name, draft.num_pairs) for draft in record.drafts] == [
+        ("1 step", 2),
+        ("look after 1 step", 2),
+    ]
     assert record.judges[0].largest_retest_difference == 0
     assert (tmp_path / "c" / "calibration.png").is_file()
     assert "Recommended: " in first.err
     again = phyt2v(*words, "--json")
     assert again.code == 0
     assert json.loads(again.out)["schema"] == "phyt2v.calibration/1"
-    assert "1 of 6" not in again.err, "nothing was rendered again"
+    assert "1 of 8" not in again.err, "nothing was rendered again"
     used = phyt2v(
         *("refine", "--prompt", "a ball drops", "--rounds", "1", "--steps", "1,2", "--candidates", "2"),
         *("--out", "run", "--calibration", "c/calibration.json", "--set", "schedule.max_steps=2"),
@@ -46,9 +49,11 @@ def test_a_calibration_is_measured_and_used(prompts: str, phyt2v: CommandLine, t
 def test_a_dry_run_counts(prompts: str, phyt2v: CommandLine, tmp_path: Path) -> None:
     outcome = phyt2v("calibrate", prompts, "--dry-run", "--json")
     told = json.loads(outcome.out)
-    # Four prompts: two finals of 50 steps each, drafts of 20, 27, 35 and 42, and three caches at 20.
-    assert told["num_videos"] == 4 * (2 + 4 + 3)
-    assert told["num_steps"] == 4 * (100 + 124 + 60)
+    # Four prompts: two finals of 50 steps, drafts of 20, 27, 35 and 42, a look after 10, three caches at 20.
+    assert told["num_videos"] == 4 * (2 + 4 + 1 + 3)
+    assert told["num_steps"] == 4 * (100 + 124 + 10 + 60)
+    outcome = phyt2v("calibrate", prompts, "--dry-run", "--json", "--look-at", "none")
+    assert json.loads(outcome.out)["num_videos"] == 4 * (2 + 4 + 3)
     assert not (tmp_path / "calibrations").exists()
 
 
@@ -57,6 +62,8 @@ def test_a_dry_run_counts(prompts: str, phyt2v: CommandLine, tmp_path: Path) -> 
     [
         (["--draft-steps", "50"], "a draft of 50 steps: a draft has from 1 to 49"),
         (["--draft-steps", "ten"], "is no list of whole numbers"),
+        (["--look-at", "50"], "a draft of 50 steps: a draft has from 1 to 49"),
+        (["--look-at", "0.2"], "--look-at: '0.2' is no list of whole numbers"),
         (["--draft-caches", "fast"], "--draft-caches: fast does not work on this model; what does: "),
         (["--num-seeds", "0"], "num-seeds"),
         (["--max-seconds", "-1"], "max-seconds"),
@@ -71,8 +78,8 @@ def test_wrong_words(words: list[str], message: str, prompts: str, phyt2v: Comma
 def test_too_little_time_for_one_prompt_is_said(prompts: str, phyt2v: CommandLine) -> None:
     outcome = phyt2v("calibrate", prompts, "--out", "c", *QUICK, "--max-seconds", "0")
     assert (outcome.code, outcome.out) == (1, "")
-    assert "0 s were over before 3 videos of 6; the same command goes on" in outcome.err
-    assert "of 6 videos 0 are judged" in outcome.err
+    assert "0 s were over before 4 videos of 8; the same command goes on" in outcome.err
+    assert "of 8 videos 0 are judged" in outcome.err
     assert outcome.hints() == ["hint: The same call goes on where it was; --max-seconds says how long."]
 
 

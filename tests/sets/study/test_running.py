@@ -4,11 +4,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from phyt2v_cli.errors import PromptError, RunDirError, RunInterruptedError
+from phyt2v_cli.errors import ConfigError, PromptError, RunDirError, RunInterruptedError
 from phyt2v_cli.files.atomic import TEMPORARY
 from phyt2v_cli.roles import Denoised, Scores
 from phyt2v_cli.runs.identity import candidate_seed
@@ -40,6 +41,33 @@ def test_each_prompt_and_its_rewrites_are_rendered_in_every_setting(tmp_path: Pa
     assert {video.scores["steps"].physical_commonsense for video in videos} == {0.3, 0.6}
     done = [told for told in study.told if isinstance(told, VideoDone)]
     assert [(told.number, told.total) for told in done] == [(n + 1, NUM_VIDEOS) for n in range(NUM_VIDEOS)]
+
+
+def test_looks_are_rendered_as_parts_of_finals(tmp_path: Path) -> None:
+    study = FakeStudy(tmp_path / "s")
+    videos = study.complete(look_steps=[2])
+    looks = [video for video in videos if video.setting.is_look]
+    assert {video.setting.name for video in looks} == {"look after 2 steps"}
+    assert len(looks) == 6
+    shared = [trajectory for trajectory in study.generator.trajectories if trajectory is not None]
+    assert [trajectory.num_steps for trajectory in shared] == [6] * 6
+    assert len(FakeStudy(tmp_path / "s").complete(look_steps=[2])) == NUM_VIDEOS + 6, "they are kept"
+
+
+def test_a_model_that_predicts_nothing_half_way_has_no_looks(tmp_path: Path) -> None:
+    class Whole(FakeGenerator):
+        def denoise(self, prompt: str, **options: Any) -> Denoised:
+            if options.get("trajectory") is not None:
+                raise ConfigError("schedule.share_trajectory: this model cannot go on with a video, alas")
+            return super().denoise(prompt, **options)
+
+    study = FakeStudy(tmp_path / "s", generator=Whole())
+    assert len(study.complete(look_steps=[2])) == NUM_VIDEOS
+    assert study.num_planned == NUM_VIDEOS
+    told = [told for told in study.told if isinstance(told, str)]
+    assert told == [
+        "looks are left out: schedule.share_trajectory: this model cannot go on with a video, alas"
+    ]
 
 
 def test_a_rewrite_is_asked_to_be_unlike_those_before(tmp_path: Path) -> None:

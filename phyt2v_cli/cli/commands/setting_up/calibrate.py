@@ -1,28 +1,22 @@
 """`phyt2v calibrate`: what drafts and judges are worth for one model, measured on a small prompt set."""
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from phyt2v_cli.cli import console, host, options, signals, watch
+from phyt2v_cli.cli import console, options, watch
 from phyt2v_cli.cli.batch import options as batch_options
 from phyt2v_cli.errors import SomePromptsFailedError, UsageError
 from phyt2v_cli.quantities import count, mebibytes
 
 if TYPE_CHECKING:
     from phyt2v_cli.calibration.record import CalibrationRecord
-    from phyt2v_cli.config.generator import DraftCache, GeneratorConfig
+    from phyt2v_cli.config.generator import DraftCache
     from phyt2v_cli.config.layers import LoadedConfig
     from phyt2v_cli.config.schema import Config
-    from phyt2v_cli.roles import VideoGenerator
     from phyt2v_cli.sets.prompt_set import PromptEntry
     from phyt2v_cli.sets.study.design import Design
-    from phyt2v_cli.sets.study.folder import StudyDir
-    from phyt2v_cli.sets.study.running import VideoDone
 
 EXAMPLES = """
 [bold]Examples[/]
@@ -35,6 +29,8 @@ phyt2v refine prompt.txt --candidates 3 --calibration calibrations/prompts-1a2b3
 """
 
 _STUDY = "What is measured"
+_USUAL_LOOK = 0.2
+"""Share of the steps after which most failing videos of the embedded model can be told."""
 
 
 def calibrate(
@@ -78,6 +74,17 @@ def calibrate(
             "--draft-steps",
             metavar="N,N,…",
             help="Denoising steps of the drafts. (default: those of the schedule)",
+            rich_help_panel=_STUDY,
+            show_default=False,
+        ),
+    ] = None,
+    look_at: Annotated[
+        str | None,
+        typer.Option(
+            "--look-at",
+            metavar="N,N,…",
+            help="Steps of the final after which the video that the model predicts is judged too, or none. "
+            "(default: a fifth, if the model can)",
             rich_help_panel=_STUDY,
             show_default=False,
         ),
@@ -178,7 +185,7 @@ def calibrate(
     settings = _settings(loaded)
     if prompt_set.faults:
         console.error(set_plan.faults_as_text(prompt_set, whole=verbose))
-    design = _design(settings, rewrites, num_seeds, draft_steps, draft_caches)
+    design = _design(settings, rewrites, num_seeds, draft_steps, look_at, draft_caches)
     _run(prompts, prompt_set.entries, settings, design, out, max_seconds, dry_run=dry_run, as_json=as_json)
     if prompt_set.faults:
         number = count(len(prompt_set.faults), "entry", "entries")
@@ -200,9 +207,15 @@ def _settings(loaded: "LoadedConfig") -> "Config":
 
 
 def _design(
-    settings: "Config", rewrites: int, num_seeds: int, draft_steps: str | None, draft_caches: str
+    settings: "Config",
+    rewrites: int,
+    num_seeds: int,
+    draft_steps: str | None,
+    look_at: str | None,
+    draft_caches: str,
 ) -> "Design":
     from phyt2v_cli.checks import preflight
+    from phyt2v_cli.schedule import final_steps, look_steps
     from phyt2v_cli.sets.study.design import design_of
 
     offered = preflight.draft_caches(settings)
@@ -212,14 +225,30 @@ def _design(
     elif unknown := [name for name in names if name not in offered]:
         works = ", ".join(offered) or "none"
         raise UsageError(f"--draft-caches: {unknown[0]} does not work on this model; what does: {works}")
-    steps = None
-    if draft_steps is not None:
-        parts = [part.strip() for part in draft_steps.split(",") if part.strip()]
-        if not all(part.isascii() and part.isdecimal() for part in parts):
-            raise UsageError(f"--draft-steps: {draft_steps!r:.60} is no list of whole numbers, as in 5,10,20")
-        steps = [int(part[:9]) for part in parts]
+    obstacle = preflight.obstacle_to_looks(settings.generator)
+    if look_at is None:
+        looks = [] if obstacle else [look_steps(_USUAL_LOOK, final_steps(settings.schedule))]
+    elif obstacle and look_at != "none":
+        raise UsageError(f"--look-at: {obstacle} predicts no video half-way")
+    else:
+        looks = [] if look_at == "none" else _numbers("--look-at", look_at)
     caches = cast("tuple[DraftCache, ...]", names)
-    return design_of(settings, num_rewrites=rewrites, num_seeds=num_seeds, draft_steps=steps, caches=caches)
+    return design_of(
+        settings,
+        num_rewrites=rewrites,
+        num_seeds=num_seeds,
+        draft_steps=None if draft_steps is None else _numbers("--draft-steps", draft_steps),
+        caches=caches,
+        look_steps=looks,
+    )
+
+
+def _numbers(option: str, text: str) -> list[int]:
+    """Parse a list of whole numbers; raise UsageError for anything else."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not all(part.isascii() and part.isdecimal() for part in parts):
+        raise UsageError(f"{option}: {text!r:.60} is no list of whole numbers, as in 5,10,20")
+    return [int(part[:9]) for part in parts]
 
 
 def _run(
@@ -234,6 +263,7 @@ def _run(
     as_json: bool,
 ) -> None:
     from phyt2v_cli.checks.preflight import check_disk, needed_bytes
+    from phyt2v_cli.cli.studying import measure
     from phyt2v_cli.sets.study.folder import StudyDir, default_study_dir
 
     folder = out or default_study_dir(prompts, settings)
@@ -241,7 +271,7 @@ def _run(
     needed = needed_bytes(settings, num_videos)
     if not folder.exists():
         check_disk(folder, needed)
-    drafts = [setting.name for setting in (*design.drafts, *design.cached)]
+    drafts = [setting.name for setting in design.short]
     console.say(
         f"{count(len(entries), 'prompt')}, each with {count(design.num_rewrites, 'rewrite')}: "
         f"{count(len(design.seeds), 'final')} of {count(design.final.steps, 'step')} and drafts of "
@@ -262,77 +292,8 @@ def _run(
             )
         return
     with StudyDir.open(folder, settings) as study_dir:
-        record, path = _measure(study_dir, entries, settings, design, max_seconds)
+        record, path = measure(study_dir, entries, settings, design, max_seconds)
     _show(record, path, as_json=as_json)
-
-
-def _measure(
-    study_dir: "StudyDir",
-    entries: "tuple[PromptEntry, ...]",
-    settings: "Config",
-    design: "Design",
-    max_seconds: float | None,
-) -> "tuple[CalibrationRecord, Path]":
-    from phyt2v_cli.sets.study.folder import PICTURE
-    from phyt2v_cli.sets.study.plot import draw_plot
-    from phyt2v_cli.sets.study.result import calibration_of
-    from phyt2v_cli.sets.study.running import Judges, Study
-
-    begin = time.monotonic()
-    stop = signals.stop_request("The calibration was stopped.", "The same command goes on where it was.")
-    with stop, console.stdout_kept_for_data():
-        host.prepare_for_models()
-        from phyt2v_cli.backends import background
-        from phyt2v_cli.checks.probe import probed
-        from phyt2v_cli.shared_roles import SharedRoles
-
-        roles = SharedRoles(settings, {}, on_span=background.no_span).roles(0)
-        given = {"llm": roles.llm, "captioner": roles.captioner, "scorer": roles.scorers}
-
-        @contextmanager
-        def open_generator(generator: "GeneratorConfig") -> "Iterator[VideoGenerator]":
-            config = settings.model_copy(update={"generator": generator})
-            shared = SharedRoles(config, given, on_span=background.no_span, prefetches_control=False)
-            yield probed(config, shared.roles(len(entries) * design.num_steps)).load_generator()
-            shared.close()  # not after an error: the process ends, and closing would delay that
-
-        study = Study(
-            study_dir,
-            settings,
-            design,
-            Judges(roles.llm, roles.scorers),
-            open_generator,
-            stop.cancelled,
-            is_over=lambda: max_seconds is not None and time.monotonic() - begin >= max_seconds,
-            tell=lambda told: _tell(told, begin),
-        )
-        videos = study.complete(entries)
-    if study.num_missing and max_seconds is not None:
-        console.warn(
-            f"{max_seconds:g} s were over before {count(study.num_missing, 'video')} of "
-            f"{study.num_planned:,}; the same command goes on"
-        )
-    record = calibration_of(
-        videos,
-        settings,
-        design,
-        [scorer.name for scorer in roles.scorers],
-        num_prompts=len(entries),
-        num_planned=study.num_planned,
-        num_faulty=study.num_faulty,
-    )
-    path = study_dir.save_result(record)
-    draw_plot(record, study_dir.path / PICTURE)
-    return record, path
-
-
-def _tell(told: "VideoDone | str", begin: float) -> None:
-    from phyt2v_cli.cli.views.calibration import line_of_video
-
-    if isinstance(told, str):
-        console.warn(told)
-    else:
-        console.say(line_of_video(told, time.monotonic() - begin))
 
 
 def _show(record: "CalibrationRecord", path: Path, *, as_json: bool) -> None:
