@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         VideoGenerator,
         VideoScorer,
     )
-    from phyt2v_cli.runs.result import RoundResult, RunResult, VideoResult, load_run
+    from phyt2v_cli.runs.outcome.result import RoundResult, RunResult, VideoResult, load_run
     from phyt2v_cli.video_id import ControlId, RoundId
 
 __version__ = "0.1.0"
@@ -51,7 +51,7 @@ _MODULES = {
         "VideoGenerator",
         "VideoScorer",
     ),
-    "phyt2v_cli.runs.result": ("RoundResult", "RunResult", "VideoResult", "load_run"),
+    "phyt2v_cli.runs.outcome.result": ("RoundResult", "RunResult", "VideoResult", "load_run"),
     "phyt2v_cli.video_id": ("ControlId", "RoundId"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

@@ -36,7 +36,7 @@ from phyt2v_cli.roles import (
     never_cancelled,
 )
 from phyt2v_cli.runs.directory import RunDir
-from phyt2v_cli.runs.result import RunResult, VideoResult
+from phyt2v_cli.runs.outcome.result import RunResult, VideoResult
 from phyt2v_cli.schedule import planned_ids
 from phyt2v_cli.sets.prompt_file import read_prompt
 from phyt2v_cli.shared_roles import OnNotice, SharedRoles

@@ -24,7 +24,7 @@ from phyt2v_cli.files.video import VideoMetadata, read_video
 from phyt2v_cli.refinement.loop import refine
 from phyt2v_cli.roles import Denoised, DenoisingStep, OnStep, Scores
 from phyt2v_cli.runs.directory import RunDir
-from phyt2v_cli.runs.result import RunResult
+from phyt2v_cli.runs.outcome.result import RunResult
 from phyt2v_cli.schedule import plan_run
 from phyt2v_cli.testing.fakes import FakeRoles, FakeScorer
 from phyt2v_cli.video_id import RoundId

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from phyt2v_cli.config.generator import DraftCache
-from phyt2v_cli.runs.records import Count, Few, NumSteps, Record, Text, Versions
+from phyt2v_cli.runs.stored import Count, Few, NumSteps, Record, Text, Versions
 
 SCHEMA: Literal["phyt2v.calibration/1"] = "phyt2v.calibration/1"
 MAX_CALIBRATION_BYTES = 2**20

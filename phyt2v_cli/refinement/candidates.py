@@ -14,8 +14,8 @@ from phyt2v_cli.refinement.motion_guard import flag_if_stilled
 from phyt2v_cli.refinement.prompts import PhysicsAnalysis
 from phyt2v_cli.refinement.rewriting import rewrite
 from phyt2v_cli.refinement.round import Session, complete_video
-from phyt2v_cli.runs.candidates import best_of
 from phyt2v_cli.runs.identity import candidate_seed
+from phyt2v_cli.runs.outcome.candidates import best_of
 from phyt2v_cli.runs.records import VideoRecord
 from phyt2v_cli.schedule import PlannedRound
 from phyt2v_cli.video_id import LETTERS, RoundId

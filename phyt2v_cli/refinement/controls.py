@@ -12,8 +12,8 @@ from phyt2v_cli.refinement.motion_guard import flag_if_stilled
 from phyt2v_cli.refinement.prompts import PhysicsAnalysis
 from phyt2v_cli.refinement.rewriting import rewrite
 from phyt2v_cli.refinement.round import Session, complete_video
-from phyt2v_cli.runs.candidates import steps_of_rounds
 from phyt2v_cli.runs.identity import candidate_seed
+from phyt2v_cli.runs.outcome.candidates import steps_of_rounds
 from phyt2v_cli.runs.reader import read_videos
 from phyt2v_cli.runs.records import JUDGEMENT_FLAGS, VideoRecord
 from phyt2v_cli.schedule import controls_of

@@ -27,9 +27,10 @@ from phyt2v_cli.refinement.rewriting import rewrite
 from phyt2v_cli.refinement.round import Session
 from phyt2v_cli.refinement.selection import select_result
 from phyt2v_cli.roles import Roles
-from phyt2v_cli.runs.candidates import is_stilled
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.opening import finish_attempt
+from phyt2v_cli.runs.outcome.candidates import is_stilled
+from phyt2v_cli.runs.outcome.result import RunResult, result_of
 from phyt2v_cli.runs.reader import read_run
 from phyt2v_cli.runs.records import (
     AnalysisRecord,
@@ -38,7 +39,6 @@ from phyt2v_cli.runs.records import (
     StopReason,
     VideoRecord,
 )
-from phyt2v_cli.runs.result import RunResult, result_of
 from phyt2v_cli.video_id import RoundId
 
 

@@ -30,7 +30,8 @@ from phyt2v_cli.runs.attempts import utc_now
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.opening import start_attempt
 from phyt2v_cli.runs.reader import read_videos
-from phyt2v_cli.runs.records import ScorerRecord, ScoresRecord, VideoRecord, storable_text
+from phyt2v_cli.runs.records import ScorerRecord, ScoresRecord, VideoRecord
+from phyt2v_cli.runs.stored import storable_text
 from phyt2v_cli.turns import waited_s
 from phyt2v_cli.video_id import RoundId
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from phyt2v_cli.config.judges import Decide
 from phyt2v_cli.config.schema import EQUAL
-from phyt2v_cli.runs.candidates import are_comparable, best_of
+from phyt2v_cli.runs.outcome.candidates import are_comparable, best_of
 from phyt2v_cli.runs.records import VideoRecord
 
 

@@ -26,7 +26,7 @@ from phyt2v_cli.refinement.render import Target, check_prompt_length, render_or_
 from phyt2v_cli.roles import Cancelled, DenoisingStep, VideoGenerator
 from phyt2v_cli.runs.identity import Recipe
 from phyt2v_cli.runs.latents import drop_latents
-from phyt2v_cli.runs.result import VideoResult
+from phyt2v_cli.runs.outcome.result import VideoResult
 from phyt2v_cli.video_id import RoundId
 
 VIDEO = RoundId(1)

@@ -17,7 +17,7 @@ from phyt2v_cli.report.plot import Point, plot_of
 from phyt2v_cli.report.strip import strip
 from phyt2v_cli.report.template import MAX_CHARS
 from phyt2v_cli.report.verdict import verdict_on
-from phyt2v_cli.runs.candidates import chosen_rounds
+from phyt2v_cli.runs.outcome.candidates import chosen_rounds
 from phyt2v_cli.runs.reader import ShownRun, read_run
 from phyt2v_cli.runs.records import ScorerRecord, VideoRecord
 from phyt2v_cli.video_id import RoundId

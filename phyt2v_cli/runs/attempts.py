@@ -1,4 +1,4 @@
-"""What is noted of each start of a run: its time, and the versions of what it runs with, none imported."""
+"""Attempts: what is noted of each start of a run. Its times, and the versions of what it runs with."""
 
 import platform
 from datetime import UTC, datetime
@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from phyt2v_cli import __version__
+from phyt2v_cli.runs.stored import Record
 
 Timestamp = Annotated[str, Field(pattern="^[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}Z$")]
 """Time in UTC, ISO 8601, in whole seconds. Sorted as texts, they are sorted by time."""
@@ -16,6 +17,17 @@ Timestamp = Annotated[str, Field(pattern="^[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9
 def utc_now() -> str:
     """Present time as a `Timestamp`."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+MAX_ATTEMPTS = 100
+
+
+class AttemptRecord(Record):
+    """Times of one attempt, from its first stage on."""
+
+    started: Timestamp
+    finished: Timestamp | None = None
+    """None while it runs, and if it was killed."""
 
 
 _VERSIONED = ("torch", "diffusers", "transformers", "av", "numpy")

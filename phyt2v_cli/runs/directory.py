@@ -27,13 +27,8 @@ from phyt2v_cli.runs.identity import Recipe, run_key
 from phyt2v_cli.runs.latents import drop_latents, move_latents
 from phyt2v_cli.runs.opening import begin_attempt, check_plan, check_run_folder, find_run
 from phyt2v_cli.runs.reader import AnyRecord, is_run_dir, read_record, read_videos
-from phyt2v_cli.runs.records import (
-    SCHEMA,
-    PlanRecord,
-    Record,
-    RunRecord,
-    VideoRecord,
-)
+from phyt2v_cli.runs.records import SCHEMA, PlanRecord, RunRecord, VideoRecord
+from phyt2v_cli.runs.stored import Record
 from phyt2v_cli.runs.verified import IS_LOOK, fault_of
 from phyt2v_cli.schedule import PlannedRound
 from phyt2v_cli.video_id import CONTROL, RoundId, VideoId

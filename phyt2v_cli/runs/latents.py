@@ -6,7 +6,7 @@ from pathlib import Path
 
 from phyt2v_cli.files.atomic import describe_os_error, replace_file
 from phyt2v_cli.roles import Denoised, HowItRan, Latents
-from phyt2v_cli.runs.records import MAX_TEXT_CHARS
+from phyt2v_cli.runs.stored import MAX_TEXT_CHARS
 
 _KEY = "latents"
 _MAX_BYTES = 2**30

@@ -15,10 +15,10 @@ from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import FilesError, RunDirError
 from phyt2v_cli.files.lock import check_folder, check_lock
 from phyt2v_cli.files.untrusted import refusals_as
-from phyt2v_cli.runs.attempts import installed_versions, utc_now
+from phyt2v_cli.runs.attempts import MAX_ATTEMPTS, AttemptRecord, installed_versions, utc_now
 from phyt2v_cli.runs.identity import heard_judges, list_differences, run_key, slugify
 from phyt2v_cli.runs.reader import ShownRun, has_all, is_run_dir, read_record, read_run, read_videos
-from phyt2v_cli.runs.records import MAX_ATTEMPTS, AttemptRecord, RunRecord
+from phyt2v_cli.runs.records import RunRecord
 from phyt2v_cli.video_id import RoundId
 
 

@@ -18,16 +18,16 @@ from phyt2v_cli.errors import FilesError, RunDirError
 from phyt2v_cli.files.atomic import describe_os_error
 from phyt2v_cli.files.lock import LOCK_NAME, is_locked
 from phyt2v_cli.files.untrusted import read_plain_file
-from phyt2v_cli.runs.candidates import steps_of_rounds
+from phyt2v_cli.runs.outcome.candidates import steps_of_rounds
 from phyt2v_cli.runs.records import (
     MAX_RECORD_BYTES,
     READ_SCHEMAS,
     SCHEMA,
     VIDEO_SCHEMA,
-    Record,
     RunRecord,
     VideoRecord,
 )
+from phyt2v_cli.runs.stored import Record
 from phyt2v_cli.schedule import controls_of
 from phyt2v_cli.video_id import CONTROL, RoundId, ids_of_run
 

@@ -7,12 +7,8 @@ the same schema survives.
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     JsonValue,
-    PlainSerializer,
-    PlainValidator,
     ValidationError,
     model_validator,
 )
@@ -21,11 +17,25 @@ from phyt2v_cli.config.judges import MAX_SCORERS, LlmConfig
 from phyt2v_cli.config.schema import MAX_REFINEMENTS
 from phyt2v_cli.errors import BackendError, RefusalError, ReplyError
 from phyt2v_cli.events import Purpose
-from phyt2v_cli.replies import filled
 from phyt2v_cli.roles import ChatReply, Scores
-from phyt2v_cli.runs.attempts import Timestamp
+from phyt2v_cli.runs.attempts import MAX_ATTEMPTS, AttemptRecord, Timestamp
+from phyt2v_cli.runs.stored import (
+    MAX_COUNT,
+    Count,
+    Few,
+    NumSteps,
+    Record,
+    RoundNumber,
+    Seed,
+    StoredId,
+    Text,
+    UsedPrompt,
+    UsedText,
+    Versions,
+    storable_text,
+)
 from phyt2v_cli.schedule import PlannedRound
-from phyt2v_cli.video_id import CONTROL, LETTERS, MAX_ROUND, ControlId, RoundId, VideoId, parse_video_id
+from phyt2v_cli.video_id import CONTROL, LETTERS, RoundId
 
 Schema = Literal["phyt2v.run/1", "phyt2v.run/2"]
 SCHEMA: Schema = "phyt2v.run/2"
@@ -36,8 +46,6 @@ VIDEO_SCHEMA: Literal["phyt2v.run-video/1"] = "phyt2v.run-video/1"
 
 MAX_RECORD_BYTES = 16 * 2**20
 
-MAX_TEXT_CHARS = 20_000
-"""Limit of a caption or of a scorer's reason: a rambling judge must not fill the record."""
 MAX_REASONS = 100
 
 STILLED = "stilled"
@@ -46,51 +54,6 @@ JUDGEMENT_FLAGS = ("caption_unusable", "score_unusable", STILLED)
 """Flags that belong to the caption and the scores of a video."""
 
 StopReason = Literal["no_mismatch", "stop_score"]
-
-# Limits for a record from somebody else, so that file names, loops and torch's number ranges stay safe.
-RoundNumber = Annotated[int, Field(ge=1, le=MAX_ROUND)]
-NumSteps = Annotated[int, Field(ge=1, le=1000)]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
-MAX_COUNT = 2**63 - 1
-Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
-Text = Annotated[str, Field(max_length=2**20)]
-"""Text that is only shown, cut to what there is room for."""
-UsedText = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
-UsedPrompt = Annotated[str, filled(MAX_TEXT_CHARS)]
-"""Texts that a resumed run goes on with."""
-Few = Field(max_length=1000)
-"""Limit of a list or of a mapping, of which no more than a handful of entries are expected."""
-Versions = Annotated[dict[Text, Text], Few]
-MAX_ATTEMPTS = 100
-
-
-def _read_id(value: object) -> VideoId:
-    if isinstance(value, RoundId | ControlId):
-        return value
-    if not isinstance(value, str):
-        raise ValueError("an id is a text, as in round2 or control")
-    return parse_video_id(value)
-
-
-StoredId = Annotated[VideoId, PlainValidator(_read_id), PlainSerializer(lambda id: id.name, return_type=str)]
-"""Id of a video, stored as its name."""
-
-
-def storable_text(text: str) -> str:
-    """Text from a model in storable form: at most `MAX_TEXT_CHARS` characters, lone surrogates replaced."""
-    return text[:MAX_TEXT_CHARS].encode(errors="replace").decode()
-
-
-class Record(BaseModel):
-    """Base class of everything that is stored."""
-
-    model_config = ConfigDict(
-        extra="allow",
-        validate_by_name=True,
-        validate_by_alias=True,
-        serialize_by_alias=True,
-        allow_inf_nan=False,
-    )
 
 
 class PlanRecord(Record):
@@ -158,14 +121,6 @@ class ResultRecord(_NamedRecord):
 
     prompt: Text
     selected_by: Text
-
-
-class AttemptRecord(Record):
-    """Times of one attempt, from its first stage on."""
-
-    started: Timestamp
-    finished: Timestamp | None = None
-    """None while it runs, and if it was killed."""
 
 
 class RunRecord(Record):

@@ -32,7 +32,7 @@ from phyt2v_cli.roles import Cancelled
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.identity import run_key, slugify
 from phyt2v_cli.runs.opening import FoundRun, look_into, ways_out
-from phyt2v_cli.runs.result import RunResult
+from phyt2v_cli.runs.outcome.result import RunResult
 from phyt2v_cli.sets.overlap import Pace, side_by_side
 from phyt2v_cli.sets.prompt_set import PromptEntry
 from phyt2v_cli.sets.shard import Shard

@@ -10,7 +10,7 @@ import pytest
 
 from phyt2v_cli.errors import FilesError, VideoError
 from phyt2v_cli.files.video import read_video
-from phyt2v_cli.runs.result import load_run
+from phyt2v_cli.runs.outcome.result import load_run
 from tests.faults.processes import QUICK, Doubled
 
 UNREADABLE = Path("/proc/self/mem")

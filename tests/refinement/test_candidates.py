@@ -10,10 +10,10 @@ from phyt2v_cli.config.schema import Config, SearchConfig
 from phyt2v_cli.errors import ReplyError, RunDirError, RunInterruptedError
 from phyt2v_cli.events import CandidateDone, Notice, RoundDone, RoundStarted, StageStarted, StepDone
 from phyt2v_cli.roles import Scores
-from phyt2v_cli.runs.candidates import are_comparable, best_of, chosen_rounds
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.identity import candidate_seed, run_key
 from phyt2v_cli.runs.opening import find_run
+from phyt2v_cli.runs.outcome.candidates import are_comparable, best_of, chosen_rounds
 from phyt2v_cli.runs.reader import read_run
 from phyt2v_cli.runs.records import ScorerRecord, VideoRecord
 from phyt2v_cli.testing.fakes import FakeChat, FakeRoles, FakeScorer

@@ -7,7 +7,7 @@ import pytest
 from phyt2v_cli.config.schema import Config, SearchConfig
 from phyt2v_cli.refinement.selection import select_result
 from phyt2v_cli.roles import Scores
-from phyt2v_cli.runs.candidates import best_of
+from phyt2v_cli.runs.outcome.candidates import best_of
 from phyt2v_cli.runs.reader import read_run
 from phyt2v_cli.runs.records import STILLED, ScoresRecord, VideoRecord
 from phyt2v_cli.testing.fakes import FakeRoles, FakeScorer

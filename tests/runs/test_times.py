@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from phyt2v_cli.runs import opening
-from phyt2v_cli.runs.records import MAX_ATTEMPTS
+from phyt2v_cli.runs.attempts import MAX_ATTEMPTS
 from phyt2v_cli.testing.fakes import FakeRoles, FakeScorer
 from tests.command_line import CommandLine
 from tests.fake_runs import make_config, run_through

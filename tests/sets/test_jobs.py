@@ -21,8 +21,8 @@ from phyt2v_cli.events import Emit, RoundStarted
 from phyt2v_cli.refinement.loop import refine
 from phyt2v_cli.roles import Cancelled, Scores
 from phyt2v_cli.runs.directory import RunDir
+from phyt2v_cli.runs.outcome.result import RunResult
 from phyt2v_cli.runs.reader import read_run
-from phyt2v_cli.runs.result import RunResult
 from phyt2v_cli.sets.jobs import (
     Job,
     Outcome,

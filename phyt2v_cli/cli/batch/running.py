@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from phyt2v_cli.events import Emit, Event
     from phyt2v_cli.roles import Cancelled
     from phyt2v_cli.runs.directory import RunDir
-    from phyt2v_cli.runs.result import RunResult
+    from phyt2v_cli.runs.outcome.result import RunResult
     from phyt2v_cli.schedule import PlannedRound
     from phyt2v_cli.sets.jobs import Job, Outcome
     from phyt2v_cli.sets.prompt_set import Fault, PromptEntry

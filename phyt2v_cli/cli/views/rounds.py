@@ -11,15 +11,15 @@ from phyt2v_cli.cli.views.plan import WIDE
 from phyt2v_cli.quantities import duration, score
 from phyt2v_cli.report.scores import disagreement
 from phyt2v_cli.roles import Scores
-from phyt2v_cli.runs.candidates import chosen_rounds, is_stilled
+from phyt2v_cli.runs.outcome.candidates import chosen_rounds, is_stilled
 from phyt2v_cli.schedule import controls_of
 from phyt2v_cli.video_id import RoundId, VideoId
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from phyt2v_cli.runs.arms import Arm
     from phyt2v_cli.runs.directory import RunDir
+    from phyt2v_cli.runs.outcome.arms import Arm
     from phyt2v_cli.runs.records import VideoRecord
 
 _NAME_WIDTH = 12

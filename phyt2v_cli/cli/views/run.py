@@ -11,9 +11,10 @@ from phyt2v_cli.cli.progress.run import scores_text
 from phyt2v_cli.cli.views.rounds import arms_as_json, candidates_as_json, round_as_json
 from phyt2v_cli.quantities import count
 from phyt2v_cli.report.verdict import verdict_on
-from phyt2v_cli.runs.arms import arms_of_run
-from phyt2v_cli.runs.candidates import chosen_rounds
-from phyt2v_cli.runs.records import MAX_REASONS, storable_text
+from phyt2v_cli.runs.outcome.arms import arms_of_run
+from phyt2v_cli.runs.outcome.candidates import chosen_rounds
+from phyt2v_cli.runs.records import MAX_REASONS
+from phyt2v_cli.runs.stored import storable_text
 from phyt2v_cli.video_id import CONTROL
 
 if TYPE_CHECKING:

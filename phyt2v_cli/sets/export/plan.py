@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from phyt2v_cli.errors import FilesError
-from phyt2v_cli.runs.arms import arms_of_run
-from phyt2v_cli.runs.candidates import chosen_rounds
+from phyt2v_cli.runs.outcome.arms import arms_of_run
+from phyt2v_cli.runs.outcome.candidates import chosen_rounds
 from phyt2v_cli.runs.reader import ShownRun, read_run
 from phyt2v_cli.runs.records import VideoRecord
 from phyt2v_cli.sets.export.names import Target, names_of

@@ -24,16 +24,8 @@ from phyt2v_cli.files.lock import check_folder, lock_folder
 from phyt2v_cli.files.untrusted import read_plain_file
 from phyt2v_cli.files.video import sha256_of
 from phyt2v_cli.runs.identity import judge_settings, run_key, slugify
-from phyt2v_cli.runs.records import (
-    MAX_RECORD_BYTES,
-    Few,
-    NumSteps,
-    Record,
-    ScorerRecord,
-    Seed,
-    Text,
-    UsedPrompt,
-)
+from phyt2v_cli.runs.records import MAX_RECORD_BYTES, ScorerRecord
+from phyt2v_cli.runs.stored import Few, NumSteps, Record, Seed, Text, UsedPrompt
 
 RESULT, PICTURE = "calibration.json", "calibration.png"
 _AnyRecord = TypeVar("_AnyRecord", bound=Record)

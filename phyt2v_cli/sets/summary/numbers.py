@@ -13,8 +13,8 @@ from typing import Literal
 from phyt2v_cli.config.schema import Control
 from phyt2v_cli.events import Purpose
 from phyt2v_cli.files.untrusted import visible
-from phyt2v_cli.runs.arms import Arm, arms_of_run
-from phyt2v_cli.runs.candidates import chosen_rounds
+from phyt2v_cli.runs.outcome.arms import Arm, arms_of_run
+from phyt2v_cli.runs.outcome.candidates import chosen_rounds
 from phyt2v_cli.runs.reader import ShownRun
 from phyt2v_cli.runs.records import RunRecord, VideoRecord
 from phyt2v_cli.video_id import RoundId

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from phyt2v_cli.files.untrusted import visible
 from phyt2v_cli.runs.reader import ShownRun
-from phyt2v_cli.runs.records import MAX_TEXT_CHARS, VideoRecord
+from phyt2v_cli.runs.records import VideoRecord
+from phyt2v_cli.runs.stored import MAX_TEXT_CHARS
 from phyt2v_cli.sets.prompt_set import PromptEntry
 from phyt2v_cli.video_id import RoundId
 

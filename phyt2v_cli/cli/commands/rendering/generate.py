@@ -10,7 +10,7 @@ from phyt2v_cli.quantities import count
 
 if TYPE_CHECKING:
     from phyt2v_cli.checks.preflight import PreparedVideo
-    from phyt2v_cli.runs.result import VideoResult
+    from phyt2v_cli.runs.outcome.result import VideoResult
     from phyt2v_cli.timing.trace import Timeline
 
 EXAMPLES = """

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from phyt2v_cli.cli.signals import StopRequest
     from phyt2v_cli.config.layers import LoadedConfig
     from phyt2v_cli.runs.directory import RunDir
-    from phyt2v_cli.runs.result import RunResult
+    from phyt2v_cli.runs.outcome.result import RunResult
     from phyt2v_cli.schedule import PlannedRound
     from phyt2v_cli.timing.trace import Timeline
 
@@ -226,7 +226,7 @@ def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, profile: Path | No
 
     from phyt2v_cli.cli.views.rounds import arms_line, find_controls, rounds_as_json, rounds_table
     from phyt2v_cli.report.contact_sheet import draw_if_possible
-    from phyt2v_cli.runs.arms import arms_of
+    from phyt2v_cli.runs.outcome.arms import arms_of
 
     rounds = rounds_as_json(run)
     console.say(rounds_table(run, console.stderr().width))
@@ -274,7 +274,7 @@ def _as_json(run: "RunDir", result: "RunResult", rounds: list[dict[str, object]]
         round_as_json,
         round_number,
     )
-    from phyt2v_cli.runs.arms import arms_of
+    from phyt2v_cli.runs.outcome.arms import arms_of
     from phyt2v_cli.runs.reader import read_run
     from phyt2v_cli.video_id import CONTROL
 

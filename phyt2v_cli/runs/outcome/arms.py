@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from phyt2v_cli.config.schema import Config, Control
 from phyt2v_cli.quantities import count
-from phyt2v_cli.runs.candidates import best_of
+from phyt2v_cli.runs.outcome.candidates import best_of
 from phyt2v_cli.runs.reader import ShownRun
 from phyt2v_cli.runs.records import VideoRecord
 from phyt2v_cli.video_id import BLIND, CONTROL, ControlId

@@ -15,8 +15,8 @@ from phyt2v_cli.events import Purpose
 from phyt2v_cli.files.atomic import describe_os_error
 from phyt2v_cli.quantities import score
 from phyt2v_cli.roles import HowItRan, Scores
-from phyt2v_cli.runs.arms import arms_of_run
-from phyt2v_cli.runs.candidates import chosen_rounds
+from phyt2v_cli.runs.outcome.arms import arms_of_run
+from phyt2v_cli.runs.outcome.candidates import chosen_rounds
 from phyt2v_cli.runs.reader import ShownRun, read_run
 from phyt2v_cli.runs.records import VideoRecord
 from phyt2v_cli.video_id import CONTROL, RoundId, VideoId

@@ -1,0 +1,1 @@
+"""Outcome of a run, from its records: the better of candidates, the arms to compare with, the result."""
