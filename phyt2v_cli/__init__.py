@@ -13,9 +13,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from phyt2v_cli.api import RunSettings, Studio, generate, refine
+    from phyt2v_cli.api import RunSettings, Studio
+    from phyt2v_cli.calls import extend, generate, refine, rerender, resume
     from phyt2v_cli.config.schema import Config
+    from phyt2v_cli.errors import RunPausedError
     from phyt2v_cli.files.sound import Sound
+    from phyt2v_cli.refinement.review import Decision, Proposal
     from phyt2v_cli.roles import (
         ChatModel,
         ChatReply,
@@ -30,14 +33,17 @@ if TYPE_CHECKING:
         VideoScorer,
     )
     from phyt2v_cli.runs.outcome.result import RoundResult, RunResult, VideoResult, load_run
-    from phyt2v_cli.video_id import ControlId, RoundId
+    from phyt2v_cli.video_id import ControlId, RerenderId, RoundId
 
 __version__ = "0.1.0"
 
 _MODULES = {
-    "phyt2v_cli.api": ("RunSettings", "Studio", "generate", "refine"),
+    "phyt2v_cli.api": ("RunSettings", "Studio"),
+    "phyt2v_cli.calls": ("extend", "generate", "refine", "rerender", "resume"),
     "phyt2v_cli.config.schema": ("Config",),
+    "phyt2v_cli.errors": ("RunPausedError",),
     "phyt2v_cli.files.sound": ("Sound",),
+    "phyt2v_cli.refinement.review": ("Decision", "Proposal"),
     "phyt2v_cli.roles": (
         "ChatModel",
         "ChatReply",
@@ -52,7 +58,7 @@ _MODULES = {
         "VideoScorer",
     ),
     "phyt2v_cli.runs.outcome.result": ("RoundResult", "RunResult", "VideoResult", "load_run"),
-    "phyt2v_cli.video_id": ("ControlId", "RoundId"),
+    "phyt2v_cli.video_id": ("ControlId", "RerenderId", "RoundId"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -62,12 +68,16 @@ __all__ = [
     "ChatRequest",
     "Config",
     "ControlId",
+    "Decision",
     "Decoded",
     "Denoised",
     "DenoisingStep",
     "Message",
+    "Proposal",
+    "RerenderId",
     "RoundId",
     "RoundResult",
+    "RunPausedError",
     "RunResult",
     "RunSettings",
     "Scores",
@@ -77,9 +87,12 @@ __all__ = [
     "VideoGenerator",
     "VideoResult",
     "VideoScorer",
+    "extend",
     "generate",
     "load_run",
     "refine",
+    "rerender",
+    "resume",
 ]
 
 

@@ -1,7 +1,7 @@
 """Python API: refine and render prompts with models that are loaded once.
 
-`Studio` makes the roles from a config and owns them. `refine` and `generate` open a studio for one call.
-Knows the config, the checks, the loop and the backends; knows no terminal and no flag.
+`Studio` makes the roles from a config and owns them. Knows the config, the checks, the loop and the backends;
+knows no terminal and no flag.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +25,9 @@ from phyt2v_cli.config.schema import Config, Control
 from phyt2v_cli.config.scorer_presets import scorer_layer
 from phyt2v_cli.events import Emit, Event, Notice
 from phyt2v_cli.refinement import loop
+from phyt2v_cli.refinement.loop import StopAfter
+from phyt2v_cli.refinement.rerender import rerender
+from phyt2v_cli.refinement.review import Review
 from phyt2v_cli.refinement.single import render_single
 from phyt2v_cli.report.current import kept_current
 from phyt2v_cli.roles import (
@@ -37,6 +40,7 @@ from phyt2v_cli.roles import (
 )
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.outcome.result import RunResult, VideoResult
+from phyt2v_cli.runs.records import VideoRecord
 from phyt2v_cli.schedule import planned_ids
 from phyt2v_cli.sets.prompt_file import read_prompt
 from phyt2v_cli.shared_roles import OnNotice, SharedRoles
@@ -145,9 +149,15 @@ class Studio:
         force: bool = False,
         on_event: OnEvent | None = None,
         cancelled: Cancelled = never_cancelled,
+        review: Review | None = None,
+        stop_after: StopAfter | None = None,
         **settings: Unpack[RunSettings],
     ) -> RunResult:
         """Refine a prompt: render it, judge the video, rewrite it, repeat. The last video is the result.
+
+        `review(proposal)` decides on each rewritten prompt (`Proposal`, `Decision`). With
+        ``stop_after="rewrite"`` the call raises RunPausedError after the next rewrite; `next_prompt` of the
+        error is the prompt that waits, and the same call goes on.
 
         `out` is the run directory; the default is ``runs/<prompt>-<hash>`` in the working folder. The same
         call resumes an interrupted run, and returns the result of a complete one. With `force` a run that is
@@ -163,9 +173,9 @@ class Studio:
             given=self._given,
             chooses_cache=False,  # one generator makes the drafts of all runs
         )
-        emit = _emit_to(on_event, (*self._notices, *prepared.notices))
+        emit = emit_to(on_event, (*self._notices, *prepared.notices))
         with prepared.open() as run:
-            return self.complete(run, emit=emit, cancelled=cancelled)
+            return self.complete(run, emit=emit, cancelled=cancelled, review=review, stop_after=stop_after)
 
     def generate(
         self,
@@ -186,12 +196,22 @@ class Studio:
         prepared = prepare_video(
             read_prompt(None, prompt), loaded, out=Path(out), steps=steps, force=force, given=self._given
         )
-        return self.render(prepared, emit=_emit_to(on_event, prepared.notices), cancelled=cancelled)
+        return self.render(prepared, emit=emit_to(on_event, prepared.notices), cancelled=cancelled)
 
     def complete(
-        self, run: RunDir, *, emit: Emit, cancelled: Cancelled, num_planned_steps: int | None = None
+        self,
+        run: RunDir,
+        *,
+        emit: Emit,
+        cancelled: Cancelled,
+        num_planned_steps: int | None = None,
+        review: Review | None = None,
+        stop_after: StopAfter | None = None,
     ) -> RunResult:
-        """Do what is left of an open run; `num_planned_steps` is as in `prefetch`, by default the plan's."""
+        """Do what is left of an open run; `num_planned_steps` is as in `prefetch`, by default the plan's.
+
+        `review` and `stop_after` are as in `refine`.
+        """
         record = run.record
         num_planned_steps = num_planned_steps or sum(planned.total_steps for planned in record.planned_rounds)
         # A run that has all of its videos may only have to be judged.
@@ -201,7 +221,15 @@ class Studio:
         roles = self._roles.roles(num_planned_steps)
         roles = prefetch.overlap(run.config, probed(run.config, roles), record.prompt, span=self._on_span)
         with kept_current(run.path, emit) as updating:
-            return loop.refine(run, roles, emit=updating, cancelled=cancelled)
+            return loop.refine(
+                run, roles, emit=updating, cancelled=cancelled, review=review, stop_after=stop_after
+            )
+
+    def rerender(self, run: RunDir, record: VideoRecord, *, emit: Emit, cancelled: Cancelled) -> VideoRecord:
+        """Render and judge what is missing of a record by `rerender_of` of an open run."""
+        roles = self._roles.roles(record.steps)
+        with kept_current(run.path, emit) as updating:
+            return rerender(run, roles, record, emit=updating, cancelled=cancelled)
 
     def render(self, prepared: PreparedVideo, *, emit: Emit, cancelled: Cancelled) -> VideoResult:
         """Render a single video that `prepare_video` has checked."""
@@ -274,38 +302,9 @@ class Studio:
         return _name_objects(loaded, self._given)
 
 
-def refine(
-    prompt: str,
-    *,
-    out: str | Path | None = None,
-    force: bool = False,
-    on_event: OnEvent | None = None,
-    cancelled: Cancelled = never_cancelled,
-    **studio: Any,
-) -> RunResult:
-    """Refine one prompt in its own studio, whose arguments are `studio`; see `Studio.refine`."""
-    with Studio(**studio) as opened:
-        return opened.refine(prompt, out=out, force=force, on_event=on_event, cancelled=cancelled)
+def emit_to(on_event: OnEvent | None, notices: Sequence[str] = ()) -> Emit:
+    """Emit that passes events to a callback, the notices first."""
 
-
-def generate(
-    prompt: str,
-    *,
-    out: str | Path = "output.mp4",
-    steps: int | None = None,
-    force: bool = False,
-    on_event: OnEvent | None = None,
-    cancelled: Cancelled = never_cancelled,
-    **studio: Any,
-) -> VideoResult:
-    """Render one video in its own studio, whose arguments are `studio`; see `Studio.generate`."""
-    with Studio(**studio) as opened:
-        return opened.generate(
-            prompt, out=out, steps=steps, force=force, on_event=on_event, cancelled=cancelled
-        )
-
-
-def _emit_to(on_event: OnEvent | None, notices: Sequence[str]) -> Emit:
     def emit(event: Event) -> None:
         if on_event is not None:
             on_event(event)

@@ -114,6 +114,17 @@ class RunInterruptedError(Phyt2vError):
     exit_code = 130
 
 
+class RunPausedError(RunInterruptedError):
+    """Run that stopped where it was asked to: after a rewrite, before the next video."""
+
+    exit_code = 0
+
+    def __init__(self, message: str, hint: str = "", *, next_prompt: str) -> None:
+        """Set message, hint, and the prompt that waits for the next video."""
+        super().__init__(message, hint)
+        self.next_prompt = next_prompt
+
+
 _NO_MEMORY = ("failed to map segment", "Cannot allocate memory", "bad_alloc")
 """What the loader of shared libraries, the system and C++ say without memory."""
 

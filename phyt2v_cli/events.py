@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from phyt2v_cli.roles import Scores
-from phyt2v_cli.video_id import ControlId, RoundId, VideoId
+from phyt2v_cli.video_id import ControlId, RerenderId, RoundId, VideoId
 
 Purpose = Literal["draft", "final"]
 Stage = Literal["denoise", "decode", "encode", "caption", "score", "mismatch", "refine"]
@@ -115,6 +115,15 @@ class ControlStarted:
 
 
 @dataclass(frozen=True)
+class RerenderStarted:
+    """A round's prompt begins to be rendered again."""
+
+    video: RerenderId
+    steps: int
+    purpose: Purpose
+
+
+@dataclass(frozen=True)
 class Notice:
     """Note for the user about something that does not stop the run."""
 
@@ -135,6 +144,7 @@ Event = (
     | CandidateDone
     | RoundDone
     | ControlStarted
+    | RerenderStarted
     | Notice
 )
 Emit = Callable[[Event], None]

@@ -10,8 +10,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from phyt2v_cli.config.layers import MOVED, LoadedConfig
-from phyt2v_cli.config.schema import Config, RefinementConfig, ScheduleConfig, ScheduleKind, SearchConfig
-from phyt2v_cli.errors import ConfigError
+from phyt2v_cli.config.schema import (
+    MAX_REFINEMENTS,
+    Config,
+    RefinementConfig,
+    ScheduleConfig,
+    ScheduleKind,
+    SearchConfig,
+)
+from phyt2v_cli.errors import ConfigError, UsageError
 from phyt2v_cli.quantities import count
 from phyt2v_cli.video_id import BLIND, CONTROL, LETTERS, ControlId, RoundId, VideoId
 
@@ -106,6 +113,30 @@ def plan_run(config: Config) -> tuple[PlannedRound, ...]:
     return (
         *(_with_candidates(entry, search.candidates, search) for entry in early),
         _with_candidates(last, search.finals, search),
+    )
+
+
+def plan_further(config: Config, *, steps: Sequence[int], num_rounds: int) -> tuple[PlannedRound, ...]:
+    """Plan rounds after those of a complete run, whose videos took `steps`: drafts, then a final.
+
+    A draft has the steps of the run's last draft: its prompts are no longer those of a beginning. Raises
+    UsageError if there is no further round, or if there are too many.
+    """
+    number = len(steps)
+    if not 1 <= num_rounds <= MAX_REFINEMENTS + 1 - number:
+        raise UsageError(
+            f"{num_rounds} further rounds: a run has from 1 to {MAX_REFINEMENTS + 1}, and {number} are there"
+        )
+    most = final_steps(config.schedule)
+    of_draft = next((count for count in reversed(steps) if count < most), most)
+    drafts = [
+        PlannedRound(number + further, of_draft, "draft" if of_draft < most else "final")
+        for further in range(1, num_rounds)
+    ]
+    search = config.search
+    return (
+        *(_with_candidates(entry, search.candidates, search) for entry in drafts),
+        _with_candidates(PlannedRound(number + num_rounds, most, "final"), search.finals, search),
     )
 
 

@@ -1,13 +1,13 @@
 """Id of a video in a run, and the names of its files.
 
-A video belongs to a round, maybe to one candidate of it, or is a control. All file names of a video are made
-here and nowhere else. Knows no folder and no record.
+A video belongs to a round, maybe to one candidate of it, or renders a round's prompt again, or is a control.
+All file names of a video are made here and nowhere else. Knows no folder and no record.
 """
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,44 @@ class ControlId:
         return f"latents-{self.name}.safetensors"
 
 
-VideoId: TypeAlias = RoundId | ControlId
+@dataclass(frozen=True)
+class RerenderId:
+    """Id of a video of a round's prompt that was rendered again, with other steps or another seed."""
+
+    number: int
+    """Number of the round, from 1."""
+    index: int = 1
+    """From 1; counts the videos of this round that were rendered again."""
+
+    candidate: ClassVar[str] = ""
+
+    @property
+    def name(self) -> str:
+        """Id as text, as in ``rerender3`` or ``rerender3-2``."""
+        return f"rerender{self.number}" + (f"-{self.index}" if self.index > 1 else "")
+
+    @property
+    def label(self) -> str:
+        """Id in words for people, as in ``Round 3 again``."""
+        return f"Round {self.number} again" + (f", {self.index}" if self.index > 1 else "")
+
+    @property
+    def video_name(self) -> str:
+        """File name of the video."""
+        return f"{self.name}.mp4"
+
+    @property
+    def record_name(self) -> str:
+        """File name of the record."""
+        return f"{self.name}.json"
+
+    @property
+    def latents_name(self) -> str:
+        """File name of the latents, which are kept until the video is verified."""
+        return f"latents-{self.name}.safetensors"
+
+
+VideoId: TypeAlias = RoundId | ControlId | RerenderId
 
 CONTROL = ControlId()
 BLIND = ControlId("blind")
@@ -109,6 +146,7 @@ MAX_ROUND = 10_000
 """Upper limit of a round number. A record from somebody else may claim anything."""
 
 _ROUND = re.compile(r"round([1-9][0-9]{0,4})(?:\.([b-z]))?")
+_RERENDER = re.compile(r"rerender([1-9][0-9]{0,4})(?:-([2-9]|[1-9][0-9]{1,3}))?")
 _CONTROL = re.compile(r"control(?:\.([b-z]))?")
 
 
@@ -118,6 +156,8 @@ def parse_video_id(name: str) -> VideoId:
         return BLIND
     if (control := _CONTROL.fullmatch(name)) is not None:
         return ControlId(candidate=control[1] or "")
+    if (again := _RERENDER.fullmatch(name)) is not None and int(again[1]) <= MAX_ROUND:
+        return RerenderId(int(again[1]), int(again[2] or 1))
     found = _ROUND.fullmatch(name)
     if found is None or int(found[1]) > MAX_ROUND:
         raise ValueError(f"{name[:40]!r} names no video of a run")

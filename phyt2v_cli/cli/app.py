@@ -17,7 +17,7 @@ from phyt2v_cli.cli import console, options
 from phyt2v_cli.config.files import ISOLATED
 
 PACKAGES = {
-    "rendering": ("refine", "batch", "generate", "preview-schedule"),
+    "rendering": ("refine", "batch", "generate", "extend", "rerender", "preview-schedule"),
     "results": ("runs", "report", "export"),
     "setting_up": ("init", "config", "doctor", "calibrate"),
 }

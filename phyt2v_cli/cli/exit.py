@@ -11,7 +11,8 @@ from typing import Any
 
 import typer
 
-from phyt2v_cli.cli import host, streams
+from phyt2v_cli.cli import streams
+from phyt2v_cli.cli.running import host
 from phyt2v_cli.errors import (
     FilesError,
     Phyt2vError,

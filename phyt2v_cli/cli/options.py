@@ -257,14 +257,6 @@ NoColor = Annotated[
 Force = Annotated[
     bool, typer.Option("--force", help="Move what is in the way aside; nothing is deleted.", metavar="")
 ]
-Trust = Annotated[
-    bool,
-    typer.Option(
-        "--trust",
-        help="With --resume: let the run's config start its programs and reach its servers.",
-        metavar="",
-    ),
-]
 DryRun = Annotated[
     bool,
     typer.Option(

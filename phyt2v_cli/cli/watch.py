@@ -5,6 +5,7 @@ Knows the config and the terminal; knows no backend, run directory or prompt.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from phyt2v_cli.cli import console
 from phyt2v_cli.cli.wording import worded
 
 if TYPE_CHECKING:
+    from phyt2v_cli.cli.progress.run import RunProgress
     from phyt2v_cli.config.layers import LoadedConfig
     from phyt2v_cli.config.schema import Config
     from phyt2v_cli.events import Emit, Event
@@ -103,6 +105,19 @@ def profiling(path: Path | None) -> "Iterator[Timeline | None]":
             console.warn(f"no profile: {message_of(error)}")
 
 
+@dataclass(frozen=True)
+class Listeners:
+    """Emit of a run: passes each event to all listeners."""
+
+    progress: "RunProgress"
+    listeners: "Sequence[Emit]"
+
+    def __call__(self, event: "Event") -> None:
+        """Pass on one event."""
+        for listener in self.listeners:
+            listener(event)
+
+
 @contextmanager
 def watching(
     config: "Config",
@@ -110,19 +125,15 @@ def watching(
     controls: "Sequence[PlannedControl]" = (),
     *,
     timeline: "Timeline | None" = None,
-) -> "Iterator[Emit]":
+) -> "Iterator[Listeners]":
     """Yield the `emit` of a run: it passes events to the console, the meter and the timeline."""
     from phyt2v_cli.cli.progress.run import RunProgress
 
     measured = meter(config, planned, controls)
     with RunProgress(measured.seconds_left) as progress:
-        listeners: list[Emit] = [measured, progress] if timeline is None else [measured, timeline, progress]
-
-        def emit(event: "Event") -> None:
-            for listener in listeners:
-                listener(event)
-
-        yield emit
+        yield Listeners(
+            progress, [measured, progress] if timeline is None else [measured, timeline, progress]
+        )
 
 
 def meter(

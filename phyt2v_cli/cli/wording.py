@@ -12,7 +12,18 @@ from phyt2v_cli.config.keywords import KEYWORDS
 from phyt2v_cli.errors import ConfigError, Phyt2vError
 
 OPTIONS = (
-    *("max_seconds", "out", "force", "resume", "trust", "config", "preset", "profile", "prompt"),
+    *(
+        "max_seconds",
+        "out",
+        "force",
+        "resume",
+        "trust",
+        "config",
+        "preset",
+        "profile",
+        "prompt",
+        "stop_after",
+    ),
     *("prompt_column", "image_column", "where", "limit", "seeds", "shard"),
 )
 """Keyword arguments that are options of the commands, besides `KEYWORDS`, which are settings."""
@@ -23,6 +34,8 @@ COMMANDS = {
     "run_jobs": "phyt2v batch",
     "calibrate": "phyt2v calibrate",
     "find_runs": "phyt2v runs",
+    "extend": "phyt2v extend",
+    "rerender": "phyt2v rerender",
     "fetch_model": "phyt2v doctor --fetch",
 }
 """Commands by function; an argument of the function is the command's."""

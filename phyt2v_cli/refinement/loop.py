@@ -8,10 +8,11 @@ complete run does nothing.
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from typing import Literal
 
 from pydantic import ValidationError
 
-from phyt2v_cli.errors import FilesError, ReplyError, RunInterruptedError
+from phyt2v_cli.errors import FilesError, ReplyError, RunInterruptedError, RunPausedError
 from phyt2v_cli.events import AnalysisDone, Emit, Notice, RoundDone
 from phyt2v_cli.refinement.candidates import Start, complete_round
 from phyt2v_cli.refinement.controls import complete_controls
@@ -23,9 +24,10 @@ from phyt2v_cli.refinement.prompts import (
     ask,
     mismatch_request,
 )
+from phyt2v_cli.refinement.review import Proposal, Review
 from phyt2v_cli.refinement.rewriting import rewrite
 from phyt2v_cli.refinement.round import Session
-from phyt2v_cli.refinement.selection import select_result
+from phyt2v_cli.refinement.selection import select_result_of
 from phyt2v_cli.roles import Roles
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.opening import finish_attempt
@@ -35,22 +37,32 @@ from phyt2v_cli.runs.reader import read_run
 from phyt2v_cli.runs.records import (
     AnalysisRecord,
     MismatchRecord,
-    ResultRecord,
     StopReason,
     VideoRecord,
 )
 from phyt2v_cli.video_id import RoundId
 
+StopAfter = Literal["rewrite"]
 
-def refine(run: RunDir, roles: Roles, *, emit: Emit, cancelled: Callable[[], bool]) -> RunResult:
+
+def refine(
+    run: RunDir,
+    roles: Roles,
+    *,
+    emit: Emit,
+    cancelled: Callable[[], bool],
+    review: Review | None = None,
+    stop_after: StopAfter | None = None,
+) -> RunResult:
     """Do what is left of `run` and return its result.
 
-    Raises RunInterruptedError once `cancelled()` is true, between stages and between denoising steps; the run
-    can go on later. Raises PromptError if the original prompt is longer than the text encoder reads,
-    BackendError if a role fails, FilesError if something cannot be written.
+    `review` decides on each rewritten prompt, once. With `stop_after` the call ends with RunPausedError after
+    the next rewrite. Raises RunInterruptedError once `cancelled()` is true, between stages and between
+    denoising steps; the run can go on later. Raises PromptError if the original prompt is longer than the
+    text encoder reads, BackendError if a role fails, FilesError if something cannot be written.
     """
     try:
-        return _Loop(Session(run, roles, emit, cancelled)).complete()
+        return _Loop(Session(run, roles, emit, cancelled), review, stop_after).complete()
     except BaseException as error:
         # After a signal, work may be abandoned anywhere, and then fails with any exception.
         interrupted = isinstance(error, RunInterruptedError | KeyboardInterrupt) or cancelled()
@@ -64,8 +76,10 @@ def refine(run: RunDir, roles: Roles, *, emit: Emit, cancelled: Callable[[], boo
 class _Loop:
     """State shared by the parts of one `refine`."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, review: Review | None, stop_after: StopAfter | None) -> None:
         self.session = session
+        self.review = review
+        self.stop_after = stop_after
         self.run = session.run
         self.emit = session.emit
         self.llm = session.roles.llm
@@ -129,8 +143,14 @@ class _Loop:
             if not is_last:
                 first = start.first or self.run.read_video(RoundId(1))
                 self._find_mismatch(chosen, analysis, first)
-                stop_reason = self._reason_to_stop(chosen)
+                stop_reason = self._reason_to_stop(chosen, entry.round)
+                is_new = chosen.refined_prompt is None
                 self._refine(chosen, analysis, keep=stop_reason is not None)
+                if stop_reason is None:
+                    self._review(chosen, entry.round, len(planned_rounds))
+                    stop_reason = self._reason_to_stop(chosen, entry.round)
+                if is_new and self.stop_after == "rewrite":
+                    self._pause(chosen)
                 seed = start.seed if "reseeded" in chosen.flags else chosen.seed
                 start = Start(chosen.refined_prompt or chosen.prompt, seed, chosen, first)
             chosen_ones.append(chosen)
@@ -174,8 +194,11 @@ class _Loop:
                     text = f"{text.rstrip('. ')}. {stilled}" if text else stilled
                 record.mismatch = MismatchRecord(found=bool(text), text=text)
 
-    def _reason_to_stop(self, record: VideoRecord) -> StopReason | None:
-        if not self.config.refinement.early_stop:
+    def _reason_to_stop(self, record: VideoRecord, number: int) -> StopReason | None:
+        steering = self.run.record.steering
+        if steering.final_after == number:
+            return "user"
+        if not self.config.refinement.early_stop or number <= steering.extended_after:
             return None
         if is_stilled(record):
             return None
@@ -192,6 +215,7 @@ class _Loop:
             record.refined_prompt = record.prompt
             self.run.save_video(record)
             return
+        _ = self.session.generator  # which counts tokens, and is loaded outside of what is timed
         with self.session.stage(record, "refine"):
             try:
                 record.refined_prompt = rewrite(self.session, analysis, record)
@@ -200,19 +224,42 @@ class _Loop:
                 record.refined_prompt = record.prompt
                 self.emit(Notice(f"{error.message}; the prompt is kept", error.hint))
 
+    def _review(self, record: VideoRecord, number: int, total_rounds: int) -> None:
+        """Let the user decide on the next round's prompt, unless that was decided before."""
+        if self.review is None or record.review is not None or record.refined_prompt is None:
+            return
+        found = record.mismatch is not None and record.mismatch.found
+        proposal = Proposal(
+            round=number,
+            total_rounds=total_rounds,
+            original_prompt=self.original_prompt,
+            prompt=record.prompt,
+            proposed_prompt=record.refined_prompt,
+            caption=record.caption,
+            mismatch=record.mismatch.text if record.mismatch is not None and found else None,
+            scores=record.all_scores(),
+        )
+        decision = self.review(proposal)
+        self.session.begin()
+        if decision.is_final:
+            self.run.record.steering.final_after = number
+            self.run.save()
+        record.decide(decision.prompt)
+        self.run.save_video(record)
+
+    def _pause(self, record: VideoRecord) -> None:
+        assert record.refined_prompt is not None
+        self.emit(_round_done(record))
+        raise RunPausedError(
+            f"The run waits after {record.id.label.lower()}, as asked.",
+            "Go on with `resume`, with another prompt if you like.",
+            next_prompt=record.refined_prompt,
+        )
+
     def _hand_back(self, rounds: list[VideoRecord], controls: list[VideoRecord]) -> RunResult:
         run = self.run
-        chosen, selected_by = select_result(
-            rounds,
-            controls,
-            self.config.refinement.select,
-            decide=self.config.scorer.decide,
-            tie=self.config.search.tie,
-        )
         before = run.record.model_copy()
-        run.record.result = ResultRecord(
-            id=chosen.id, video=chosen.video, prompt=chosen.prompt, selected_by=selected_by
-        )
+        run.record.result = select_result_of(run, rounds, controls)
         run.record.status = "complete"
         run.keep_trajectory(None)
         finish_attempt(run.record)

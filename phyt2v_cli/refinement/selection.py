@@ -5,8 +5,30 @@ from typing import Literal
 
 from phyt2v_cli.config.judges import Decide
 from phyt2v_cli.config.schema import EQUAL
+from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.outcome.candidates import are_comparable, best_of
-from phyt2v_cli.runs.records import VideoRecord
+from phyt2v_cli.runs.reader import read_videos
+from phyt2v_cli.runs.records import ResultRecord, VideoRecord
+from phyt2v_cli.video_id import RerenderId
+
+
+def select_result_of(
+    run: RunDir, rounds: Sequence[VideoRecord], controls: Sequence[VideoRecord]
+) -> ResultRecord:
+    """Select the result of a run, by its settings; finals that were rendered again count as well."""
+    again = [
+        video
+        for video in read_videos(run.path)[0]
+        if isinstance(video.id, RerenderId) and video.purpose == "final" and video.scores is not None
+    ]
+    chosen, selected_by = select_result(
+        rounds,
+        [*again, *controls],
+        run.config.refinement.select,
+        decide=run.config.scorer.decide,
+        tie=run.config.search.tie,
+    )
+    return ResultRecord(id=chosen.id, video=chosen.video, prompt=chosen.prompt, selected_by=selected_by)
 
 
 def select_result(

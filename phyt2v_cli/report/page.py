@@ -7,7 +7,6 @@ model, no loop and no terminal.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from pathlib import Path
 
 from phyt2v_cli.files.atomic import replace_file
@@ -15,16 +14,13 @@ from phyt2v_cli.quantities import count
 from phyt2v_cli.report import template
 from phyt2v_cli.report.plot import Point, plot_of
 from phyt2v_cli.report.strip import strip
-from phyt2v_cli.report.template import MAX_CHARS
-from phyt2v_cli.report.verdict import verdict_on
+from phyt2v_cli.report.verdict import changes_of, verdict_on
 from phyt2v_cli.runs.outcome.candidates import chosen_rounds
 from phyt2v_cli.runs.reader import ShownRun, read_run
 from phyt2v_cli.runs.records import ScorerRecord, VideoRecord
 from phyt2v_cli.video_id import RoundId
 
 NAME = "report.html"
-MAX_DIFF_WORDS = 2000
-"""Limit above which two prompts are shown without their difference, which takes quadratic time."""
 MAX_FLAGS, MAX_SCORERS, MAX_REASONS = 10, 10, 20
 """Limits for one video; that of reasons is for one scorer."""
 MAX_VERSIONS, MAX_UPGRADES = 20, 5
@@ -136,24 +132,10 @@ def _cards(run: ShownRun) -> Iterator[_Card]:
             title=record.id.label,
             record=record,
             is_result=result is not None and result.video == record.video,
-            prompt=_changes(before, record.prompt),
+            prompt=changes_of(before, record.prompt),
             is_unchanged=record.prompt == before,
             scorers=scorers[:MAX_SCORERS],
             verdict=verdict_on(record),
             seconds=sum(record.seconds.values()),
             strip=None if record.sha256 is None else strip(run.path / record.video),
         )
-
-
-def _changes(before: str | None, prompt: str) -> list[tuple[str, str]]:
-    """Diff of a prompt against that of the round before, in parts."""
-    if before is None or before == prompt or max(len(before), len(prompt)) > MAX_CHARS:
-        return [("same", prompt)]
-    old, new = before.split(), prompt.split()
-    if len(old) + len(new) > MAX_DIFF_WORDS:
-        return [("same", prompt)]
-    parts = []
-    for kind, a, b, c, d in SequenceMatcher(a=old, b=new, autojunk=False).get_opcodes():
-        gone, come = " ".join(old[a:b]), " ".join(new[c:d])
-        parts += [("same", come)] if kind == "equal" else [("del", gone), ("ins", come)]
-    return [(kind, words) for kind, words in parts if words]

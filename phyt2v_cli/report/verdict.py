@@ -1,18 +1,22 @@
-"""Why a round's prompt was rewritten or kept, in words. Knows records; draws nothing.
+"""What changed in a round's prompt, and why it was rewritten or kept. Knows records; draws nothing.
 
 The comparison of caption and prompt is one source, the scores are another, and they may contradict each
 other. The verdict names both.
 """
 
 from collections.abc import Collection
+from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
 from phyt2v_cli.quantities import score
+from phyt2v_cli.report.template import MAX_CHARS
 from phyt2v_cli.roles import Scores
 
 if TYPE_CHECKING:
     from phyt2v_cli.runs.records import VideoRecord
 
+MAX_DIFF_WORDS = 2000
+"""Limit above which two prompts are shown without their difference, which takes quadratic time."""
 _GOOD = 0.9
 """Score from which nothing is left to mend, as with `refinement.stop_score` unless set."""
 
@@ -58,3 +62,20 @@ def verdict_on(record: "VideoRecord") -> str:
         flags=record.flags,
         scores=record.all_scores(),
     )
+
+
+def changes_of(before: str | None, prompt: str) -> list[tuple[str, str]]:
+    """Difference of a prompt from that of the round before: its words in order, in parts.
+
+    A part is `same`, `del` or `ins`. Very long prompts are one part, since comparing takes quadratic time.
+    """
+    if before is None or before == prompt or max(len(before), len(prompt)) > MAX_CHARS:
+        return [("same", prompt)]
+    old, new = before.split(), prompt.split()
+    if len(old) + len(new) > MAX_DIFF_WORDS:
+        return [("same", prompt)]
+    parts = []
+    for kind, a, b, c, d in SequenceMatcher(a=old, b=new, autojunk=False).get_opcodes():
+        gone, come = " ".join(old[a:b]), " ".join(new[c:d])
+        parts += [("same", come)] if kind == "equal" else [("del", gone), ("ins", come)]
+    return [(kind, words) for kind, words in parts if words]

@@ -80,23 +80,16 @@ class RunDir:
                 prompt=prompt,
                 seed=config.run.seed,
                 config=config.model_dump(mode="json"),
-                plan=[
-                    PlanRecord(
-                        round=p.round,
-                        steps=p.steps,
-                        purpose=p.purpose,
-                        candidates=p.num_candidates,
-                        look_steps=p.look_steps,
-                    )
-                    for p in plan
-                ],
+                plan=[PlanRecord.of(planned) for planned in plan],
                 versions=installed_versions(),
             )
             run.record = record
             old_key = run.key
             if old is not None:
                 # The same run, but maybe on another device, with another selection rule or another judge.
-                run.record = old.model_copy(update={"config": record.config, "plan": record.plan})
+                run.record = old.model_copy(update={"config": record.config})
+                if not old.steering.extended_after:
+                    run.record.plan = record.plan
                 old_key = run_key(old.prompt, Config.model_validate(old.config))
                 begin_attempt(path, run.record, config)
             run._adopt_records(old_key)

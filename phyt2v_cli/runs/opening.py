@@ -148,7 +148,12 @@ def default_run_dir(prompt: str, config: Config) -> Path:
 
 
 def check_plan(path: Path, record: RunRecord, config: Config) -> None:
-    """Raise RunDirError if the plan of the run at `path` has not the rounds and videos of its config."""
+    """Raise RunDirError if the plan of the run at `path` has not the rounds and videos of its config.
+
+    One that was extended has others.
+    """
+    if record.steering.extended_after:
+        return
     planned, wanted = len(record.plan), config.refinement.rounds + 1
     search = config.search
     numbers = [*[search.candidates] * (wanted - 1), search.finals]

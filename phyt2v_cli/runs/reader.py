@@ -29,7 +29,7 @@ from phyt2v_cli.runs.records import (
 )
 from phyt2v_cli.runs.stored import Record
 from phyt2v_cli.schedule import controls_of
-from phyt2v_cli.video_id import CONTROL, RoundId, ids_of_run
+from phyt2v_cli.video_id import CONTROL, ControlId, RerenderId, RoundId, ids_of_run
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
@@ -41,7 +41,8 @@ class ShownRun:
     path: Path
     record: RunRecord
     videos: tuple[VideoRecord, ...]
-    """Records of the videos: controls first, if there are any, then the rounds in their order."""
+    """Records of the videos: controls first, then the rounds in their order, each with what was rendered of
+    it again."""
     broken: tuple[str, ...]
     """Names of records that cannot be read."""
 
@@ -128,7 +129,7 @@ def read_record(path: Path, kind: type[AnyRecord]) -> AnyRecord | None:
 def read_videos(path: Path) -> tuple[tuple[VideoRecord, ...], tuple[str, ...]]:
     """Read the records of a run's videos, controls first, and the names of the broken ones."""
     records, broken = [], []
-    patterns = ("control*.json", "blind.json", "round*.json")
+    patterns = ("control*.json", "blind.json", "round*.json", "rerender*.json")
     for name in (name for pattern in patterns for name in sorted(entry.name for entry in path.glob(pattern))):
         try:
             record = read_record(path / name, VideoRecord)
@@ -144,10 +145,14 @@ def read_videos(path: Path) -> tuple[tuple[VideoRecord, ...], tuple[str, ...]]:
     return tuple(sorted(records, key=_place)), tuple(broken)
 
 
-def _place(record: VideoRecord) -> tuple[int, str]:
-    if isinstance(record.id, RoundId):
-        return record.id.number, record.id.candidate
-    return (-1 if record.id.kind == CONTROL.kind else 0), record.id.candidate
+def _place(record: VideoRecord) -> tuple[int, int, str]:
+    match record.id:
+        case RoundId(number, candidate):
+            return number, 0, candidate
+        case RerenderId(number, index):
+            return number, index, ""
+        case ControlId(kind, candidate):
+            return (-1 if kind == CONTROL.kind else 0), 0, candidate
 
 
 def is_complete(path: Path, wanted: RefinementConfig) -> bool:

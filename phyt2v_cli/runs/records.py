@@ -35,7 +35,7 @@ from phyt2v_cli.runs.stored import (
     storable_text,
 )
 from phyt2v_cli.schedule import PlannedRound
-from phyt2v_cli.video_id import CONTROL, LETTERS, RoundId
+from phyt2v_cli.video_id import CONTROL, LETTERS, MAX_ROUND, RoundId
 
 Schema = Literal["phyt2v.run/1", "phyt2v.run/2"]
 SCHEMA: Schema = "phyt2v.run/2"
@@ -53,7 +53,9 @@ STILLED = "stilled"
 JUDGEMENT_FLAGS = ("caption_unusable", "score_unusable", STILLED)
 """Flags that belong to the caption and the scores of a video."""
 
-StopReason = Literal["no_mismatch", "stop_score"]
+StopReason = Literal["no_mismatch", "stop_score", "user"]
+Review = Literal["accepted", "edited", "kept"]
+"""What the user made of a rewritten prompt: took it, wrote another, or kept the one before."""
 
 
 class PlanRecord(Record):
@@ -64,6 +66,17 @@ class PlanRecord(Record):
     purpose: Purpose
     candidates: Annotated[int, Field(ge=1, le=len(LETTERS) + 1)] = 1
     look_steps: NumSteps | None = None
+
+    @classmethod
+    def of(cls, planned: PlannedRound) -> "PlanRecord":
+        """Make the record of a planned round."""
+        return cls(
+            round=planned.round,
+            steps=planned.steps,
+            purpose=planned.purpose,
+            candidates=planned.num_candidates,
+            look_steps=planned.look_steps,
+        )
 
 
 class AnalysisRecord(Record):
@@ -123,6 +136,15 @@ class ResultRecord(_NamedRecord):
     selected_by: Text
 
 
+class SteeringRecord(Record):
+    """Decisions of the user about the order of the rounds, in the course of a run."""
+
+    extended_after: Annotated[int, Field(ge=0, le=MAX_ROUND)] = 0
+    """Last round when the run was extended: it and the rounds before no longer end the run. 0: never."""
+    final_after: RoundNumber | None = None
+    """Round after which the final is next; None: the plan says."""
+
+
 class RunRecord(Record):
     """Content of run.json."""
 
@@ -141,7 +163,8 @@ class RunRecord(Record):
     """Rounds in order, from 1; the last one is a final."""
     analysis: AnalysisRecord | None = None
     stop_reason: StopReason | None = None
-    """Why `early_stop` ended the run before its last planned round; None if it did not."""
+    """Why the run ended before its last planned round: `early_stop`, or the user; None if it did not."""
+    steering: SteeringRecord = Field(default_factory=SteeringRecord)
     usage: UsageRecord = Field(default_factory=UsageRecord)
     result: ResultRecord | None = None
 
@@ -232,6 +255,8 @@ class VideoRecord(_NamedRecord):
     mismatch: MismatchRecord | None = None
     refined_prompt: UsedPrompt | None = None
     """Prompt of the next round. Set also if the prompt was kept, so that it marks the round as finished."""
+    review: Review | None = None
+    """Decision of the user about that prompt; None if nobody decided."""
     is_chosen: bool = False
     """Whether it is the one of several candidates that the run goes on with."""
     flags: Annotated[list[Text], Few] = Field(default_factory=list)
@@ -261,6 +286,12 @@ class VideoRecord(_NamedRecord):
         self.look = LookRecord(steps=self.steps, computed_steps=self.computed_steps, scores=scores)
         self.steps, self.purpose, self.sha256 = steps, purpose, None
         self.forget_judgement()
+
+    def decide(self, prompt: str) -> None:
+        """Set the user's prompt for the next round in place of the rewritten one."""
+        accepted, kept = prompt == self.refined_prompt, prompt == self.prompt
+        self.review = "accepted" if accepted else "kept" if kept else "edited"
+        self.refined_prompt = prompt
 
     def flag_unusable(self, what: str, error: ReplyError) -> None:
         """Note that no usable `what` (caption, score, mismatch, refinement) came, and if it was refused."""

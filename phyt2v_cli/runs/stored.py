@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator
 
 from phyt2v_cli.replies import filled
-from phyt2v_cli.video_id import MAX_ROUND, ControlId, RoundId, VideoId, parse_video_id
+from phyt2v_cli.video_id import MAX_ROUND, ControlId, RerenderId, RoundId, VideoId, parse_video_id
 
 MAX_TEXT_CHARS = 20_000
 """Limit of a caption or of a scorer's reason: a rambling judge must not fill the record."""
@@ -29,7 +29,7 @@ Versions = Annotated[dict[Text, Text], Few]
 
 
 def _read_id(value: object) -> VideoId:
-    if isinstance(value, RoundId | ControlId):
+    if isinstance(value, RoundId | ControlId | RerenderId):
         return value
     if not isinstance(value, str):
         raise ValueError("an id is a text, as in round2 or control")

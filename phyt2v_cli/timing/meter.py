@@ -14,6 +14,7 @@ from phyt2v_cli.events import (
     Event,
     GeneratorReady,
     LoadStarted,
+    RerenderStarted,
     RoundDone,
     RoundStarted,
     Stage,
@@ -93,6 +94,8 @@ class Meter:
                 if event.video in later_ids:
                     del self._controls[: later_ids.index(event.video) + 1]
                 self._begin_video(event.steps, "final", [])
+            case RerenderStarted():
+                self._begin_video(event.steps, event.purpose, [])
             case LoadStarted():
                 self._wait_begun = self._clock()
             case GeneratorReady():

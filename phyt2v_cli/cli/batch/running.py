@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from phyt2v_cli.cli import console, host, signals, watch
+from phyt2v_cli.cli import console, signals, watch
+from phyt2v_cli.cli.running import host
 from phyt2v_cli.cli.wording import in_flags
 from phyt2v_cli.errors import FilesError, RunInterruptedError, SomePromptsFailedError
 from phyt2v_cli.quantities import count

@@ -5,7 +5,8 @@ Knows events and the console; decides nothing about the run.
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -25,6 +26,7 @@ from phyt2v_cli.events import (
     LatentsFound,
     LoadStarted,
     Notice,
+    RerenderStarted,
     RoundDone,
     RoundStarted,
     StageDone,
@@ -114,6 +116,15 @@ class RunProgress:
             self._ticker.join()
         self._bar.stop()
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Draw nothing within this context, in which a person is asked."""
+        self._bar.stop()
+        with self._lock:  # which the ticker waits for
+            yield
+            self._doing_since = self._last_line = time.monotonic()
+        self._bar.start()
+
     def __call__(self, event: Event) -> None:
         """Draw one event."""
         with self._lock:
@@ -146,6 +157,11 @@ class RunProgress:
             case ControlStarted():
                 self._heading = Text(
                     f"{event.video.label}: {count(event.steps, 'denoising step')}", style="bold"
+                )
+            case RerenderStarted():
+                self._heading = Text(
+                    f"{event.video.label}: {count(event.steps, 'denoising step')}, {event.purpose}",
+                    style="bold",
                 )
             case StageStarted():
                 self._print_heading()

@@ -12,8 +12,9 @@ from phyt2v_cli.quantities import duration, score
 from phyt2v_cli.report.scores import disagreement
 from phyt2v_cli.roles import Scores
 from phyt2v_cli.runs.outcome.candidates import chosen_rounds, is_stilled
+from phyt2v_cli.runs.reader import read_videos
 from phyt2v_cli.schedule import controls_of
-from phyt2v_cli.video_id import RoundId, VideoId
+from phyt2v_cli.video_id import RerenderId, RoundId, VideoId
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,7 @@ def rounds_table(run: "RunDir", width: int) -> Table:
     for name in ("steps", "time", "SA", "PC"):
         table.add_column(name, justify="right")
     table.add_column("scored as")
-    for record in [*_rounds(run), *find_controls(run)]:
+    for record in [*_rounds(run), *find_rerenders(read_videos(run.path)[0]), *find_controls(run)]:
         scores = record.scores
         chosen = run.record.result is not None and run.record.result.video == record.video
         table.add_row(
@@ -81,6 +82,16 @@ def candidates_as_json(videos: "Sequence[VideoRecord]") -> list[dict[str, object
     return [round_as_json(video) for video in rounds if video not in chosen]
 
 
+def find_rerenders(videos: "Sequence[VideoRecord]") -> "list[VideoRecord]":
+    """Records of the rounds that were rendered again."""
+    return [video for video in videos if isinstance(video.id, RerenderId)]
+
+
+def rerenders_as_json(videos: "Sequence[VideoRecord]") -> list[dict[str, object]]:
+    """Rounds that were rendered again, as JSON."""
+    return [round_as_json(video) for video in find_rerenders(videos)]
+
+
 def find_controls(run: "RunDir") -> "list[VideoRecord]":
     """Records of the controls that the run wants, as far as they are there."""
     ids = controls_of(
@@ -122,6 +133,7 @@ def round_as_json(record: "VideoRecord") -> dict[str, object]:
         "scorers",
         "motion",
         "mismatch",
+        "review",
         "flags",
         "seconds",
         "started",
@@ -137,4 +149,4 @@ def round_as_json(record: "VideoRecord") -> dict[str, object]:
 
 def round_number(id: VideoId) -> int | None:
     """Number of a round as JSON has it; null for a control."""
-    return id.number if isinstance(id, RoundId) else None
+    return id.number if isinstance(id, RoundId | RerenderId) else None

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from phyt2v_cli.cli import console
 from phyt2v_cli.cli.progress.run import scores_text
-from phyt2v_cli.cli.views.rounds import arms_as_json, candidates_as_json, round_as_json
+from phyt2v_cli.cli.views.rounds import arms_as_json, candidates_as_json, rerenders_as_json, round_as_json
 from phyt2v_cli.quantities import count
 from phyt2v_cli.report.verdict import verdict_on
 from phyt2v_cli.runs.outcome.arms import arms_of_run
@@ -73,6 +73,7 @@ def run_as_json(run: "ShownRun") -> dict[str, object]:
         "video": str(result) if result is not None else None,
         "rounds": [round_as_json(video) for video in chosen_rounds(run.videos)],
         "candidates": candidates_as_json(run.videos),
+        "rerenders": rerenders_as_json(run.videos),
         "control": round_as_json(control) if control is not None else None,
         "controls": arms_as_json(arms_of_run(run)),
         "broken": list(run.broken),

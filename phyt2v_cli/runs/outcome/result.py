@@ -19,7 +19,7 @@ from phyt2v_cli.runs.outcome.arms import arms_of_run
 from phyt2v_cli.runs.outcome.candidates import chosen_rounds
 from phyt2v_cli.runs.reader import ShownRun, read_run
 from phyt2v_cli.runs.records import VideoRecord
-from phyt2v_cli.video_id import CONTROL, RoundId, VideoId
+from phyt2v_cli.video_id import CONTROL, RerenderId, RoundId, VideoId
 
 if TYPE_CHECKING:
     from phyt2v_cli.files.video import Frames
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RoundResult:
-    """One video of a run (of a round, or the control) with its caption, scores and mismatch."""
+    """One video of a run (of a round, rendered again, or a control) with its caption, scores and mismatch."""
 
     id: VideoId
     video: Path
@@ -85,6 +85,8 @@ class RunResult:
     """Video of each control that was rendered: ``original``, ``blind``, ``best-of-n``."""
     candidates: tuple[RoundResult, ...] = ()
     """Videos of the rounds that were not chosen."""
+    rerenders: tuple[RoundResult, ...] = ()
+    """Videos of rounds that were rendered again."""
 
     def frames(self) -> "Frames":
         """Decode the video to RGB frames, uint8 (num_frames, height, width, 3).
@@ -129,7 +131,7 @@ def load_run(run_dir: str | Path) -> RunResult:
 
 def result_of(run: ShownRun) -> RunResult:
     """Result of a run that was read; raise RunDirError if the run is not complete."""
-    videos = {video.id: _round_result(run.path, video) for video in run.videos}
+    videos = {video.id: round_result_of(run.path, video) for video in run.videos}
     chosen_ids = [video.id for video in chosen_rounds(run.videos)]
     chosen = videos.get(run.record.result.id) if run.record.result is not None else None
     if run.record.result is None or chosen is None or run.record.status != "complete":
@@ -149,10 +151,12 @@ def result_of(run: ShownRun) -> RunResult:
         candidates=tuple(
             video for id, video in videos.items() if isinstance(id, RoundId) and id not in chosen_ids
         ),
+        rerenders=tuple(video for id, video in videos.items() if isinstance(id, RerenderId)),
     )
 
 
-def _round_result(run_dir: Path, record: VideoRecord) -> RoundResult:
+def round_result_of(run_dir: Path, record: VideoRecord) -> RoundResult:
+    """Result of one video of a run, from its record."""
     found = record.mismatch is not None and record.mismatch.found
     return RoundResult(
         id=record.id,

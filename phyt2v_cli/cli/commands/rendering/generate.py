@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phyt2v_cli.cli import console, host, options, signals, watch
+from phyt2v_cli.cli import console, options, signals, watch
+from phyt2v_cli.cli.running import host
 from phyt2v_cli.quantities import count
 
 if TYPE_CHECKING:

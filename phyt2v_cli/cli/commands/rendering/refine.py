@@ -1,25 +1,20 @@
 """`phyt2v refine`: one run of the loop, and its result on stdout."""
 
-import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from phyt2v_cli.cli import completion, console, host, options, signals, watch
-from phyt2v_cli.cli.wording import in_flags
-from phyt2v_cli.errors import RunDirError, UsageError
+from phyt2v_cli.cli import completion, console, options, watch
+from phyt2v_cli.cli.running import approval
+from phyt2v_cli.cli.running import options as running
+from phyt2v_cli.cli.running.refining import Going, complete
+from phyt2v_cli.errors import UsageError
 from phyt2v_cli.quantities import mebibytes
 
 if TYPE_CHECKING:
     from phyt2v_cli.checks.preflight import PreparedRun
-    from phyt2v_cli.cli.signals import StopRequest
     from phyt2v_cli.config.layers import LoadedConfig
-    from phyt2v_cli.runs.directory import RunDir
-    from phyt2v_cli.runs.outcome.result import RunResult
-    from phyt2v_cli.schedule import PlannedRound
-    from phyt2v_cli.timing.trace import Timeline
 
 EXAMPLES = """
 [bold]Examples[/]
@@ -31,6 +26,8 @@ phyt2v refine --prompt "a red ball drops" --min 20 --max 50 --seed 7
 echo "a blue cube slides" | phyt2v refine - --out runs/cube --json
 
 phyt2v refine --resume runs/cube
+
+phyt2v refine prompt.txt --stop-after rewrite > next.txt
 """
 
 
@@ -81,7 +78,10 @@ def refine(
             show_default=False,
         ),
     ] = None,
-    trust: options.Trust = False,
+    approve: running.Approve = False,
+    stop_after: running.StopAfter = None,
+    new_prompt: running.NewPrompt = None,
+    trust: running.Trust = False,
     force: options.Force = False,
     dry_run: options.DryRun = False,
     profile: options.Profile = None,
@@ -120,6 +120,9 @@ def refine(
         "image": image,
         "video": video,
     }
+    if approve:
+        approval.check_terminal()
+    going = Going(profile, as_json, approve=approve, stop_after=stop_after)
     if profile is not None:
         from phyt2v_cli.timing.trace import check_target
 
@@ -127,7 +130,6 @@ def refine(
     if resume is not None:
         others = [
             prompt_file,
-            prompt,
             preset,
             config,
             out,
@@ -136,16 +138,18 @@ def refine(
             scorer or None,
         ]
         if any(value is not None for value in [*others, *flags.values()]):
-            raise UsageError("--resume goes on with the run's own prompt and settings; leave out all others")
+            raise UsageError("--resume goes on with the run's own settings; leave out all others")
         if dry_run:
             raise UsageError("--resume and --dry-run do not go together")
-        _resume(resume, trust=trust, profile=profile, as_json=as_json)
+        _resume(resume, running.read_new_prompt(new_prompt, prompt), trust=trust, going=going)
         return
+    if new_prompt is not None:
+        raise UsageError("--prompt-file is the next prompt of a run that waits; give --resume with it")
     if trust:
         raise UsageError("--trust is about the config that --resume finds in a run; leave it out")
     text = options.read_prompt(prompt_file, prompt)
     loaded = options.load(preset, config, assignments, flags, scorers=scorer)
-    _start(text, loaded, out, force=force, dry_run=dry_run, profile=profile, as_json=as_json)
+    _start(text, loaded, out, force=force, dry_run=dry_run, going=going)
 
 
 def _start(
@@ -155,8 +159,7 @@ def _start(
     *,
     force: bool,
     dry_run: bool,
-    profile: Path | None,
-    as_json: bool,
+    going: Going,
 ) -> None:
     from phyt2v_cli.checks.preflight import prepare_run
 
@@ -164,10 +167,10 @@ def _start(
     for notice in prepared.notices:
         console.warn(notice)
     if dry_run:
-        _show_what_would_be_done(prepared, as_json=as_json)
+        _show_what_would_be_done(prepared, as_json=going.as_json)
         return
     with prepared.open() as run:
-        _run(run, prepared.planned, profile=profile, as_json=as_json)
+        complete(run, going)
 
 
 def _show_what_would_be_done(prepared: "PreparedRun", *, as_json: bool) -> None:
@@ -199,97 +202,11 @@ def _show_what_would_be_done(prepared: "PreparedRun", *, as_json: bool) -> None:
         )
 
 
-def _resume(path: Path, *, trust: bool, profile: Path | None, as_json: bool) -> None:
-    from phyt2v_cli.checks.judges import check_judges
-    from phyt2v_cli.config.trust import list_reaches
-    from phyt2v_cli.runs.directory import RunDir
+def _resume(path: Path, new_prompt: str | None, *, trust: bool, going: Going) -> None:
+    from phyt2v_cli.checks.resuming import open_run
+    from phyt2v_cli.runs.steering import set_next_prompt
 
-    with RunDir.resume(path) as run:
-        reaches = [] if trust else list_reaches(run.config)
-        if reaches:
-            raise RunDirError(
-                "\n  ".join([f"the config in {path} reaches out of this machine's files:", *reaches]),
-                "If that is yours, say so with --trust, or repeat the run's own command.",
-            )
-        check_judges(run.config, will_ask=run.record.status != "complete")
-        _run(run, run.record.planned_rounds, profile=profile, as_json=as_json)
-
-
-def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, profile: Path | None, as_json: bool) -> None:
-    stop = signals.stop_request(
-        "The run was stopped.",
-        "The same command goes on where it was, or:\n  phyt2v refine --resume " + shlex.quote(str(run.path)),
-    )
-    with stop, watch.profiling(profile) as timeline, console.stdout_kept_for_data():  # imports take a while
-        host.prepare_for_models()
-        result = _refine(run, planned, stop, timeline)
-
-    from phyt2v_cli.cli.views.rounds import arms_line, find_controls, rounds_as_json, rounds_table
-    from phyt2v_cli.report.contact_sheet import draw_if_possible
-    from phyt2v_cli.runs.outcome.arms import arms_of
-
-    rounds = rounds_as_json(run)
-    console.say(rounds_table(run, console.stderr().width))
-    if result.stop_reason is not None and len(rounds) < len(planned):
-        why = {"no_mismatch": "no mismatch was left", "stop_score": "the scores were high enough"}
-        console.say(f"Stopped early: {why.get(result.stop_reason, result.stop_reason)}.")
-    if line := arms_line(arms_of(find_controls(run), run.config), result.scores):
-        console.say(line)
-    if as_json:
-        console.json_object(_as_json(run, result, rounds))
-    else:
-        console.data(str(result.video))
-    # After the result, which nothing that only decorates it may hide.
-    sheet = draw_if_possible(run.path, lambda notice: console.warn(notice.text, in_flags(notice.hint)))
-    if sheet is not None:
-        console.say(f"Contact sheet: {sheet}")
-
-
-def _refine(
-    run: "RunDir",
-    planned: "Sequence[PlannedRound]",
-    stop: "StopRequest",
-    timeline: "Timeline | None",
-) -> "RunResult":
-    from phyt2v_cli.api import Studio
-    from phyt2v_cli.schedule import plan_controls
-
-    if run.record.status == "complete":
-        console.say(f"{run.path} is complete; --force runs it again.")
-    else:
-        watch.show_plan(run.config, planned)
-    console.say(f"Run directory: {run.path}")
-    # Not closed: its memory is freed with the process, and closing it would delay the exit.
-    studio = Studio(config=run.config, on_span=None if timeline is None else timeline.span)
-    controls = plan_controls(run.config.refinement, planned)
-    with watch.watching(run.config, planned, controls, timeline=timeline) as emit:
-        return studio.complete(run, emit=emit, cancelled=stop.cancelled)
-
-
-def _as_json(run: "RunDir", result: "RunResult", rounds: list[dict[str, object]]) -> dict[str, object]:
-    from phyt2v_cli.cli.views.rounds import (
-        arms_as_json,
-        candidates_as_json,
-        find_controls,
-        round_as_json,
-        round_number,
-    )
-    from phyt2v_cli.runs.outcome.arms import arms_of
-    from phyt2v_cli.runs.reader import read_run
-    from phyt2v_cli.video_id import CONTROL
-
-    control = run.read_video(CONTROL) if run.config.refinement.renders_original else None
-    return {
-        "schema": "phyt2v.result/1",
-        "run_dir": str(run.path),
-        "status": run.record.status,
-        "video": str(result.video),
-        "round": round_number(result.id),
-        "prompt": result.prompt,
-        "selected_by": result.selected_by,
-        "stop_reason": result.stop_reason,
-        "rounds": rounds,
-        "candidates": candidates_as_json(read_run(run.path).videos),
-        "control": None if control is None else round_as_json(control),
-        "controls": arms_as_json(arms_of(find_controls(run), run.config)),
-    }
+    with open_run(path, trust=trust) as run:
+        if new_prompt is not None:
+            set_next_prompt(run, new_prompt)
+        complete(run, going)

@@ -263,7 +263,7 @@ def _run(
     as_json: bool,
 ) -> None:
     from phyt2v_cli.checks.preflight import check_disk, needed_bytes
-    from phyt2v_cli.cli.studying import measure
+    from phyt2v_cli.cli.running.studying import measure
     from phyt2v_cli.sets.study.folder import StudyDir, default_study_dir
 
     folder = out or default_study_dir(prompts, settings)

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from phyt2v_cli.cli import console, host, signals
+from phyt2v_cli.cli import console, signals
+from phyt2v_cli.cli.running import host
 from phyt2v_cli.quantities import count
 
 if TYPE_CHECKING:

@@ -1,0 +1,29 @@
+"""Opening of a run to go on with it: its own config, which may be somebody else's, is checked first."""
+
+from pathlib import Path
+
+from phyt2v_cli.checks.judges import check_judges
+from phyt2v_cli.config.trust import list_reaches
+from phyt2v_cli.errors import RunDirError
+from phyt2v_cli.runs.directory import RunDir
+
+
+def open_run(path: Path, *, trust: bool) -> RunDir:
+    """Lock the run at `path`, to go on with its own prompt and config.
+
+    Raises RunDirError if there is none, if another process works on it, or if its config would start programs
+    or reach servers without `trust`; and ConfigError if a judge cannot be used.
+    """
+    run = RunDir.resume(path)
+    try:
+        reaches = [] if trust else list_reaches(run.config)
+        if reaches:
+            raise RunDirError(
+                "\n  ".join([f"the config in {path} reaches out of this machine's files:", *reaches]),
+                "If that is yours, say so with `trust`, or repeat the run's own command.",
+            )
+        check_judges(run.config, will_ask=run.record.status != "complete")
+    except BaseException:
+        run.close()
+        raise
+    return run

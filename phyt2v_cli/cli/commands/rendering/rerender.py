@@ -1,0 +1,93 @@
+"""`phyt2v rerender`: a round's prompt at full steps, as a part of its run."""
+
+import shlex
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from phyt2v_cli.cli import console, options, signals, watch
+from phyt2v_cli.cli.running import host
+from phyt2v_cli.cli.running import options as running
+
+if TYPE_CHECKING:
+    from phyt2v_cli.runs.directory import RunDir
+    from phyt2v_cli.runs.records import VideoRecord
+
+EXAMPLES = """
+[bold]Examples[/]
+
+phyt2v rerender runs/cube 2
+
+phyt2v rerender runs/cube 2 --seed 7
+"""
+
+
+def rerender(
+    run_dir: running.RunToGoOnWith,
+    number: Annotated[int, typer.Argument(metavar="N", min=1, help="The round.", show_default=False)],
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            "--steps",
+            min=1,
+            max=1000,
+            help="Denoising steps. (default: those of the run's final)",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed",
+            min=0,
+            max=2**63 - 1,
+            help="The seed. (default: that of the round's video)",
+            show_default=False,
+        ),
+    ] = None,
+    trust: running.Trust = False,
+    as_json: options.AsJson = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    no_color: options.NoColor = False,
+) -> None:
+    """Render the prompt of a round again, by default at full steps, and judge the video.
+
+    It becomes a part of the run, `rerenderN.mp4`, in its table and its pages; with `--select best` it may
+    become the result. Its path is printed on stdout. The same command again does nothing.
+    """
+    from phyt2v_cli.checks.resuming import open_run
+    from phyt2v_cli.cli.views.rounds import round_as_json, rounds_table
+    from phyt2v_cli.refinement.rerender import rerender_of
+    from phyt2v_cli.report.contact_sheet import draw_if_possible
+
+    console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
+    with open_run(run_dir, trust=trust) as run:
+        record = _rerender(run, rerender_of(run, number, steps=steps, seed=seed))
+        console.say(rounds_table(run, console.stderr().width))
+        path = run.video_path(record)
+        if as_json:
+            console.json_object(
+                {"schema": "phyt2v.rerender/1", "run_dir": str(run.path), **round_as_json(record)}
+                | {"video": str(path)}
+            )
+        else:
+            console.data(str(path))
+        draw_if_possible(run.path, lambda notice: console.warn(notice.text, notice.hint))
+
+
+def _rerender(run: "RunDir", record: "VideoRecord") -> "VideoRecord":
+    from phyt2v_cli.schedule import PlannedRound
+
+    stop = signals.stop_request(
+        "The rendering was stopped.",
+        f"The same command goes on where it was; the run itself is as it was: {shlex.quote(str(run.path))}",
+    )
+    with stop, console.stdout_kept_for_data():  # imports take a while
+        host.prepare_for_models()
+        from phyt2v_cli.api import Studio
+
+        planned = [PlannedRound(1, record.steps, record.purpose)]
+        studio = Studio(config=run.config)
+        with watch.watching(run.config, planned) as emit:
+            return studio.rerender(run, record, emit=emit, cancelled=stop.cancelled)

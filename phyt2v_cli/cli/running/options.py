@@ -1,0 +1,62 @@
+"""Options of commands that go on with a run, declared once: which run, and what becomes of its prompts."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from phyt2v_cli.cli import completion, options
+
+_STEERING = "Steering"
+
+RunToGoOnWith = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN",
+        autocompletion=completion.runs,
+        readable=False,  # checked later, with another exit code
+        help="A run directory.",
+        show_default=False,
+    ),
+]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Let the config of a run that goes on start its programs and reach its servers.",
+        metavar="",
+    ),
+]
+Approve = Annotated[
+    bool,
+    typer.Option(
+        "--approve",
+        help="Ask before each rewritten prompt is rendered: take, edit or keep, or go to the final.",
+        rich_help_panel=_STEERING,
+        metavar="",
+    ),
+]
+StopAfter = Annotated[
+    Literal["rewrite"] | None,
+    typer.Option(
+        "--stop-after",
+        help="Stop after the next rewritten prompt, which is printed in place of a video; --resume goes on.",
+        rich_help_panel=_STEERING,
+        show_default=False,
+    ),
+]
+NewPrompt = Annotated[
+    str | None,
+    typer.Option(
+        "--prompt-file",
+        metavar="FILE",
+        help="With --resume: the next prompt, in place of the rewritten one (or --prompt TEXT).",
+        rich_help_panel=_STEERING,
+        show_default=False,
+    ),
+]
+
+
+def read_new_prompt(file: str | None, text: str | None) -> str | None:
+    """Read the next prompt of a run, from --prompt-file or --prompt; None if neither is given."""
+    return None if file is None and text is None else options.read_prompt(file, text)

@@ -1,0 +1,153 @@
+"""Completion of one run on the terminal: its plan, its display, and its result on stdout. Knows no option."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from phyt2v_cli.cli import console, signals, watch
+from phyt2v_cli.cli.running import approval, host
+from phyt2v_cli.cli.wording import in_flags
+from phyt2v_cli.errors import RunPausedError
+
+if TYPE_CHECKING:
+    from phyt2v_cli.cli.signals import StopRequest
+    from phyt2v_cli.refinement.loop import StopAfter
+    from phyt2v_cli.runs.directory import RunDir
+    from phyt2v_cli.runs.outcome.result import RunResult
+    from phyt2v_cli.schedule import PlannedRound
+    from phyt2v_cli.timing.trace import Timeline
+
+
+@dataclass(frozen=True)
+class Going:
+    """Options of how a run goes on, and what is printed of it."""
+
+    profile: Path | None = None
+    as_json: bool = False
+    approve: bool = False
+    stop_after: "StopAfter | None" = None
+
+
+def complete(run: "RunDir", going: Going) -> None:
+    """Do what is left of an open run, with the terminal's display, and print its result."""
+    planned = run.record.planned_rounds
+    stop = signals.stop_request(
+        "The run was stopped.",
+        "The same command goes on where it was, or:\n  phyt2v refine --resume " + shlex.quote(str(run.path)),
+    )
+    try:
+        with stop, watch.profiling(going.profile) as timeline, console.stdout_kept_for_data():
+            host.prepare_for_models()  # whose imports take a while
+            result = _refine(run, planned, stop, timeline, going)
+    except RunPausedError as pause:
+        _show_pause(run, pause, as_json=going.as_json)
+        return
+
+    from phyt2v_cli.cli.views.rounds import arms_line, find_controls, rounds_as_json, rounds_table
+    from phyt2v_cli.report.contact_sheet import draw_if_possible
+    from phyt2v_cli.runs.outcome.arms import arms_of
+
+    rounds = rounds_as_json(run)
+    console.say(rounds_table(run, console.stderr().width))
+    if result.stop_reason is not None and len(rounds) < len(planned):
+        why = {
+            "no_mismatch": "no mismatch was left",
+            "stop_score": "the scores were high enough",
+            "user": "as you asked",
+        }
+        console.say(f"Stopped early: {why.get(result.stop_reason, result.stop_reason)}.")
+    if line := arms_line(arms_of(find_controls(run), run.config), result.scores):
+        console.say(line)
+    if going.as_json:
+        console.json_object(_as_json(run, result, rounds))
+    else:
+        console.data(str(result.video))
+    # After the result, which nothing that only decorates it may hide.
+    sheet = draw_if_possible(run.path, lambda notice: console.warn(notice.text, in_flags(notice.hint)))
+    if sheet is not None:
+        console.say(f"Contact sheet: {sheet}")
+
+
+def _refine(
+    run: "RunDir",
+    planned: "Sequence[PlannedRound]",
+    stop: "StopRequest",
+    timeline: "Timeline | None",
+    going: Going,
+) -> "RunResult":
+    from phyt2v_cli.api import Studio
+    from phyt2v_cli.schedule import plan_controls
+
+    if run.record.status == "complete":
+        console.say(f"{run.path} is complete; --force runs it again.")
+    else:
+        watch.show_plan(run.config, planned)
+    console.say(f"Run directory: {run.path}")
+    # Not closed: its memory is freed with the process, and closing it would delay the exit.
+    studio = Studio(config=run.config, on_span=None if timeline is None else timeline.span)
+    controls = plan_controls(run.config.refinement, planned)
+    with watch.watching(run.config, planned, controls, timeline=timeline) as emit:
+        return studio.complete(
+            run,
+            emit=emit,
+            cancelled=stop.cancelled,
+            review=partial(approval.ask, emit, stop) if going.approve else None,
+            stop_after=going.stop_after,
+        )
+
+
+def _show_pause(run: "RunDir", pause: RunPausedError, *, as_json: bool) -> None:
+    """Show where the run waits; its next prompt is the data."""
+    from phyt2v_cli.cli.views.rounds import rounds_as_json, rounds_table
+
+    console.say(rounds_table(run, console.stderr().width))
+    console.say(f"{pause.message} The next prompt is on standard output. To go on, with another if you like:")
+    console.say(f"  phyt2v refine --resume {shlex.quote(str(run.path))} [--prompt-file FILE]")
+    if as_json:
+        console.json_object(
+            {
+                "schema": "phyt2v.result/1",
+                "run_dir": str(run.path),
+                "status": run.record.status,
+                "video": None,
+                "next_prompt": pause.next_prompt,
+                "rounds": rounds_as_json(run),
+            }
+        )
+    else:
+        console.data(pause.next_prompt)
+
+
+def _as_json(run: "RunDir", result: "RunResult", rounds: list[dict[str, object]]) -> dict[str, object]:
+    from phyt2v_cli.cli.views.rounds import (
+        arms_as_json,
+        candidates_as_json,
+        find_controls,
+        rerenders_as_json,
+        round_as_json,
+        round_number,
+    )
+    from phyt2v_cli.runs.outcome.arms import arms_of
+    from phyt2v_cli.runs.reader import read_run
+    from phyt2v_cli.video_id import CONTROL
+
+    videos = read_run(run.path).videos
+    control = run.read_video(CONTROL) if run.config.refinement.renders_original else None
+    return {
+        "schema": "phyt2v.result/1",
+        "run_dir": str(run.path),
+        "status": run.record.status,
+        "video": str(result.video),
+        "round": round_number(result.id),
+        "prompt": result.prompt,
+        "selected_by": result.selected_by,
+        "stop_reason": result.stop_reason,
+        "rounds": rounds,
+        "candidates": candidates_as_json(videos),
+        "rerenders": rerenders_as_json(videos),
+        "control": None if control is None else round_as_json(control),
+        "controls": arms_as_json(arms_of(find_controls(run), run.config)),
+    }
