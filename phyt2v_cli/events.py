@@ -104,6 +104,9 @@ class RoundDone:
     flags: tuple[str, ...]
     scorers: Mapping[str, Scores] = field(default_factory=dict)
     """Scores by the name of the scorer, the deciding scorer first."""
+    review: str | None = None
+    """Decision of the user about the refined prompt: ``accepted``, ``edited`` or ``kept``; None: no one was
+    asked."""
 
 
 @dataclass(frozen=True)

@@ -195,10 +195,11 @@ class _Loop:
                 record.mismatch = MismatchRecord(found=bool(text), text=text)
 
     def _reason_to_stop(self, record: VideoRecord, number: int) -> StopReason | None:
-        steering = self.run.record.steering
-        if steering.final_after == number:
+        if number <= self.run.record.extended_after:
+            return None
+        if record.ends_drafts:
             return "user"
-        if not self.config.refinement.early_stop or number <= steering.extended_after:
+        if not self.config.refinement.early_stop:
             return None
         if is_stilled(record):
             return None
@@ -241,10 +242,7 @@ class _Loop:
         )
         decision = self.review(proposal)
         self.session.begin()
-        if decision.is_final:
-            self.run.record.steering.final_after = number
-            self.run.save()
-        record.decide(decision.prompt)
+        record.decide(decision.prompt, ends_drafts=decision.is_final)
         self.run.save_video(record)
 
     def _pause(self, record: VideoRecord) -> None:
@@ -279,4 +277,5 @@ def _round_done(record: VideoRecord) -> RoundDone:
         refined_prompt=record.refined_prompt,
         flags=tuple(record.flags),
         scorers=record.scores_by_scorer(),
+        review=record.review,
     )

@@ -28,14 +28,23 @@ _UNUSABLE = {
 
 
 def verdict(
-    prompt: str, refined_prompt: str | None, *, mismatch: str | None, flags: Collection[str], scores: Scores
+    prompt: str,
+    refined_prompt: str | None,
+    *,
+    mismatch: str | None,
+    flags: Collection[str],
+    scores: Scores,
+    review: str | None = None,
 ) -> str:
     """Why the prompt was rewritten or kept; empty if nothing came after this video, or its mismatch says why.
 
-    `mismatch` is None if none was found, or none could be looked for, which then is in `flags`.
+    `mismatch` is None if none was found, or none could be looked for, which then is in `flags`. `review` is
+    the user's decision about the next prompt.
     """
     if refined_prompt is None:
         return ""
+    if review in ("edited", "kept"):
+        return f"{review} by you"
     is_kept = refined_prompt == prompt
     why = next((why for flag, why in _UNUSABLE.items() if flag in flags), None)
     if is_kept and why is not None:
@@ -61,6 +70,7 @@ def verdict_on(record: "VideoRecord") -> str:
         mismatch=record.mismatch.text if record.mismatch is not None and found else None,
         flags=record.flags,
         scores=record.all_scores(),
+        review=record.review,
     )
 
 

@@ -152,7 +152,7 @@ def check_plan(path: Path, record: RunRecord, config: Config) -> None:
 
     One that was extended has others.
     """
-    if record.steering.extended_after:
+    if record.extended_after:
         return
     planned, wanted = len(record.plan), config.refinement.rounds + 1
     search = config.search

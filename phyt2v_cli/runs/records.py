@@ -136,15 +136,6 @@ class ResultRecord(_NamedRecord):
     selected_by: Text
 
 
-class SteeringRecord(Record):
-    """Decisions of the user about the order of the rounds, in the course of a run."""
-
-    extended_after: Annotated[int, Field(ge=0, le=MAX_ROUND)] = 0
-    """Last round when the run was extended: it and the rounds before no longer end the run. 0: never."""
-    final_after: RoundNumber | None = None
-    """Round after which the final is next; None: the plan says."""
-
-
 class RunRecord(Record):
     """Content of run.json."""
 
@@ -164,7 +155,8 @@ class RunRecord(Record):
     analysis: AnalysisRecord | None = None
     stop_reason: StopReason | None = None
     """Why the run ended before its last planned round: `early_stop`, or the user; None if it did not."""
-    steering: SteeringRecord = Field(default_factory=SteeringRecord)
+    extended_after: Annotated[int, Field(ge=0, le=MAX_ROUND)] = 0
+    """Last round when the run was extended: it and the rounds before no longer end the run. 0: never."""
     usage: UsageRecord = Field(default_factory=UsageRecord)
     result: ResultRecord | None = None
 
@@ -257,6 +249,8 @@ class VideoRecord(_NamedRecord):
     """Prompt of the next round. Set also if the prompt was kept, so that it marks the round as finished."""
     review: Review | None = None
     """Decision of the user about that prompt; None if nobody decided."""
+    ends_drafts: bool = False
+    """Whether the user wants the final next."""
     is_chosen: bool = False
     """Whether it is the one of several candidates that the run goes on with."""
     flags: Annotated[list[Text], Few] = Field(default_factory=list)
@@ -287,11 +281,11 @@ class VideoRecord(_NamedRecord):
         self.steps, self.purpose, self.sha256 = steps, purpose, None
         self.forget_judgement()
 
-    def decide(self, prompt: str) -> None:
+    def decide(self, prompt: str, *, ends_drafts: bool = False) -> None:
         """Set the user's prompt for the next round in place of the rewritten one."""
         accepted, kept = prompt == self.refined_prompt, prompt == self.prompt
         self.review = "accepted" if accepted else "kept" if kept else "edited"
-        self.refined_prompt = prompt
+        self.refined_prompt, self.ends_drafts = prompt, ends_drafts
 
     def flag_unusable(self, what: str, error: ReplyError) -> None:
         """Note that no usable `what` (caption, score, mismatch, refinement) came, and if it was refused."""

@@ -19,7 +19,7 @@ def extend(run: RunDir, num_rounds: int) -> int:
     """
     record = run.record
     if record.status != "complete":
-        if record.steering.extended_after and len(record.plan) == record.steering.extended_after + num_rounds:
+        if record.extended_after and len(record.plan) == record.extended_after + num_rounds:
             return len(record.plan)
         raise RunDirError(
             f"{run.path} is not complete: its status is {record.status}", "Complete it first, with `resume`."
@@ -35,7 +35,7 @@ def extend(run: RunDir, num_rounds: int) -> int:
         final.model_copy(update={"round": last.id.number, "steps": last.steps, "purpose": last.purpose}),
         *(PlanRecord.of(planned) for planned in further),
     ]
-    record.steering.extended_after, record.steering.final_after = last.id.number, None
+    record.extended_after = last.id.number
     record.stop_reason, record.status = None, "interrupted"
     run.save()
     return len(record.plan)
@@ -47,7 +47,7 @@ def extend_to(run: RunDir, num_refinements: int) -> int:
     If they are there or planned, nothing changes. Raises UsageError if there are more already.
     """
     number = _number_of_rounds(run)
-    is_planned = run.record.steering.extended_after > 0 and len(run.record.plan) == num_refinements + 1
+    is_planned = run.record.extended_after > 0 and len(run.record.plan) == num_refinements + 1
     if is_planned or num_refinements + 1 == number:
         return num_refinements + 1
     if num_refinements + 1 < number:

@@ -29,3 +29,10 @@ def test_verdicts(
     refined: str | None, mismatch: str | None, flags: tuple[str, ...], scores: Scores, said: str
 ) -> None:
     assert verdict("p", refined, mismatch=mismatch, flags=flags, scores=scores) == said
+
+
+@pytest.mark.parametrize(
+    ("review", "said"), [("edited", "edited by you"), ("kept", "kept by you"), ("accepted", "")]
+)
+def test_the_decision_of_the_user_is_the_reason(review: str, said: str) -> None:
+    assert verdict("p", "q", mismatch="it hovers", flags=(), scores=BAD, review=review) == said

@@ -262,6 +262,7 @@ class RunProgress:
                 mismatch=event.mismatch,
                 flags=event.flags,
                 scores=event.scores,
+                review=event.review,
             )
             if why:
                 self._say("prompt", why)

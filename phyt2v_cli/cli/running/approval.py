@@ -48,7 +48,7 @@ def ask(listeners: "Listeners", stop: "StopRequest", proposal: "Proposal") -> "D
     with listeners.progress.paused():
         _show(proposal)
         while True:
-            answer = _read(f"{_menu()}\n> ").lower()[:1] or "a"
+            answer = _read(f"{_menu()}\n[a] > ").lower()[:1] or "a"
             if stop.cancelled():
                 raise RunInterruptedError("The run was stopped.")
             if decision := _decide(answer, proposal):
@@ -105,7 +105,7 @@ def _show(proposal: "Proposal") -> None:
         err.print(
             Padding(Text.assemble((f"{label}: ", "dim"), console.safe(" ".join(text.split()))), (0, 0, 0, 2))
         )
-    err.print(Padding(_difference(proposal), (0, 0, 0, 2)))
+    err.print(Padding(_difference(proposal), (0, 0, 1, 2)))
 
 
 def _difference(proposal: "Proposal") -> Text:
