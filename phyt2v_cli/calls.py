@@ -22,11 +22,21 @@ def refine(
     force: bool = False,
     on_event: OnEvent | None = None,
     cancelled: Cancelled = never_cancelled,
+    review: Review | None = None,
+    stop_after: StopAfter | None = None,
     **studio: Any,
 ) -> RunResult:
     """Refine one prompt in its own studio, whose arguments are `studio`; see `Studio.refine`."""
     with Studio(**studio) as opened:
-        return opened.refine(prompt, out=out, force=force, on_event=on_event, cancelled=cancelled)
+        return opened.refine(
+            prompt,
+            out=out,
+            force=force,
+            on_event=on_event,
+            cancelled=cancelled,
+            review=review,
+            stop_after=stop_after,
+        )
 
 
 def generate(

@@ -16,6 +16,7 @@
     │       └── RefusalError             it said that it will not answer
     ├── SomePromptsFailedError   5   a prompt set that ended with failures among its prompts
     └── RunInterruptedError  128+n   a signal; the run can be resumed
+        └── RunPausedError       0   it stopped where it was asked to
 
 The message says what happened, and to what. The hint says what to do next. Neither knows the command line: a
 setting is named in backticks by its keyword argument (`out`) or by its config key
@@ -119,7 +120,7 @@ class RunPausedError(RunInterruptedError):
 
     exit_code = 0
 
-    def __init__(self, message: str, hint: str = "", *, next_prompt: str) -> None:
+    def __init__(self, message: str = "", hint: str = "", *, next_prompt: str = "") -> None:
         """Set message, hint, and the prompt that waits for the next video."""
         super().__init__(message, hint)
         self.next_prompt = next_prompt

@@ -51,7 +51,7 @@ def test_every_python_example_runs(
 
 
 def test_there_are_examples() -> None:
-    assert len(EXAMPLES) == 6
+    assert len(EXAMPLES) == 7
 
 
 def test_every_file_that_contributors_are_sent_to_is_there() -> None:

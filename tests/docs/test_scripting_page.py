@@ -1,38 +1,15 @@
 """The examples of docs/scripting.md run, and leave what the page says."""
 
 import json
-import os
-import re
-import shlex
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "scripting.md").read_text(encoding="utf-8")
-SHELL = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
-PYTHON = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+from tests.docs.examples import examples_of, run
 
-
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """Variables with which a shell finds phyt2v, in a folder of programs of its own."""
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    for name, words in {"phyt2v": [sys.executable, "-m", "phyt2v_cli"], "python3": [sys.executable]}.items():
-        (programs / name).write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
-        (programs / name).chmod(0o755)
-    return {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
-
-
-def run(words: list[str], folder: Path, environment: dict[str, str]) -> str:
-    ended = subprocess.run(
-        words, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert (ended.returncode, ended.stderr) == (0, "")
-    return ended.stdout
+SHELL = examples_of("scripting.md", "bash")
+PYTHON = examples_of("scripting.md", "python")
 
 
 def run_shell(word: str, folder: Path, environment: dict[str, str]) -> str:

@@ -16,7 +16,6 @@ from PIL import Image
 from phyt2v_cli.files.untrusted import visible
 from phyt2v_cli.files.video import sample_frames
 from phyt2v_cli.report.page import (
-    MAX_DIFF_WORDS,
     MAX_DOTS,
     MAX_FLAGS,
     MAX_REASONS,
@@ -25,6 +24,7 @@ from phyt2v_cli.report.page import (
     write_report,
 )
 from phyt2v_cli.report.template import MAX_CHARS
+from phyt2v_cli.report.verdict import MAX_DIFF_WORDS
 from phyt2v_cli.roles import Scores
 from phyt2v_cli.testing.fakes import FakeChat, FakeRoles, FakeScorer
 from tests.fake_runs import make_config, run_through
