@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from phyt2v_cli.config.schema import Config
     from phyt2v_cli.errors import RunPausedError
     from phyt2v_cli.files.sound import Sound
-    from phyt2v_cli.refinement.review import Decision, Proposal
+    from phyt2v_cli.refinement.steering.review import Decision, Proposal
     from phyt2v_cli.roles import (
         ChatModel,
         ChatReply,
@@ -43,7 +43,7 @@ _MODULES = {
     "phyt2v_cli.config.schema": ("Config",),
     "phyt2v_cli.errors": ("RunPausedError",),
     "phyt2v_cli.files.sound": ("Sound",),
-    "phyt2v_cli.refinement.review": ("Decision", "Proposal"),
+    "phyt2v_cli.refinement.steering.review": ("Decision", "Proposal"),
     "phyt2v_cli.roles": (
         "ChatModel",
         "ChatReply",

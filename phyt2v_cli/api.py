@@ -26,9 +26,9 @@ from phyt2v_cli.config.scorer_presets import scorer_layer
 from phyt2v_cli.events import Emit, Event, Notice
 from phyt2v_cli.refinement import loop
 from phyt2v_cli.refinement.loop import StopAfter
-from phyt2v_cli.refinement.rerender import rerender
-from phyt2v_cli.refinement.review import Review
 from phyt2v_cli.refinement.single import render_single
+from phyt2v_cli.refinement.steering.rerender import rerender
+from phyt2v_cli.refinement.steering.review import Review
 from phyt2v_cli.report.current import kept_current
 from phyt2v_cli.roles import (
     Cancelled,

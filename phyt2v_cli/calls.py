@@ -6,8 +6,8 @@ from typing import Any
 from phyt2v_cli.api import OnEvent, Studio, emit_to
 from phyt2v_cli.checks.resuming import open_run
 from phyt2v_cli.refinement.loop import StopAfter
-from phyt2v_cli.refinement.rerender import rerender_of
-from phyt2v_cli.refinement.review import Review
+from phyt2v_cli.refinement.steering.rerender import rerender_of
+from phyt2v_cli.refinement.steering.review import Review
 from phyt2v_cli.roles import Cancelled, never_cancelled
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.outcome.result import RoundResult, RunResult, VideoResult, round_result_of

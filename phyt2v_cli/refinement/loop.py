@@ -24,10 +24,10 @@ from phyt2v_cli.refinement.prompts import (
     ask,
     mismatch_request,
 )
-from phyt2v_cli.refinement.review import Proposal, Review
 from phyt2v_cli.refinement.rewriting import rewrite
 from phyt2v_cli.refinement.round import Session
 from phyt2v_cli.refinement.selection import select_result_of
+from phyt2v_cli.refinement.steering.review import Proposal, Review
 from phyt2v_cli.roles import Roles
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.opening import finish_attempt

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from phyt2v_cli.errors import RunInterruptedError, UsageError
-from phyt2v_cli.refinement.rerender import rerender, rerender_of
+from phyt2v_cli.refinement.steering.rerender import rerender, rerender_of
 from phyt2v_cli.roles import Scores
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.outcome.result import load_run

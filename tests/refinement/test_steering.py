@@ -8,7 +8,7 @@ import pytest
 from phyt2v_cli.errors import RunDirError, RunPausedError, UsageError
 from phyt2v_cli.events import RoundDone
 from phyt2v_cli.refinement.loop import refine
-from phyt2v_cli.refinement.review import Decision, Proposal
+from phyt2v_cli.refinement.steering.review import Decision, Proposal
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.outcome.result import RunResult, load_run
 from phyt2v_cli.runs.reader import is_complete, read_run

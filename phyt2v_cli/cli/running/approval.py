@@ -17,7 +17,7 @@ from phyt2v_cli.errors import PromptError, RunInterruptedError, UsageError
 if TYPE_CHECKING:
     from phyt2v_cli.cli.signals import StopRequest
     from phyt2v_cli.cli.watch import Listeners
-    from phyt2v_cli.refinement.review import Decision, Proposal
+    from phyt2v_cli.refinement.steering.review import Decision, Proposal
 
 _CHOICES = {
     "a": "accept",
@@ -57,7 +57,7 @@ def ask(listeners: "Listeners", stop: "StopRequest", proposal: "Proposal") -> "D
 
 def _decide(answer: str, proposal: "Proposal") -> "Decision | None":
     """Decision that an answer leads to; None if it must be asked again."""
-    from phyt2v_cli.refinement.review import Decision
+    from phyt2v_cli.refinement.steering.review import Decision
     from phyt2v_cli.sets.prompt_file import read_prompt
 
     match answer:

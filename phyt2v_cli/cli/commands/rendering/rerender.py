@@ -58,7 +58,7 @@ def rerender(
     """
     from phyt2v_cli.checks.resuming import open_run
     from phyt2v_cli.cli.views.rounds import round_as_json, rounds_table
-    from phyt2v_cli.refinement.rerender import rerender_of
+    from phyt2v_cli.refinement.steering.rerender import rerender_of
     from phyt2v_cli.report.contact_sheet import draw_if_possible
 
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
