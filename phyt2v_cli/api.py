@@ -68,6 +68,8 @@ class RunSettings(TypedDict, total=False):
     controls: Sequence[Control] | str
     candidates: int
     early_stop: bool
+    max_seconds: float
+    max_cost: float
     probe: bool
 
 

@@ -35,6 +35,13 @@ def check_judges(config: Config, *, will_ask: bool = True, given: Collection[str
     missing for a server that does not answer without one, or if an instruction for the LLM cannot be used,
     and ModelLoadError if a local folder cannot be the model of a role.
     """
+    llm = config.llm
+    has_token_prices = llm.prompt_token_price is not None and llm.completion_token_price is not None
+    if config.run.max_cost is not None and config.run.price_per_hour is None and not has_token_prices:
+        raise ConfigError(
+            "run.max_cost: nothing has a price",
+            "Set `run.price_per_hour`, or `llm.prompt_token_price` and `llm.completion_token_price`.",
+        )
     named: list[tuple[str, _Judge]] = [
         ("llm", config.llm),
         ("captioner", config.captioner),

@@ -22,6 +22,8 @@ KEYWORDS: Mapping[str, str] = {
     "controls": "refinement.controls",
     "early_stop": "refinement.early_stop",
     "probe": "run.probe",
+    "max_seconds": "run.max_seconds",
+    "max_cost": "run.max_cost",
     "executor": "execution.executor",
     "ray_address": "execution.ray_address",
 }

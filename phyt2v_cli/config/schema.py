@@ -107,6 +107,13 @@ class RunConfig(Section):
     probe: bool = True
     """Ask each judge on a server once before the first video is rendered, so that a dead one costs no GPU
     time."""
+    max_seconds: Annotated[float, Field(gt=0, le=1e9)] | None = None
+    """Time for one call, in s: later drafts get fewer steps, and then are left out, so that the final is done
+    by then."""
+    max_cost: Annotated[float, Field(gt=0, le=1e9)] | None = None
+    """The same for what the run costs: the LLM by its token prices, the time by `price_per_hour`."""
+    price_per_hour: Annotated[float, Field(ge=0, le=1e9)] | None = None
+    """Price of an hour of this machine, in the currency of the token prices."""
 
 
 class ExecutionConfig(Section):

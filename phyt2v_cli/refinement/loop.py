@@ -5,7 +5,7 @@ done if the record has its result. So a killed run redoes at most the stage that
 complete run does nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Literal
@@ -27,6 +27,7 @@ from phyt2v_cli.refinement.prompts import (
 from phyt2v_cli.refinement.rewriting import rewrite
 from phyt2v_cli.refinement.round import Session
 from phyt2v_cli.refinement.selection import select_result_of
+from phyt2v_cli.refinement.steering.budget import Budget
 from phyt2v_cli.refinement.steering.review import Proposal, Review
 from phyt2v_cli.roles import Roles
 from phyt2v_cli.runs.directory import RunDir
@@ -37,9 +38,11 @@ from phyt2v_cli.runs.reader import read_run
 from phyt2v_cli.runs.records import (
     AnalysisRecord,
     MismatchRecord,
+    PlanRecord,
     StopReason,
     VideoRecord,
 )
+from phyt2v_cli.schedule import PlannedRound
 from phyt2v_cli.video_id import RoundId
 
 StopAfter = Literal["rewrite"]
@@ -79,6 +82,7 @@ class _Loop:
     def __init__(self, session: Session, review: Review | None, stop_after: StopAfter | None) -> None:
         self.session = session
         self.review = review
+        self.budget = Budget(session.run)
         self.stop_after = stop_after
         self.run = session.run
         self.emit = session.emit
@@ -126,18 +130,20 @@ class _Loop:
 
         Returns the video of each round that was chosen.
         """
-        planned_rounds = self.run.record.planned_rounds
-        last = planned_rounds[-1]
+        wanted = self.run.record.planned_rounds
+        left = self._fit(wanted, wanted, [])
+        last = left[-1]
         chosen_ones: list[VideoRecord] = []
         start, stop_reason = Start(self.original_prompt, self.config.run.seed), None
-        for entry in planned_rounds:
-            is_last = entry is last or stop_reason is not None
+        while left:
+            entry = left.pop(0)
+            is_last = not left or stop_reason is not None
             chosen = complete_round(
                 self.session,
                 analysis,
                 start,
                 replace(last, round=entry.round) if is_last else entry,
-                total_rounds=entry.round if is_last else len(planned_rounds),
+                total_rounds=entry.round + (0 if is_last else len(left)),
             )
             self._recover_refined_prompt(chosen)
             if not is_last:
@@ -147,8 +153,10 @@ class _Loop:
                 is_new = chosen.refined_prompt is None
                 self._refine(chosen, analysis, keep=stop_reason is not None)
                 if stop_reason is None:
-                    self._review(chosen, entry.round, len(planned_rounds))
+                    self._review(chosen, entry.round, entry.round + len(left))
                     stop_reason = self._reason_to_stop(chosen, entry.round)
+                if stop_reason is None:
+                    left = self._fit(left, wanted[entry.round :], [*chosen_ones, chosen])
                 if is_new and self.stop_after == "rewrite":
                     self._pause(chosen)
                 seed = start.seed if "reseeded" in chosen.flags else chosen.seed
@@ -160,6 +168,24 @@ class _Loop:
                 break
         self.run.record.stop_reason = stop_reason
         return chosen_ones
+
+    def _fit(
+        self, left: Sequence[PlannedRound], wanted: Sequence[PlannedRound], done: Sequence[VideoRecord]
+    ) -> list[PlannedRound]:
+        """Fit the wanted rounds to the budget; a plan that is other than what was `left` is recorded."""
+        if self.run.record.status == "complete" or self.run.read_video(left[0].id) is not None:
+            return list(left)  # the next one has begun
+        fitting, words = self.budget.fit(wanted, done)
+        if fitting != list(left):
+            words = words or "there is time for all that was planned"
+            self.emit(Notice(words))
+            record = self.run.record
+            record.plan = [*record.plan[: len(done)], *map(PlanRecord.of, fitting)]
+            record.note_replan(words)
+            self.run.save()
+        elif words and len(wanted) == 1:
+            self.emit(Notice(words))
+        return fitting
 
     def _recover_refined_prompt(self, chosen: VideoRecord) -> None:
         """Set the refined prompt of a round whose record was lost: the next round has it."""
@@ -242,7 +268,7 @@ class _Loop:
         )
         decision = self.review(proposal)
         self.session.begin()
-        record.decide(decision.prompt, ends_drafts=decision.is_final)
+        record.decide(decision.prompt, is_final=decision.is_final)
         self.run.save_video(record)
 
     def _pause(self, record: VideoRecord) -> None:

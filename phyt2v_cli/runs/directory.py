@@ -88,7 +88,7 @@ class RunDir:
             if old is not None:
                 # The same run, but maybe on another device, with another selection rule or another judge.
                 run.record = old.model_copy(update={"config": record.config})
-                if not old.extended_after:
+                if not old.replanned:
                     run.record.plan = record.plan
                 old_key = run_key(old.prompt, Config.model_validate(old.config))
                 begin_attempt(path, run.record, config)

@@ -34,7 +34,7 @@ _NOT_IDENTITY: Mapping[str, Any] = {
     "prompts": {"analysis", "mismatch", "refinement"},
     "refinement": {"select", "control", "controls"},
     "search": {"calibration", "calibration_sha256"},
-    "run": {"probe"},
+    "run": {"probe", "max_seconds", "max_cost", "price_per_hour"},
     "execution": True,
 }
 """Settings outside the identity: where and how fast a run computes, the path of a file whose content counts,

@@ -150,9 +150,9 @@ def default_run_dir(prompt: str, config: Config) -> Path:
 def check_plan(path: Path, record: RunRecord, config: Config) -> None:
     """Raise RunDirError if the plan of the run at `path` has not the rounds and videos of its config.
 
-    One that was extended has others.
+    A plan that was changed has others.
     """
-    if record.extended_after:
+    if record.replanned:
         return
     planned, wanted = len(record.plan), config.refinement.rounds + 1
     search = config.search

@@ -136,6 +136,9 @@ class ResultRecord(_NamedRecord):
     selected_by: Text
 
 
+MAX_REPLANS = 1000
+
+
 class RunRecord(Record):
     """Content of run.json."""
 
@@ -155,6 +158,8 @@ class RunRecord(Record):
     analysis: AnalysisRecord | None = None
     stop_reason: StopReason | None = None
     """Why the run ended before its last planned round: `early_stop`, or the user; None if it did not."""
+    replanned: Annotated[list[Text], Field(max_length=MAX_REPLANS)] = Field(default_factory=list)
+    """Why the plan is no longer what the config says, once for each change."""
     extended_after: Annotated[int, Field(ge=0, le=MAX_ROUND)] = 0
     """Last round when the run was extended: it and the rounds before no longer end the run. 0: never."""
     usage: UsageRecord = Field(default_factory=UsageRecord)
@@ -167,6 +172,10 @@ class RunRecord(Record):
             PlannedRound(entry.round, entry.steps, entry.purpose, entry.candidates, entry.look_steps)
             for entry in self.plan
         )
+
+    def note_replan(self, words: str) -> None:
+        """Note that the plan was changed, and why."""
+        self.replanned = [*self.replanned, words][-MAX_REPLANS:]
 
     @model_validator(mode="after")
     def _plan_all_rounds(self) -> "RunRecord":
@@ -281,11 +290,11 @@ class VideoRecord(_NamedRecord):
         self.steps, self.purpose, self.sha256 = steps, purpose, None
         self.forget_judgement()
 
-    def decide(self, prompt: str, *, ends_drafts: bool = False) -> None:
+    def decide(self, prompt: str, *, is_final: bool = False) -> None:
         """Set the user's prompt for the next round in place of the rewritten one."""
         accepted, kept = prompt == self.refined_prompt, prompt == self.prompt
         self.review = "accepted" if accepted else "kept" if kept else "edited"
-        self.refined_prompt, self.ends_drafts = prompt, ends_drafts
+        self.refined_prompt, self.ends_drafts = prompt, is_final or self.ends_drafts
 
     def flag_unusable(self, what: str, error: ReplyError) -> None:
         """Note that no usable `what` (caption, score, mismatch, refinement) came, and if it was refused."""

@@ -36,6 +36,7 @@ def extend(run: RunDir, num_rounds: int) -> int:
         *(PlanRecord.of(planned) for planned in further),
     ]
     record.extended_after = last.id.number
+    record.note_replan(f"extended by {count(num_rounds, 'round')} after {last.id.label.lower()}")
     record.stop_reason, record.status = None, "interrupted"
     run.save()
     return len(record.plan)

@@ -45,6 +45,27 @@ StopAfter = Annotated[
         show_default=False,
     ),
 ]
+MaxSeconds = Annotated[
+    float | None,
+    typer.Option(
+        "--max-seconds",
+        metavar="S",
+        help="Be done after about this time: drafts get fewer steps, then are left out; the final is kept.",
+        rich_help_panel=_STEERING,
+        show_default=False,
+    ),
+]
+MaxCost = Annotated[
+    float | None,
+    typer.Option(
+        "--max-cost",
+        metavar="N",
+        help="The same for what the run costs, by llm.prompt_token_price, llm.completion_token_price and "
+        "run.price_per_hour.",
+        rich_help_panel=_STEERING,
+        show_default=False,
+    ),
+]
 NewPrompt = Annotated[
     str | None,
     typer.Option(

@@ -145,6 +145,7 @@ def _as_json(run: "RunDir", result: "RunResult", rounds: list[dict[str, object]]
         "prompt": result.prompt,
         "selected_by": result.selected_by,
         "stop_reason": result.stop_reason,
+        "replanned": run.record.replanned,
         "rounds": rounds,
         "candidates": candidates_as_json(videos),
         "rerenders": rerenders_as_json(videos),

@@ -31,6 +31,7 @@ def run_text(run: "ShownRun") -> Group:
         Text.assemble(console.safe(str(run.path), "bold"), f": {record.status}, seed {record.seed}"),
         _labelled("prompt", record.prompt),
     ]
+    parts += [_labelled("replanned", words) for words in record.replanned[-MAX_REASONS:]]
     if record.analysis is not None:
         parts.append(_labelled("main object", record.analysis.main_object))
         parts.append(_labelled("physical law", record.analysis.physical_law))
@@ -63,7 +64,7 @@ def run_text(run: "ShownRun") -> Group:
 def run_as_json(run: "ShownRun") -> dict[str, object]:
     """Run as JSON, without its config."""
     kept = {"status", "prompt", "seed", "plan", "analysis", "stop_reason", "usage", "result"}
-    kept |= {"versions", "later_versions", "attempts"}
+    kept |= {"replanned", "versions", "later_versions", "attempts"}
     control = next((video for video in run.videos if video.id == CONTROL), None)
     result = run.result_video()
     return {

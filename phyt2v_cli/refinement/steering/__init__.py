@@ -1,1 +1,1 @@
-"""What changes the course of a run: a person who reviews prompts, a budget, a round that is rendered again."""
+"""What changes the course of a run: a person who reviews prompts, a budget, a round rendered again."""
