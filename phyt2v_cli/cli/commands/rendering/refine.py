@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from phyt2v_cli.cli import completion, console, host, options, signals, watch
-from phyt2v_cli.cli.wording import in_flags
 from phyt2v_cli.errors import RunDirError, UsageError
 from phyt2v_cli.quantities import mebibytes
 
@@ -224,25 +223,9 @@ def _run(run: "RunDir", planned: "Sequence[PlannedRound]", *, profile: Path | No
         host.prepare_for_models()
         result = _refine(run, planned, stop, timeline)
 
-    from phyt2v_cli.cli.views.rounds import arms_line, find_controls, rounds_as_json, rounds_table
-    from phyt2v_cli.report.contact_sheet import draw_if_possible
-    from phyt2v_cli.runs.outcome.arms import arms_of
+    from phyt2v_cli.cli.closing.run import close_run
 
-    rounds = rounds_as_json(run)
-    console.say(rounds_table(run, console.stderr().width))
-    if result.stop_reason is not None and len(rounds) < len(planned):
-        why = {"no_mismatch": "no mismatch was left", "stop_score": "the scores were high enough"}
-        console.say(f"Stopped early: {why.get(result.stop_reason, result.stop_reason)}.")
-    if line := arms_line(arms_of(find_controls(run), run.config), result.scores):
-        console.say(line)
-    if as_json:
-        console.json_object(_as_json(run, result, rounds))
-    else:
-        console.data(str(result.video))
-    # After the result, which nothing that only decorates it may hide.
-    sheet = draw_if_possible(run.path, lambda notice: console.warn(notice.text, in_flags(notice.hint)))
-    if sheet is not None:
-        console.say(f"Contact sheet: {sheet}")
+    close_run(run, result, as_json=as_json)
 
 
 def _refine(
@@ -264,32 +247,3 @@ def _refine(
     controls = plan_controls(run.config.refinement, planned)
     with watch.watching(run.config, planned, controls, timeline=timeline) as emit:
         return studio.complete(run, emit=emit, cancelled=stop.cancelled)
-
-
-def _as_json(run: "RunDir", result: "RunResult", rounds: list[dict[str, object]]) -> dict[str, object]:
-    from phyt2v_cli.cli.views.rounds import (
-        arms_as_json,
-        candidates_as_json,
-        find_controls,
-        round_as_json,
-        round_number,
-    )
-    from phyt2v_cli.runs.outcome.arms import arms_of
-    from phyt2v_cli.runs.reader import read_run
-    from phyt2v_cli.video_id import CONTROL
-
-    control = run.read_video(CONTROL) if run.config.refinement.renders_original else None
-    return {
-        "schema": "phyt2v.result/1",
-        "run_dir": str(run.path),
-        "status": run.record.status,
-        "video": str(result.video),
-        "round": round_number(result.id),
-        "prompt": result.prompt,
-        "selected_by": result.selected_by,
-        "stop_reason": result.stop_reason,
-        "rounds": rounds,
-        "candidates": candidates_as_json(read_run(run.path).videos),
-        "control": None if control is None else round_as_json(control),
-        "controls": arms_as_json(arms_of(find_controls(run), run.config)),
-    }
