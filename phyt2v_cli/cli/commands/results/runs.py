@@ -87,7 +87,7 @@ def list_runs(
 
     A terminal gets a table; a pipe gets one line for each run, with tabs between.
     """
-    from phyt2v_cli.runs.listing import Wanted, last_start, parse_since
+    from phyt2v_cli.runs.history.listing import Wanted, last_start, parse_since
     from phyt2v_cli.runs.reader import find_runs
 
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
