@@ -76,7 +76,7 @@ def refine(
             metavar="DIR",
             autocompletion=completion.runs,
             readable=False,
-            help="Go on with the run in DIR, as it was begun.",
+            help="Go on with the run in DIR, or of that name, as it was begun.",
             show_default=False,
         ),
     ] = None,
@@ -202,8 +202,9 @@ def _resume(path: Path, *, trust: bool, profile: Path | None, as_json: bool) -> 
     from phyt2v_cli.checks.judges import check_judges
     from phyt2v_cli.config.trust import list_reaches
     from phyt2v_cli.runs.directory import RunDir
+    from phyt2v_cli.sets.history import run_by_name
 
-    with RunDir.resume(path) as run:
+    with RunDir.resume(run_by_name(path)) as run:
         reaches = [] if trust else list_reaches(run.config)
         if reaches:
             raise RunDirError(
