@@ -235,3 +235,18 @@ def test_show_needs_a_run(tmp_path: Path) -> None:
     with pytest.raises(RunDirError, match="not a plain file"):
         runs("show", tmp_path)
     assert runs("show").exit_code == 2
+
+
+def test_runs_are_exported_to_a_new_file(folder: Path, tmp_path: Path) -> None:
+    ended = runs("export", "--jsonl")
+    assert [json.loads(line)["run"] for line in ended.stdout.splitlines()] == ["ball", "ball", "ramp", "ramp"]
+    assert "runs/broken: left out: runs/broken/run.json is broken" in ended.stderr
+    table = tmp_path / "table.csv"
+    assert "1 run in" in runs("export", folder / "ball", "--out", table).stderr
+    assert table.read_text().count("\nball,runs/ball,complete,") == 2
+    with pytest.raises(FilesError, match="is there already"):
+        runs("export", "ball", "--out", table)
+    runs("export", "ball", "--reference", "--out", table, "--force")
+    assert table.read_text().startswith("index,prompt_1,")
+    with pytest.raises(UsageError, match="three forms"):
+        runs("export", "--csv", "--jsonl")

@@ -7,7 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from phyt2v_cli.cli import completion, console, options
-from phyt2v_cli.errors import FilesError
+from phyt2v_cli.errors import FilesError, UsageError
 from phyt2v_cli.quantities import count
 
 if TYPE_CHECKING:
@@ -155,6 +155,95 @@ def show(
         console.json_object(run_as_json(run))
     else:
         console.data(run_text(run), is_whole_in_pipes=True)
+
+
+@app.command(
+    epilog="""
+[bold]Examples[/]
+
+phyt2v runs export --out runs.csv
+
+phyt2v runs export batches/physics-1a2b3c4d --jsonl
+
+phyt2v runs export runs --reference --out data_df.csv
+"""
+)
+def export(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FOLDER",
+            autocompletion=completion.sets_and_runs,
+            readable=False,  # checked later, with another exit code
+            help="A run, a set, or a folder of some, three folders deep. (default: runs and batches)",
+            show_default=False,
+        ),
+    ] = None,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="CSV with a header; the default.", metavar="")
+    ] = False,
+    as_jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object a line.", metavar="")] = False,
+    as_reference: Annotated[
+        bool,
+        typer.Option(
+            "--reference",
+            help="One row a run, with the columns of data_df.csv of the reference implementation.",
+            metavar="",
+        ),
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            readable=False,
+            help="A new file to write. (default: stdout)",
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.", metavar="")] = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    no_color: options.NoColor = False,
+) -> None:
+    """Export runs as a table: one row for each round, further candidate and control.
+
+    In CSV, a text that a spreadsheet would take for a formula (it begins with =, +, - or @) has an apostrophe
+    in front; JSON has all texts as they are. Runs that cannot be read are named on stderr and left out.
+    """
+    console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
+    from phyt2v_cli.files.atomic import replace_file
+    from phyt2v_cli.runs.reader import ShownRun
+    from phyt2v_cli.sets.export.rows import Format, lines_of
+    from phyt2v_cli.sets.history import run_or_set_by_name
+
+    wanted: list[Format] = []
+    if as_csv:
+        wanted.append("csv")
+    if as_jsonl:
+        wanted.append("jsonl")
+    if as_reference:
+        wanted.append("reference")
+    if len(wanted) > 1:
+        raise UsageError(
+            "--csv, --jsonl and --reference are three forms of one table", "Ask for one of them."
+        )
+    found = _find(None if folder is None else run_or_set_by_name(folder), with_sets=False)
+    for path, run in found:
+        if isinstance(run, FilesError):
+            console.warn(f"{path}: left out: {run.message}")
+    runs = [run for _, run in found if isinstance(run, ShownRun)]
+    lines = lines_of(runs, wanted[0] if wanted else "csv")
+    if out is None:
+        for line in lines:
+            console.data(line.removesuffix("\n"))
+        return
+    with (
+        replace_file(out, must_be_new=not force) as temporary,
+        temporary.open("w", encoding="utf-8", errors="replace", newline="") as file,
+    ):
+        file.writelines(lines)
+    console.say(f"{count(len(runs), 'run')} in {out}")
 
 
 def _folders(folder: Path | None) -> list[Path]:
