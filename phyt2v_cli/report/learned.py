@@ -4,7 +4,7 @@ Scores are compared between finals of the same number of steps only. Of drafts o
 later one, which has at least as many steps, has higher scores than the first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pydantic import ValidationError
 
@@ -16,6 +16,7 @@ from phyt2v_cli.runs.reader import ShownRun
 from phyt2v_cli.runs.records import RunRecord, VideoRecord
 from phyt2v_cli.video_id import CONTROL, VideoId
 
+_MAX_SENTENCES = 3
 _SAME = 1e-6
 """Sums of scores that are not further apart are equal."""
 
@@ -34,11 +35,11 @@ def learned(run: ShownRun) -> list[str]:
         return []
     arms = [arm for arm in arms_of(run.videos, config) if arm.video.sha256 is not None]
     sentences = [
-        _on_controls(arms, rounds[-1], run.record.result.id) if arms else _on_finals(rounds),
-        _on_drafts(rounds),
+        *(_on_controls(arms, rounds[-1], run.record.result.id) if arms else [_on_finals(rounds)]),
         _on_repeats(run.record, rounds, config),
+        _on_drafts(rounds),
     ]
-    return [sentence for sentence in sentences if sentence]
+    return [sentence for sentence in sentences if sentence][:_MAX_SENTENCES]
 
 
 def how_to_compare(run: ShownRun) -> str | None:
@@ -55,25 +56,35 @@ def how_to_compare(run: ShownRun) -> str | None:
     return f"The same command with `control` adds the original prompt at {steps}, to compare."
 
 
-def _on_controls(arms: Sequence[Arm], last: VideoRecord, result: VideoId) -> str:
-    """The last round beside the best of the controls, all of them finals of as many steps."""
+def _on_controls(arms: Sequence[Arm], last: VideoRecord, result: VideoId) -> Iterator[str]:
+    """The last round beside the original, then beside the best other control if that is as good.
+
+    All of them are finals of as many steps.
+    """
     comparable = [
         arm
         for arm in arms
         if arm.video.steps == last.steps and last.purpose == "final" and are_comparable([arm.video, last])
     ]
-    if not comparable:
-        return ""
-    best = max(comparable, key=lambda arm: _total(arm.video))  # the first of equal ones
-    name = "original" if best.name == "original" else best.label
     at = f"both at {count(last.steps, 'step')}"
-    gain = _total(last) - _total(best.video)
-    if gain < -_SAME:
-        kept = "" if result == best.video.id else "; with `select` best it would be the result"
-        return f"The control won: the {name} has {_gains(last, best.video)} over the last round, {at}{kept}."
-    if gain <= _SAME:
-        return f"Nothing improved: the {name} scores as high as the last round, {at}."
-    return f"The rounds helped: the last one has {_gains(best.video, last)} over the {name}, {at}."
+    for arm in comparable:
+        if arm.name != "original":
+            continue
+        gain = _total(last) - _total(arm.video)
+        if gain > _SAME:
+            yield f"The rounds helped: the last one has {_gains(arm.video, last)} over the original, {at}."
+        elif gain >= -_SAME:
+            yield f"Nothing improved: the original scores as high as the last round, {at}."
+        else:
+            kept = "" if result == arm.video.id else "; with `select` best it would be the result"
+            over = f"{_gains(last, arm.video)} over the last round"
+            yield f"The control won: the original has {over}, {at}{kept}."
+    others = [arm for arm in comparable if arm.name != "original" and arm.video.id != CONTROL]
+    best = max(others, key=lambda arm: _total(arm.video), default=None)  # the first of equal ones
+    if best is not None and _total(best.video) > _total(last) + _SAME:
+        yield f"The {best.label} has {_gains(last, best.video)} over the last round, {at}."
+    elif best is not None and _total(best.video) >= _total(last) - _SAME:
+        yield f"The {best.label} scores as high as the last round, {at}."
 
 
 def _gains(before: VideoRecord, after: VideoRecord) -> str:

@@ -1,6 +1,7 @@
 """What a run has learned: only what its records hold, and never a draft against a final."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from phyt2v_cli.runs.records import (
     ScoresRecord,
     VideoRecord,
 )
-from phyt2v_cli.video_id import CONTROL, RoundId, VideoId
+from phyt2v_cli.video_id import BLIND, CONTROL, RoundId, VideoId
 
 Pair = tuple[float | None, float | None]
 
@@ -126,6 +127,22 @@ def test_the_result_and_the_control_are_compared(
     assert len(told) == bool(sentence)
     assert all(one.startswith(sentence) for one in told)
     assert ("`select` best" in "".join(told)) == (sentence.startswith("The control") and result is None)
+
+
+def test_another_control_that_is_as_good_is_said() -> None:
+    run = made((20, 50), "ab", [(0.9, 0.9), (0.5, 0.4)], control=(0.5, 0.1))
+    blind = run.videos[0].model_copy(update={"id": BLIND, "video": "blind.mp4"})
+    for pair, said in (
+        ((0.5, 0.4), "The blind rewrite scores as high as the last round, both at 50 steps."),
+        ((0.4, 0.6), "The blind rewrite has SA -0.10 and PC +0.20 over the last round, both at 50 steps."),
+    ):
+        scores = ScoresRecord(semantic_adherence=pair[0], physical_commonsense=pair[1])
+        scored = blind.model_copy(update={"scores": scores})
+        told = learned(replace(run, videos=(*run.videos, scored)))
+        assert told == [
+            "The rounds helped: the last one has PC +0.30 over the original, both at 50 steps.",
+            said,
+        ]
 
 
 def test_a_draft_is_never_compared_with_a_final() -> None:
