@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from av import VideoFrame
 
-
 from phyt2v_cli.errors import VideoError
 from phyt2v_cli.files.atomic import already_there, describe_os_error, replace_file
 from phyt2v_cli.files.sound import Sound, cut, is_same, mux_sound, read_sound
@@ -70,17 +69,17 @@ def write_video(
     frames: Frames,
     *,
     fps: int,
-    metadata: VideoMetadata,
+    metadata: VideoMetadata | None,
     must_be_new: bool = False,
     sound: Sound | None = None,
 ) -> str:
     """Write an mp4, verify it by decoding it in full, move it into place, and return its sha256.
 
-    `frames` is uint8 RGB (num_frames, height, width, 3). What of `sound` goes on after the last frame is cut
-    off. Until the video is verified `path` stays as it was. Raises VideoError for an odd or empty size, and
-    if the file does not decode to the same number of frames of the same size with the same metadata, and to
-    a sound of the same length; FilesError if the disk is full or not writable, or if a file that
-    `must_be_new` is there by now.
+    `frames` is uint8 RGB (num_frames, height, width, 3); a clip has no `metadata`. What of `sound` goes on
+    after the last frame is cut off. Until the video is verified `path` stays as it was. Raises VideoError for
+    an odd or empty size, and if the file does not decode to the same number of frames of the same size with
+    the same metadata, and to a sound of the same length; FilesError if the disk is full or not writable, or
+    if a file that `must_be_new` is there by now.
     """
     from av import FFmpegError
 
@@ -92,8 +91,9 @@ def write_video(
         )
     if sound is not None:
         sound = cut(sound, Fraction(num_frames, fps))
+    comment = "" if metadata is None else json.dumps(asdict(metadata), ensure_ascii=False)
     try:
-        encoded = _encode(frames, fps, sound, comment=json.dumps(asdict(metadata), ensure_ascii=False))
+        encoded = _encode(frames, fps, sound, comment=comment)
     except (FFmpegError, ValueError) as error:
         raise VideoError(f"{path} could not be encoded: {error}") from error
     with replace_file(path, must_be_new=must_be_new) as temporary:

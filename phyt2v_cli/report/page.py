@@ -12,6 +12,8 @@ from pathlib import Path
 from phyt2v_cli.files.atomic import replace_file
 from phyt2v_cli.quantities import count
 from phyt2v_cli.report import template
+from phyt2v_cli.report.clips.of_run import COMPARE, ROUNDS, compared
+from phyt2v_cli.report.learned import how_to_compare, learned
 from phyt2v_cli.report.plot import Point, plot_of
 from phyt2v_cli.report.strip import strip
 from phyt2v_cli.report.verdict import changes_of, verdict_on
@@ -24,6 +26,7 @@ NAME = "report.html"
 MAX_FLAGS, MAX_SCORERS, MAX_REASONS = 10, 10, 20
 """Limits for one video; that of reasons is for one scorer."""
 MAX_VERSIONS, MAX_UPGRADES = 20, 5
+_CLIPS = ((COMPARE, "both side by side, in step"), (ROUNDS, "all rounds, in step"))
 MAX_DOTS = 100
 """Maximum number of rounds in the plot of scores."""
 
@@ -48,12 +51,22 @@ def make_page(run: ShownRun) -> str:
         num_videos=sum(record.sha256 is not None for record in run.videos),
         facts=list(_facts(run)),
         plot=plot_of(_points(run)),
+        learned=[_with_flags(sentence) for sentence in learned(run)],
+        how_to_compare=_with_flags(how_to_compare(run) or ""),
+        beside=compared(run),
+        clips=[(name, what) for name, what in _CLIPS if (run.path / name).is_file()],
         cards=list(_cards(run)),
         max_flags=MAX_FLAGS,
         max_reasons=MAX_REASONS,
         broken=run.broken,
         made_with=_made_with(run),
     )
+
+
+def _with_flags(sentence: str) -> str:
+    """Sentence with flags in place of keywords in backticks: who reads a page has used the command line."""
+    parts = sentence.split("`")
+    return "".join(f"--{part.replace('_', '-')}" if n % 2 else part for n, part in enumerate(parts))
 
 
 def _facts(run: ShownRun) -> Iterator[tuple[str, str]]:

@@ -140,6 +140,12 @@ def list_differences(
     return lines
 
 
+def distinguishing_settings(config: Config) -> dict[str, object]:
+    """Settings by which runs of one prompt are told apart, by their key: the identity, and the controls."""
+    excluded = {section: keys for section, keys in _not_identity(config).items() if section != "refinement"}
+    return dict(_flatten(config.model_dump(mode="json", exclude=excluded)))
+
+
 def _identity_of(config: Config, heard: HeardJudges | None) -> dict[str, Any]:
     tree = config.model_dump(mode="json", exclude=_not_identity(config))
     if heard is not None:

@@ -78,7 +78,14 @@ def find_runs(folder: Path, max_depth: int = 3) -> Iterator[Path]:
 
 
 def read_run(path: Path) -> ShownRun:
-    """Read a run directory; raise RunDirError if it holds no run that this phyt2v understands.
+    """Read a run directory; raise RunDirError if it holds no run that this phyt2v understands."""
+    record = read_run_record(path)
+    videos, broken = read_videos(path)
+    return ShownRun(path, record, videos, broken)
+
+
+def read_run_record(path: Path) -> RunRecord:
+    """Read what a run directory says of the run as a whole; raises as `read_run` does.
 
     A run that is recorded as running, and that no process holds, is interrupted.
     """
@@ -97,8 +104,7 @@ def read_run(path: Path) -> ShownRun:
     with suppress(OSError):  # a folder that may not be looked into keeps what it says
         if record.status == "running" and not is_locked(path):
             record.status = "interrupted"  # its process was killed before it could say so
-    videos, broken = read_videos(path)
-    return ShownRun(path, record, videos, broken)
+    return record
 
 
 def _no_run(path: Path, reason: str) -> RunDirError:

@@ -63,5 +63,18 @@ def test_python(tmp_path: Path, environment: dict[str, str]) -> None:
     assert int(steps) == 174  # the default schedule
 
 
+@pytest.mark.slow
+def test_tables_and_comparisons(tmp_path: Path, environment: dict[str, str]) -> None:
+    listed = [line.split("\t") for line in run_shell("data_df", tmp_path, environment).splitlines()]
+    assert [row[:2] for row in listed[-2:]] == [
+        ["runs/one/output2.mp4", "0"],
+        ["runs/seven/output2.mp4", "7"],
+    ]
+    assert (tmp_path / "data_df.csv").read_text().startswith("index,prompt_1,main_object,physical_law,")
+    assert len((tmp_path / "runs.csv").read_text().splitlines()) == 5
+    told = json.loads((tmp_path / "compared.json").read_text())
+    assert (told["page"], told["clip"]) == ("both/compare.html", "both/compare.mp4")
+
+
 def test_every_shell_example_has_a_test() -> None:
-    assert len(SHELL) == 5
+    assert len(SHELL) == 6

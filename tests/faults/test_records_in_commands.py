@@ -23,7 +23,7 @@ from phyt2v_cli.runs.latents import read_latents, write_latents
 from tests.faults.processes import QUICK, Doubled, Ended, read_record
 
 COMPLETE = {
-    *("contact.png", "output1.mp4", "output2.mp4", "round1.json", "round2.json", "run.json"),
+    *("contact.png", "output1.mp4", "output2.mp4", "round1.json", "round2.json", "rounds.mp4", "run.json"),
     *(".phyt2v.lock", ".phyt2v.owner"),
 }
 VERDICTS = (

@@ -120,6 +120,8 @@ LINKED = (
     "output2.mp4",
     "report.html",
     "contact.png",
+    "compare.mp4",
+    "rounds.mp4",
     "latents1.safetensors",
     ".phyt2v.lock",
     ".phyt2v.owner",

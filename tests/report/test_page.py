@@ -33,7 +33,7 @@ from tests.terminals import foreign_controls
 
 ELEMENTS = re.compile(
     "html|head|meta|title|style|body|header|main|section|article|footer|div|h1|h2|h3|p|span|ul|li|dl|dt|dd|"
-    "ins|del|video|img|svg|line|text|polyline|circle|rect"
+    "ins|del|a|video|img|svg|line|text|polyline|circle|rect"
 )
 """Of a page; none of them runs or fetches anything that the policy does not allow."""
 
@@ -75,12 +75,25 @@ def page_of(path: Path, cast: FakeRoles | None = None, **refinement: object) -> 
 
 def test_every_video_has_its_card(tmp_path: Path) -> None:
     page = page_of(tmp_path / "run", control=True)
-    assert re.findall("<h2>(.*?)</h2>", page) == ["Control", "Round 1", "Round 2"]
-    assert re.findall('<video src="(.*?)"', page) == ["control.mp4", "output1.mp4", "output2.mp4"]
+    beside, _, cards = page.partition("<article")
+    assert re.findall("<h2>(.*?)</h2>", beside) == ["What it learned", "Original", "Result"]
+    assert re.findall('<video src="(.*?)"', beside) == ["control.mp4", "output2.mp4"]
+    assert "Nothing improved: the original scores as high as the last round, both at 6 steps." in beside
+    assert re.findall("<h2>(.*?)</h2>", cards) == ["Control", "Round 1", "Round 2"]
+    assert re.findall('<video src="(.*?)"', cards) == ["control.mp4", "output1.mp4", "output2.mp4"]
     assert page.count('<img class="strip"') == 3
     assert page.count(">the result<") == 1
     for text in ("3 steps", "6 steps", "it hovers", "I see", "half of it is missing", "the ball", "gravity"):
         assert text in page
+
+
+def test_a_page_names_the_clips_that_are_there_and_how_to_get_more(tmp_path: Path) -> None:
+    page = page_of(tmp_path / "run")
+    assert "The same command with --control adds the original prompt at 6 steps, to compare." in page
+    assert "<a " not in page
+    (tmp_path / "run" / "rounds.mp4").touch()
+    page = write_report(tmp_path / "run").read_text(encoding="utf-8")
+    assert re.findall("<a .*?>", page) == ['<a href="rounds.mp4">']
 
 
 def test_a_prompt_is_shown_with_the_words_that_came_and_went(tmp_path: Path) -> None:
@@ -134,7 +147,8 @@ def test_one_of_a_kind_is_said_in_the_singular(tmp_path: Path) -> None:
 
 
 def test_each_strip_shows_the_frames_of_its_video(painted_run: Path) -> None:
-    page = read_page(write_report(painted_run).read_text(encoding="utf-8"))
+    text = write_report(painted_run).read_text(encoding="utf-8")
+    page = read_page(text[text.index("<article") :])
     shown = [attributes["src"] for tag, attributes in page.tags if tag in ("video", "img")]
     assert shown[::2] == list(BACKGROUNDS)
     for name, source in zip(shown[::2], shown[1::2], strict=True):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from phyt2v_cli.cli import console, signals, watch
 from phyt2v_cli.cli.running import approval, host
-from phyt2v_cli.cli.wording import in_flags
 from phyt2v_cli.errors import RunPausedError
 
 if TYPE_CHECKING:
@@ -46,29 +45,9 @@ def complete(run: "RunDir", going: Going) -> None:
         _show_pause(run, pause, as_json=going.as_json)
         return
 
-    from phyt2v_cli.cli.views.rounds import arms_line, find_controls, rounds_as_json, rounds_table
-    from phyt2v_cli.report.contact_sheet import draw_if_possible
-    from phyt2v_cli.runs.outcome.arms import arms_of
+    from phyt2v_cli.cli.running.closing import close_run
 
-    rounds = rounds_as_json(run)
-    console.say(rounds_table(run, console.stderr().width))
-    if result.stop_reason is not None and len(rounds) < len(planned):
-        why = {
-            "no_mismatch": "no mismatch was left",
-            "stop_score": "the scores were high enough",
-            "user": "as you asked",
-        }
-        console.say(f"Stopped early: {why.get(result.stop_reason, result.stop_reason)}.")
-    if line := arms_line(arms_of(find_controls(run), run.config), result.scores):
-        console.say(line)
-    if going.as_json:
-        console.json_object(_as_json(run, result, rounds))
-    else:
-        console.data(str(result.video))
-    # After the result, which nothing that only decorates it may hide.
-    sheet = draw_if_possible(run.path, lambda notice: console.warn(notice.text, in_flags(notice.hint)))
-    if sheet is not None:
-        console.say(f"Contact sheet: {sheet}")
+    close_run(run, result, as_json=going.as_json)
 
 
 def _refine(
@@ -119,36 +98,3 @@ def _show_pause(run: "RunDir", pause: RunPausedError, *, as_json: bool) -> None:
         )
     else:
         console.data(pause.next_prompt)
-
-
-def _as_json(run: "RunDir", result: "RunResult", rounds: list[dict[str, object]]) -> dict[str, object]:
-    from phyt2v_cli.cli.views.rounds import (
-        arms_as_json,
-        candidates_as_json,
-        find_controls,
-        rerenders_as_json,
-        round_as_json,
-        round_number,
-    )
-    from phyt2v_cli.runs.outcome.arms import arms_of
-    from phyt2v_cli.runs.reader import read_run
-    from phyt2v_cli.video_id import CONTROL
-
-    videos = read_run(run.path).videos
-    control = run.read_video(CONTROL) if run.config.refinement.renders_original else None
-    return {
-        "schema": "phyt2v.result/1",
-        "run_dir": str(run.path),
-        "status": run.record.status,
-        "video": str(result.video),
-        "round": round_number(result.id),
-        "prompt": result.prompt,
-        "selected_by": result.selected_by,
-        "stop_reason": result.stop_reason,
-        "replanned": run.record.replanned,
-        "rounds": rounds,
-        "candidates": candidates_as_json(videos),
-        "rerenders": rerenders_as_json(videos),
-        "control": None if control is None else round_as_json(control),
-        "controls": arms_as_json(arms_of(find_controls(run), run.config)),
-    }

@@ -111,7 +111,7 @@ def plan_export(path: Path, target: Target, which: Which) -> Plan:
                 plan.files.append(ExportedFile(full, entry.folder, video.video, video.sha256 or ""))
                 plan.rows.append(_row(full, entry, video, plan.carried))
         if target == "phyt2v-reference":
-            plan.reference_rows.append(_reference_row(run, wanted))
+            plan.reference_rows.append(reference_row(run, wanted))
     return plan
 
 
@@ -172,7 +172,7 @@ def _row(name: str, entry: PromptEntry, video: VideoRecord, carried: Mapping[str
     }
 
 
-def _reference_row(run: ShownRun, rounds: Sequence[VideoRecord]) -> dict[str, object]:
+def reference_row(run: ShownRun, rounds: Sequence[VideoRecord]) -> dict[str, object]:
     """Columns of the reference implementation's data_df.csv, in its order.
 
     It neither captions nor scores the last video; here it is.

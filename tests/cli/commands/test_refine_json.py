@@ -9,12 +9,19 @@ from tests.faults.processes import QUICK, Doubled
 def test_a_result_has_its_control(tmp_path: Path) -> None:
     doubled = Doubled(tmp_path)
     command = (*QUICK, "--out", tmp_path / "run", "--json")
-    assert json.loads(doubled.run(*command).out)["control"] is None
+    alone = json.loads(doubled.run(*command).out)
+    assert alone["control"] is None
+    assert alone["clips"] == {"compare": None, "rounds": f"{tmp_path}/run/rounds.mp4"}
     result = json.loads(doubled.run(*command, "--control", "--select", "best").out)
     control = result["control"]
     assert (control["video"], control["round"], control["steps"]) == ("control.mp4", None, 6)
     assert control["scores"] == {"semantic_adherence": 0.5, "physical_commonsense": 0.5}
     assert control.keys() == result["rounds"][0].keys()
+    assert result["clips"]["compare"] == f"{tmp_path}/run/compare.mp4"
+    assert result["learned"] == [
+        "Nothing improved: the original scores as high as the last round, both at 6 steps."
+    ]
+    assert result["next"] == f"phyt2v report {tmp_path}/run"
 
 
 def test_a_schema_has_one_shape(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from phyt2v_cli.errors import FilesError, Phyt2vError, RunDirError, UsageError
 from phyt2v_cli.roles import Scores
 from phyt2v_cli.testing.fakes import FakeRoles, FakeScorer
 from tests.fake_runs import make_config, open_run, run_through
+from tests.fake_sets import make_set
 from tests.faults.processes import PHYT2V
 from tests.terminals import shown_by
 
@@ -42,13 +43,53 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.usefixtures("folder")
 def test_a_list_for_pipes_has_a_line_for_each_run() -> None:
     lines = [line.split("\t") for line in runs().stdout.splitlines()]
-    assert lines == [
+    assert [line[:4] for line in lines] == [
         ["unreadable", "-", "runs/broken", lines[0][3]],
         ["interrupted", "0 of 2", "runs/cube", "a cube"],
         ["complete", "2 of 2", "runs/ball/output2.mp4", "a ball drops"],
         ["complete", "1 of 1", "runs/set/ramp/output1.mp4", "a ramp"],
     ]
     assert "run.json is broken" in lines[0][3]
+    assert lines[2][4].startswith("20")
+    assert lines[2][5:] == ["3-6", "0", "tiny", "0.50", "0.50", "", "run"]
+    assert {len(line) for line in lines} == {12}
+
+
+def test_runs_of_one_prompt_are_told_apart(folder: Path) -> None:
+    run_through(folder / "other", make_config(rounds=1, control=True, seed=7), prompt="a ball\ndrops")
+    by_name = {run["name"]: run["differences"] for run in json.loads(runs("--json").stdout)["runs"][1:]}
+    assert by_name["other"] == {"refinement.control": True, "run.seed": 7}
+    assert by_name["ball"] == {"refinement.control": False, "run.seed": 0}
+    assert by_name["ramp"] == {}
+    lines = [line.split("\t") for line in runs().stdout.splitlines()]
+    told = {line[2].split("/")[1]: line[10] for line in lines}
+    assert (told["other"], told["ball"], told["cube"]) == ("seed=7 control=true", "seed=0", "")
+
+
+def test_a_set_is_one_line_and_can_be_shown(folder: Path) -> None:
+    Path("batches").mkdir()
+    make_set(Path("batches") / "balls", [[(0.1, 0.2), (0.3, 0.4)], [(0.5, 0.6), (0.7, 0.8)]])
+    (Path("batches") / "balls" / "run-1" / "run.json").unlink()
+    rows = [line.split("\t") for line in runs().stdout.splitlines()]
+    assert [row[:4] for row in rows if row[-1] == "set"] == [
+        ["interrupted", "1 of 2", "batches/balls", "2 prompts: ball 0"]
+    ]
+    assert len(rows) == 5
+    listed = json.loads(runs("--json").stdout)
+    assert [(one["set_dir"], one["statuses"]) for one in listed["sets"]] == [
+        ("batches/balls", {"complete": 1, "not_begun": 1})
+    ]
+    assert len(runs("batches/balls").stdout.splitlines()) == 1, "in its own folder it has its runs"
+    assert "batches/balls/run-0/output1.mp4" in runs("--prompt", "ball 0").stdout, "a filter looks into sets"
+    shown = runs("show", "balls").stdout
+    for part in ("batches/balls: interrupted", "1 complete, 1 not begun", "0.30", "ball 1", "not begun"):
+        assert part in shown
+    told = json.loads(runs("show", "balls", "--json").stdout)
+    assert (told["schema"], [run["status"] for run in told["runs"]]) == (
+        "phyt2v.set-shown/1",
+        ["complete", "not_begun"],
+    )
+    assert folder.exists()
 
 
 @pytest.mark.usefixtures("folder")
@@ -93,26 +134,27 @@ def test_where_to_look(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert json.loads(runs("--json").stdout)["runs"] == []
 
 
-@pytest.mark.parametrize("width", [60, 80])
-def test_a_table_for_terminals(width: int, folder: Path) -> None:
-    shown = shown_by([*PHYT2V, "runs", str(folder), "--no-color"], columns=width).splitlines()
-    assert max(map(len, shown)) <= width
-    ball = next(number for number, line in enumerate(shown) if "runs/ball/output2.mp4" in line)
-    assert shown[ball].split() == ["complete", "2", "of", "2", "runs/ball/output2.mp4"]
-    assert shown[ball + 1].split() == ["a", "ball", "drops"]
-
-
-@pytest.mark.parametrize("width", [60, 80])
-def test_a_path_without_room_for_it_stays_whole(width: int, folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("width", "facts"),
+    [
+        (44, "complete 0.50 0.50"),
+        (60, "complete 2 of 2 3-6 0.50 0.50"),
+        (80, "complete 2 of 2 3-6 0.50 0.50 0 tiny"),
+    ],
+)
+def test_a_table_for_terminals(width: int, facts: str, folder: Path) -> None:
     long = folder / f"a-red-ball-drops-{'x' * width}"
     run_through(long, make_config(rounds=0), prompt="a red ball " * 20)
     shown = shown_by([*PHYT2V, "runs", str(folder), "--no-color"], columns=width).splitlines()
-    place = shown.index(f"  {long}/output1.mp4")
-    assert shown[place - 1].split() == ["complete", "1", "of", "1"]
+    assert shown[0].split()[:3] == ["started", "(UTC)", "status"]
+    place = shown.index("  runs/ball/output2.mp4")
+    assert shown[place - 1].split()[2:] == facts.split()
+    assert shown[place + 1] == "  a ball drops"
+    place = shown.index(f"  {long}/output1.mp4")  # whole, so that it can be copied
     assert shown[place + 1].startswith("  a red ball a red ball")
     assert shown[place + 1].endswith("…")
-    assert len(shown[place + 1]) <= width
-    assert len(shown) == 3 * 5
+    assert all(len(line) <= width for line in shown if str(long) not in line)
+    assert len(shown) == 1 + 3 * 5
 
 
 def test_show_tells_of_each_round(tmp_path: Path) -> None:
@@ -168,6 +210,24 @@ def test_show_as_json(tmp_path: Path) -> None:
     assert "config" not in shown
 
 
+def test_a_run_is_found_by_its_name(folder: Path) -> None:
+    run_through(folder / "balloon", make_config(rounds=0), prompt="a balloon")
+    assert "runs/ball: complete" in runs("show", "ball").stdout, "the whole name wins"
+    assert "runs/balloon: complete" in runs("show", "ballo").stdout
+    with pytest.raises(RunDirError, match="bal may be any of 2:\n  runs/ball\n  runs/balloon"):
+        runs("show", "bal")
+    Path("ball").mkdir()
+    with pytest.raises(RunDirError, match="ball is no run directory"):
+        runs("show", "ball")  # a path wins
+    with pytest.raises(RunDirError, match="nobody is no run directory"):
+        runs("show", "nobody")
+    ended = CliRunner().invoke(app, ["report", "balloon"])
+    assert (ended.exit_code, ended.stdout) == (0, "runs/balloon/report.html\n")
+    resumed = CliRunner().invoke(app, ["refine", "--resume", "bal"])
+    assert isinstance(resumed.exception, RunDirError)
+    assert "bal may be any of 2" in resumed.exception.message
+
+
 def test_show_needs_a_run(tmp_path: Path) -> None:
     with pytest.raises(RunDirError, match="is no run directory"):
         runs("show", tmp_path)
@@ -175,3 +235,18 @@ def test_show_needs_a_run(tmp_path: Path) -> None:
     with pytest.raises(RunDirError, match="not a plain file"):
         runs("show", tmp_path)
     assert runs("show").exit_code == 2
+
+
+def test_runs_are_exported_to_a_new_file(folder: Path, tmp_path: Path) -> None:
+    ended = runs("export", "--jsonl")
+    assert [json.loads(line)["run"] for line in ended.stdout.splitlines()] == ["ball", "ball", "ramp", "ramp"]
+    assert "runs/broken: left out: runs/broken/run.json is broken" in ended.stderr
+    table = tmp_path / "table.csv"
+    assert "1 run in" in runs("export", folder / "ball", "--out", table).stderr
+    assert table.read_text().count("\nball,runs/ball,complete,") == 2
+    with pytest.raises(FilesError, match="is there already"):
+        runs("export", "ball", "--out", table)
+    runs("export", "ball", "--reference", "--out", table, "--force")
+    assert table.read_text().startswith("index,prompt_1,")
+    with pytest.raises(UsageError, match="three forms"):
+        runs("export", "--csv", "--jsonl")

@@ -44,12 +44,13 @@ def extend(
     from phyt2v_cli.checks.resuming import open_run
     from phyt2v_cli.cli.running.refining import Going, complete
     from phyt2v_cli.runs import steering
+    from phyt2v_cli.sets.history import run_by_name
 
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
     if not re.fullmatch(r"\+?[0-9]{1,6}", rounds):
         raise UsageError(f"--rounds: {rounds!r:.40} is neither +N nor a number")
     number = int(rounds)
-    with open_run(run_dir, trust=trust) as run:
+    with open_run(run_by_name(run_dir), trust=trust) as run:
         if rounds.startswith("+"):
             steering.extend(run, number)
         else:

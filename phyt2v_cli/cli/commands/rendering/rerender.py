@@ -60,9 +60,10 @@ def rerender(
     from phyt2v_cli.cli.views.rounds import round_as_json, rounds_table
     from phyt2v_cli.refinement.steering.rerender import rerender_of
     from phyt2v_cli.report.contact_sheet import draw_if_possible
+    from phyt2v_cli.sets.history import run_by_name
 
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
-    with open_run(run_dir, trust=trust) as run:
+    with open_run(run_by_name(run_dir), trust=trust) as run:
         record = _rerender(run, rerender_of(run, number, steps=steps, seed=seed))
         console.say(rounds_table(run, console.stderr().width))
         path = run.video_path(record)

@@ -70,7 +70,9 @@ def export(
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
     from phyt2v_cli.sets.export.folder import write_export
     from phyt2v_cli.sets.export.plan import plan_export
+    from phyt2v_cli.sets.history import run_or_set_by_name
 
+    folder = run_or_set_by_name(folder)
     plan = plan_export(folder, target, videos)
     where = out or folder / "exports" / (target if videos == "result" else f"{target}-{videos}")
     written = write_export(plan, where, copy=copy, force=force) if plan.files else None

@@ -24,7 +24,7 @@ def report(
             metavar="DIR",
             autocompletion=completion.sets_and_runs,
             readable=False,  # checked later, with another exit code
-            help="A run directory, or the folder of a prompt set; your own or anybody's.",
+            help="A run directory or the folder of a set, your own or anybody's; or how its name begins.",
             show_default=False,
         ),
     ],
@@ -53,8 +53,10 @@ def report(
     Its path is printed on stdout.
     """
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
+    from phyt2v_cli.sets.history import run_or_set_by_name
     from phyt2v_cli.sets.manifest import has_manifest
 
+    folder = run_or_set_by_name(folder)
     told: dict[str, object] = {"schema": "phyt2v.report/1"}
     if not (folder / "run.json").exists() and has_manifest(folder):
         from phyt2v_cli.sets.summary.report import write_set_report

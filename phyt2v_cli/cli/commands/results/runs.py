@@ -1,30 +1,19 @@
 """`phyt2v runs`: list and show run directories, anybody's. Read-only; their text is shown literally."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich import box
-from rich.console import Group
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
 from typer.core import TyperGroup
 
 from phyt2v_cli.cli import completion, console, options
-from phyt2v_cli.cli.wording import in_flags
-from phyt2v_cli.errors import RunDirError
+from phyt2v_cli.errors import FilesError, UsageError
 from phyt2v_cli.quantities import count
 
 if TYPE_CHECKING:
+    from phyt2v_cli.cli.views.history import Read
     from phyt2v_cli.runs.reader import ShownRun
-
-DEFAULT_FOLDER = Path("runs")
-
-_MAX_PROMPT_CHARS = 1000
-"""Limit of a prompt in a list, in characters."""
-_STYLES = {"complete": "green", "failed": "bold red", "unreadable": "bold red"}
+    from phyt2v_cli.sets.history import ShownSet
 
 
 class _ListsByDefault(TyperGroup):
@@ -57,7 +46,7 @@ def list_runs(
         typer.Argument(
             metavar="FOLDER",
             readable=False,  # checked later, with another exit code
-            help="Where to look, three folders deep. (default: runs)",
+            help="Where to look, three folders deep. (default: runs and batches)",
             show_default=False,
         ),
     ] = None,
@@ -81,14 +70,17 @@ def list_runs(
     verbose: options.Verbose = False,
     no_color: options.NoColor = False,
 ) -> None:
-    """List the runs below a folder: status, rounds done, the result or else the run, and the prompt.
+    """List the runs and sets below a folder by time; the one that was started last is at the end.
 
-    The one that was started last is at the end. Runs without a time come first.
+    Each has its status, rounds, steps, scores of its result, seed, model and path. Runs of one prompt have
+    the settings in which they differ. A set is one line; in its own folder, and with a filter, its runs are
+    listed. Those without a time come first.
 
-    A terminal gets a table; a pipe gets one line for each run, with tabs between.
+    A terminal gets a table; a pipe gets one line for each, with tabs between.
     """
-    from phyt2v_cli.runs.listing import Wanted, last_start, parse_since
-    from phyt2v_cli.runs.reader import find_runs
+    from phyt2v_cli.cli.views import history
+    from phyt2v_cli.runs.history.listing import Wanted, parse_since
+    from phyt2v_cli.runs.reader import ShownRun
 
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
     wanted = Wanted(
@@ -96,33 +88,23 @@ def list_runs(
         since=parse_since(since) if since is not None else None,
         prompt=prompt,
     )
-    where = folder or DEFAULT_FOLDER
-    is_new_here = folder is None and not where.exists()
-    found = [] if is_new_here else [_read(path) for path in find_runs(where)]
-    listed = sorted(
-        (entry for entry in found if wanted.has(entry[1])), key=lambda entry: last_start(entry[1])
-    )
+    found = _find(folder, with_sets=wanted == Wanted())
+    runs = [(path, run) for path, run in found if isinstance(run, ShownRun | FilesError) and wanted.has(run)]
+    sets = [(path, entry) for path, entry in found if not isinstance(entry, ShownRun | FilesError)]
+    listed: list[tuple[Path, Read]] = sorted([*runs, *sets], key=lambda entry: history.start_of(entry[1]))
+    where = " and ".join(map(str, _folders(folder)))
     if as_json:
-        runs = [_listed_as_json(path, run) for path, run in listed]
-        console.json_object({"schema": "phyt2v.runs/1", "folder": str(where), "runs": runs})
-        return
-    if found and not listed:
+        console.json_object(history.list_as_json(where, listed))
+    elif not listed and found:
         console.say(f"None of the {count(len(found), 'run')} below {where} is as asked for.")
-        return
-    if not listed:
+    elif not listed:
         console.say(f"There is no run below {where}; `phyt2v refine` and `phyt2v batch` make some.")
-        return
-    rows = [_row(path, run) for path, run in listed]
-    if not console.stdout().is_terminal:
-        for row in rows:  # one line for each run, for other tools
-            console.data("\t".join(" ".join(cell.split()) for cell in row))
-    elif console.fits(_table([(status, rounds, path, "") for status, rounds, path, _ in rows])):
-        console.data(_table(rows))
+    elif console.stdout().is_terminal:
+        for line in history.lines(history.rows_of(listed), console.data_width()):
+            console.data(line)
     else:
-        for status, rounds, path, prompt in rows:  # a path stays whole, so that it can be copied
-            console.data(Text.assemble(_styled(status), f"  {rounds}"))
-            console.data(f"  {path}")
-            console.data(Padding(console.one_line(prompt, "dim"), (0, 0, 0, 2), expand=False))
+        for row in history.rows_of(listed):
+            console.data(row.in_pipe())
 
 
 @app.command(
@@ -130,6 +112,8 @@ def list_runs(
 [bold]Examples[/]
 
 phyt2v runs show runs/a-red-ball-drops-1a2b3c4d
+
+phyt2v runs show a-red-ball
 """
 )
 def show(
@@ -137,9 +121,9 @@ def show(
         Path,
         typer.Argument(
             metavar="RUN",
-            autocompletion=completion.runs,
+            autocompletion=completion.sets_and_runs,
             readable=False,
-            help="A run directory, your own or anybody's.",
+            help="A run directory or the folder of a set, your own or anybody's; or how its name begins.",
             show_default=False,
         ),
     ],
@@ -148,63 +132,158 @@ def show(
     verbose: options.Verbose = False,
     no_color: options.NoColor = False,
 ) -> None:
-    """Show one run: its plan, and each round's prompt, caption, scores and mismatch."""
-    from phyt2v_cli.cli.views.run import run_as_json, run_text
-    from phyt2v_cli.runs.reader import read_run
-
+    """Show one run: its plan, and each round's prompt, caption, scores and mismatch. Or show one set."""
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
-    run = read_run(run_dir)
+    from phyt2v_cli.cli.views.run import run_as_json, run_text
+    from phyt2v_cli.cli.views.set_shown import set_as_json, set_lines
+    from phyt2v_cli.runs.history.names import is_run
+    from phyt2v_cli.runs.reader import read_run
+    from phyt2v_cli.sets.history import read_set, run_or_set_by_name
+    from phyt2v_cli.sets.manifest import has_manifest
+
+    path = run_or_set_by_name(run_dir)
+    if not is_run(path) and has_manifest(path):
+        found = read_set(path)
+        if as_json:
+            console.json_object(set_as_json(found))
+        else:
+            for line in set_lines(found, console.data_width()):
+                console.data(line, is_whole_in_pipes=True)
+        return
+    run = read_run(path)
     if as_json:
         console.json_object(run_as_json(run))
     else:
         console.data(run_text(run), is_whole_in_pipes=True)
 
 
-def _read(path: Path) -> "tuple[Path, ShownRun | RunDirError]":
+@app.command(
+    epilog="""
+[bold]Examples[/]
+
+phyt2v runs export --out runs.csv
+
+phyt2v runs export batches/physics-1a2b3c4d --jsonl
+
+phyt2v runs export runs --reference --out data_df.csv
+"""
+)
+def export(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FOLDER",
+            autocompletion=completion.sets_and_runs,
+            readable=False,  # checked later, with another exit code
+            help="A run, a set, or a folder of some, three folders deep. (default: runs and batches)",
+            show_default=False,
+        ),
+    ] = None,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="CSV with a header; the default.", metavar="")
+    ] = False,
+    as_jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object a line.", metavar="")] = False,
+    as_reference: Annotated[
+        bool,
+        typer.Option(
+            "--reference",
+            help="One row a run, with the columns of data_df.csv of the reference implementation.",
+            metavar="",
+        ),
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="FILE",
+            readable=False,
+            help="A new file to write. (default: stdout)",
+            show_default=False,
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.", metavar="")] = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    no_color: options.NoColor = False,
+) -> None:
+    """Export runs as a table: one row for each round, further candidate and control.
+
+    In CSV, a text that a spreadsheet would take for a formula (it begins with =, +, - or @) has an apostrophe
+    in front; JSON has all texts as they are. Runs that cannot be read are named on stderr and left out.
+    """
+    console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
+    from phyt2v_cli.files.atomic import replace_file
+    from phyt2v_cli.runs.reader import ShownRun
+    from phyt2v_cli.sets.export.rows import Format, lines_of
+    from phyt2v_cli.sets.history import run_or_set_by_name
+
+    wanted: list[Format] = []
+    if as_csv:
+        wanted.append("csv")
+    if as_jsonl:
+        wanted.append("jsonl")
+    if as_reference:
+        wanted.append("reference")
+    if len(wanted) > 1:
+        raise UsageError(
+            "--csv, --jsonl and --reference are three forms of one table", "Ask for one of them."
+        )
+    found = _find(None if folder is None else run_or_set_by_name(folder), with_sets=False)
+    for path, run in found:
+        if isinstance(run, FilesError):
+            console.warn(f"{path}: left out: {run.message}")
+    runs = [run for _, run in found if isinstance(run, ShownRun)]
+    lines = lines_of(runs, wanted[0] if wanted else "csv")
+    if out is None:
+        for line in lines:
+            console.data(line.removesuffix("\n"))
+        return
+    with (
+        replace_file(out, must_be_new=not force) as temporary,
+        temporary.open("w", encoding="utf-8", errors="replace", newline="") as file,
+    ):
+        file.writelines(lines)
+    console.say(f"{count(len(runs), 'run')} in {out}")
+
+
+def _folders(folder: Path | None) -> list[Path]:
+    """Folders to look in: the one that is asked for, or those that are there of the usual ones."""
+    from phyt2v_cli.runs.history.names import RUNS, SETS
+
+    if folder is not None:
+        return [folder]
+    return [path for path in (RUNS, SETS) if path.exists()] or [RUNS]
+
+
+def _find(folder: Path | None, *, with_sets: bool) -> "list[tuple[Path, Read]]":
+    """Read the runs below the folders, and `with_sets` a set in place of each of its runs."""
+    from phyt2v_cli.runs.reader import find_runs
+    from phyt2v_cli.sets.history import find_sets_and_runs
+
+    sets: list[Path] = []
+    runs: list[Path] = []
+    for where in _folders(folder):
+        if folder is None and not where.exists():
+            continue
+        below, alone = find_sets_and_runs(where) if with_sets else ([], list(find_runs(where)))
+        sets += below
+        runs += alone
+    return [*((path, _read(path)) for path in runs), *((path, _read_set(path)) for path in sets)]
+
+
+def _read(path: Path) -> "ShownRun | FilesError":
     from phyt2v_cli.runs.reader import read_run
 
     try:
-        return path, read_run(path)
-    except RunDirError as error:
-        return path, error
+        return read_run(path)
+    except FilesError as error:
+        return error
 
 
-def _row(path: Path, run: "ShownRun | RunDirError") -> tuple[str, str, str, str]:
-    """Row of a run: status, rounds, path of the result or else of the run, and prompt."""
-    if isinstance(run, RunDirError):
-        return "unreadable", "-", str(path), run.message
-    rounds = f"{run.rounds_done()} of {len(run.record.plan)}"
-    return run.record.status, rounds, str(run.result_video() or path), run.record.prompt[:_MAX_PROMPT_CHARS]
+def _read_set(path: Path) -> "ShownSet | FilesError":
+    from phyt2v_cli.sets.history import read_set
 
-
-def _table(rows: Sequence[tuple[str, str, str, str]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-    table.add_column("status", no_wrap=True)
-    table.add_column("rounds", no_wrap=True)
-    table.add_column("run", overflow="fold")
-    for status, rounds, path, prompt in rows:
-        lines = Group(console.safe(path), console.one_line(prompt, "dim"))
-        table.add_row(_styled(status), rounds, lines)
-    return table
-
-
-def _styled(status: str) -> Text:
-    return Text(status, _STYLES.get(status, "yellow"))
-
-
-def _listed_as_json(path: Path, run: "ShownRun | RunDirError") -> dict[str, object]:
-    named: dict[str, object] = {"name": path.name, "run_dir": str(path)}
-    if isinstance(run, RunDirError):
-        return named | {"status": "unreadable", "error": run.message, "hint": in_flags(run.hint) or None}
-    video = run.result_video()
-    return named | {
-        "status": run.record.status,
-        "rounds_done": run.rounds_done(),
-        "rounds_planned": len(run.record.plan),
-        "prompt": run.record.prompt,
-        "seed": run.record.seed,
-        "started": run.record.attempts[0].started if run.record.attempts else None,
-        "finished": run.record.attempts[-1].finished if run.record.attempts else None,
-        "result": str(video) if video is not None else None,
-        "broken": list(run.broken),
-    }
+    try:
+        return read_set(path)
+    except FilesError as error:
+        return error

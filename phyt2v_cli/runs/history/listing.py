@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from phyt2v_cli.errors import RunDirError, UsageError
+from phyt2v_cli.errors import FilesError, UsageError
 from phyt2v_cli.runs.attempts import utc_now
 from phyt2v_cli.runs.reader import ShownRun
 
@@ -21,9 +21,9 @@ class Wanted:
     prompt: str = ""
     """Part of the prompt, in any case."""
 
-    def has(self, run: ShownRun | RunDirError) -> bool:
+    def has(self, run: ShownRun | FilesError) -> bool:
         """Check if a run is wanted. One that cannot be read is ``unreadable``, and has no prompt."""
-        if isinstance(run, RunDirError):
+        if isinstance(run, FilesError):
             status, prompt = "unreadable", ""
         else:
             status, prompt = run.record.status, run.record.prompt
@@ -34,9 +34,9 @@ class Wanted:
         )
 
 
-def last_start(run: ShownRun | RunDirError) -> str:
+def last_start(run: ShownRun | FilesError) -> str:
     """Start of the latest attempt, as `Timestamp`; "" if no time is known, which sorts first."""
-    if isinstance(run, RunDirError) or not run.record.attempts:
+    if isinstance(run, FilesError) or not run.record.attempts:
         return ""
     return run.record.attempts[-1].started
 

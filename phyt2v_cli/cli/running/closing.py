@@ -1,0 +1,118 @@
+"""End of a run: its table, what it has learned, its result on stdout, and the pictures and clips of it."""
+
+import shlex
+from typing import TYPE_CHECKING
+
+from phyt2v_cli.cli import console
+from phyt2v_cli.cli.wording import in_flags
+
+if TYPE_CHECKING:
+    from phyt2v_cli.events import Notice
+    from phyt2v_cli.report.clips.of_run import Clips
+    from phyt2v_cli.runs.directory import RunDir
+    from phyt2v_cli.runs.outcome.result import RunResult
+
+_STOPPED = {
+    "no_mismatch": "no mismatch was left",
+    "stop_score": "the scores were high enough",
+    "user": "as you asked",
+}
+
+
+def close_run(run: "RunDir", result: "RunResult", *, as_json: bool) -> None:
+    """Print the end of a complete run, and draw its contact sheet and clips.
+
+    The path of the result comes before they are drawn, for nothing that only decorates it may hide it; JSON,
+    which names them, comes after, and without them if drawing is interrupted.
+    """
+    from phyt2v_cli.cli.views.rounds import rounds_table
+    from phyt2v_cli.report import contact_sheet
+    from phyt2v_cli.report.clips import of_run
+    from phyt2v_cli.report.learned import how_to_compare, learned
+    from phyt2v_cli.runs.reader import read_run
+
+    shown = read_run(run.path)
+    sentences = [in_flags(sentence) for sentence in learned(shown)]
+    console.say(rounds_table(run, console.stderr().width))
+    for line in _lines(run, result):
+        console.say(line)
+    for sentence in sentences:
+        console.say(sentence)
+    if (how := how_to_compare(shown)) is not None:
+        console.say(in_flags(how))
+    clips = of_run.Clips()
+    if not as_json:
+        console.data(str(result.video))
+    try:
+        sheet = contact_sheet.draw_if_possible(run.path, _tell)
+        clips = of_run.draw_if_possible(run.path, _tell)
+    finally:
+        if as_json:
+            console.json_object(_as_json(run, result, clips, sentences))
+    for name, path in (
+        ("Contact sheet", sheet),
+        ("Original beside result", clips.compare),
+        ("All rounds", clips.rounds),
+    ):
+        if path is not None:
+            console.say(f"{name}: {path}")
+    console.say(f"Next: {next_command(run)}")
+
+
+def next_command(run: "RunDir") -> str:
+    """Command to go on with after a complete run."""
+    return f"phyt2v report {shlex.quote(str(run.path))}"
+
+
+def _tell(notice: "Notice") -> None:
+    console.warn(notice.text, in_flags(notice.hint))
+
+
+def _lines(run: "RunDir", result: "RunResult") -> list[str]:
+    """Lines below the table: an early stop, and the scores of the result beside those of its controls."""
+    from phyt2v_cli.cli.views.rounds import arms_line, find_controls
+    from phyt2v_cli.runs.outcome.arms import arms_of
+
+    lines = []
+    if result.stop_reason is not None and len(result.rounds) < len(run.record.plan):
+        lines.append(f"Stopped early: {_STOPPED.get(result.stop_reason, result.stop_reason)}.")
+    if line := arms_line(arms_of(find_controls(run), run.config), result.scores):
+        lines.append(line)
+    return lines
+
+
+def _as_json(run: "RunDir", result: "RunResult", clips: "Clips", sentences: list[str]) -> dict[str, object]:
+    from phyt2v_cli.cli.views.rounds import (
+        arms_as_json,
+        candidates_as_json,
+        find_controls,
+        rerenders_as_json,
+        round_as_json,
+        round_number,
+        rounds_as_json,
+    )
+    from phyt2v_cli.runs.outcome.arms import arms_of
+    from phyt2v_cli.runs.reader import read_run
+    from phyt2v_cli.video_id import CONTROL
+
+    videos = read_run(run.path).videos
+    control = run.read_video(CONTROL) if run.config.refinement.renders_original else None
+    return {
+        "schema": "phyt2v.result/1",
+        "run_dir": str(run.path),
+        "status": run.record.status,
+        "video": str(result.video),
+        "round": round_number(result.id),
+        "prompt": result.prompt,
+        "selected_by": result.selected_by,
+        "stop_reason": result.stop_reason,
+        "replanned": run.record.replanned,
+        "rounds": rounds_as_json(run),
+        "candidates": candidates_as_json(videos),
+        "rerenders": rerenders_as_json(videos),
+        "control": None if control is None else round_as_json(control),
+        "controls": arms_as_json(arms_of(find_controls(run), run.config)),
+        "clips": clips.as_json(),
+        "learned": sentences,
+        "next": next_command(run),
+    }
