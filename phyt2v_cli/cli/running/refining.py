@@ -5,14 +5,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from phyt2v_cli.cli import console, signals, watch
+from phyt2v_cli.cli.journal.process import result as print_result
+from phyt2v_cli.cli.journal.run import of_run
 from phyt2v_cli.cli.running import approval, host
 from phyt2v_cli.cli.wording import in_flags
 from phyt2v_cli.errors import RunPausedError
 
 if TYPE_CHECKING:
+    from phyt2v_cli.cli.journal.run import RunJournal
     from phyt2v_cli.cli.signals import StopRequest
     from phyt2v_cli.refinement.loop import StopAfter
     from phyt2v_cli.runs.directory import RunDir
@@ -38,21 +41,24 @@ def complete(run: "RunDir", going: Going) -> None:
         "The run was stopped.",
         "The same command goes on where it was, or:\n  phyt2v refine --resume " + shlex.quote(str(run.path)),
     )
-    try:
-        with stop, watch.profiling(going.profile) as timeline, console.stdout_kept_for_data():
-            host.prepare_for_models()  # whose imports take a while
-            result = _refine(run, planned, stop, timeline, going)
-    except RunPausedError as pause:
-        _show_pause(run, pause, as_json=going.as_json)
-        return
+    with of_run(run) as journal:
+        try:
+            with stop, watch.profiling(going.profile) as timeline, console.stdout_kept_for_data():
+                host.prepare_for_models()  # whose imports take a while
+                result = _refine(run, planned, stop, timeline, going, journal)
+        except RunPausedError as pause:
+            journal.data = _pause_as_json(run, pause)
+            _show_pause(run, pause, as_json=going.as_json)
+            return
+        shown = result_as_json(run, result)
+        journal.data = shown
 
-    from phyt2v_cli.cli.views.rounds import arms_line, find_controls, rounds_as_json, rounds_table
+    from phyt2v_cli.cli.views.rounds import arms_line, find_controls, rounds_table
     from phyt2v_cli.report.contact_sheet import draw_if_possible
     from phyt2v_cli.runs.outcome.arms import arms_of
 
-    rounds = rounds_as_json(run)
     console.say(rounds_table(run, console.stderr().width))
-    if result.stop_reason is not None and len(rounds) < len(planned):
+    if result.stop_reason is not None and len(shown["rounds"]) < len(planned):
         why = {
             "no_mismatch": "no mismatch was left",
             "stop_score": "the scores were high enough",
@@ -62,9 +68,9 @@ def complete(run: "RunDir", going: Going) -> None:
     if line := arms_line(arms_of(find_controls(run), run.config), result.scores):
         console.say(line)
     if going.as_json:
-        console.json_object(_as_json(run, result, rounds))
+        console.json_object(shown)
     else:
-        console.data(str(result.video))
+        print_result(str(result.video))
     # After the result, which nothing that only decorates it may hide.
     sheet = draw_if_possible(run.path, lambda notice: console.warn(notice.text, in_flags(notice.hint)))
     if sheet is not None:
@@ -77,6 +83,7 @@ def _refine(
     stop: "StopRequest",
     timeline: "Timeline | None",
     going: Going,
+    journal: "RunJournal",
 ) -> "RunResult":
     from phyt2v_cli.api import Studio
     from phyt2v_cli.schedule import plan_controls
@@ -89,7 +96,7 @@ def _refine(
     # Not closed: its memory is freed with the process, and closing it would delay the exit.
     studio = Studio(config=run.config, on_span=None if timeline is None else timeline.span)
     controls = plan_controls(run.config.refinement, planned)
-    with watch.watching(run.config, planned, controls, timeline=timeline) as emit:
+    with watch.watching(run.config, planned, controls, timeline=timeline, also=[journal]) as emit:
         return studio.complete(
             run,
             emit=emit,
@@ -101,27 +108,41 @@ def _refine(
 
 def _show_pause(run: "RunDir", pause: RunPausedError, *, as_json: bool) -> None:
     """Show where the run waits; its next prompt is the data."""
-    from phyt2v_cli.cli.views.rounds import rounds_as_json, rounds_table
+    from phyt2v_cli.cli.views.rounds import rounds_table
 
     console.say(rounds_table(run, console.stderr().width))
     console.say(f"{pause.message} The next prompt is on standard output. To go on, with another if you like:")
     console.say(f"  phyt2v refine --resume {shlex.quote(str(run.path))} [--prompt-file FILE]")
     if as_json:
-        console.json_object(
-            {
-                "schema": "phyt2v.result/1",
-                "run_dir": str(run.path),
-                "status": run.record.status,
-                "video": None,
-                "next_prompt": pause.next_prompt,
-                "rounds": rounds_as_json(run),
-            }
-        )
+        console.json_object(_pause_as_json(run, pause))
     else:
-        console.data(pause.next_prompt)
+        print_result(pause.next_prompt)
 
 
-def _as_json(run: "RunDir", result: "RunResult", rounds: list[dict[str, object]]) -> dict[str, object]:
+def _pause_as_json(run: "RunDir", pause: RunPausedError) -> dict[str, object]:
+    from phyt2v_cli.cli.views.rounds import rounds_as_json
+
+    return {
+        "schema": "phyt2v.result/1",
+        "run_dir": str(run.path),
+        "status": run.record.status,
+        **_times_as_json(run),
+        "video": None,
+        "next_prompt": pause.next_prompt,
+        "rounds": rounds_as_json(run),
+    }
+
+
+def _times_as_json(run: "RunDir") -> dict[str, object]:
+    attempts = run.record.attempts
+    return {
+        "started": attempts[0].started if attempts else None,
+        "finished": attempts[-1].finished if attempts else None,
+    }
+
+
+def result_as_json(run: "RunDir", result: "RunResult") -> dict[str, Any]:
+    """Result of a run as JSON, with its rounds and controls."""
     from phyt2v_cli.cli.views.rounds import (
         arms_as_json,
         candidates_as_json,
@@ -129,6 +150,7 @@ def _as_json(run: "RunDir", result: "RunResult", rounds: list[dict[str, object]]
         rerenders_as_json,
         round_as_json,
         round_number,
+        rounds_as_json,
     )
     from phyt2v_cli.runs.outcome.arms import arms_of
     from phyt2v_cli.runs.reader import read_run
@@ -140,12 +162,13 @@ def _as_json(run: "RunDir", result: "RunResult", rounds: list[dict[str, object]]
         "schema": "phyt2v.result/1",
         "run_dir": str(run.path),
         "status": run.record.status,
+        **_times_as_json(run),
         "video": str(result.video),
         "round": round_number(result.id),
         "prompt": result.prompt,
         "selected_by": result.selected_by,
         "stop_reason": result.stop_reason,
-        "rounds": rounds,
+        "rounds": rounds_as_json(run),
         "candidates": candidates_as_json(videos),
         "rerenders": rerenders_as_json(videos),
         "control": None if control is None else round_as_json(control),
