@@ -131,7 +131,7 @@ def watching(
     from phyt2v_cli.cli.progress.run import RunProgress
 
     measured = meter(config, planned, controls)
-    with RunProgress(measured.seconds_left) as progress:
+    with RunProgress(measured.seconds_left, measured.share_done) as progress:
         of_timeline = [] if timeline is None else [timeline]
         yield Listeners(progress, [*also, measured, *of_timeline, progress])
 

@@ -67,6 +67,8 @@ class Meter:
             self._stage_s["decode"] = expected.video_s  # with the encoding
         self._settings: dict[str, str] = {}
         self._begun = clock()
+        self._earlier_s = 0.0
+        """Seconds of the videos that an earlier attempt has made."""
         self._wait_begun: float | None = None
         self._is_loaded = False
         self._expected_load_s = 0.0 if expected is None else expected.load_s
@@ -124,6 +126,8 @@ class Meter:
                 judged = {stage: s for stage, s in self._seconds.items() if stage not in _RENDERING}
                 if judged:
                     self._keep_judges(judged)
+                if not self._seconds:
+                    self._earlier_s += event.seconds
 
     def _end_loading(self) -> None:
         now = self._clock()
@@ -148,6 +152,14 @@ class Meter:
                 self._settings.get("device_name", self._settings.get("device", "")),
                 self._load_s,
             )
+
+    def share_done(self) -> float | None:
+        """Share of the run's time that is over, from 0 to 1; None if nothing is known yet."""
+        left = self.seconds_left()
+        if left is None:
+            return None
+        done = self._earlier_s + self._clock() - self._begun
+        return done / (done + left) if done + left > 0 else None
 
     def seconds_left(self) -> float | None:
         """Estimate of the time left of the run in s; None if nothing is known yet."""

@@ -8,7 +8,7 @@ from phyt2v_cli.cli.wording import worded
 from phyt2v_cli.errors import Phyt2vError, code_of, failed_import_of, message_of, shortage_of
 
 if TYPE_CHECKING:
-    from phyt2v_cli.event_lines import ErrorFields
+    from phyt2v_cli.events.lines import ErrorFields
 
 
 def error_fields(error: BaseException) -> "ErrorFields":
@@ -38,7 +38,7 @@ def as_known(error: BaseException) -> Phyt2vError | None:
 
 def end_line(data: Mapping[str, object] | None, error: BaseException | None, **more: object) -> str:
     """Line that ends a stream of events."""
-    from phyt2v_cli.event_lines import END, end_content, line_of
+    from phyt2v_cli.events.lines import END, end_content, line_of
 
     content = end_content(data, None if error is None else error_fields(error))
     return without_keys(line_of(END, content, **more), ())

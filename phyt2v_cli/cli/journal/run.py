@@ -46,8 +46,8 @@ class RunJournal:
 
     def __call__(self, event: "Event") -> None:
         """Write one event to the streams and to the log."""
-        from phyt2v_cli.event_lines import as_fields, type_of
         from phyt2v_cli.events import GeneratorReady, LoadStarted, Notice, StepDone
+        from phyt2v_cli.events.lines import as_fields, type_of
 
         kind, content = type_of(event), as_fields(event)
         if isinstance(event, LoadStarted | GeneratorReady) and (capture := current().capture) is not None:
@@ -67,7 +67,7 @@ class RunJournal:
 
     def write(self, kind: str, content: Mapping[str, object]) -> None:
         """Write a line to the streams."""
-        from phyt2v_cli.event_lines import line_of
+        from phyt2v_cli.events.lines import line_of
 
         for stream, more in self._streams:
             stream.write(without_keys(line_of(kind, content, **more), ()))

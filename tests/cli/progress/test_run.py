@@ -140,7 +140,7 @@ def test_off_a_terminal_a_line_every_few_seconds_tells_the_step_and_the_rest_of_
     err = capsys.readouterr().err
     assert err.splitlines() == [
         "Round 1 of 2: 12 denoising steps",
-        *(f"  step {step} of 12, about 1m 23s left" for step in (3, 6, 9, 12)),
+        *(f"  round 1 of 2, step {step} of 12, about 1m 23s left" for step in (3, 6, 9, 12)),
     ]
 
 
@@ -164,9 +164,9 @@ def test_off_a_terminal_a_silent_stage_is_told_too(
         progress(RoundStarted(RoundId(1), 2, 12, "draft", "p"))
         progress(StageStarted(RoundId(1), "denoise"))
         progress(StepDone(RoundId(1), 1, 12))
-        hear("  step 1 of 12, about 1m 23s left\n")
+        hear("  round 1 of 2, step 1 of 12, about 1m 23s left\n")
         progress(StageStarted(RoundId(1), "decode"))
-        hear("  decoding, .* so far, about")
+        hear("  round 1 of 2, decoding, .* so far, about")
     console.configure(quiet=True)
     with RunProgress() as progress:
         progress(LoadStarted())
