@@ -68,10 +68,13 @@ class RunProgress:
     """Event listener that draws a run. Call it with each event; leaving its ``with`` removes the bar."""
 
     def __init__(
-        self, seconds_left: SecondsLeft = lambda: None, share_done: ShareDone = lambda: None
+        self,
+        seconds_left: SecondsLeft = lambda: None,
+        share_done: ShareDone = lambda: None,
+        clock: Callable[[], float] = lambda: time.monotonic(),
     ) -> None:
-        """Show estimates by `seconds_left` and `share_done`."""
-        self._seconds_left, self._share_done = seconds_left, share_done
+        """Show estimates by `seconds_left` and `share_done`, and times by `clock`."""
+        self._seconds_left, self._share_done, self._clock = seconds_left, share_done, clock
         self._console: Console = console.stderr()
         self._live = self._console.is_terminal and not self._console.is_dumb_terminal
         self._display = ExitStack()
@@ -88,7 +91,7 @@ class RunProgress:
         self._has_ended = threading.Event()
         self._ticker = threading.Thread(target=self._tell_regularly, name="progress", daemon=True)
         self._doing, self._step = "preparing", ""
-        self._doing_since = self._last_line = time.monotonic()
+        self._doing_since = self._last_line = self._clock()
 
     def __enter__(self) -> Self:
         self._show()
@@ -117,7 +120,7 @@ class RunProgress:
         self._display.close()
         with self._lock:  # which the ticker waits for
             yield
-            self._doing_since = self._last_line = time.monotonic()
+            self._doing_since = self._last_line = self._clock()
         self._show()
 
     def __call__(self, event: Event) -> None:
@@ -206,12 +209,12 @@ class RunProgress:
     def _start_stage(self, doing: str) -> None:
         self._end_stage()
         self._doing, self._step = doing, ""
-        self._doing_since = self._last_line = time.monotonic()
+        self._doing_since = self._last_line = self._clock()
 
     def _end_stage(self) -> None:
         self._is_loading = False
         self._doing, self._step = "working", ""
-        self._doing_since = time.monotonic()
+        self._doing_since = self._clock()
 
     def _draw_step(self, event: StepDone) -> None:
         self._step = f"step {event.step} of {event.steps}"
@@ -226,7 +229,7 @@ class RunProgress:
                     self._tell_if_silent()
 
     def _tell_if_silent(self) -> None:
-        now = time.monotonic()
+        now = self._clock()
         if now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now
             left = self._seconds_left()
@@ -257,7 +260,7 @@ class RunProgress:
         )
         lines: list[RenderableType] = [
             Padding(bar, (0, 0, 0, 2), expand=False),
-            console.one_line(f"  {self._state(time.monotonic())}"),
+            console.one_line(f"  {self._state(self._clock())}"),
         ]
         if self._last_scores:
             lines.append(console.one_line(f"  {self._last_scores}", "dim"))
@@ -309,7 +312,7 @@ class RunProgress:
                     self._say(name, reason)
 
     def _say(self, label: str, text: str, *, one_line: bool = False) -> None:
-        self._last_line = time.monotonic()
+        self._last_line = self._clock()
         flat = " ".join(text.split())
         if not self._live:
             console.say(f"  {label}: {flat}")
