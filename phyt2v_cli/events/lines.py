@@ -4,15 +4,20 @@ Knows events and JSON; knows no file and no terminal.
 """
 
 import json
+from collections import abc
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from contextlib import suppress
+from dataclasses import fields
 from datetime import UTC, datetime
 from functools import cache
+from math import isfinite
 from pathlib import Path
-from typing import Any, Literal
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from phyt2v_cli import events
 from phyt2v_cli.events import Event
+from phyt2v_cli.roles import Scores
 from phyt2v_cli.video_id import ControlId, RerenderId, RoundId, parse_video_id
 
 SCHEMA = "phyt2v.event/1"
@@ -84,23 +89,59 @@ def event_of(parsed: Mapping[str, Any]) -> Event | None:
     kind = TYPES.get(parsed["type"])
     if kind is None:
         return None
-    content: dict[str, Any] = {
-        field.name: parsed[field.name] for field in fields(kind) if field.name in parsed
-    }
     try:
-        if isinstance(content.get("video"), str):
-            content["video"] = parse_video_id(content["video"])
-        event: Event = _adapter(parsed["type"]).validate_python(content)
-    except ValueError:
+        event: Event = kind(
+            **{
+                name: _read(parsed[name], hint)
+                for name, hint in _hints(parsed["type"]).items()
+                if name in parsed
+            }
+        )
+    except (TypeError, ValueError):
         return None
     return event
 
 
 @cache
-def _adapter(name: str) -> Any:
-    from pydantic import TypeAdapter
+def _hints(name: str) -> dict[str, Any]:
+    return get_type_hints(TYPES[name])
 
-    return TypeAdapter(TYPES[name])
+
+def _read(value: Any, hint: Any) -> Any:
+    """Value of a field of type `hint` from its JSON value; raises ValueError if it has another type."""
+    origin, options = get_origin(hint), get_args(hint)
+    if hint is int and type(value) is int and abs(value) <= _MAX_INT:
+        return value
+    if hint is float and type(value) in (int, float) and isfinite(value):
+        return float(value)
+    if hint is str and isinstance(value, str):
+        return value
+    if hint is Path and isinstance(value, str):
+        return Path(value)
+    if hint is Scores and isinstance(value, dict):
+        sa, pc = (_read(value.get(name), float | None) for name in _OF_SCORES)
+        return Scores(sa, pc, _read(value.get("reasons", []), tuple[str, ...]))
+    if hint in (RoundId, ControlId, RerenderId) and isinstance(value, str):
+        id = parse_video_id(value)
+        if isinstance(id, hint):
+            return id
+    if origin is Literal and value in options:
+        return value
+    if origin is tuple and isinstance(value, list):
+        return tuple(_read(item, options[0]) for item in value)
+    if origin is abc.Mapping and isinstance(value, dict):
+        return {key: _read(item, options[1]) for key, item in value.items()}
+    if origin in (Union, UnionType):
+        if value is None and NoneType in options:
+            return None
+        for option in options:
+            with suppress(ValueError):
+                return _read(value, option)
+    raise ValueError(f"{value!r:.40} is of another type")
+
+
+_OF_SCORES = ("semantic_adherence", "physical_commonsense")
+_MAX_INT = 2**53
 
 
 ErrorFields = dict[Literal["code", "message", "hint"], str | None]
@@ -116,10 +157,10 @@ def _plain(value: object) -> object:
         return value.name
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, Scores):  # why a scorer abstained is in the reasons
+        return {**{name: getattr(value, name) for name in _OF_SCORES}, "reasons": list(value.reasons)}
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     return value

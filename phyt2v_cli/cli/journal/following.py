@@ -39,7 +39,7 @@ class Tail:
         self._rest = b""
 
     def read(self) -> list[str]:
-        """Read the lines that are new since the last call; a file in another's place is read from its start."""
+        """New lines since the last call; another file in its place is read from its start."""
         try:
             # Opened each time: a network drive asks its server only then.
             with open_plain_file(self._path) as file:

@@ -192,11 +192,11 @@ class RunProgress:
         device, gpus = settings.get("device_name") or settings.get("device", ""), settings.get("gpus")
         parts = [f"{gpus} GPUs, {device}" if gpus else device, settings.get("dtype", "")]
         if settings.get("device") == "cuda":
-            parts.append(f"offload {settings['offload']} ({settings['offload_reason']})")
-            parts += [name for name in ("compile", "tiled_decode") if settings[name] == "on"]
+            parts.append(f"offload {settings.get('offload')} ({settings.get('offload_reason')})")
+            parts += [name for name in ("compile", "tiled_decode") if settings.get(name) == "on"]
         if "attention_difference" in settings or "attention_reason" in settings:
             reason = settings.get("attention_reason")
-            parts.append(f"attention {settings['attention']}" + (f" ({reason})" if reason else ""))
+            parts.append(f"attention {settings.get('attention')}" + (f" ({reason})" if reason else ""))
         parts.append(settings.get("weights", ""))
         text = ", ".join(part.replace("_", " ") for part in parts if part)
         if text != self._how_it_runs:
@@ -258,13 +258,10 @@ class RunProgress:
             Text("" if share is None else f"{self._share:4.0%}", style="progress.download"),
             Text("" if left is None else f"about {duration(left)} left", style="cyan"),
         )
-        lines: list[RenderableType] = [
-            Padding(bar, (0, 0, 0, 2), expand=False),
-            console.one_line(f"  {self._state(self._clock())}"),
-        ]
+        lines: list[RenderableType] = [bar, console.one_line(self._state(self._clock()))]
         if self._last_scores:
-            lines.append(console.one_line(f"  {self._last_scores}", "dim"))
-        return Group(*lines)
+            lines.append(console.one_line(self._last_scores, "dim"))
+        return Padding(Group(*lines), (0, 0, 0, 2), expand=False)
 
     def _draw_round(self, event: RoundDone) -> None:
         if self._heading is not None:

@@ -89,6 +89,7 @@ def _draw(follower: "RunFollower", lines: list[dict[str, Any]]) -> None:
     from phyt2v_cli.events.lines import event_of, time_of
 
     clock = _Clock()
+    clock.at = time_of(lines[0]) if lines else None  # when the attempt began
     with _progress(follower.path, clock) as (meter, progress):
         while True:
             for line in lines:
