@@ -53,12 +53,16 @@ class Meter:
         keep: Keep = lambda *_: None,
         keep_judges: KeepJudges = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
+        hears_each_step: bool = True,
     ) -> None:
-        """Begin with the speed `expected` and the seconds of `judges` by stage, until these are measured."""
+        """Begin with the speed `expected` and the seconds of `judges` by stage, until these are measured.
+
+        Without `hears_each_step` a step that is left out was done between the two beside it.
+        """
         self._planned = planned
         self._controls = list(controls)
         self._keep, self._keep_judges = keep, keep_judges
-        self._clock = clock
+        self._clock, self._hears_each_step = clock, hears_each_step
         self._step_s: dict[str, float] = {}
         self._stage_s: dict[str, float] = dict(judges)
         """Seconds that each stage but the denoising takes."""
@@ -77,7 +81,7 @@ class Meter:
 
     def _begin_video(self, steps: int, purpose: str, later: "list[PlannedRound]") -> None:
         self._steps, self._purpose, self._later = steps, purpose, later
-        self._step_times: list[float] = []
+        self._step_times: list[tuple[int, float]] = []
         self._num_steps_done = 0
         self._seconds: dict[str, float] = {}
         self._running: Stage | None = None
@@ -111,15 +115,15 @@ class Meter:
                     self._num_steps_done = self._steps  # also if the latents were there already
             case StepDone():
                 self._running_since = self._clock()
-                if event.step > self._num_steps_done + 1:
+                if event.step > self._num_steps_done + 1 and self._hears_each_step:
                     self._step_times = []  # several at once: they were done before anybody listened
                 else:
-                    self._step_times.append(self._clock())
+                    self._step_times.append((event.step, self._clock()))
                 self._num_steps_done, self._steps = event.step, event.steps
                 if len(self._step_times) > 1:
                     # The first step also warms up, compiles and reads the prompt.
-                    took = self._step_times[-1] - self._step_times[0]
-                    self._step_s[self._purpose] = took / (len(self._step_times) - 1)
+                    (first, begin), (last, end) = self._step_times[0], self._step_times[-1]
+                    self._step_s[self._purpose] = (end - begin) / max(last - first, 1)
             case StageDone():
                 self._end_stage(event)
             case RoundDone():

@@ -43,7 +43,7 @@ from phyt2v_cli.video_id import RoundId
 
 SECONDS_BETWEEN_LINES = 5.0
 
-_DOING = {
+DOING = {
     "denoise": "denoising",
     "decode": "decoding",
     "encode": "writing the video",
@@ -52,6 +52,7 @@ _DOING = {
     "mismatch": "comparing",
     "refine": "rewriting the prompt",
 }
+"""Stages in words."""
 
 
 SecondsLeft = Callable[[], float | None]
@@ -166,7 +167,7 @@ class RunProgress:
                 )
             case StageStarted():
                 self._print_heading()
-                self._start_stage(_DOING[event.stage])
+                self._start_stage(DOING[event.stage])
             case StepDone():
                 self._draw_step(event)
             case LatentsFound():
@@ -174,7 +175,7 @@ class RunProgress:
             case StageDone():
                 self._end_stage()
                 if console.is_verbose():
-                    console.say(f"  {_DOING[event.stage]}: {duration(event.seconds)}", "dim")
+                    console.say(f"  {DOING[event.stage]}: {duration(event.seconds)}", "dim")
             case CandidateDone():
                 self._end_stage()
                 self._is_one_of_several = True

@@ -14,7 +14,7 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 
 from phyt2v_cli.cli import console
-from phyt2v_cli.cli.progress.run import SECONDS_BETWEEN_LINES, scores_text
+from phyt2v_cli.cli.progress.run import DOING, SECONDS_BETWEEN_LINES, scores_text
 from phyt2v_cli.events import LoadStarted, RoundDone, RoundStarted, StageStarted, StepDone
 from phyt2v_cli.events.lines import event_of
 from phyt2v_cli.quantities import count
@@ -97,7 +97,7 @@ def _update(shown: _Shown, line: dict[str, Any]) -> None:
             shown.where = f"round {event.video.number} of {event.total_rounds}"
             shown.doing = "preparing"
         case StageStarted():
-            shown.doing = event.stage
+            shown.doing = DOING[event.stage]
         case StepDone():
             shown.doing = f"step {event.step} of {event.steps}"
         case RoundDone():

@@ -136,7 +136,7 @@ def _progress(path: Path, clock: _Clock) -> "Iterator[tuple[Meter, RunProgress]]
         known["controls"] = plan_controls(config.refinement, record.planned_rounds)
         known["expected"] = speeds.find(config.generator)
         known["judges"] = speeds.find_judges(config)
-    meter = Meter(record.planned_rounds, clock=clock, **known)
+    meter = Meter(record.planned_rounds, clock=clock, hears_each_step=False, **known)
     with RunProgress(meter.seconds_left, meter.share_done, clock) as progress:
         yield meter, progress
 
