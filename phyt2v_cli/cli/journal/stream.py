@@ -1,11 +1,11 @@
 """Stream of lines for another program, each written at once. Knows no content."""
 
+import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TextIO
 
-from phyt2v_cli.cli import streams
 from phyt2v_cli.errors import FilesError, message_of
 
 
@@ -37,10 +37,10 @@ class Stream:
 
     def _drop(self) -> None:
         file, self._file = self._file, None
-        if self._is_stdout:
-            streams.hush_stdout()
-        elif file is not None:
-            with suppress(OSError):
+        with suppress(OSError):
+            if self._is_stdout and file is not None:  # not sys.stdout, which is another one for the libraries
+                os.dup2(os.open(os.devnull, os.O_WRONLY), file.fileno())
+            elif file is not None:
                 file.close()
 
     def close(self) -> None:

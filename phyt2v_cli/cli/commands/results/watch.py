@@ -80,11 +80,11 @@ def _watch_run(path: Path, *, passes_on: bool) -> int:
             _pass_on(follower.read())
     else:
         console.say(f"Watching {path}; Ctrl-C ends that, and not the run.")
-        _draw(follower, lines)
-    return _tell_end(follower)
+        draw(follower, lines)
+    return tell_end(follower)
 
 
-def _draw(follower: "RunFollower", lines: list[dict[str, Any]]) -> None:
+def draw(follower: "RunFollower", lines: list[dict[str, Any]]) -> None:
     """Draw the run as `refine` does, first what has happened, then what happens."""
     from phyt2v_cli.events.lines import event_of, time_of
 
@@ -154,7 +154,7 @@ def _show_state(path: Path, *, passes_on: bool) -> None:
         console.data(run_text(run), is_whole_in_pipes=True)
 
 
-def _tell_end(follower: "RunFollower") -> int:
+def tell_end(follower: "RunFollower") -> int:
     """Say how a run ended; returns the exit code."""
     from phyt2v_cli.runs.reader import read_run
 
@@ -173,7 +173,7 @@ def _tell_end(follower: "RunFollower") -> int:
     if follower.end is not None and follower.end.get("ok") is True:
         console.say(f"{follower.path} waits, as it was asked to.")
         return 0
-    console.say(f"{follower.path} was interrupted: its process has ended without a word.")
+    console.say(f"{follower.path} was interrupted: its process is gone.")
     return 1
 
 
@@ -223,7 +223,7 @@ def _watch_folder(folder: Path, *, passes_on: bool) -> int:
                     open_ones.discard(path)
                     if progress is not None:
                         progress.end(name)
-                    ended[path] = _tell_end(follower)
+                    ended[path] = tell_end(follower)
             if is_first and not open_ones and not is_set_open:
                 return _show_folder(folder, [*followers])
             if is_first and progress is not None:
