@@ -28,13 +28,13 @@ def test_events_and_an_object_do_not_both_fit_on_stdout(phyt2v: CommandLine) -> 
 
 def test_a_reader_that_goes_ends_nothing(tmp_path: Path) -> None:
     doubled = Doubled(tmp_path)
-    process = doubled.start(*QUICK, "--out", tmp_path / "run", "--events", "-", "-q")
-    assert process.stdout is not None
-    process.stdout.readline()
-    process.stdout.close()
-    assert process.stderr is not None
-    assert process.stderr.read() == ""
-    assert process.wait() == 0
+    with doubled.start(*QUICK, "--out", tmp_path / "run", "--events", "-", "-q") as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
     assert (tmp_path / "run" / "output2.mp4").exists()
 
 

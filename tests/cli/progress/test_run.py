@@ -204,6 +204,37 @@ def test_how_the_model_runs_is_told_once_and_again_when_it_changes(
     ]
 
 
+@pytest.mark.parametrize("columns", [80, 44])
+def test_the_live_view_has_one_bar_for_the_run_and_says_what_is_done(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"FORCE_COLOR": "1", "NO_COLOR": "1", "TERM": "xterm"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    share = 0.5
+    with RunProgress(lambda: 83.0, lambda: share) as progress:
+        for event in (
+            RoundStarted(RoundId(1), 5, 20, "draft", "a ball"),
+            StageStarted(RoundId(1), "score"),
+            round_done(1),
+            RoundStarted(RoundId(2), 5, 27, "draft", "better"),
+            StageStarted(RoundId(2), "denoise"),
+            StepDone(RoundId(2), 13, 27),
+        ):
+            progress(event)
+        share = 0.25
+        progress(Notice("drawn again"))
+    screen = capsys.readouterr().err
+    below = [line.strip() for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen).splitlines()]
+    at = below.index("note: drawn again")
+    bar, state, scores = below[at + 1 : at + 4]
+    assert re.fullmatch("[━╸╺]{12}  50% about 1m 23s left" if columns == 44 else
+                        "[━╸╺]{30}  50% about 1m 23s left", bar), "no estimate draws it back"  # fmt: skip
+    assert state == "round 2 of 5, step 13 of 27"
+    assert scores.startswith("last scores: SA 0.80, PC - (round")
+    assert all(len(line) <= columns for line in below)
+
+
 @pytest.mark.slow
 def test_on_a_terminal_a_bar_shows_each_step_and_is_gone_afterwards(tmp_path: Path) -> None:
     screen = run_on_a_terminal("generate", "--prompt", "a red ball", "--steps", "3", cwd=tmp_path)
