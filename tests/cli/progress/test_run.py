@@ -228,8 +228,8 @@ def test_the_live_view_has_one_bar_for_the_run_and_says_what_is_done(
     below = [line.strip() for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen).splitlines()]
     at = below.index("note: drawn again")
     bar, state, scores = below[at + 1 : at + 4]
-    assert re.fullmatch("[━╸╺]{12}  50% about 1m 23s left" if columns == 44 else
-                        "[━╸╺]{30}  50% about 1m 23s left", bar), "no estimate draws it back"  # fmt: skip
+    assert re.fullmatch("[━╸╺ ]{12}  50% about 1m 23s left" if columns == 44 else
+                        "[━╸╺ ]{30}  50% about 1m 23s left", bar), "no estimate draws it back"  # fmt: skip
     assert state == "round 2 of 5, step 13 of 27"
     assert scores.startswith("last scores: SA 0.80, PC - (round")
     assert all(len(line) <= columns for line in below)
