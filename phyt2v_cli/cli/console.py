@@ -56,6 +56,9 @@ _listener: Listener | None = None
 _expects_json = _has_printed_json = False
 
 
+_line_in_display = ""
+
+
 class _Settings:
     quiet = False
     verbose = False
@@ -135,8 +138,8 @@ def stderr() -> Console:
 @contextmanager
 def one_stderr() -> Iterator[Console]:
     """One console on stderr for all threads inside the block, so that what they print moves a live view."""
-    global _shared_stderr
-    _shared_stderr = _console(stderr=True)
+    global _shared_stderr, _line_in_display
+    _shared_stderr, _line_in_display = _console(stderr=True), ""
     try:
         yield _shared_stderr
     finally:
@@ -232,9 +235,21 @@ def error(text: str, hint: str = "") -> None:
 
 
 def say_from_signal_handler(text: str) -> None:
-    """Print one line from a signal handler, in which buffered streams may be in the middle of a write."""
+    """Print one line from a signal handler, in which buffered streams may be in the middle of a write.
+
+    In a live display it takes the place of the last line, and the display shows it from then on.
+    """
+    global _line_in_display
+    line = f"\n{text}\n"
+    if _shared_stderr is not None:
+        _line_in_display, line = text, f"\r\x1b[2K{text}"
     with suppress(OSError):
-        os.write(sys.stderr.fileno(), f"\n{text}\n".encode())
+        os.write(2 if _shared_stderr is not None else sys.stderr.fileno(), line.encode())
+
+
+def line_in_display() -> str:
+    """Line that a live display shows last; empty if there is none."""
+    return _line_in_display
 
 
 def show_cursor() -> None:

@@ -20,7 +20,7 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 
 _HUSHED = ("diffusers", "transformers", "accelerate", "torch")
 """Libraries whose warnings are logged and not shown."""
-_CONFIGURED_LATE = ("diffusers", "transformers", "ray", "huggingface_hub")
+CONFIGURED_LATE = ("diffusers", "transformers", "ray", "huggingface_hub")
 """Libraries that set up their loggers when they are imported."""
 _IN_URL = re.compile(r"(://)[^/\s@]+@")
 _AS_NAME = re.compile(r"(api_key_env['\"]?\s*[=:]\s*['\"]?)(?![A-Z_][A-Z0-9_]*\b)[^\s'\"]+")
@@ -102,7 +102,7 @@ class Capture(logging.Handler):
         warnings.showwarning = self._hook
         for name in _HUSHED:  # which would be dropped before anybody hears of them
             warnings.filterwarnings("default", module=rf"{name}\b.*")
-        for name in _CONFIGURED_LATE:
+        for name in CONFIGURED_LATE:
             _get_wide_logger(name).addHandler(self)
         self.attach()
 

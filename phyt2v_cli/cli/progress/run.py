@@ -262,6 +262,8 @@ class RunProgress:
         lines: list[RenderableType] = [bar, console.one_line(self._state(self._clock()))]
         if self._last_scores:
             lines.append(console.one_line(self._last_scores, "dim"))
+        if line := console.line_in_display():
+            lines.append(Text(line))
         return Padding(Group(*lines), (0, 0, 0, 2), expand=False)
 
     def _draw_round(self, event: RoundDone) -> None:

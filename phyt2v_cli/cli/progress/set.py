@@ -180,6 +180,8 @@ class SetProgress:
             lines.append(console.one_line(at_work, "dim"))
         if mismatch:
             lines.append(console.one_line(f"last mismatch: {mismatch}", "dim"))
+        if line := console.line_in_display():
+            lines.append(Text(line))
         return Group(*lines)
 
     def _tell_regularly(self) -> None:

@@ -26,7 +26,7 @@ def told() -> Iterator[list[tuple[int, str, str]]]:
 def test_a_library_that_shows_errors_only_gives_its_warnings_to_the_log(
     told: list[tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(log_module, "_CONFIGURED_LATE", ("a_library_of_late",))
+    monkeypatch.setattr(log_module, "CONFIGURED_LATE", ("a_library_of_late",))
     with warnings.catch_warnings():
         capture = Capture(lambda *line: told.append(line))
         library = logging.getLogger("a_library_of_late")  # what diffusers does when it is imported

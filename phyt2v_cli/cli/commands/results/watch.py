@@ -29,6 +29,8 @@ phyt2v watch runs/cube --json | jq -r .type
 """
 
 SECONDS_BETWEEN_LOOKS = 0.5
+LOOKS_AT_OTHERS = 10
+"""Of so many looks at the runs that go on, one is at the others too, of which a set may have thousands."""
 
 
 def watch(
@@ -202,10 +204,13 @@ def _watch_folder(folder: Path, *, passes_on: bool) -> int:
     ended: dict[Path, int] = {}
     progress = None if passes_on else RunsProgress()
     with ExitStack() as stack:
-        is_first = True
+        is_first, num_looks = True, 0
         while True:
+            num_looks += 1
             is_set_open = _is_set_locked(folder)  # asked first, since its last runs end before it
             for path in find_runs(folder):
+                if path in followers and path not in open_ones and num_looks % LOOKS_AT_OTHERS:
+                    continue
                 follower = followers.setdefault(path, RunFollower(path))
                 lines = follower.read()
                 name = str(path.relative_to(folder))
@@ -219,7 +224,7 @@ def _watch_folder(folder: Path, *, passes_on: bool) -> int:
                     _pass_on(lines, name)
                 else:
                     progress.hear(name, lines)
-                if not follower.is_running and (lines or path not in ended):
+                if not follower.is_running:
                     open_ones.discard(path)
                     if progress is not None:
                         progress.end(name)
