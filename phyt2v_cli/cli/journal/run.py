@@ -7,7 +7,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,9 +36,14 @@ class RunJournal:
     """Journal of one attempt of a run; call it with each event."""
 
     def __init__(
-        self, streams: "list[tuple[Stream, dict[str, object]]]", logs: list[Log], name: str = ""
+        self,
+        streams: "list[tuple[Stream, dict[str, object]]]",
+        logs: list[Log],
+        name: str = "",
+        key_variables: Collection[str] = (),
     ) -> None:
         """Write to streams, with what each adds to a line, and to logs, with the name of the run."""
+        self.key_variables = key_variables
         self.data: Mapping[str, object] | None = None
         """JSON object that the attempt ends with."""
         self._streams, self._logs, self._name = streams, logs, name
@@ -70,7 +75,7 @@ class RunJournal:
         from phyt2v_cli.events.lines import line_of
 
         for stream, more in self._streams:
-            stream.write(without_keys(line_of(kind, content, **more), ()))
+            stream.write(without_keys(line_of(kind, content, **more), self.key_variables))
 
 
 def of_command() -> RunJournal:
@@ -101,7 +106,7 @@ def of_run(run: "RunDir", *, is_of_set: bool = False) -> Iterator[RunJournal]:
         own = _open_events(run.path)
         log = _open_log(run, number)
         own_streams: list[tuple[Stream, dict[str, object]]] = [(own, {})] if own is not None else []
-        journal = RunJournal([*of_process, *own_streams], [log, *logs], name)
+        journal = RunJournal([*of_process, *own_streams], [log, *logs], name, log.key_variables)
         journal.write("start", _start_content(run, number))
     else:
         journal = RunJournal(of_process, logs, name)
@@ -124,10 +129,10 @@ def _finish(
     error: BaseException | None,
 ) -> None:
     for stream, more in [*([(own, {})] if own is not None else []), *of_set]:
-        stream.write(end_line(journal.data, error, **more))
+        stream.write(without_keys(end_line(journal.data, error, **more), journal.key_variables))
     if log is not None:
         if error is None:
-            log.write(logging.INFO, OURS, "complete" if journal.data is not None else "ended")
+            log.write(logging.INFO, OURS, f"status: {(journal.data or {}).get('status')}")
         elif isinstance(error, RunInterruptedError | KeyboardInterrupt):
             log.write(logging.WARNING, OURS, "interrupted")
         else:

@@ -45,7 +45,7 @@ def test_each_attempt_leaves_its_log_and_adds_its_events(tmp_path: Path) -> None
         assert words in logs["attempt-1.log"]
     assert "step done" not in logs["attempt-1.log"]
     assert "step done" in logs["attempt-2.log"]
-    assert logs["attempt-2.log"].endswith(" INFO phyt2v: complete\n")
+    assert logs["attempt-2.log"].endswith(" INFO phyt2v: status: complete\n")
 
     assert doubled.run("refine", "--resume", path).code == 0  # with nothing to do
     assert (lines_of(path / "events.ndjson"), logs_of(path)) == (both, logs)
@@ -90,7 +90,7 @@ def test_a_set_has_a_journal_in_each_run_and_one_of_all(tmp_path: Path) -> None:
         own = lines_of(run / "events.ndjson")
         of_all = [line for line in told if line.get("run") == run.name]
         assert [line["type"] for line in of_all] == [line["type"] for line in own]
-        assert "complete" in logs_of(run)["attempt-1.log"]
+        assert "status: complete" in logs_of(run)["attempt-1.log"]
 
 
 @pytest.mark.parametrize("name", ["logs", "events.ndjson"])
