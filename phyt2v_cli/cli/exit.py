@@ -45,7 +45,7 @@ def run() -> None:
 def _code_of_interrupt() -> int:
     from phyt2v_cli.cli.signals import can_start_thread
 
-    return 130 if can_start_thread() else _report(out_of_threads())
+    return _end(KeyboardInterrupt(), 130) if can_start_thread() else _report(out_of_threads())
 
 
 def _report(shortage: Phyt2vError) -> int:
@@ -65,7 +65,7 @@ def _exit_code() -> int:
     exit_on_termination()
     console.expect(sys.argv[1:])
     stdout = sys.stdout
-    code = 0
+    code, stopped = 0, None
     try:
         try:
             with completion.answering_the_shell():
@@ -73,6 +73,7 @@ def _exit_code() -> int:
             code = ended if isinstance(ended, int) else 0
         except SystemExit as leaving:
             code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+            stopped = leaving if code > 128 else None
             if sys.stdout is not stdout:  # Typer replaces it when the pipe is closed
                 return console.CLOSED_PIPE_EXIT_CODE
         except ParserError as complaint:
@@ -93,7 +94,10 @@ def _exit_code() -> int:
         code = console.CLOSED_PIPE_EXIT_CODE
     except Exception as error:
         if shortage := shortage_of(error):
-            return _end(shortage, _report(shortage))
+            code = _report(shortage)
+            with suppress(Exception):  # which may want for the same
+                _end(shortage, code)
+            return code
         if isinstance(error, OSError) and error.filename is not None:
             from phyt2v_cli.files.atomic import describe_os_error
 
@@ -104,10 +108,10 @@ def _exit_code() -> int:
             return _end(error, broken.exit_code)
         console.error(message_of(error), "" if console.is_verbose() else "--verbose shows where.")
         return _end(error, 1)
-    return _end(None, code)
+    return _end(stopped, code)
 
 
-def _end(error: Exception | None, code: int) -> int:
+def _end(error: BaseException | None, code: int) -> int:
     """End the journal of the process, and print the error as JSON if the command was to print an object."""
     from phyt2v_cli.cli import console
 

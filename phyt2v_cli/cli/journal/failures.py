@@ -33,7 +33,7 @@ def as_known(error: BaseException) -> Phyt2vError | None:
         return shortage
     if isinstance(error, OSError) and error.filename is not None:
         return describe_os_error(error, f"{error.filename} cannot be used")
-    return failed_import_of(error)
+    return failed_import_of(error) if isinstance(error, Exception) else None
 
 
 def end_line(data: Mapping[str, object] | None, error: BaseException | None, **more: object) -> str:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from phyt2v_cli import __version__
 from phyt2v_cli.cli import console
 from phyt2v_cli.cli.journal.appending import open_in_run
 from phyt2v_cli.cli.journal.failures import end_line
@@ -89,7 +90,7 @@ def of_command() -> RunJournal:
 
 @contextmanager
 def of_run(run: "RunDir", *, is_of_set: bool = False) -> Iterator[RunJournal]:
-    """Journal of the work on an open run, in its directory and in the stream of the process.
+    """Journal of the work on an open run, in its directory and for the process, until an error.
 
     In the stream of a set each line has the name of its run. A complete run gets no new files. What cannot be
     written is a note, and no failure.
@@ -145,7 +146,7 @@ def _finish(
 def _start_content(run: "RunDir", number: int) -> dict[str, object]:
     return {
         "attempt": number,
-        "phyt2v": run.record.versions.get("phyt2v"),
+        "phyt2v": __version__,
         "prompt": run.record.prompt,
         "rounds": len(run.record.plan),
     }
