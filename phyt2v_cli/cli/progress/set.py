@@ -148,10 +148,10 @@ class SetProgress:
         share, left = self._busy_share(), self._meter.seconds_left()
         parts = [
             f"{self._num_done:,} of {count(self._num_jobs, 'prompt')} done",
-            f"{len(self._open)} running",
             f"{self._num_failed:,} failed" if self._num_failed else "",
-            "" if share is None else f"generator busy {share:.0%}",
             "" if left is None else f"about {duration(left)} left",
+            f"{len(self._open)} running",
+            "" if share is None else f"generator busy {share:.0%}",
         ]
         return ", ".join(part for part in parts if part)
 
