@@ -31,6 +31,8 @@ class Phyt2vError(Exception):
     """Base class of the errors that phyt2v raises on purpose. `str` puts the hint below the message."""
 
     exit_code = 1
+    code = "failed"
+    """Name of the class in JSON, for programs. It never changes."""
 
     def __init__(self, message: str = "", hint: str = "") -> None:
         """Store the message (what happened) and the hint (what to do next)."""
@@ -45,65 +47,89 @@ class Phyt2vError(Exception):
 class OutOfThreadsError(Phyt2vError):
     """Process that may start no more threads."""
 
+    code = "out_of_threads"
+
 
 class UsageError(Phyt2vError):
     """Flags, config or prompt without a valid meaning."""
 
     exit_code = 2
+    code = "usage"
 
 
 class ConfigError(UsageError):
     """One or more wrong config values; the message has one ``field: message`` line for each."""
 
+    code = "config"
+
 
 class PromptError(UsageError):
     """Prompt that is missing, empty, not text, or longer than allowed."""
+
+    code = "prompt"
 
 
 class FilesError(Phyt2vError):
     """File or folder that cannot be read or written."""
 
     exit_code = 3
+    code = "files"
 
 
 class RunDirError(FilesError):
     """Run directory that is locked, belongs to another run, or cannot be understood."""
 
+    code = "run_dir"
+
 
 class VideoError(FilesError):
     """Video file that could not be written, or that does not decode to the expected frames."""
+
+    code = "video"
 
 
 class BackendError(Phyt2vError):
     """Failure of a model, server or program in one of the four roles."""
 
     exit_code = 4
+    code = "backend"
 
 
 class ModelLoadError(BackendError):
     """Model that cannot be loaded."""
 
+    code = "model_load"
+
 
 class LatentsError(BackendError):
     """Latents that the model cannot decode to the wanted frames, for example of another shape."""
+
+    code = "latents"
 
 
 class FaultyFramesError(BackendError):
     """Latents or frames with NaN, or with nothing but one flat colour. Another seed may help."""
 
+    code = "faulty_frames"
+
 
 class ReplyError(BackendError):
     """LLM reply that stays unusable after one re-ask."""
 
+    code = "reply"
+
 
 class RefusalError(ReplyError):
     """Refusal of a model to answer."""
+
+    code = "refusal"
 
 
 class SomePromptsFailedError(Phyt2vError):
     """Prompt set in which some prompts have no video. Each prompt's error was reported when it occurred."""
 
     exit_code = 5
+    code = "some_prompts_failed"
 
 
 class RunInterruptedError(Phyt2vError):
@@ -113,12 +139,14 @@ class RunInterruptedError(Phyt2vError):
     """
 
     exit_code = 130
+    code = "interrupted"
 
 
 class RunPausedError(RunInterruptedError):
     """Run that stopped where it was asked to: after a rewrite, before the next video."""
 
     exit_code = 0
+    code = "paused"
 
     def __init__(self, message: str = "", hint: str = "", *, next_prompt: str = "") -> None:
         """Set message, hint, and the prompt that waits for the next video."""
@@ -182,6 +210,17 @@ def failed_import_of(error: BaseException) -> ModelLoadError | None:
         if steered
         else "Install phyt2v again, in a fresh environment.",
     )
+
+
+UNEXPECTED = "unexpected"
+"""Code of an error that is not ours."""
+
+
+def code_of(error: BaseException) -> str:
+    """Code of any exception, for JSON."""
+    if isinstance(error, KeyboardInterrupt | SystemExit):
+        return RunInterruptedError.code
+    return error.code if isinstance(error, Phyt2vError) else UNEXPECTED
 
 
 def message_of(error: Exception) -> str:

@@ -12,7 +12,7 @@ import pytest
 import phyt2v_cli
 from phyt2v_cli.cli.app import COMMANDS
 from phyt2v_cli.cli.wording import in_flags
-from phyt2v_cli.errors import ConfigError, Phyt2vError, RunInterruptedError, message_of
+from phyt2v_cli.errors import UNEXPECTED, ConfigError, Phyt2vError, RunInterruptedError, code_of, message_of
 
 PACKAGE = Path(phyt2v_cli.__file__).parent
 OF_THE_COMMAND_LINE = re.compile(rf"(?<![\w-])--[a-z]|\bphyt2v ({'|'.join(COMMANDS)})\b")
@@ -33,6 +33,16 @@ def tree(base: type[Phyt2vError] = Phyt2vError) -> Iterator[type[Phyt2vError]]:
 
 
 CLASSES = list(tree())
+
+
+def test_each_class_has_a_code_which_is_written_down() -> None:
+    """Programs know the codes: none of them may change or go."""
+    page = (PACKAGE.parent / "docs" / "events.md").read_text()
+    rows = re.findall(r"^\| `([a-z_]+)` \| `(\w+)` \|", page.split("## Error codes")[1], re.MULTILINE)
+    assert rows == [*((kind.code, kind.__name__) for kind in sorted(CLASSES, key=lambda c: c.code))]
+    assert len({kind.code for kind in CLASSES} | {UNEXPECTED}) == len(CLASSES) + 1
+    assert all("code" in vars(kind) for kind in CLASSES)
+    assert (code_of(ValueError()), code_of(KeyboardInterrupt())) == (UNEXPECTED, "interrupted")
 
 
 @pytest.mark.parametrize("kind", CLASSES)

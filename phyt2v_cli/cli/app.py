@@ -18,7 +18,7 @@ from phyt2v_cli.config.files import ISOLATED
 
 PACKAGES = {
     "rendering": ("refine", "batch", "generate", "extend", "rerender", "preview-schedule"),
-    "results": ("runs", "report", "compare", "export"),
+    "results": ("runs", "watch", "report", "compare", "export"),
     "setting_up": ("init", "config", "doctor", "calibrate"),
 }
 """Commands by their package in `commands/`, both in the order of the help.

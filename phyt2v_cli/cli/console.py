@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from itertools import islice, takewhile
 from pathlib import Path
@@ -47,6 +47,18 @@ _shared_stderr: Console | None = None
 """Console on stderr while a live display is there."""
 
 
+Listener = Callable[[str, str, str], None]
+"""Callback for a note or an error: its kind (``note`` or ``error``), its text and its hint."""
+
+_listener: Listener | None = None
+
+
+_expects_json = _has_printed_json = False
+
+
+_line_in_display = ""
+
+
 class _Settings:
     quiet = False
     verbose = False
@@ -70,6 +82,8 @@ def expect(words: Sequence[str]) -> None:
 
     What stands before the command's name holds for the command too.
     """
+    global _expects_json, _has_printed_json
+    _expects_json, _has_printed_json = "--json" in takewhile(lambda word: word != "--", words), False
     before_command = list(takewhile(lambda word: word.startswith("-"), words))
     for settings, given in (
         (_settings, list(takewhile(lambda word: word != "--", words))),
@@ -88,6 +102,17 @@ def configure(*, quiet: bool = False, verbose: bool = False, no_color: bool = Fa
     _settings.quiet = quiet or _for_every_command.quiet
     _settings.verbose = verbose or _for_every_command.verbose
     _settings.no_color = no_color or _for_every_command.no_color
+
+
+def expects_json() -> bool:
+    """Check if the command line asks for a JSON object, and none was printed yet."""
+    return _expects_json and not _has_printed_json
+
+
+def listen(listener: Listener | None) -> None:
+    """Let `listener` hear of each note and error, also those that are printed; None: nobody."""
+    global _listener
+    _listener = listener
 
 
 def is_verbose() -> bool:
@@ -113,8 +138,8 @@ def stderr() -> Console:
 @contextmanager
 def one_stderr() -> Iterator[Console]:
     """One console on stderr for all threads inside the block, so that what they print moves a live view."""
-    global _shared_stderr
-    _shared_stderr = _console(stderr=True)
+    global _shared_stderr, _line_in_display
+    _shared_stderr, _line_in_display = _console(stderr=True), ""
     try:
         yield _shared_stderr
     finally:
@@ -169,6 +194,8 @@ def json_object(value: object) -> None:
     """Print one JSON object as data, flushed at once. JSON escapes control characters by itself."""
     import json
 
+    global _has_printed_json
+    _has_printed_json = True
     file = stdout().file
     chunks = json.JSONEncoder(indent=2).iterencode(value)
     while part := "".join(islice(chunks, _CHUNKS_OF_JSON)):  # in parts, because that of a set may be large
@@ -189,6 +216,7 @@ def say(renderable: RenderableType, style: str = "") -> None:
 
 def warn(text: str, hint: str = "") -> None:
     """Print a note to stderr even with --quiet, and its hint below."""
+    _tell("note", text, hint)
     _print_text(stderr(), Text.assemble(("note: ", "bold yellow"), safe(text)))
     _print_hint(hint)
 
@@ -198,6 +226,7 @@ def error(text: str, hint: str = "") -> None:
 
     With --verbose the traceback of the exception being handled comes first.
     """
+    _tell("error", text, hint)
     console = stderr()
     if _settings.verbose and sys.exc_info()[0] is not None:
         console.print(safe(traceback.format_exc().rstrip()), soft_wrap=True)
@@ -206,9 +235,21 @@ def error(text: str, hint: str = "") -> None:
 
 
 def say_from_signal_handler(text: str) -> None:
-    """Print one line from a signal handler, in which buffered streams may be in the middle of a write."""
+    """Print one line from a signal handler, in which buffered streams may be in the middle of a write.
+
+    In a live display it takes the place of the last line, and the display shows it from then on.
+    """
+    global _line_in_display
+    line = f"\n{text}\n"
+    if _shared_stderr is not None:
+        _line_in_display, line = text, f"\r\x1b[2K{text}"
     with suppress(OSError):
-        os.write(sys.stderr.fileno(), f"\n{text}\n".encode())
+        os.write(2 if _shared_stderr is not None else sys.stderr.fileno(), line.encode())
+
+
+def line_in_display() -> str:
+    """Line that a live display shows last; empty if there is none."""
+    return _line_in_display
 
 
 def show_cursor() -> None:
@@ -228,6 +269,11 @@ def one_line(text: str, style: str = "") -> RenderableType:
     line = safe(" ".join(text.split()), style)
     line.no_wrap, line.overflow = True, "ellipsis"
     return Padding(line, 0, expand=False)  # a bare text is printed without its own overflow
+
+
+def _tell(kind: str, text: str, hint: str) -> None:
+    if _listener is not None:
+        _listener(kind, text, hint)
 
 
 def _print_hint(hint: str) -> None:

@@ -45,7 +45,7 @@ def run() -> None:
 def _code_of_interrupt() -> int:
     from phyt2v_cli.cli.signals import can_start_thread
 
-    return 130 if can_start_thread() else _report(out_of_threads())
+    return _end(KeyboardInterrupt(), 130) if can_start_thread() else _report(out_of_threads())
 
 
 def _report(shortage: Phyt2vError) -> int:
@@ -65,7 +65,7 @@ def _exit_code() -> int:
     exit_on_termination()
     console.expect(sys.argv[1:])
     stdout = sys.stdout
-    code = 0
+    code, stopped = 0, None
     try:
         try:
             with completion.answering_the_shell():
@@ -73,6 +73,7 @@ def _exit_code() -> int:
             code = ended if isinstance(ended, int) else 0
         except SystemExit as leaving:
             code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+            stopped = leaving if code > 128 else None
             if sys.stdout is not stdout:  # Typer replaces it when the pipe is closed
                 return console.CLOSED_PIPE_EXIT_CODE
         except ParserError as complaint:
@@ -82,27 +83,50 @@ def _exit_code() -> int:
         sys.stdout.flush()
     except RunInterruptedError as interruption:
         console.error(*worded(interruption))
+        _end(interruption, interruption.exit_code)
         # Threads that load weights, and libraries that are half imported, would delay the exit.
         os._exit(interruption.exit_code)
     except Phyt2vError as error:
         console.error(*worded(error))
-        code = error.exit_code
+        return _end(error, error.exit_code)
     except BrokenPipeError:
         streams.hush_stdout()
         code = console.CLOSED_PIPE_EXIT_CODE
     except Exception as error:
         if shortage := shortage_of(error):
-            return _report(shortage)
+            code = _report(shortage)
+            with suppress(Exception):  # which may want for the same
+                _end(shortage, code)
+            return code
         if isinstance(error, OSError) and error.filename is not None:
             from phyt2v_cli.files.atomic import describe_os_error
 
             console.error(*worded(describe_os_error(error, f"{error.filename} cannot be used")))
-            return FilesError.exit_code
+            return _end(error, FilesError.exit_code)
         if broken := failed_import_of(error):
             console.error(*worded(broken))
-            return broken.exit_code
+            return _end(error, broken.exit_code)
         console.error(message_of(error), "" if console.is_verbose() else "--verbose shows where.")
-        code = 1
+        return _end(error, 1)
+    return _end(stopped, code)
+
+
+def _end(error: BaseException | None, code: int) -> int:
+    """End the journal of the process, and print the error as JSON if the command was to print an object."""
+    from phyt2v_cli.cli import console
+
+    journal = sys.modules.get("phyt2v_cli.cli.journal.process")  # if it was never imported, nothing was begun
+    if journal is not None:
+        journal.end(error)
+    if error is not None and console.expects_json():
+        from phyt2v_cli.cli.journal.failures import error_fields
+
+        try:
+            console.json_object(
+                {"schema": "phyt2v.error/1", "exit_code": code, "error": dict(error_fields(error))}
+            )
+        except BrokenPipeError:
+            streams.hush_stdout()
     return code
 
 

@@ -15,7 +15,7 @@ from phyt2v_cli.cli import completion, console
 if TYPE_CHECKING:  # pydantic is a third of the start-up time, and `--help` needs none of it
     from phyt2v_cli.config.layers import LoadedConfig
 
-_SCHEDULE, _CONFIG, _OUTPUT = "Schedule", "Configuration", "Output"
+_SCHEDULE, _CONFIG, OUTPUT = "Schedule", "Configuration", "Output"
 
 Rounds = Annotated[
     int | None,
@@ -239,20 +239,20 @@ Probe = Annotated[
     ),
 ]
 AsJson = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object on stdout.", rich_help_panel=_OUTPUT, metavar="")
+    bool, typer.Option("--json", help="Print one JSON object on stdout.", rich_help_panel=OUTPUT, metavar="")
 ]
 Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Only data and errors.", rich_help_panel=_OUTPUT, metavar="")
+    bool, typer.Option("--quiet", "-q", help="Only data and errors.", rich_help_panel=OUTPUT, metavar="")
 ]
 Verbose = Annotated[
     bool,
     typer.Option(
-        "--verbose", "-v", help="More detail; tracebacks of errors.", rich_help_panel=_OUTPUT, metavar=""
+        "--verbose", "-v", help="More detail; tracebacks of errors.", rich_help_panel=OUTPUT, metavar=""
     ),
 ]
 NoColor = Annotated[
     bool,
-    typer.Option("--no-color", help="No colours, as with NO_COLOR.", rich_help_panel=_OUTPUT, metavar=""),
+    typer.Option("--no-color", help="No colours, as with NO_COLOR.", rich_help_panel=OUTPUT, metavar=""),
 ]
 Force = Annotated[
     bool, typer.Option("--force", help="Move what is in the way aside; nothing is deleted.", metavar="")
@@ -274,7 +274,7 @@ Profile = Annotated[
         metavar="FILE.json",
         help="Write where the time went, for Perfetto or chrome://tracing.",
         show_default=False,
-        rich_help_panel=_OUTPUT,
+        rich_help_panel=OUTPUT,
     ),
 ]
 

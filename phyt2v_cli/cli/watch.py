@@ -125,15 +125,15 @@ def watching(
     controls: "Sequence[PlannedControl]" = (),
     *,
     timeline: "Timeline | None" = None,
+    also: "Sequence[Emit]" = (),
 ) -> "Iterator[Listeners]":
-    """Yield the `emit` of a run: it passes events to the console, the meter and the timeline."""
+    """Yield the `emit` of a run: it passes events to the console, the meter, the timeline and `also`."""
     from phyt2v_cli.cli.progress.run import RunProgress
 
     measured = meter(config, planned, controls)
-    with RunProgress(measured.seconds_left) as progress:
-        yield Listeners(
-            progress, [measured, progress] if timeline is None else [measured, timeline, progress]
-        )
+    with RunProgress(measured.seconds_left, measured.share_done) as progress:
+        of_timeline = [] if timeline is None else [timeline]
+        yield Listeners(progress, [*also, measured, *of_timeline, progress])
 
 
 def meter(

@@ -53,12 +53,16 @@ class Meter:
         keep: Keep = lambda *_: None,
         keep_judges: KeepJudges = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
+        hears_each_step: bool = True,
     ) -> None:
-        """Begin with the speed `expected` and the seconds of `judges` by stage, until these are measured."""
+        """Begin with the speed `expected` and the seconds of `judges` by stage, until these are measured.
+
+        Without `hears_each_step` a step that is left out was done between the two beside it.
+        """
         self._planned = planned
         self._controls = list(controls)
         self._keep, self._keep_judges = keep, keep_judges
-        self._clock = clock
+        self._clock, self._hears_each_step = clock, hears_each_step
         self._step_s: dict[str, float] = {}
         self._stage_s: dict[str, float] = dict(judges)
         """Seconds that each stage but the denoising takes."""
@@ -67,6 +71,8 @@ class Meter:
             self._stage_s["decode"] = expected.video_s  # with the encoding
         self._settings: dict[str, str] = {}
         self._begun = clock()
+        self._earlier_s = 0.0
+        """Seconds of the videos that an earlier attempt has made."""
         self._wait_begun: float | None = None
         self._is_loaded = False
         self._expected_load_s = 0.0 if expected is None else expected.load_s
@@ -75,7 +81,7 @@ class Meter:
 
     def _begin_video(self, steps: int, purpose: str, later: "list[PlannedRound]") -> None:
         self._steps, self._purpose, self._later = steps, purpose, later
-        self._step_times: list[float] = []
+        self._step_times: list[tuple[int, float]] = []
         self._num_steps_done = 0
         self._seconds: dict[str, float] = {}
         self._running: Stage | None = None
@@ -109,21 +115,23 @@ class Meter:
                     self._num_steps_done = self._steps  # also if the latents were there already
             case StepDone():
                 self._running_since = self._clock()
-                if event.step > self._num_steps_done + 1:
+                if event.step > self._num_steps_done + 1 and self._hears_each_step:
                     self._step_times = []  # several at once: they were done before anybody listened
                 else:
-                    self._step_times.append(self._clock())
+                    self._step_times.append((event.step, self._clock()))
                 self._num_steps_done, self._steps = event.step, event.steps
                 if len(self._step_times) > 1:
                     # The first step also warms up, compiles and reads the prompt.
-                    took = self._step_times[-1] - self._step_times[0]
-                    self._step_s[self._purpose] = took / (len(self._step_times) - 1)
+                    (first, begin), (last, end) = self._step_times[0], self._step_times[-1]
+                    self._step_s[self._purpose] = (end - begin) / max(last - first, 1)
             case StageDone():
                 self._end_stage(event)
             case RoundDone():
                 judged = {stage: s for stage, s in self._seconds.items() if stage not in _RENDERING}
                 if judged:
                     self._keep_judges(judged)
+                if not self._seconds:
+                    self._earlier_s += event.seconds
 
     def _end_loading(self) -> None:
         now = self._clock()
@@ -148,6 +156,14 @@ class Meter:
                 self._settings.get("device_name", self._settings.get("device", "")),
                 self._load_s,
             )
+
+    def share_done(self) -> float | None:
+        """Share of the run's time that is over, from 0 to 1; None if nothing is known yet."""
+        left = self.seconds_left()
+        if left is None:
+            return None
+        done = self._earlier_s + self._clock() - self._begun
+        return done / (done + left) if done + left > 0 else None
 
     def seconds_left(self) -> float | None:
         """Estimate of the time left of the run in s; None if nothing is known yet."""

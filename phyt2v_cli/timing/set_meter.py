@@ -37,6 +37,8 @@ class SetMeter:
         self._after_round = [sum(entry.total_steps for entry in planned[n:]) for n in range(len(planned) + 1)]
         self._control_steps = sum(control.steps for control in controls)
         self._of_run = self._after_round[0] + self._control_steps
+        self._load_s = 0.0 if expected is None else expected.load_s
+        self._begun = clock()
         self._run_s = None if expected is None else expected.total_s(planned, controls)
         self._num_places = num_places
         self._clock = clock
@@ -90,7 +92,10 @@ class SetMeter:
             places = self._num_places()
             if self._num_steps >= self._of_run:
                 return num_steps * self._place_s / self._num_steps / places
-            return None if self._run_s is None else self._run_s * num_steps / self._of_run / places
+            if self._run_s is None:
+                return None
+            loading = 0.0 if self._counted else max(0.0, self._load_s - (self._clock() - self._begun))
+            return loading + self._run_s * num_steps / self._of_run / places
 
     def _count_places(self) -> None:
         now = self._clock()

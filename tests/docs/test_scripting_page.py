@@ -23,6 +23,10 @@ def test_exit_codes(tmp_path: Path, environment: dict[str, str]) -> None:
     assert said.startswith("wrong settings: error: there is no preset 'huge'")
 
 
+def test_error_codes(tmp_path: Path, environment: dict[str, str]) -> None:
+    assert run_shell("error.json", tmp_path, environment) == ""
+
+
 @pytest.mark.slow
 def test_isolated(tmp_path: Path, environment: dict[str, str]) -> None:
     del environment["PHYT2V_ISOLATED"]

@@ -178,7 +178,8 @@ class Scorer:
     def score(self, video_path: Path, prompt: str) -> Scores:
         assert video_path.is_file() and prompt
         enter("score")
-        return Scores(0.5, 0.5, (str(SCRIPT.get("say", {}).get("reason", "half of it is missing")),))
+        said = SCRIPT.get("say", {})
+        return Scores(float(said.get("score", 0.5)), 0.5, (str(said.get("reason", "half of it is missing")),))
 
 
 def load_generator(config: GeneratorConfig, *, num_planned_steps: int) -> VideoGenerator:

@@ -75,7 +75,7 @@ def run_all(path: Path) -> list[Ended]:
         if outcome.code:
             assert any(verdict in outcome.err for verdict in VERDICTS), outcome.err
     names = {entry.name for entry in path.iterdir() if ".broken-" not in entry.name}
-    assert names - COMPLETE <= {"report.html", "control.json"}, names
+    assert names - COMPLETE <= {"report.html", "control.json", "events.ndjson", "logs"}, names
     return ended
 
 

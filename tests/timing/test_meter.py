@@ -179,3 +179,29 @@ def test_a_generator_that_is_there_already_was_not_loaded() -> None:
     for event in run.round(1, steps=4, purpose="draft", cache="off"):
         meter(event)
     assert run.kept == [("off", 1.0, 4.0, "cpu", None)]
+
+
+def test_the_share_of_the_run_counts_loading_judges_and_what_was_done_before() -> None:
+    run = Run()
+    meter = run.meter(expected=Speed(2.0, 1.0, 3.0, load_s=10.0), judges={"score": 2.0})
+    assert Run().meter().share_done() is None, "nothing is known"
+    assert meter.share_done() == 0
+    left = 4 * 1 + 10 * 2 + 2 * (3 + 2)
+    run.now += 5  # half of the loading
+    assert meter.share_done() == pytest.approx(5 / (10 + left))
+    meter(RoundStarted(RoundId(1), 2, 4, "draft", "a ball"))
+    meter(RoundDone(RoundId(1), "draft", 9, Scores(1, 1), None, None, ()))  # by an earlier attempt
+    meter(RoundStarted(RoundId(2), 2, 10, "final", "a ball"))
+    left = 5 + 10 * 2 + 3 + 2
+    assert meter.share_done() == pytest.approx((9 + 5) / (9 + 5 + left))
+
+
+def test_steps_that_are_left_out_count_as_done_in_between() -> None:
+    now = 0.0
+    meter = Meter(PLANNED, clock=lambda: now, hears_each_step=False)
+    meter(RoundStarted(RoundId(1), 2, 4, "draft", "a ball"))
+    meter(StageStarted(RoundId(1), "denoise"))
+    for step in (1, 3):
+        now += 5.0
+        meter(StepDone(RoundId(1), step, 4))
+    assert meter.seconds_left() == pytest.approx((1 + 10) * 2.5)

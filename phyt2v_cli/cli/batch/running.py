@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phyt2v_cli.cli import console, signals, watch
+from phyt2v_cli.cli.journal import process as journal
+from phyt2v_cli.cli.journal.run import of_run
 from phyt2v_cli.cli.running import host
+from phyt2v_cli.cli.running.closing import result_as_json
 from phyt2v_cli.cli.wording import in_flags
 from phyt2v_cli.errors import FilesError, RunInterruptedError, SomePromptsFailedError
 from phyt2v_cli.quantities import count
@@ -74,7 +77,11 @@ def run(
                 studio.prefetch(steps)
 
             def refine(run: "RunDir", emit: "Emit", cancelled: "Cancelled") -> "RunResult":
-                return studio.complete(run, emit=emit, cancelled=cancelled, num_planned_steps=steps)
+                with of_run(run, is_of_set=True) as told:
+                    both = partial(_pass_on, (told, emit))
+                    result = studio.complete(run, emit=both, cancelled=cancelled, num_planned_steps=steps)
+                    told.data = result_as_json(run, result)
+                return result
 
             progress = stack.enter_context(_progress(jobs, complete, planned, studio.turns))
             for outcome in run_jobs(
@@ -100,6 +107,11 @@ def run(
         if outcomes:
             summary.write()
     return outcomes
+
+
+def _pass_on(listeners: "Sequence[Emit]", event: "Event") -> None:
+    for listener in listeners:
+        listener(event)
 
 
 class SummaryKeeper:
@@ -193,9 +205,11 @@ def sum_up(
 
     if jobs:
         console.say(summary_table(jobs, outcomes, console.stderr().width))
+    summary = summary_as_json(batch_dir, jobs, outcomes) | ({"status": "failed"} if faults else {})
+    summary |= {"faults": faults_as_json(faults)}
+    journal.set_data(summary)
     if as_json:
-        summary = summary_as_json(batch_dir, jobs, outcomes) | ({"status": "failed"} if faults else {})
-        console.json_object(summary | {"faults": faults_as_json(faults)})
+        console.json_object(summary)
     if failed := sum(outcome.result is None for outcome in outcomes):
         not_done = len(jobs) - len(outcomes)
         others = f", {not_done} were not done" if not_done else ""
@@ -211,7 +225,7 @@ def _tell(outcome: "Outcome", *, stream: bool) -> None:
             console.say(outcome.trace.rstrip())
         tell_error(outcome.job, outcome.error, in_flags(outcome.hint))
     elif stream:
-        console.data(str(outcome.result.video))
+        journal.result(str(outcome.result.video))
 
 
 def tell_error(job: "Job", error: str, hint: str) -> None:

@@ -6,13 +6,15 @@ Knows events and the console; decides nothing about the run.
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.padding import Padding
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.progress_bar import ProgressBar
+from rich.table import Table
 from rich.text import Text
 
 from phyt2v_cli.cli import console
@@ -41,7 +43,7 @@ from phyt2v_cli.video_id import RoundId
 
 SECONDS_BETWEEN_LINES = 5.0
 
-_DOING = {
+DOING = {
     "denoise": "denoising",
     "decode": "decoding",
     "encode": "writing the video",
@@ -50,45 +52,35 @@ _DOING = {
     "mismatch": "comparing",
     "refine": "rewriting the prompt",
 }
+"""Stages in words."""
 
 
 SecondsLeft = Callable[[], float | None]
 """Estimate of the time left of the run (not of one video) in s; None if unknown."""
+ShareDone = Callable[[], float | None]
+"""Share of the run's time that is over, from 0 to 1; None if unknown."""
 
-
-class _StepsDone(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        text = "" if task.total is None else f"{task.completed:.0f}/{task.total:.0f}"
-        return Text(text, style="progress.download")
-
-
-class _TimeLeft(ProgressColumn):
-    def __init__(self, seconds_left: SecondsLeft) -> None:
-        super().__init__()
-        self._seconds_left = seconds_left
-
-    def render(self, _task: Task) -> Text:
-        left = self._seconds_left()
-        return Text("" if left is None else f"about {duration(left)} left", style="cyan")
+_BAR_WIDTH = 30
+_BESIDE_BAR = 32
+"""Columns that the share and the time left take, so that a narrow terminal has them in one line."""
 
 
 class RunProgress:
     """Event listener that draws a run. Call it with each event; leaving its ``with`` removes the bar."""
 
-    def __init__(self, seconds_left: SecondsLeft = lambda: None) -> None:
-        self._seconds_left = seconds_left
+    def __init__(
+        self,
+        seconds_left: SecondsLeft = lambda: None,
+        share_done: ShareDone = lambda: None,
+        clock: Callable[[], float] = lambda: time.monotonic(),
+    ) -> None:
+        """Show estimates by `seconds_left` and `share_done`, and times by `clock`."""
+        self._seconds_left, self._share_done, self._clock = seconds_left, share_done, clock
         self._console: Console = console.stderr()
         self._live = self._console.is_terminal and not self._console.is_dumb_terminal
-        self._bar = Progress(
-            TextColumn("  {task.description}"),
-            BarColumn(bar_width=30),
-            _StepsDone(),
-            _TimeLeft(seconds_left),
-            console=self._console,
-            transient=True,
-            disable=not self._live or console.is_quiet(),
-        )
-        self._task: TaskID | None = None
+        self._display = ExitStack()
+        self._share = 0.0
+        self._where = self._last_scores = ""
         self._heading: Text | None = None
         self._total_rounds = 0
         self._prompts: dict[RoundId, str] = {}
@@ -100,10 +92,10 @@ class RunProgress:
         self._has_ended = threading.Event()
         self._ticker = threading.Thread(target=self._tell_regularly, name="progress", daemon=True)
         self._doing, self._step = "preparing", ""
-        self._doing_since = self._last_line = time.monotonic()
+        self._doing_since = self._last_line = self._clock()
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        self._show()
         if not self._live and not console.is_quiet():
             self._ticker.start()
         return self
@@ -114,16 +106,23 @@ class RunProgress:
         self._has_ended.set()
         if self._ticker.is_alive():
             self._ticker.join()
-        self._bar.stop()
+        self._display.close()
+
+    def _show(self) -> None:
+        if self._live and not console.is_quiet():
+            err = self._display.enter_context(console.one_stderr())
+            self._display.enter_context(
+                Live(get_renderable=self._view, console=err, transient=True, refresh_per_second=4)
+            )
 
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Draw nothing within this context, in which a person is asked."""
-        self._bar.stop()
+        self._display.close()
         with self._lock:  # which the ticker waits for
             yield
-            self._doing_since = self._last_line = time.monotonic()
-        self._bar.start()
+            self._doing_since = self._last_line = self._clock()
+        self._show()
 
     def __call__(self, event: Event) -> None:
         """Draw one event."""
@@ -147,6 +146,7 @@ class RunProgress:
             case RoundStarted():
                 self._total_rounds = event.total_rounds
                 self._prompts[event.video] = event.prompt
+                self._where = f"round {event.video.number} of {event.total_rounds}"
                 # Not printed until a stage begins: a resumed run passes finished rounds without work.
                 candidate = f", candidate {event.video.candidate}" if event.video.candidate else ""
                 self._heading = Text(
@@ -155,17 +155,19 @@ class RunProgress:
                     style="bold",
                 )
             case ControlStarted():
+                self._where = event.video.label.lower()
                 self._heading = Text(
                     f"{event.video.label}: {count(event.steps, 'denoising step')}", style="bold"
                 )
             case RerenderStarted():
+                self._where = event.video.label.lower()
                 self._heading = Text(
                     f"{event.video.label}: {count(event.steps, 'denoising step')}, {event.purpose}",
                     style="bold",
                 )
             case StageStarted():
                 self._print_heading()
-                self._start_stage(_DOING[event.stage])
+                self._start_stage(DOING[event.stage])
             case StepDone():
                 self._draw_step(event)
             case LatentsFound():
@@ -173,7 +175,7 @@ class RunProgress:
             case StageDone():
                 self._end_stage()
                 if console.is_verbose():
-                    console.say(f"  {_DOING[event.stage]}: {duration(event.seconds)}", "dim")
+                    console.say(f"  {DOING[event.stage]}: {duration(event.seconds)}", "dim")
             case CandidateDone():
                 self._end_stage()
                 self._is_one_of_several = True
@@ -182,17 +184,20 @@ class RunProgress:
                     console.say(took)
             case RoundDone():
                 self._end_stage()
+                self._last_scores = (
+                    f"last scores: {scores_text(event.scores)} ({event.video.label.lower()}, {event.purpose})"
+                )
                 self._draw_round(event)
 
     def _draw_how_it_runs(self, settings: Mapping[str, str]) -> None:
         device, gpus = settings.get("device_name") or settings.get("device", ""), settings.get("gpus")
         parts = [f"{gpus} GPUs, {device}" if gpus else device, settings.get("dtype", "")]
         if settings.get("device") == "cuda":
-            parts.append(f"offload {settings['offload']} ({settings['offload_reason']})")
-            parts += [name for name in ("compile", "tiled_decode") if settings[name] == "on"]
+            parts.append(f"offload {settings.get('offload')} ({settings.get('offload_reason')})")
+            parts += [name for name in ("compile", "tiled_decode") if settings.get(name) == "on"]
         if "attention_difference" in settings or "attention_reason" in settings:
             reason = settings.get("attention_reason")
-            parts.append(f"attention {settings['attention']}" + (f" ({reason})" if reason else ""))
+            parts.append(f"attention {settings.get('attention')}" + (f" ({reason})" if reason else ""))
         parts.append(settings.get("weights", ""))
         text = ", ".join(part.replace("_", " ") for part in parts if part)
         if text != self._how_it_runs:
@@ -205,24 +210,17 @@ class RunProgress:
     def _start_stage(self, doing: str) -> None:
         self._end_stage()
         self._doing, self._step = doing, ""
-        self._doing_since = self._last_line = time.monotonic()
-        self._task = self._bar.add_task(doing, total=None)
+        self._doing_since = self._last_line = self._clock()
 
     def _end_stage(self) -> None:
         self._is_loading = False
         self._doing, self._step = "working", ""
-        self._doing_since = time.monotonic()
-        if self._task is not None:
-            self._bar.remove_task(self._task)
-            self._bar.refresh()  # gone before the next line is printed, which the bar would overwrite
-            self._task = None
+        self._doing_since = self._clock()
 
     def _draw_step(self, event: StepDone) -> None:
         self._step = f"step {event.step} of {event.steps}"
         if not self._live:
             self._tell_if_silent()
-        elif self._task is not None:
-            self._bar.update(self._task, completed=event.step, total=event.steps)
 
     def _tell_regularly(self) -> None:
         """Tell what is done, until the end: the work itself may be silent for minutes."""
@@ -232,14 +230,41 @@ class RunProgress:
                     self._tell_if_silent()
 
     def _tell_if_silent(self) -> None:
-        now = time.monotonic()
+        now = self._clock()
         if now - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = now
             left = self._seconds_left()
             rest = "" if left is None else f", about {duration(left)} left"
-            console.say(
-                f"  {self._step or f'{self._doing}, {duration(now - self._doing_since)} so far'}{rest}"
-            )
+            console.say(f"  {self._state(now)}{rest}")
+
+    def _state(self, now: float) -> str:
+        """What is done at the moment, in words."""
+        doing = self._step or f"{self._doing}, {duration(now - self._doing_since)} so far"
+        return doing if self._is_loading or not self._where else f"{self._where}, {doing}"
+
+    def _view(self) -> RenderableType:
+        """Live view: one bar for the whole run, and what is done.
+
+        It is drawn inside the console's lock, in another thread, and so takes no other lock.
+        """
+        share, left = self._share_done(), self._seconds_left()
+        self._share = max(self._share, share or 0.0)  # an estimate that has grown draws no bar back
+        bar = Table.grid(padding=(0, 1))
+        bar.add_row(
+            ProgressBar(
+                completed=100 * self._share,
+                width=max(6, min(_BAR_WIDTH, self._console.width - _BESIDE_BAR)),
+                pulse=share is None and not self._share,
+            ),
+            Text("" if share is None else f"{self._share:4.0%}", style="progress.download"),
+            Text("" if left is None else f"about {duration(left)} left", style="cyan"),
+        )
+        lines: list[RenderableType] = [bar, console.one_line(self._state(self._clock()))]
+        if self._last_scores:
+            lines.append(console.one_line(self._last_scores, "dim"))
+        if line := console.line_in_display():
+            lines.append(Text(line))
+        return Padding(Group(*lines), (0, 0, 0, 2), expand=False)
 
     def _draw_round(self, event: RoundDone) -> None:
         if self._heading is not None:
@@ -288,7 +313,7 @@ class RunProgress:
                     self._say(name, reason)
 
     def _say(self, label: str, text: str, *, one_line: bool = False) -> None:
-        self._last_line = time.monotonic()
+        self._last_line = self._clock()
         flat = " ".join(text.split())
         if not self._live:
             console.say(f"  {label}: {flat}")

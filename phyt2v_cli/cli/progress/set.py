@@ -18,9 +18,9 @@ from rich.table import Table
 from rich.text import Text
 
 from phyt2v_cli.cli import console
-from phyt2v_cli.cli.progress.run import SECONDS_BETWEEN_LINES, scores_text
+from phyt2v_cli.cli.progress.run import DOING, SECONDS_BETWEEN_LINES, scores_text
 from phyt2v_cli.cli.wording import in_flags
-from phyt2v_cli.events import Event, GeneratorReady, Notice, RoundDone, StageStarted, StepDone
+from phyt2v_cli.events import Event, GeneratorReady, LoadStarted, Notice, RoundDone, StageStarted, StepDone
 from phyt2v_cli.quantities import count, duration
 
 if TYPE_CHECKING:
@@ -98,8 +98,10 @@ class SetProgress:
                 console.warn(f"{name}: {event.text}", in_flags(event.hint))
             case GeneratorReady():
                 self._tell_how_it_runs(event.settings.get("device_name") or event.settings.get("device", ""))
+            case LoadStarted():
+                self._do(number, "", "loading the model")
             case StageStarted():
-                self._do(number, event.video.label, event.stage)
+                self._do(number, event.video.label, DOING[event.stage])
             case StepDone():
                 self._do(number, event.video.label, f"step {event.step} of {event.steps}")
             case RoundDone():
@@ -146,17 +148,27 @@ class SetProgress:
         share, left = self._busy_share(), self._meter.seconds_left()
         parts = [
             f"{self._num_done:,} of {count(self._num_jobs, 'prompt')} done",
-            f"{len(self._open)} running",
             f"{self._num_failed:,} failed" if self._num_failed else "",
-            "" if share is None else f"generator busy {share:.0%}",
             "" if left is None else f"about {duration(left)} left",
+            f"{len(self._open)} running",
+            "" if share is None else f"generator busy {share:.0%}",
         ]
         return ", ".join(part for part in parts if part)
 
+    def _at_work(self) -> str:
+        """What an open run does, of one that renders if there is one; empty if none is open."""
+        rendering = {n: one for n, one in self._open.items() if one.doing.startswith("step ")}
+        shown = rendering or self._open
+        if not shown:
+            return ""
+        number, one = next(iter(shown.items()))
+        others = f" and {len(shown) - 1} more" if len(shown) > 1 else ""
+        video = f", {one.video.lower()}" if one.video else ""
+        return f"prompt {number}{video}: {one.doing}{others}"
+
     def _view(self) -> RenderableType:
         with self._lock:
-            state, mismatch = self._state(), self._mismatch
-            rendering = [(n, one) for n, one in self._open.items() if one.doing.startswith("step ")]
+            state, mismatch, at_work = self._state(), self._mismatch, self._at_work()
         over = self._num_done + self._num_failed
         bar = Table.grid(padding=(0, 1))
         bar.add_row(
@@ -164,14 +176,12 @@ class SetProgress:
             Text(f"{over:,}/{self._num_jobs:,}", style="progress.download"),
         )
         lines: list[RenderableType] = [bar, console.one_line(state, "cyan")]
-        if rendering:
-            number, one = rendering[0]
-            others = f" and {len(rendering) - 1} more" if len(rendering) > 1 else ""
-            lines.append(
-                console.one_line(f"prompt {number}, {one.video.lower()}: {one.doing}{others}", "dim")
-            )
+        if at_work:
+            lines.append(console.one_line(at_work, "dim"))
         if mismatch:
             lines.append(console.one_line(f"last mismatch: {mismatch}", "dim"))
+        if line := console.line_in_display():
+            lines.append(Text(line))
         return Group(*lines)
 
     def _tell_regularly(self) -> None:
@@ -180,9 +190,9 @@ class SetProgress:
             if time.monotonic() - self._last_line < SECONDS_BETWEEN_LINES:
                 continue
             with self._lock:
-                state, mismatch = self._state(), self._mismatch
+                state, mismatch, at_work = self._state(), self._mismatch, self._at_work()
             self._last_line = time.monotonic()
-            console.say(f"  {state}")
+            console.say(f"  {state}{'; ' if at_work else ''}{at_work}")
             if mismatch != told:
                 told = mismatch
                 console.say(console.one_line(f"  last mismatch: {mismatch}"))

@@ -4,11 +4,11 @@ import shlex
 from typing import TYPE_CHECKING
 
 from phyt2v_cli.cli import console
+from phyt2v_cli.cli.journal.process import result as print_result
 from phyt2v_cli.cli.wording import in_flags
 
 if TYPE_CHECKING:
     from phyt2v_cli.events import Notice
-    from phyt2v_cli.report.clips.of_run import Clips
     from phyt2v_cli.runs.directory import RunDir
     from phyt2v_cli.runs.outcome.result import RunResult
 
@@ -19,8 +19,8 @@ _STOPPED = {
 }
 
 
-def close_run(run: "RunDir", result: "RunResult", *, as_json: bool) -> None:
-    """Print the end of a complete run, and draw its contact sheet and clips.
+def close_run(run: "RunDir", result: "RunResult", shown_result: dict[str, object], *, as_json: bool) -> None:
+    """Print the end of a complete run, with its result as `result_as_json`, and draw its pictures and clips.
 
     The path of the result comes before they are drawn, for nothing that only decorates it may hide it; JSON,
     which names them, comes after, and without them if drawing is interrupted.
@@ -42,13 +42,14 @@ def close_run(run: "RunDir", result: "RunResult", *, as_json: bool) -> None:
         console.say(in_flags(how))
     clips = of_run.Clips()
     if not as_json:
-        console.data(str(result.video))
+        print_result(str(result.video))
     try:
         sheet = contact_sheet.draw_if_possible(run.path, _tell)
         clips = of_run.draw_if_possible(run.path, _tell)
     finally:
         if as_json:
-            console.json_object(_as_json(run, result, clips, sentences))
+            told = {"clips": clips.as_json(), "learned": sentences, "next": next_command(run)}
+            console.json_object(shown_result | told)
     for name, path in (
         ("Contact sheet", sheet),
         ("Original beside result", clips.compare),
@@ -81,7 +82,17 @@ def _lines(run: "RunDir", result: "RunResult") -> list[str]:
     return lines
 
 
-def _as_json(run: "RunDir", result: "RunResult", clips: "Clips", sentences: list[str]) -> dict[str, object]:
+def times_as_json(run: "RunDir") -> dict[str, object]:
+    """Start and end of a run, of its first and its latest attempt."""
+    attempts = run.record.attempts
+    return {
+        "started": attempts[0].started if attempts else None,
+        "finished": attempts[-1].finished if attempts else None,
+    }
+
+
+def result_as_json(run: "RunDir", result: "RunResult") -> dict[str, object]:
+    """Result of a run as JSON, with its rounds and controls."""
     from phyt2v_cli.cli.views.rounds import (
         arms_as_json,
         candidates_as_json,
@@ -101,6 +112,7 @@ def _as_json(run: "RunDir", result: "RunResult", clips: "Clips", sentences: list
         "schema": "phyt2v.result/1",
         "run_dir": str(run.path),
         "status": run.record.status,
+        **times_as_json(run),
         "video": str(result.video),
         "round": round_number(result.id),
         "prompt": result.prompt,
@@ -112,7 +124,4 @@ def _as_json(run: "RunDir", result: "RunResult", clips: "Clips", sentences: list
         "rerenders": rerenders_as_json(videos),
         "control": None if control is None else round_as_json(control),
         "controls": arms_as_json(arms_of(find_controls(run), run.config)),
-        "clips": clips.as_json(),
-        "learned": sentences,
-        "next": next_command(run),
     }

@@ -77,6 +77,34 @@ NewPrompt = Annotated[
     ),
 ]
 
+Events = Annotated[
+    str | None,
+    typer.Option(
+        "--events",
+        metavar="FILE|-",
+        help="Write what happens as lines of JSON, for programs; - is stdout, in place of the result's path.",
+        rich_help_panel=options.OUTPUT,
+        show_default=False,
+    ),
+]
+LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error"],
+    typer.Option(
+        "--log-level", help="What the logs have, here and in RUN/logs/.", rich_help_panel=options.OUTPUT
+    ),
+]
+LogFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--log-file",
+        metavar="FILE",
+        readable=False,
+        help="A log of the whole command, besides that of each run.",
+        rich_help_panel=options.OUTPUT,
+        show_default=False,
+    ),
+]
+
 
 def read_new_prompt(file: str | None, text: str | None) -> str | None:
     """Read the next prompt of a run, from --prompt-file or --prompt; None if neither is given."""

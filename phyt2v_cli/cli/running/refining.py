@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phyt2v_cli.cli import console, signals, watch
+from phyt2v_cli.cli.journal.process import result as print_result
+from phyt2v_cli.cli.journal.run import of_run
 from phyt2v_cli.cli.running import approval, host
 from phyt2v_cli.errors import RunPausedError
 
 if TYPE_CHECKING:
+    from phyt2v_cli.cli.journal.run import RunJournal
     from phyt2v_cli.cli.signals import StopRequest
     from phyt2v_cli.refinement.loop import StopAfter
     from phyt2v_cli.runs.directory import RunDir
@@ -32,22 +35,26 @@ class Going:
 
 def complete(run: "RunDir", going: Going) -> None:
     """Do what is left of an open run, with the terminal's display, and print its result."""
+    from phyt2v_cli.cli.running.closing import close_run, result_as_json
+
     planned = run.record.planned_rounds
     stop = signals.stop_request(
         "The run was stopped.",
         "The same command goes on where it was, or:\n  phyt2v refine --resume " + shlex.quote(str(run.path)),
     )
-    try:
-        with stop, watch.profiling(going.profile) as timeline, console.stdout_kept_for_data():
-            host.prepare_for_models()  # whose imports take a while
-            result = _refine(run, planned, stop, timeline, going)
-    except RunPausedError as pause:
-        _show_pause(run, pause, as_json=going.as_json)
-        return
+    with of_run(run) as journal:
+        try:
+            with stop, watch.profiling(going.profile) as timeline, console.stdout_kept_for_data():
+                host.prepare_for_models()  # whose imports take a while
+                result = _refine(run, planned, stop, timeline, going, journal)
+        except RunPausedError as pause:
+            journal.data = _pause_as_json(run, pause)
+            _show_pause(run, pause, as_json=going.as_json)
+            return
+        shown = result_as_json(run, result)
+        journal.data = shown
 
-    from phyt2v_cli.cli.running.closing import close_run
-
-    close_run(run, result, as_json=going.as_json)
+    close_run(run, result, shown, as_json=going.as_json)
 
 
 def _refine(
@@ -56,6 +63,7 @@ def _refine(
     stop: "StopRequest",
     timeline: "Timeline | None",
     going: Going,
+    journal: "RunJournal",
 ) -> "RunResult":
     from phyt2v_cli.api import Studio
     from phyt2v_cli.schedule import plan_controls
@@ -68,7 +76,7 @@ def _refine(
     # Not closed: its memory is freed with the process, and closing it would delay the exit.
     studio = Studio(config=run.config, on_span=None if timeline is None else timeline.span)
     controls = plan_controls(run.config.refinement, planned)
-    with watch.watching(run.config, planned, controls, timeline=timeline) as emit:
+    with watch.watching(run.config, planned, controls, timeline=timeline, also=[journal]) as emit:
         return studio.complete(
             run,
             emit=emit,
@@ -80,21 +88,27 @@ def _refine(
 
 def _show_pause(run: "RunDir", pause: RunPausedError, *, as_json: bool) -> None:
     """Show where the run waits; its next prompt is the data."""
-    from phyt2v_cli.cli.views.rounds import rounds_as_json, rounds_table
+    from phyt2v_cli.cli.views.rounds import rounds_table
 
     console.say(rounds_table(run, console.stderr().width))
     console.say(f"{pause.message} The next prompt is on standard output. To go on, with another if you like:")
     console.say(f"  phyt2v refine --resume {shlex.quote(str(run.path))} [--prompt-file FILE]")
     if as_json:
-        console.json_object(
-            {
-                "schema": "phyt2v.result/1",
-                "run_dir": str(run.path),
-                "status": run.record.status,
-                "video": None,
-                "next_prompt": pause.next_prompt,
-                "rounds": rounds_as_json(run),
-            }
-        )
+        console.json_object(_pause_as_json(run, pause))
     else:
-        console.data(pause.next_prompt)
+        print_result(pause.next_prompt)
+
+
+def _pause_as_json(run: "RunDir", pause: RunPausedError) -> dict[str, object]:
+    from phyt2v_cli.cli.running.closing import times_as_json
+    from phyt2v_cli.cli.views.rounds import rounds_as_json
+
+    return {
+        "schema": "phyt2v.result/1",
+        "run_dir": str(run.path),
+        "status": run.record.status,
+        **times_as_json(run),
+        "video": None,
+        "next_prompt": pause.next_prompt,
+        "rounds": rounds_as_json(run),
+    }

@@ -120,7 +120,7 @@ def _time_line(planned: "Sequence[PlannedRound]", speed: "Speed") -> str:
     where = f", as measured here ({speed.device}); judges not counted" if speed.device else ""
     total = speed.total_s(planned)
     instead = f" instead of {duration(fixed)}" if total < fixed else ""
-    return f"{duration(total)}{instead}, at {steps}{video}{where}"
+    return f"about {duration(total)}{instead}, at {steps}{video}{where}"
 
 
 def totals(planned: "Sequence[PlannedRound]") -> tuple[int, int]:

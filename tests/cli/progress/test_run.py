@@ -140,7 +140,7 @@ def test_off_a_terminal_a_line_every_few_seconds_tells_the_step_and_the_rest_of_
     err = capsys.readouterr().err
     assert err.splitlines() == [
         "Round 1 of 2: 12 denoising steps",
-        *(f"  step {step} of 12, about 1m 23s left" for step in (3, 6, 9, 12)),
+        *(f"  round 1 of 2, step {step} of 12, about 1m 23s left" for step in (3, 6, 9, 12)),
     ]
 
 
@@ -164,9 +164,9 @@ def test_off_a_terminal_a_silent_stage_is_told_too(
         progress(RoundStarted(RoundId(1), 2, 12, "draft", "p"))
         progress(StageStarted(RoundId(1), "denoise"))
         progress(StepDone(RoundId(1), 1, 12))
-        hear("  step 1 of 12, about 1m 23s left\n")
+        hear("  round 1 of 2, step 1 of 12, about 1m 23s left\n")
         progress(StageStarted(RoundId(1), "decode"))
-        hear("  decoding, .* so far, about")
+        hear("  round 1 of 2, decoding, .* so far, about")
     console.configure(quiet=True)
     with RunProgress() as progress:
         progress(LoadStarted())
@@ -204,10 +204,42 @@ def test_how_the_model_runs_is_told_once_and_again_when_it_changes(
     ]
 
 
+@pytest.mark.parametrize("columns", [80, 44])
+def test_the_live_view_has_one_bar_for_the_run_and_says_what_is_done(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"FORCE_COLOR": "1", "NO_COLOR": "1", "TERM": "xterm"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    share = 0.5
+    with RunProgress(lambda: 83.0, lambda: share) as progress:
+        for event in (
+            RoundStarted(RoundId(1), 5, 20, "draft", "a ball"),
+            StageStarted(RoundId(1), "score"),
+            round_done(1),
+            RoundStarted(RoundId(2), 5, 27, "draft", "better"),
+            StageStarted(RoundId(2), "denoise"),
+            StepDone(RoundId(2), 13, 27),
+        ):
+            progress(event)
+        share, screen, deadline = 0.25, "", time.monotonic() + 60
+        while not re.search(r"step 13 of 27.*last scores", screen, re.DOTALL):  # drawn four times a second
+            assert time.monotonic() < deadline, screen
+            time.sleep(0.01)
+            screen += capsys.readouterr().err
+    below = [line.strip() for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen).splitlines()]
+    at = below.index("round 2 of 5, step 13 of 27")
+    bar, scores = below[at - 1], below[at + 1]
+    width = 12 if columns == 44 else 30
+    assert re.fullmatch(rf"[━╸╺ ]{{{width}}}  50% about 1m 23s left", bar), "no estimate draws it back"
+    assert scores.startswith("last scores: SA 0.80, PC - (round")
+    assert all(len(line) <= columns for line in below)
+
+
 @pytest.mark.slow
 def test_on_a_terminal_a_bar_shows_each_step_and_is_gone_afterwards(tmp_path: Path) -> None:
     screen = run_on_a_terminal("generate", "--prompt", "a red ball", "--steps", "3", cwd=tmp_path)
-    assert re.search(r"denoising .*[123]/3", screen), "drawn ten times a second, so not every step"
+    assert re.search(r"step [123] of 3", screen), "drawn ten times a second, so not every step"
     assert "loading the model" in screen
     assert screen.rstrip().endswith("output.mp4")
     assert "\x1b[?25h" in screen, "the cursor is back"

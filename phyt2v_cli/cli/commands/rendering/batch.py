@@ -9,6 +9,8 @@ import typer
 from phyt2v_cli.cli import console, options, watch
 from phyt2v_cli.cli.batch import options as batch_options
 from phyt2v_cli.cli.batch import running
+from phyt2v_cli.cli.journal import process as journal
+from phyt2v_cli.cli.running import options as running_options
 from phyt2v_cli.cli.wording import worded
 from phyt2v_cli.errors import Phyt2vError, PromptError, SomePromptsFailedError
 from phyt2v_cli.quantities import count, duration, mebibytes
@@ -90,6 +92,9 @@ def batch(
     gpus: batch_options.Gpus = None,
     force: options.Force = False,
     dry_run: options.DryRun = False,
+    events: running_options.Events = None,
+    log_level: running_options.LogLevel = "info",
+    log_file: running_options.LogFile = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -118,6 +123,7 @@ def batch(
     from phyt2v_cli.sets.selection import Selection
 
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
+    journal.begin(events=events, log_file=log_file, log_level=log_level, as_json=as_json)
     selection = Selection.parse(
         prompt_column=prompt_column,
         image_column=image_column,

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from phyt2v_cli.cli import console, options
+from phyt2v_cli.cli.journal import process as journal
 from phyt2v_cli.cli.running import options as running
 from phyt2v_cli.errors import UsageError
 
@@ -47,6 +48,7 @@ def extend(
     from phyt2v_cli.sets.history import run_by_name
 
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
+    journal.begin()
     if not re.fullmatch(r"\+?[0-9]{1,6}", rounds):
         raise UsageError(f"--rounds: {rounds!r:.40} is neither +N nor a number")
     number = int(rounds)

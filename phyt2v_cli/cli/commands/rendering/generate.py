@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from phyt2v_cli.cli import console, options, signals, watch
+from phyt2v_cli.cli.journal import process as journal
+from phyt2v_cli.cli.journal.run import of_command
 from phyt2v_cli.cli.running import host
+from phyt2v_cli.cli.running import options as running
 from phyt2v_cli.quantities import count
 
 if TYPE_CHECKING:
@@ -55,6 +58,9 @@ def generate(
     ] = False,
     dry_run: options.DryRun = False,
     profile: options.Profile = None,
+    events: running.Events = None,
+    log_level: running.LogLevel = "info",
+    log_file: running.LogFile = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -64,6 +70,7 @@ def generate(
     from phyt2v_cli.checks.preflight import prepare_video
 
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
+    journal.begin(events=events, log_file=log_file, log_level=log_level, as_json=as_json)
     text = options.read_prompt(prompt_file, prompt)
     layered = options.load(
         preset,
@@ -103,20 +110,20 @@ def generate(
         return
     with watch.profiling(profile) as timeline:
         result = _render(prepared, timeline)
+    shown: dict[str, object] = {
+        "schema": "phyt2v.video/1",
+        "video": str(result.video),
+        "sha256": result.sha256,
+        "prompt": result.prompt,
+        "steps": result.steps,
+        "seed": result.seed,
+        "seconds": dict(result.seconds),
+    }
+    journal.set_data(shown)
     if as_json:
-        console.json_object(
-            {
-                "schema": "phyt2v.video/1",
-                "video": str(result.video),
-                "sha256": result.sha256,
-                "prompt": result.prompt,
-                "steps": result.steps,
-                "seed": result.seed,
-                "seconds": dict(result.seconds),
-            }
-        )
+        console.json_object(shown)
     else:
-        console.data(str(result.video))
+        journal.result(str(result.video))
 
 
 def _render(prepared: "PreparedVideo", timeline: "Timeline | None") -> "VideoResult":
@@ -129,7 +136,7 @@ def _render(prepared: "PreparedVideo", timeline: "Timeline | None") -> "VideoRes
     )
     console.say(f"{count(steps, 'denoising step')} of {config.generator.model}")
     planned = [PlannedRound(1, steps, "final")]
-    with stop, watch.watching(config, planned, timeline=timeline) as emit:
+    with stop, watch.watching(config, planned, timeline=timeline, also=[of_command()]) as emit:
         host.prepare_for_models()
         # Not closed: its memory is freed with the process, and closing it would delay the exit.
         studio = Studio(config=config, on_span=None if timeline is None else timeline.span)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from phyt2v_cli.cli import completion, console, options, watch
+from phyt2v_cli.cli.journal import process as journal
 from phyt2v_cli.cli.running import approval
 from phyt2v_cli.cli.running import options as running
 from phyt2v_cli.cli.running.refining import Going, complete
@@ -87,6 +88,9 @@ def refine(
     force: options.Force = False,
     dry_run: options.DryRun = False,
     profile: options.Profile = None,
+    events: running.Events = None,
+    log_level: running.LogLevel = "info",
+    log_file: running.LogFile = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -101,6 +105,7 @@ def refine(
     one alone.
     """
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
+    journal.begin(events=events, log_file=log_file, log_level=log_level, as_json=as_json)
     flags: dict[str, object] = {
         "rounds": options.first(rounds, round_num),
         "min_steps": options.first(min_steps, min_steps_underscore),
