@@ -81,4 +81,4 @@ def test_tables_and_comparisons(tmp_path: Path, environment: dict[str, str]) -> 
 
 
 def test_every_shell_example_has_a_test() -> None:
-    assert len(SHELL) == 6
+    assert len(SHELL) == 7

@@ -32,12 +32,11 @@ def close_run(run: "RunDir", result: "RunResult", shown_result: dict[str, object
     from phyt2v_cli.runs.reader import read_run
 
     shown = read_run(run.path)
-    sentences = [in_flags(sentence) for sentence in learned(shown)]
     console.say(rounds_table(run, console.stderr().width))
     for line in _lines(run, result):
         console.say(line)
-    for sentence in sentences:
-        console.say(sentence)
+    for sentence in learned(shown):
+        console.say(in_flags(sentence))
     if (how := how_to_compare(shown)) is not None:
         console.say(in_flags(how))
     clips = of_run.Clips()
@@ -48,8 +47,7 @@ def close_run(run: "RunDir", result: "RunResult", shown_result: dict[str, object
         clips = of_run.draw_if_possible(run.path, _tell)
     finally:
         if as_json:
-            told = {"clips": clips.as_json(), "learned": sentences, "next": next_command(run)}
-            console.json_object(shown_result | told)
+            console.json_object(shown_result | {"clips": clips.as_json()})
     for name, path in (
         ("Contact sheet", sheet),
         ("Original beside result", clips.compare),
@@ -92,7 +90,7 @@ def times_as_json(run: "RunDir") -> dict[str, object]:
 
 
 def result_as_json(run: "RunDir", result: "RunResult") -> dict[str, object]:
-    """Result of a run as JSON, with its rounds and controls."""
+    """Result of a run as JSON, with its rounds and controls; its clips are not drawn yet."""
     from phyt2v_cli.cli.views.rounds import (
         arms_as_json,
         candidates_as_json,
@@ -102,11 +100,12 @@ def result_as_json(run: "RunDir", result: "RunResult") -> dict[str, object]:
         round_number,
         rounds_as_json,
     )
+    from phyt2v_cli.report.learned import learned
     from phyt2v_cli.runs.outcome.arms import arms_of
     from phyt2v_cli.runs.reader import read_run
     from phyt2v_cli.video_id import CONTROL
 
-    videos = read_run(run.path).videos
+    shown = read_run(run.path)
     control = run.read_video(CONTROL) if run.config.refinement.renders_original else None
     return {
         "schema": "phyt2v.result/1",
@@ -120,8 +119,10 @@ def result_as_json(run: "RunDir", result: "RunResult") -> dict[str, object]:
         "stop_reason": result.stop_reason,
         "replanned": run.record.replanned,
         "rounds": rounds_as_json(run),
-        "candidates": candidates_as_json(videos),
-        "rerenders": rerenders_as_json(videos),
+        "candidates": candidates_as_json(shown.videos),
+        "rerenders": rerenders_as_json(shown.videos),
         "control": None if control is None else round_as_json(control),
         "controls": arms_as_json(arms_of(find_controls(run), run.config)),
+        "learned": [in_flags(sentence) for sentence in learned(shown)],
+        "next": next_command(run),
     }

@@ -45,7 +45,8 @@ def test_what_was_measured_and_what_was_not() -> None:
     assert "differs by 0.10 on average and 0.20 at most, over 1 video." in lines[2]
     assert "0.50 of 6 on the same side of 0.9" in lines[3]
     assert lines[4] == "20 steps: of 8 good drafts 7 had a good final (stop score 0.9)."
-    assert lines[5] == "Recommended: search.tie=0.25, generator.draft_cache=pab."
+    assert lines[5] == "look after 10 steps: of 3 suspects 1 had a good final (stop score 0.9)."
+    assert lines[6] == "Recommended: search.tie=0.25, generator.draft_cache=pab."
     unmeasured = RECORD.model_copy(update={"spread": RECORD.spread.model_copy(update={"total": None})})
     assert next(iter(lines_of(unmeasured))).startswith("Noise: not measured")
 
