@@ -191,7 +191,7 @@ def test_fault_09_10_11_while_the_embedded_model_denoises(tmp_path: Path) -> Non
     command = [*PHYT2V, *EIGHT_STEPS, "--out", str(path)]
     for number in STOPPING:
         process = start(command, with_a_bar())
-        read_until(process, r"denoising[^\r\n]* [1-9]/8 ")
+        read_until(process, r"step [1-9] of 8")
         stop_run(process, number, path)
         assert "denoise" not in read_record(path, "round1.json")["seconds"]
         command = [*PHYT2V, "refine", "--resume", str(path)]
