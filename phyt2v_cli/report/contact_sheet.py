@@ -11,6 +11,7 @@ from phyt2v_cli.files.atomic import replace_file
 from phyt2v_cli.files.video import sample_frames
 from phyt2v_cli.quantities import count, score
 from phyt2v_cli.report import fonts
+from phyt2v_cli.report.staleness import is_current
 from phyt2v_cli.runs.reader import read_videos
 from phyt2v_cli.runs.records import VideoRecord
 
@@ -29,9 +30,13 @@ _PAPER, _INK, _SOFT, _FINAL, _DRAFT = "#fbfaf7", "#1d1d1f", "#6b6b70", "#0b6e4f"
 
 
 def draw_if_possible(run_path: Path, tell: Callable[[Notice], None]) -> Path | None:
-    """Write the contact sheet of a complete run; if that fails, only `tell` why, and return None."""
+    """Write the contact sheet of a complete run unless it is up to date.
+
+    If that fails, only `tell` why, and return None.
+    """
+    path = run_path / NAME
     try:
-        return contact_sheet(run_path)
+        return path if is_current(path) else contact_sheet(run_path)
     except Exception as error:
         tell(Notice(f"no contact sheet: {message_of(error)}", getattr(error, "hint", "")))
         return None

@@ -1,5 +1,6 @@
 """The contact sheet of a run: which frames and words it shows, and at which place."""
 
+import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +13,7 @@ from PIL import Image
 
 from phyt2v_cli.errors import VideoError
 from phyt2v_cli.files.video import sample_frames
-from phyt2v_cli.report.contact_sheet import NUM_FRAMES, contact_sheet
+from phyt2v_cli.report.contact_sheet import NUM_FRAMES, contact_sheet, draw_if_possible
 from tests.report.conftest import BACKGROUNDS, change
 
 Picture = npt.NDArray[np.uint8]
@@ -132,3 +133,15 @@ def test_a_video_that_is_not_finished_has_no_row(painted_run: Path) -> None:
 def test_a_run_without_videos_has_no_sheet(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match="no finished video"):
         contact_sheet(tmp_path)
+
+
+def test_a_sheet_is_drawn_again_only_if_a_record_changed(painted_run: Path) -> None:
+    sheet = draw_if_possible(painted_run, lambda _: None)
+    assert sheet is not None
+    drawn = sheet.stat().st_mtime_ns
+    assert draw_if_possible(painted_run, lambda _: None) == sheet
+    assert sheet.stat().st_mtime_ns == drawn
+    change(painted_run / "round1.json", steps=9)
+    os.utime(painted_run / "round1.json", ns=(drawn, drawn))
+    draw_if_possible(painted_run, lambda _: None)
+    assert sheet.stat().st_mtime_ns != drawn

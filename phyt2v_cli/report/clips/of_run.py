@@ -1,6 +1,6 @@
 """Clips of a run, made from its folder alone: its original beside its result, and all of its rounds."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from phyt2v_cli.events import Notice
 from phyt2v_cli.quantities import count, score
 from phyt2v_cli.report.clips.drawing import Labelled, write_clip
 from phyt2v_cli.report.clips.layout import MAX_VIDEOS
+from phyt2v_cli.report.staleness import is_current
 from phyt2v_cli.runs.outcome.arms import Arm, arms_of_run
 from phyt2v_cli.runs.outcome.candidates import chosen_rounds
 from phyt2v_cli.runs.reader import ShownRun, read_run
@@ -138,18 +139,9 @@ def _draw(
     if len(videos) < 2:
         return None
     try:
-        if not _is_current(path, [one.video for one in videos]):
+        if not is_current(path, [one.video for one in videos]):
             write_clip(path, videos, columns=columns)
     except Exception as error:
         tell(Notice(f"no {path.name}: {message_of(error)}", getattr(error, "hint", "")))
         return None
     return path
-
-
-def _is_current(path: Path, videos: Iterable[Path]) -> bool:
-    """Check if a clip is younger than its videos and than all records of its run."""
-    try:
-        made = path.stat().st_mtime_ns
-        return all(source.stat().st_mtime_ns < made for source in (*videos, *path.parent.glob("*.json")))
-    except OSError:
-        return False
