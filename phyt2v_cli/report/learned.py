@@ -126,14 +126,16 @@ def _on_repeats(run: RunRecord, rounds: Sequence[VideoRecord], config: Config) -
     while same > 1 and rounds[same - 2].prompt == rounds[-1].prompt:
         same -= 1
     first, last = same, len(rounds)
-    if last - first < 2 or config.refinement.early_stop or len(rounds) != len(run.plan):
+    is_as_planned = len(rounds) == len(run.plan) and not run.replanned and not run.extended_after
+    if last - first < 2 or config.refinement.early_stop or not is_as_planned:
         return ""
     fact = f"Rounds {first} to {last} rendered the same prompt"
     stop = next((n for n, video in enumerate(rounds, 1) if _would_stop(video, config)), last)
     planned = run.planned_rounds
     left_out = planned[stop:] if rounds[stop - 1].purpose == "final" else planned[stop:-1]
     saved = sum(entry.total_steps for entry in left_out)
-    if config.schedule.share_trajectory or stop >= last or not saved:
+    is_steered = any(video.review is not None for video in rounds)
+    if config.schedule.share_trajectory or is_steered or stop >= last or not saved:
         return f"{fact}."
     final = "" if stop >= first else f", with the prompt of round {stop} for its final"
     return f"{fact}: `early_stop` would have saved {count(saved, 'step')}{final}."

@@ -1,12 +1,12 @@
 """History of sets and runs: those below a folder, how far each set is, and both by name. Read-only."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from phyt2v_cli.errors import FilesError
-from phyt2v_cli.runs.history.names import RUNS, SETS, is_run, resolve
+from phyt2v_cli.runs.history.names import FOLDERS, is_run, resolve
 from phyt2v_cli.runs.reader import find_runs, read_run_record
 from phyt2v_cli.sets.manifest import has_manifest, read_manifests
 from phyt2v_cli.sets.prompt_set import PromptEntry
@@ -78,17 +78,6 @@ def model_name(config: Mapping[str, object]) -> str:
     return model if isinstance(model, str) else ""
 
 
-def run_by_name(name: Path) -> Path:
-    """Path of a run by its path, or by its name or the beginning of it in ``runs`` or ``batches``.
-
-    Raises RunDirError if it is the beginning of several names.
-    """
-    return resolve(name, _FOLDERS, is_run)
-
-
 def run_or_set_by_name(name: Path) -> Path:
-    """Path of a run or of a set, as `run_by_name`."""
-    return resolve(name, _FOLDERS, lambda path: is_run(path) or has_manifest(path))
-
-
-_FOLDERS: Sequence[Path] = (RUNS, SETS)
+    """Path of a run or of a set by its path, or by its name or the beginning of it, as `run_by_name`."""
+    return resolve(name, FOLDERS, lambda path: is_run(path) or has_manifest(path))

@@ -14,7 +14,7 @@ from phyt2v_cli.runs.outcome.arms import Arm, arms_of_run
 from phyt2v_cli.runs.outcome.candidates import chosen_rounds
 from phyt2v_cli.runs.reader import ShownRun, read_run
 from phyt2v_cli.runs.records import VideoRecord
-from phyt2v_cli.video_id import RoundId, VideoId
+from phyt2v_cli.video_id import ControlId, RoundId, VideoId
 
 COMPARE, ROUNDS = "compare.mp4", "rounds.mp4"
 
@@ -88,12 +88,10 @@ def compared(run: ShownRun) -> tuple[Compared, ...]:
         if arm.video.sha256 is not None:
             arms.setdefault(arm.video.id, arm)  # the best of several seeds may be the original
     result = run.record.result
-    finals = [
-        record
-        for record in chosen_rounds(run.videos)
-        if record.purpose == "final" and record.sha256 is not None
-    ]
-    own = [record for record in finals if result is not None and record.id == result.id] or finals[-1:]
+    own = [record for record in run.videos if result is not None and record.id == result.id]
+    if not own or isinstance(own[0].id, ControlId):
+        own = chosen_rounds(run.videos)[-1:]
+    own = [record for record in own if record.purpose == "final" and record.sha256 is not None]
     if not arms or not own or all(_are_same(arm.video, own[0]) for arm in arms.values()):
         return ()
     short = {"original": "original", "blind": "blind rewrite"}

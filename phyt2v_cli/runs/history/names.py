@@ -8,6 +8,7 @@ from phyt2v_cli.errors import RunDirError
 
 RUNS, SETS = Path("runs"), Path("batches")
 """Usual folders: of runs, and of prompt sets with theirs."""
+FOLDERS: Sequence[Path] = (RUNS, SETS)
 _MAX_SHOWN = 10
 
 
@@ -31,6 +32,11 @@ def resolve(name: Path, folders: Sequence[Path], is_wanted: Callable[[Path], boo
             f"{text} may be any of {len(found)}:\n  {listed}{more}", "Give more of the name, or the path."
         )
     return found[0] if found else name
+
+
+def run_by_name(name: Path) -> Path:
+    """Path of a run by its path, or by its name or the beginning of it in the usual folders, as `resolve`."""
+    return resolve(name, FOLDERS, is_run)
 
 
 def is_run(path: Path) -> bool:

@@ -45,7 +45,7 @@ def extend(
     from phyt2v_cli.checks.resuming import open_run
     from phyt2v_cli.cli.running.refining import Going, complete
     from phyt2v_cli.runs import steering
-    from phyt2v_cli.sets.history import run_by_name
+    from phyt2v_cli.runs.history.names import run_by_name
 
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
     journal.begin()

@@ -213,8 +213,8 @@ def _show_what_would_be_done(prepared: "PreparedRun", *, as_json: bool) -> None:
 
 def _resume(path: Path, new_prompt: str | None, *, trust: bool, going: Going) -> None:
     from phyt2v_cli.checks.resuming import open_run
+    from phyt2v_cli.runs.history.names import run_by_name
     from phyt2v_cli.runs.steering import set_next_prompt
-    from phyt2v_cli.sets.history import run_by_name
 
     with open_run(run_by_name(path), trust=trust) as run:
         if new_prompt is not None:

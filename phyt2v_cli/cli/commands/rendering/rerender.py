@@ -8,6 +8,7 @@ import typer
 from phyt2v_cli.cli import console, options, signals, watch
 from phyt2v_cli.cli.running import host
 from phyt2v_cli.cli.running import options as running
+from phyt2v_cli.cli.wording import in_flags
 
 if TYPE_CHECKING:
     from phyt2v_cli.runs.directory import RunDir
@@ -59,8 +60,9 @@ def rerender(
     from phyt2v_cli.checks.resuming import open_run
     from phyt2v_cli.cli.views.rounds import round_as_json, rounds_table
     from phyt2v_cli.refinement.steering.rerender import rerender_of
-    from phyt2v_cli.report.contact_sheet import draw_if_possible
-    from phyt2v_cli.sets.history import run_by_name
+    from phyt2v_cli.report import contact_sheet
+    from phyt2v_cli.report.clips import of_run
+    from phyt2v_cli.runs.history.names import run_by_name
 
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
     with open_run(run_by_name(run_dir), trust=trust) as run:
@@ -74,7 +76,8 @@ def rerender(
             )
         else:
             console.data(str(path))
-        draw_if_possible(run.path, lambda notice: console.warn(notice.text, notice.hint))
+        for draw in (contact_sheet.draw_if_possible, of_run.draw_if_possible):
+            draw(run.path, lambda notice: console.warn(notice.text, in_flags(notice.hint)))
 
 
 def _rerender(run: "RunDir", record: "VideoRecord") -> "VideoRecord":

@@ -55,8 +55,8 @@ def compare(
     from phyt2v_cli.cli.views.comparison import comparison_as_json, comparison_text
     from phyt2v_cli.report.comparison.page import write_comparison
     from phyt2v_cli.report.comparison.runs import MAX_RUNS, compare
+    from phyt2v_cli.runs.history.names import run_by_name
     from phyt2v_cli.runs.reader import read_run
-    from phyt2v_cli.sets.history import run_by_name
 
     paths = [run_by_name(path) for path in runs]
     if not 2 <= len({path.absolute() for path in paths}) == len(paths) <= MAX_RUNS:
