@@ -89,10 +89,11 @@ def of_command() -> RunJournal:
 
 
 @contextmanager
-def of_run(run: "RunDir", *, is_of_set: bool = False) -> Iterator[RunJournal]:
+def of_run(run: "RunDir", *, is_of_set: bool = False, has_work: bool | None = None) -> Iterator[RunJournal]:
     """Journal of the work on an open run, in its directory and for the process, until an error.
 
-    In the stream of a set each line has the name of its run. A complete run gets no new files. What cannot be
+    In the stream of a set each line has the name of its run. Without work nothing is written into the
+    directory; by default there is none in a complete run. What cannot be
     written is a note, and no failure.
     """
     process = current()
@@ -101,7 +102,7 @@ def of_run(run: "RunDir", *, is_of_set: bool = False) -> Iterator[RunJournal]:
     logs = [] if process.log is None else [process.log]
     name = f"{run.path.name}: " if is_of_set else ""
     log, own = None, None
-    if run.record.status != "complete":
+    if has_work if has_work is not None else run.record.status != "complete":
         process.listen_to_libraries()
         number = len(run.record.attempts) + 1
         own = _open_events(run.path)

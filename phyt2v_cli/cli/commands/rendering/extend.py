@@ -32,6 +32,9 @@ def extend(
     ],
     trust: running.Trust = False,
     profile: options.Profile = None,
+    events: running.Events = None,
+    log_level: running.LogLevel = "info",
+    log_file: running.LogFile = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -48,7 +51,7 @@ def extend(
     from phyt2v_cli.runs.history.names import run_by_name
 
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
-    journal.begin()
+    journal.begin(events=events, log_file=log_file, log_level=log_level, as_json=as_json)
     if not re.fullmatch(r"\+?[0-9]{1,6}", rounds):
         raise UsageError(f"--rounds: {rounds!r:.40} is neither +N nor a number")
     number = int(rounds)

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from phyt2v_cli.cli import console, options, signals, watch
+from phyt2v_cli.cli.journal import process as journal
+from phyt2v_cli.cli.journal.run import of_run
 from phyt2v_cli.cli.running import host
 from phyt2v_cli.cli.running import options as running
 from phyt2v_cli.cli.wording import in_flags
 
 if TYPE_CHECKING:
+    from phyt2v_cli.cli.journal.run import RunJournal
     from phyt2v_cli.runs.directory import RunDir
     from phyt2v_cli.runs.records import VideoRecord
 
@@ -47,6 +50,9 @@ def rerender(
         ),
     ] = None,
     trust: running.Trust = False,
+    events: running.Events = None,
+    log_level: running.LogLevel = "info",
+    log_file: running.LogFile = None,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -61,26 +67,33 @@ def rerender(
     from phyt2v_cli.cli.views.rounds import round_as_json, rounds_table
     from phyt2v_cli.refinement.steering.rerender import rerender_of
     from phyt2v_cli.report import contact_sheet
-    from phyt2v_cli.report.clips import of_run
+    from phyt2v_cli.report.clips import of_run as clips
     from phyt2v_cli.runs.history.names import run_by_name
 
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
+    journal.begin(events=events, log_file=log_file, log_level=log_level, as_json=as_json)
     with open_run(run_by_name(run_dir), trust=trust) as run:
-        record = _rerender(run, rerender_of(run, number, steps=steps, seed=seed))
-        console.say(rounds_table(run, console.stderr().width))
+        record = rerender_of(run, number, steps=steps, seed=seed)
         path = run.video_path(record)
+        with of_run(run, has_work=record.scores is None) as own:
+            record = _rerender(run, record, own)
+            shown: dict[str, object] = {
+                "schema": "phyt2v.rerender/1",
+                "run_dir": str(run.path),
+                "status": run.record.status,
+            }
+            shown |= {**round_as_json(record), "video": str(path)}
+            own.data = shown
+        console.say(rounds_table(run, console.stderr().width))
         if as_json:
-            console.json_object(
-                {"schema": "phyt2v.rerender/1", "run_dir": str(run.path), **round_as_json(record)}
-                | {"video": str(path)}
-            )
+            console.json_object(shown)
         else:
-            console.data(str(path))
-        for draw in (contact_sheet.draw_if_possible, of_run.draw_if_possible):
+            journal.result(str(path))
+        for draw in (contact_sheet.draw_if_possible, clips.draw_if_possible):
             draw(run.path, lambda notice: console.warn(notice.text, in_flags(notice.hint)))
 
 
-def _rerender(run: "RunDir", record: "VideoRecord") -> "VideoRecord":
+def _rerender(run: "RunDir", record: "VideoRecord", own: "RunJournal") -> "VideoRecord":
     from phyt2v_cli.schedule import PlannedRound
 
     stop = signals.stop_request(
@@ -93,5 +106,5 @@ def _rerender(run: "RunDir", record: "VideoRecord") -> "VideoRecord":
 
         planned = [PlannedRound(1, record.steps, record.purpose)]
         studio = Studio(config=run.config)
-        with watch.watching(run.config, planned) as emit:
+        with watch.watching(run.config, planned, also=[own]) as emit:
             return studio.rerender(run, record, emit=emit, cancelled=stop.cancelled)
