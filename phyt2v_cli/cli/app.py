@@ -17,7 +17,7 @@ from phyt2v_cli.cli import console, options
 from phyt2v_cli.config.files import ISOLATED
 
 PACKAGES = {
-    "rendering": ("refine", "batch", "generate", "extend", "rerender", "preview-schedule"),
+    "rendering": ("refine", "batch", "generate", "extend", "rerender", "stop", "preview-schedule"),
     "results": ("runs", "watch", "report", "compare", "export"),
     "setting_up": ("init", "config", "doctor", "calibrate"),
 }

@@ -42,6 +42,7 @@ from phyt2v_cli.runs.records import (
     StopReason,
     VideoRecord,
 )
+from phyt2v_cli.runs.stopping import StopFile
 from phyt2v_cli.schedule import PlannedRound
 from phyt2v_cli.video_id import RoundId
 
@@ -64,11 +65,16 @@ def refine(
     denoising steps; the run can go on later. Raises PromptError if the original prompt is longer than the
     text encoder reads, BackendError if a role fails, FilesError if something cannot be written.
     """
+    stop_file = StopFile(run.path)
+
+    def is_to_stop() -> bool:
+        return cancelled() or stop_file.wants("now")
+
     try:
-        return _Loop(Session(run, roles, emit, cancelled), review, stop_after).complete()
+        return _Loop(Session(run, roles, emit, is_to_stop), review, stop_after, stop_file).complete()
     except BaseException as error:
         # After a signal, work may be abandoned anywhere, and then fails with any exception.
-        interrupted = isinstance(error, RunInterruptedError | KeyboardInterrupt) or cancelled()
+        interrupted = isinstance(error, RunInterruptedError | KeyboardInterrupt) or is_to_stop()
         run.record.status = "interrupted" if interrupted else "failed"
         finish_attempt(run.record)
         with suppress(FilesError):  # the first error is the one to report
@@ -79,11 +85,14 @@ def refine(
 class _Loop:
     """State shared by the parts of one `refine`."""
 
-    def __init__(self, session: Session, review: Review | None, stop_after: StopAfter | None) -> None:
+    def __init__(
+        self, session: Session, review: Review | None, stop_after: StopAfter | None, stop_file: StopFile
+    ) -> None:
         self.session = session
         self.review = review
         self.budget = Budget(session.run)
         self.stop_after = stop_after
+        self.stop_file = stop_file
         self.run = session.run
         self.emit = session.emit
         self.llm = session.roles.llm
@@ -253,6 +262,11 @@ class _Loop:
 
     def _review(self, record: VideoRecord, number: int, total_rounds: int) -> None:
         """Let the user decide on the next round's prompt, unless that was decided before."""
+        if self.run.record.status != "complete" and self.stop_file.wants("final"):
+            self.stop_file.forget()
+            record.ends_drafts = True
+            self.run.save_video(record)
+            return
         if self.review is None or record.review is not None or record.refined_prompt is None:
             return
         found = record.mismatch is not None and record.mismatch.found
