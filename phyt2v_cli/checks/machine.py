@@ -74,7 +74,7 @@ def verdict(checks: Sequence[Check]) -> Check:
     if any(check.essential for check in broken):
         return Check("verdict", "problem", f"not even the embedded model runs here: {names}")
     if broken:
-        return Check("verdict", "missing", f"the embedded model runs here; this needs mending: {names}")
+        return Check("verdict", "missing", f"the embedded model runs here; this needs fixing: {names}")
     return Check("verdict", "ok", "the embedded model runs here, and nothing is broken")
 
 
@@ -213,7 +213,7 @@ def check_endpoints(config: Config) -> Iterator[Check]:
                 "server",
                 "problem",
                 f"{of}: no answer: {_first_line(reason)}",
-                f"start it, or mend {roles[0]}.base_url",
+                f"start it, or fix {roles[0]}.base_url",
             )
         else:
             yield Check("server", "ok", f"{of}: {shown} answers (HTTP {status})")
@@ -229,7 +229,7 @@ def check_programs(config: Config) -> Iterator[Check]:
                 yield Check("program", "ok", f"{role}: {find_program(section.command)}")
             except BackendError as error:
                 yield Check(
-                    "program", "problem", f"{role}: {error.message}", error.hint or f"mend {role}.command"
+                    "program", "problem", f"{role}: {error.message}", error.hint or f"fix {role}.command"
                 )
 
 

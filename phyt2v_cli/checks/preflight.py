@@ -59,7 +59,7 @@ def check_model(config: Config) -> None:
     goes_on = config.search.look_share is not None or config.schedule.share_trajectory
     if goes_on and (obstacle := obstacle_to_looks(config.generator)):
         raise ConfigError(
-            f"search.look_at, schedule.share_trajectory: {obstacle} cannot go on with a denoising",
+            f"search.look_at, schedule.share_trajectory: {obstacle} cannot resume a denoising",
             "Leave both out.",
         )
     if config.generator.backend == "server":

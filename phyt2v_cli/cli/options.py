@@ -181,7 +181,7 @@ Candidates = Annotated[
     int | None,
     typer.Option(
         "--candidates",
-        help="Videos of each round but the last; the best by the scorer goes on.",
+        help="Videos of each round but the last; the best by the scorer leads to the next round.",
         show_default=False,
     ),
 ]
@@ -224,7 +224,7 @@ EarlyStop = Annotated[
     bool | None,
     typer.Option(
         "--early-stop/--no-early-stop",
-        help="Render the final as soon as nothing is left to mend.",
+        help="Render the final as soon as nothing is left to fix.",
         show_default=False,
         metavar="",
     ),

@@ -104,7 +104,7 @@ def refusals_as(error: type[Phyt2vError], name: str | Path, *, prefix: str = "")
     except OSError as refusal:
         reason = refusal.strerror or str(refusal)
         raise error(
-            f"{prefix}{_short(name)} cannot be used: {reason}.", "Mend that, or name another."
+            f"{prefix}{_short(name)} cannot be used: {reason}.", "Fix that, or name another."
         ) from refusal
 
 

@@ -290,7 +290,7 @@ class _Loop:
         self.emit(_round_done(record))
         raise RunPausedError(
             f"The run waits after {record.id.label.lower()}, as asked.",
-            "Go on with `resume`, with another prompt if you like.",
+            "Continue with `resume`, with another prompt if you like.",
             next_prompt=record.refined_prompt,
         )
 

@@ -101,7 +101,7 @@ class Session:
     def begin(self) -> None:
         """Start the attempt, if it is not started; raise RunInterruptedError if the run was cancelled."""
         if self.cancelled():
-            raise RunInterruptedError("The run was stopped.", "The same call goes on where it was.")
+            raise RunInterruptedError("The run was stopped.", "The same call resumes it.")
         if not self._has_begun:
             self._has_begun = True
             self.run.record.status = "running"

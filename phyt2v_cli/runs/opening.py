@@ -102,7 +102,7 @@ def find_run(path: Path, prompt: str, config: Config) -> FoundRun:
     if held := list_differences(prompt, config, record.prompt, record.config, heard):
         obstacle = "\n  ".join([f"{path} holds another run:", *held])
         return FoundRun(record, obstacle, differences=tuple(held))
-    notice = f"going on with another judge, for nothing was kept of {', '.join(differences)}"
+    notice = f"resuming with another judge, for nothing was kept of {', '.join(differences)}"
     return FoundRun(record, notices=(notice,))
 
 

@@ -99,7 +99,7 @@ def read_run_record(path: Path) -> RunRecord:
         record = RunRecord.model_validate_json(content)
     except ValidationError as error:
         raise RunDirError(
-            f"{path}/run.json is broken, or not of the schema {SCHEMA}", "Begin the run again to mend it."
+            f"{path}/run.json is broken, or not of the schema {SCHEMA}", "Begin the run again to fix it."
         ) from error
     with suppress(OSError):  # a folder that may not be looked into keeps what it says
         if record.status == "running" and not is_locked(path):

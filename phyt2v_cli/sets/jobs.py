@@ -183,7 +183,7 @@ def run_jobs(
 
     def work(job: Job, is_cancelled: Cancelled) -> Outcome:
         if is_cancelled():
-            raise RunInterruptedError("The set was stopped.", "The same call goes on where it was.")
+            raise RunInterruptedError("The set was stopped.", "The same call resumes it.")
         try:
             with watch(job) as emit, open_run(job) as run:
                 return _complete(job, run, refine, emit, is_cancelled)

@@ -129,7 +129,7 @@ def test_the_computer_is_named() -> None:
     ("checks", "state", "detail"),
     [
         ([("GPU", "missing", False)], "ok", "nothing is broken"),
-        ([("key", "problem", False)] * 2, "missing", "this needs mending: key"),
+        ([("key", "problem", False)] * 2, "missing", "this needs fixing: key"),
         ([("key", "problem", False), ("codecs", "problem", True)], "problem", "runs here: key, codecs"),
     ],
 )

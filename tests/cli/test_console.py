@@ -89,10 +89,10 @@ def test_a_command_to_copy_stays_one_line_on_a_narrow_terminal(
     for name, value in (("FORCE_COLOR", "1"), ("NO_COLOR", "1"), ("TERM", "xterm"), ("COLUMNS", "40")):
         monkeypatch.setenv(name, value)
     console.say(
-        "The run was stopped. It goes on with:\n  phyt2v refine --resume runs/a-red-ball-falls-0123456"
+        "The run was stopped. Resume it with:\n  phyt2v refine --resume runs/a-red-ball-falls-0123456"
     )
     assert capsys.readouterr().err.splitlines() == [
-        "The run was stopped. It goes on with:",
+        "The run was stopped. Resume it with:",
         "  phyt2v refine --resume runs/a-red-ball-falls-0123456",
     ]
 

@@ -38,7 +38,7 @@ def test_after_a_kill_no_denoising_step_runs_again(doubled: Doubled, out: Path, 
     ended = doubled.run(*GENERATE, "--out", out, "--json")
     assert ended.code == 0, ended.err
     assert (doubled.count("denoise"), doubled.count("step")) == (1, 4)
-    assert f"Going on from the latents in {out}.phyt2v-latents" in " ".join(ended.err.split())
+    assert f"Resuming from the latents in {out}.phyt2v-latents" in " ".join(ended.err.split())
     assert set(json.loads(ended.out)["seconds"]) == {"decode", "encode"}
     assert kept(out) == ["ball.mp4"]
     assert made_from(out) == VideoMetadata("a red ball drops", 0, 4)
@@ -64,7 +64,7 @@ def test_after_a_signal_no_denoising_step_runs_again(doubled: Doubled, out: Path
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=PATIENCE_S)[1]
     assert process.returncode == 130
-    assert "goes on from finished latents" in said
+    assert "resumes from finished latents" in said
     assert doubled.run(*GENERATE, "--out", out).code == 0
     assert doubled.count("denoise") == 1
 

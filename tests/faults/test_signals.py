@@ -126,7 +126,7 @@ def test_fault_09_10_11_while_a_single_video_is_rendered(
     process = doubled.start(*generate, script={"hang": ["step:2"], "grace_s": FOR_EVER})
     doubled.wait_for("step:2 hangs")
     stopped = stop(process, number, lambda: doubled.let_go_on("step:2"))
-    assert stopped.err.endswith("The same command starts again, or goes on from finished latents.\n")
+    assert stopped.err.endswith("The same command starts again, or resumes from finished latents.\n")
     assert list(tmp_path.iterdir()) == [doubled.log_path]
     again = doubled.run(*generate)
     assert (again.code, again.out) == (0, f"{tmp_path}/a.mp4\n")

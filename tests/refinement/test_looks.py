@@ -189,5 +189,5 @@ def test_what_has_no_effect_is_said_and_what_cannot_be_is_refused() -> None:
     server = {"backend": "server", "base_url": "http://127.0.0.1:9/v1", "model": "wan"}
     for generator, what in ((server, "a video server"), ({"video": "a.mp4"}, "a model that begins with")):
         config = looking.model_copy(update={"generator": GeneratorConfig.model_validate(generator)})
-        with pytest.raises(ConfigError, match=f"{what}.* cannot go on with a denoising"):
+        with pytest.raises(ConfigError, match=f"{what}.* cannot resume a denoising"):
             check_model(config)

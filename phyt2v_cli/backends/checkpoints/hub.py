@@ -94,7 +94,7 @@ def _hub_errors(hub_id: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise ModelLoadError(
                 f"{hub_id} cannot be written into the local cache: {error.strerror}.",
-                "Mend that, or choose another disk with HF_HOME, and fetch it again; it goes on.",
+                "Fix that, or choose another disk with HF_HOME, and fetch it again; it resumes.",
             ) from error
         raise unreachable(hub_id) from error
 

@@ -58,7 +58,7 @@ def run(
     settings = jobs[0].config  # only seeds may differ, and no role knows them
     num_left = len(jobs) - len(complete) - len(unusable)
     stop = signals.stop_request(
-        "The set was stopped.", "The same command goes on where it was and leaves complete runs alone."
+        "The set was stopped.", "The same command resumes it and leaves complete runs alone."
     )
     try:
         with stop, ExitStack() as stack:  # from here on, since the imports take a while too

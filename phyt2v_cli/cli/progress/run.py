@@ -171,7 +171,7 @@ class RunProgress:
             case StepDone():
                 self._draw_step(event)
             case LatentsFound():
-                console.say(f"Going on from the latents in {event.path}")
+                console.say(f"Resuming from the latents in {event.path}")
             case StageDone():
                 self._end_stage()
                 if console.is_verbose():

@@ -23,7 +23,7 @@ Trust = Annotated[
     bool,
     typer.Option(
         "--trust",
-        help="Let the config of a run that goes on start its programs and reach its servers.",
+        help="Let the config of a resumed run start its programs and reach its servers.",
         metavar="",
     ),
 ]
@@ -40,7 +40,7 @@ StopAfter = Annotated[
     Literal["rewrite"] | None,
     typer.Option(
         "--stop-after",
-        help="Stop after the next rewritten prompt, which is printed in place of a video; --resume goes on.",
+        help="Stop after the next rewritten prompt, and print it in place of a video; --resume continues.",
         rich_help_panel=_STEERING,
         show_default=False,
     ),

@@ -40,7 +40,7 @@ def complete(run: "RunDir", going: Going) -> None:
     planned = run.record.planned_rounds
     stop = signals.stop_request(
         "The run was stopped.",
-        "The same command goes on where it was, or:\n  phyt2v refine --resume " + shlex.quote(str(run.path)),
+        "The same command resumes it, or:\n  phyt2v refine --resume " + shlex.quote(str(run.path)),
     )
     with of_run(run) as journal:
         try:
@@ -91,7 +91,9 @@ def _show_pause(run: "RunDir", pause: RunPausedError, *, as_json: bool) -> None:
     from phyt2v_cli.cli.views.rounds import rounds_table
 
     console.say(rounds_table(run, console.stderr().width))
-    console.say(f"{pause.message} The next prompt is on standard output. To go on, with another if you like:")
+    console.say(
+        f"{pause.message} The next prompt is on standard output. To continue, with another if you like:"
+    )
     console.say(f"  phyt2v refine --resume {shlex.quote(str(run.path))} [--prompt-file FILE]")
     if as_json:
         console.json_object(_pause_as_json(run, pause))

@@ -39,7 +39,7 @@ def measure(
     from phyt2v_cli.sets.study.running import Judges, Study
 
     begin = time.monotonic()
-    stop = signals.stop_request("The calibration was stopped.", "The same command goes on where it was.")
+    stop = signals.stop_request("The calibration was stopped.", "The same command resumes it.")
     with stop, console.stdout_kept_for_data():
         host.prepare_for_models()
         from phyt2v_cli.backends import background
@@ -70,7 +70,7 @@ def measure(
     if study.num_missing and max_seconds is not None:
         console.warn(
             f"{max_seconds:g} s were over before {count(study.num_missing, 'video')} of "
-            f"{study.num_planned:,}; the same command goes on"
+            f"{study.num_planned:,}; the same command resumes it"
         )
     record = calibration_of(
         videos,

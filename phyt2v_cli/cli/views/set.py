@@ -46,7 +46,7 @@ def _table(jobs: "Sequence[Job]", by_number: "Mapping[int, Outcome]", width: int
     table.add_column("prompt", min_width=_MIN_PROMPT_WIDTH, no_wrap=True, overflow="ellipsis")
     for name in ("SA", "PC"):
         table.add_column(name, justify="right")
-    table.add_column("came of it")
+    table.add_column("result")
     for job in jobs:
         outcome = by_number.get(job.number)
         result = outcome.result if outcome else None

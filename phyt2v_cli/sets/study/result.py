@@ -47,7 +47,7 @@ def calibration_of(
             f"Nothing was measured: of {count(num_planned, 'video')} {len(videos):,} are judged, and no two "
             f"that could be compared have scores by {deciding}"
             + (f", which abstained from {abstained:,} of them." if abstained else "."),
-            "The same call goes on where it was; `max_seconds` says how long."
+            "The same call resumes it; `max_seconds` says how long."
             if len(videos) < num_planned
             else "Put a judge first that knows these videos.",
         )

@@ -280,7 +280,7 @@ class Study:
 
     def _check_cancelled(self) -> None:
         if self.cancelled():
-            raise RunInterruptedError("The calibration was stopped.", "The same call goes on where it was.")
+            raise RunInterruptedError("The calibration was stopped.", "The same call resumes it.")
 
     def _tell_notices(self) -> None:
         while self.folder.notices:

@@ -272,7 +272,7 @@ def test_a_stopped_set_goes_on(
     stopped = end(process)
     assert (stopped.code, len(stopped.out.splitlines())) == (code, 1)
     assert "1 of 3 prompts are complete." in stopped.err
-    assert "The same command goes on where it was" in stopped.err.splitlines()[-1]
+    assert "The same command resumes it" in stopped.err.splitlines()[-1]
     resumed = doubled.run(*command)
     assert (resumed.code, len(resumed.out.splitlines())) == (0, 3)
     assert doubled.count("denoise") == 6  # none was done again

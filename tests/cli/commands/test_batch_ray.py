@@ -91,7 +91,7 @@ def test_ctrl_c_drains_and_the_same_command_goes_on(folder: Path, in_threads: Pa
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all that it sees
     ended = end(process)
     assert ended.code == 130, ended.err
-    assert "goes on where it was" in ended.err
+    assert "resumes it" in ended.err
     wait_until_gone(left)
     again = end(batch(folder, "stopped", *ON_RAY))
     assert again.code == 0, again.err

@@ -78,9 +78,9 @@ def test_wrong_words(words: list[str], message: str, prompts: str, phyt2v: Comma
 def test_too_little_time_for_one_prompt_is_said(prompts: str, phyt2v: CommandLine) -> None:
     outcome = phyt2v("calibrate", prompts, "--out", "c", *QUICK, "--max-seconds", "0")
     assert (outcome.code, outcome.out) == (1, "")
-    assert "0 s were over before 4 videos of 8; the same command goes on" in outcome.err
+    assert "0 s were over before 4 videos of 8; the same command resumes it" in outcome.err
     assert "of 8 videos 0 are judged" in outcome.err
-    assert outcome.hints() == ["hint: The same call goes on where it was; --max-seconds says how long."]
+    assert outcome.hints() == ["hint: The same call resumes it; --max-seconds says how long."]
 
 
 def test_a_calibration_of_another_model_is_ignored_and_that_is_said(

@@ -253,5 +253,5 @@ def test_doctor_says_whether_the_server_can_be_reached() -> None:
     assert (reached.state, reached.detail) == ("ok", f"generator: {server.url} answers (HTTP 404)")
     assert gone.state == "problem"
     assert gone.detail.startswith("generator: no answer")
-    assert gone.todo == "start it, or mend generator.base_url"
+    assert gone.todo == "start it, or fix generator.base_url"
     assert "CANARY_KEY is set" in [check.detail for check in check_keys(config)]

@@ -58,16 +58,14 @@ def test_a_model_that_predicts_nothing_half_way_has_no_looks(tmp_path: Path) -> 
     class Whole(FakeGenerator):
         def denoise(self, prompt: str, **options: Any) -> Denoised:
             if options.get("trajectory") is not None:
-                raise ConfigError("schedule.share_trajectory: this model cannot go on with a video, alas")
+                raise ConfigError("schedule.share_trajectory: this model cannot resume a video, alas")
             return super().denoise(prompt, **options)
 
     study = FakeStudy(tmp_path / "s", generator=Whole())
     assert len(study.complete(look_steps=[2])) == NUM_VIDEOS
     assert study.num_planned == NUM_VIDEOS
     told = [told for told in study.told if isinstance(told, str)]
-    assert told == [
-        "looks are left out: schedule.share_trajectory: this model cannot go on with a video, alas"
-    ]
+    assert told == ["looks are left out: schedule.share_trajectory: this model cannot resume a video, alas"]
 
 
 def test_a_rewrite_is_asked_to_be_unlike_those_before(tmp_path: Path) -> None:

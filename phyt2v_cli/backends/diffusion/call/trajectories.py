@@ -183,7 +183,7 @@ _PREDICTIONS: tuple[tuple[Any, _Predict], ...] = (
 
 def _unsuited(reason: str) -> ConfigError:
     return ConfigError(
-        f"schedule.share_trajectory: this model cannot go on with a video, {reason}",
+        f"schedule.share_trajectory: this model cannot resume a video, {reason}",
         "Use `schedule.share_trajectory=false`.",
     )
 

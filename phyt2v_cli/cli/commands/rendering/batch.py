@@ -102,7 +102,7 @@ def batch(
 ) -> None:
     """Refine every prompt of a set, several side by side; the models are loaded once.
 
-    The path of each result is printed on stdout as it is done. The same command goes on with what is
+    The path of each result is printed on stdout as it is done. The same command continues with what is
     interrupted or failed and leaves complete runs alone. Exit code 5: some prompts failed, or entries of the
     set cannot be used.
     """

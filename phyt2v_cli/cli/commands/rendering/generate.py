@@ -132,7 +132,7 @@ def _render(prepared: "PreparedVideo", timeline: "Timeline | None") -> "VideoRes
 
     config, steps = prepared.config, prepared.steps
     stop = signals.stop_request(
-        "The rendering was stopped.", "The same command starts again, or goes on from finished latents."
+        "The rendering was stopped.", "The same command starts again, or resumes from finished latents."
     )
     console.say(f"{count(steps, 'denoising step')} of {config.generator.model}")
     planned = [PlannedRound(1, steps, "final")]

@@ -75,7 +75,7 @@ def refine(
             metavar="DIR",
             autocompletion=completion.runs,
             readable=False,
-            help="Go on with the run in DIR, as it was begun.",
+            help="Resume the run in DIR, with its own settings.",
             show_default=False,
         ),
     ] = None,
@@ -101,7 +101,7 @@ def refine(
 ) -> None:
     """Render a prompt, judge the video, rewrite the prompt, and again; the last video is the result.
 
-    Its path is printed on stdout. The same command goes on with an interrupted run and leaves a complete
+    Its path is printed on stdout. The same command resumes an interrupted run and leaves a complete
     one alone.
     """
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
@@ -147,7 +147,7 @@ def refine(
             scorer or None,
         ]
         if any(value is not None for value in [*others, *flags.values()]):
-            raise UsageError("--resume goes on with the run's own settings; leave out all others")
+            raise UsageError("--resume uses the run's own settings; leave out all others")
         if dry_run:
             raise UsageError("--resume and --dry-run do not go together")
         _resume(resume, running.read_new_prompt(new_prompt, prompt), trust=trust, going=going)

@@ -98,7 +98,7 @@ def _rerender(run: "RunDir", record: "VideoRecord", own: "RunJournal") -> "Video
 
     stop = signals.stop_request(
         "The rendering was stopped.",
-        f"The same command goes on where it was; the run itself is as it was: {shlex.quote(str(run.path))}",
+        f"The same command resumes it; the run itself is as it was: {shlex.quote(str(run.path))}",
     )
     with stop, console.stdout_kept_for_data():  # imports take a while
         host.prepare_for_models()

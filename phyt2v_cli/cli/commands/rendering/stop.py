@@ -31,7 +31,7 @@ def stop(
     verbose: options.Verbose = False,
     no_color: options.NoColor = False,
 ) -> None:
-    """Stop a run that goes on elsewhere, on another machine too: it can be resumed.
+    """Stop a run that works elsewhere, on another machine too: it can be resumed.
 
     The request is a file in the run directory, which the run looks at between its steps.
     """

@@ -49,7 +49,7 @@ def watch(
     verbose: options.Verbose = False,
     no_color: options.NoColor = False,
 ) -> None:
-    """Show what a run does that goes on elsewhere, until it ends; of several runs one line each.
+    """Show what a run elsewhere does, until it ends; of several runs one line each.
 
     It reads RUN/events.ndjson again and again, so that a network drive will do. With --json, and in a pipe,
     it passes on the lines of that file. Exit code 0: complete, or nothing was running; 1: a run failed or was

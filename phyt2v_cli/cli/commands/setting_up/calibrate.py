@@ -105,7 +105,7 @@ def calibrate(
             "--max-seconds",
             metavar="S",
             min=0,
-            help="Begin no further video after this time; the same command goes on.",
+            help="Begin no further video after this time; the same command resumes.",
             rich_help_panel=_STUDY,
             show_default=False,
         ),
@@ -147,7 +147,7 @@ def calibrate(
 
     Each prompt and its rewrites are rendered with several seeds and as drafts, and judged. The path of
     calibration.json is printed on stdout; a plot is beside it. `--calibration FILE` of `phyt2v refine` and
-    `phyt2v batch` uses it. The same command goes on with what is missing. Exit code 5: entries of the set
+    `phyt2v batch` uses it. The same command continues with what is missing. Exit code 5: entries of the set
     cannot be used.
     """
     from phyt2v_cli.cli.views import set_plan

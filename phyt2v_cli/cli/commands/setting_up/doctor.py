@@ -129,7 +129,7 @@ def _fetch(name: str, *, as_json: bool) -> None:
         console.say(f"{model} is here already.")
     else:
         if size := size_of(model):
-            console.say(f"{model}: about {size.download_gb:.0f} GB in all; an interrupted fetch goes on.")
+            console.say(f"{model}: about {size.download_gb:.0f} GB in all; an interrupted fetch resumes.")
         path = str(fetch_model(model, revision))
     if as_json:
         console.json_object({"schema": "phyt2v.fetched/1", "model": model, "path": path})
