@@ -16,13 +16,13 @@ if TYPE_CHECKING:  # pydantic is a third of the start-up time, and `--help` need
     from phyt2v_cli.config.layers import LoadedConfig
 
 _SCHEDULE, _CONFIG, OUTPUT = "Schedule", "Configuration", "Output"
+_SEARCH, _CHECKS = "Search and selection", "Checks"
 
 Rounds = Annotated[
     int | None,
     typer.Option(
         "--rounds",
         help="Number of refinements; the run has one video more. (default: 4)",
-        rich_help_panel=_SCHEDULE,
         show_default=False,
     ),
 ]
@@ -32,7 +32,6 @@ MinSteps = Annotated[
         "--min-steps",
         "--min",
         help="Denoising steps of the first draft; above the preset's max it raises that. (default: 20)",
-        rich_help_panel=_SCHEDULE,
         show_default=False,
     ),
 ]
@@ -42,7 +41,6 @@ MaxSteps = Annotated[
         "--max-steps",
         "--max",
         help="Denoising steps of a final; below the preset's min it lowers that. (default: 50)",
-        rich_help_panel=_SCHEDULE,
         show_default=False,
     ),
 ]
@@ -153,6 +151,7 @@ Image = Annotated[
         metavar="FILE",
         help="A picture that every video begins with, scaled and cropped to its size.",
         show_default=False,
+        rich_help_panel=_CONFIG,
     ),
 ]
 Video = Annotated[
@@ -162,6 +161,7 @@ Video = Annotated[
         metavar="FILE",
         help="A video that every video is made from, scaled and cropped to its size.",
         show_default=False,
+        rich_help_panel=_CONFIG,
     ),
 ]
 Seed = Annotated[
@@ -174,6 +174,7 @@ AllowTruncation = Annotated[
         "--allow-truncation",
         help="Render a prompt that is longer than the model reads, cut short.",
         show_default=False,
+        rich_help_panel=_CHECKS,
         metavar="",
     ),
 ]
@@ -183,6 +184,7 @@ Candidates = Annotated[
         "--candidates",
         help="Videos of each round but the last; the best by the scorer leads to the next round.",
         show_default=False,
+        rich_help_panel=_SEARCH,
     ),
 ]
 Calibration = Annotated[
@@ -191,14 +193,17 @@ Calibration = Annotated[
         "--calibration",
         metavar="FILE",
         help="A calibration.json of `phyt2v calibrate`, for this model, size and judge.",
-        rich_help_panel=_CONFIG,
+        rich_help_panel=_SEARCH,
         show_default=False,
     ),
 ]
 Select = Annotated[
     Literal["last", "best"] | None,
     typer.Option(
-        "--select", help="Which video is the result: the last, or the better final.", show_default=False
+        "--select",
+        help="Which video is the result: the last, or the better final.",
+        show_default=False,
+        rich_help_panel=_SEARCH,
     ),
 ]
 Control = Annotated[
@@ -218,6 +223,7 @@ Controls = Annotated[
         help="Compare the result with: original, blind (a rewrite that saw no video), best-of-n (as many "
         "seeds as the rounds' steps pay for).",
         show_default=False,
+        rich_help_panel=_SEARCH,
     ),
 ]
 EarlyStop = Annotated[
@@ -226,6 +232,7 @@ EarlyStop = Annotated[
         "--early-stop/--no-early-stop",
         help="Render the final as soon as nothing is left to fix.",
         show_default=False,
+        rich_help_panel=_SEARCH,
         metavar="",
     ),
 ]
@@ -235,6 +242,7 @@ Probe = Annotated[
         "--probe/--no-probe",
         help="Ask each judge on a server once before the first video is rendered.",
         show_default=False,
+        rich_help_panel=_CHECKS,
         metavar="",
     ),
 ]

@@ -25,6 +25,7 @@ Trust = Annotated[
         "--trust",
         help="Let the config of a resumed run start its programs and reach its servers.",
         metavar="",
+        rich_help_panel="Checks",
     ),
 ]
 Approve = Annotated[

@@ -38,26 +38,8 @@ def refine(
     rounds: options.Rounds = None,
     min_steps: options.MinSteps = None,
     max_steps: options.MaxSteps = None,
-    schedule: options.Schedule = None,
-    steps: options.StepsList = None,
     seed: options.Seed = None,
-    candidates: options.Candidates = None,
-    calibration: options.Calibration = None,
-    select: options.Select = None,
     control: options.Control = None,
-    controls: options.Controls = None,
-    early_stop: options.EarlyStop = None,
-    probe: options.Probe = None,
-    allow_truncation: options.AllowTruncation = None,
-    preset: options.Preset = None,
-    model: options.Model = None,
-    scorer: options.Scorers = None,
-    solver: options.Solver = None,
-    gpus: options.Gpus = None,
-    image: options.Image = None,
-    video: options.Video = None,
-    config: options.ConfigPath = None,
-    assignments: options.Assignments = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -79,14 +61,32 @@ def refine(
             show_default=False,
         ),
     ] = None,
-    max_seconds: running.MaxSeconds = None,
-    max_cost: running.MaxCost = None,
+    dry_run: options.DryRun = False,
+    force: options.Force = False,
+    preset: options.Preset = None,
+    model: options.Model = None,
+    scorer: options.Scorers = None,
+    config: options.ConfigPath = None,
+    assignments: options.Assignments = None,
+    schedule: options.Schedule = None,
+    steps: options.StepsList = None,
+    select: options.Select = None,
+    controls: options.Controls = None,
+    candidates: options.Candidates = None,
+    early_stop: options.EarlyStop = None,
+    calibration: options.Calibration = None,
     approve: running.Approve = False,
     stop_after: running.StopAfter = None,
     new_prompt: running.NewPrompt = None,
+    max_seconds: running.MaxSeconds = None,
+    max_cost: running.MaxCost = None,
+    solver: options.Solver = None,
+    gpus: options.Gpus = None,
+    image: options.Image = None,
+    video: options.Video = None,
+    probe: options.Probe = None,
+    allow_truncation: options.AllowTruncation = None,
     trust: running.Trust = False,
-    force: options.Force = False,
-    dry_run: options.DryRun = False,
     profile: options.Profile = None,
     events: running.Events = None,
     log_level: running.LogLevel = "info",
@@ -101,8 +101,8 @@ def refine(
 ) -> None:
     """Render a prompt, judge the video, rewrite the prompt, and again; the last video is the result.
 
-    Its path is printed on stdout. The same command resumes an interrupted run and leaves a complete
-    one alone.
+    Its path is printed on stdout. The same command resumes an interrupted run, and leaves a complete one
+    alone. Scores: SA (semantic adherence: the video shows the request) and PC (physical commonsense), 0 to 1.
     """
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
     journal.begin(events=events, log_file=log_file, log_level=log_level, as_json=as_json)
