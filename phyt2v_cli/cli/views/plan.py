@@ -58,7 +58,7 @@ def plan_table(
             _steps(entry),
             Text(_bar(entry.steps / most, bar_width, ascii_only), style="green" if is_final else "cyan"),
             Text(_in_words(entry, planned), style="bold green" if is_final else ""),
-            f"{entry.total_steps / fixed_steps:.1%}",
+            f"{entry.total_steps / total_steps:.1%}",
             str(done),
         ]
         if speed is not None:
