@@ -44,10 +44,12 @@ check: $(READY)
 	$(BIN)/deptry phyt2v_cli training benchmarks docs
 	$(BIN)/deptry tests --ignore DEP002,DEP004
 	$(BIN)/python docs/make_commands.py --check
+	$(BIN)/python -m docs.make_man --check
 
-# The command reference, docs/commands.md, from the commands themselves.
+# The command reference, docs/commands.md, and the man pages, docs/man, from the commands themselves.
 docs: $(READY)
 	$(BIN)/python docs/make_commands.py
+	$(BIN)/python -m docs.make_man
 
 format: $(READY)
 	$(BIN)/ruff format .

@@ -34,8 +34,14 @@ def reference(app: typer.Typer) -> str:
     """Command reference of `app` as Markdown: every command that is not hidden, in the order of its help."""
     commands = list(_walk(typer.main.get_command(app), app.info.name))
     contents = [f"- [{path}](#{path.replace(' ', '-')}): {_summary(command)}" for path, command in commands]
-    sections = [HEADING, "\n".join(contents), *(_section(path, command) for path, command in commands)]
+    sections = [HEADING, "\n".join(contents), *sections_of(app).values()]
     return "\n".join(section.rstrip("\n") + "\n" for section in sections)
+
+
+def sections_of(app: typer.Typer) -> dict[str, str]:
+    """Section of each command that is not hidden, as Markdown, by its path as in ``phyt2v runs list``."""
+    commands = _walk(typer.main.get_command(app), app.info.name)
+    return {path: _section(path, command) for path, command in commands}
 
 
 def _walk(command: Any, path: str | None) -> Iterator[tuple[str, Any]]:

@@ -40,6 +40,8 @@ def test_the_wheel_carries_presets_data_and_weights(wheel: Path) -> None:
     assert {f"phyt2v_cli/{name}" for name in presets} <= names
     assert {f"phyt2v_cli/tiny/{p.name}" for p in (ROOT / "phyt2v_cli/tiny").glob("*.toml")} <= names
     assert PAGE | {"phyt2v_cli/py.typed"} <= names
+    man_pages = {path.name for path in (ROOT / "docs" / "man").glob("*.1")}
+    assert {Path(name).name for name in names if "/share/man/man1/" in name} == man_pages != set()
     weights = {n for n in names if n.endswith(".safetensors")}
     assert {n.split("/")[3] for n in weights} == {"text_encoder", "transformer", "vae"}
     assert not any(n.startswith(("tests/", "training/", "benchmarks/")) for n in names)
