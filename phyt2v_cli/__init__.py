@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from phyt2v_cli.runs.outcome.result import RoundResult, RunResult, VideoResult, load_run
     from phyt2v_cli.video_id import ControlId, RerenderId, RoundId
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _MODULES = {
     "phyt2v_cli.api": ("RunSettings", "Studio"),
