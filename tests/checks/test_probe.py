@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from phyt2v_cli import api
+from phyt2v_cli import calls
 from phyt2v_cli.errors import BackendError
 from phyt2v_cli.testing.fakes import FakeCaptioner, FakeChat, FakeGenerator, FakeScorer
 from tests.scripted_server import ScriptedServer, answer_of_any_task, answer_with, status
@@ -25,7 +25,7 @@ def refine(path: Path, config: dict[str, Any], generator: FakeGenerator | None =
     doubles = {"llm": FakeChat(), "captioner": FakeCaptioner(), "scorer": FakeScorer()}
     roles: dict[str, Any] = {name: role for name, role in doubles.items() if name not in config}
     generator = generator or FakeGenerator()
-    api.refine("a ball", out=path, generator=generator, config=config, steps="2", **roles)
+    calls.refine("a ball", out=path, generator=generator, config=config, steps="2", **roles)
 
 
 @pytest.mark.parametrize(
