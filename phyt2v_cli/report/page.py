@@ -5,8 +5,11 @@ pictures and the run's videos, and only `report.html` is written. The markup is 
 model, no loop and no terminal.
 """
 
+import base64
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from phyt2v_cli.files.atomic import replace_file
@@ -17,6 +20,7 @@ from phyt2v_cli.report.learned import how_to_compare, learned
 from phyt2v_cli.report.plot import Point, plot_of
 from phyt2v_cli.report.strip import strip
 from phyt2v_cli.report.verdict import changes_of, verdict_on
+from phyt2v_cli.runs.history.reproduction import command_of, settings_named
 from phyt2v_cli.runs.outcome.candidates import chosen_rounds
 from phyt2v_cli.runs.reader import ShownRun, read_run
 from phyt2v_cli.runs.records import ScorerRecord, VideoRecord
@@ -31,23 +35,30 @@ MAX_DOTS = 100
 """Maximum number of rounds in the plot of scores."""
 
 
-def write_report(run_path: Path) -> Path:
+def write_report(run_path: Path, *, embed: bool = False) -> Path:
     """Write `report.html` into a run directory and return its path.
 
-    Raises RunDirError if there is no run that can be shown, FilesError if the disk refuses.
+    With `embed` its videos are in the page, which may then be sent as one file. Raises RunDirError if there
+    is no run that can be shown, FilesError if the disk refuses.
     """
     path = run_path / NAME
-    page = make_page(read_run(run_path))
+    page = make_page(read_run(run_path), embed=embed)
     with replace_file(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return path
 
 
-def make_page(run: ShownRun) -> str:
+def make_page(run: ShownRun, *, embed: bool = False) -> str:
     """HTML of the whole page."""
+    rendered = [record for record in run.videos if record.sha256 is not None]
     return template.render(
         "page.html.j2",
         run=run.record,
+        embeds=embed,
+        source_of=partial(_source_of, run.path, embed),
+        missing=[record.video for record in rendered if not (run.path / record.video).is_file()],
+        command=command_of(run.record),
+        settings=[(key, json.dumps(value)) for key, value in settings_named(run.record).items()],
         num_videos=sum(record.sha256 is not None for record in run.videos),
         facts=list(_facts(run)),
         plot=plot_of(_points(run)),
@@ -67,6 +78,17 @@ def _with_flags(sentence: str) -> str:
     """Sentence with flags in place of keywords in backticks: who reads a page has used the command line."""
     parts = sentence.split("`")
     return "".join(f"--{part.replace('_', '-')}" if n % 2 else part for n, part in enumerate(parts))
+
+
+def _source_of(run_path: Path, embed: bool, name: str) -> str:
+    """Source of a video on the page: its file name, or its content as a data URI."""
+    if not embed:
+        return name
+    try:
+        content = base64.b64encode((run_path / name).read_bytes()).decode("ascii")
+    except OSError:
+        return name
+    return f"data:video/mp4;base64,{content}"
 
 
 def _facts(run: ShownRun) -> Iterator[tuple[str, str]]:

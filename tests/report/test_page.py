@@ -33,7 +33,7 @@ from tests.terminals import foreign_controls
 
 ELEMENTS = re.compile(
     "html|head|meta|title|style|body|header|main|section|article|footer|div|h1|h2|h3|p|span|ul|li|dl|dt|dd|"
-    "ins|del|video|img|svg|line|text|polyline|circle|rect"
+    "ins|del|video|img|svg|line|text|polyline|circle|rect|details|summary|pre"
 )
 """Of a page; none of them runs or fetches anything that the policy does not allow."""
 
@@ -79,12 +79,50 @@ def test_every_video_has_its_card(tmp_path: Path) -> None:
     assert re.findall("<h2>(.*?)</h2>", beside) == ["What it learned", "Original", "Result"]
     assert re.findall('<video src="(.*?)"', beside) == ["control.mp4", "output2.mp4"]
     assert "Nothing improved: the original scores as high as the last round, both at 6 steps." in beside
-    assert re.findall("<h2>(.*?)</h2>", cards) == ["Control", "Round 1", "Round 2"]
+    assert re.findall("<h2>(.*?)</h2>", cards) == [*("Control", "Round 1", "Round 2", "Run it again")]
     assert re.findall('<video src="(.*?)"', cards) == ["control.mp4", "output1.mp4", "output2.mp4"]
     assert page.count('<img class="strip"') == 3
     assert page.count(">the result<") == 1
     for text in ("3 steps", "6 steps", "it hovers", "I see", "half of it is missing", "the ball", "gravity"):
         assert text in page
+
+
+def test_a_round_with_the_same_prompt_is_folded(tmp_path: Path) -> None:
+    no_mismatch = '{"found": false, "text": ""}'
+    roles = FakeRoles(
+        llm=FakeChat({"mismatch": [no_mismatch] * 2, "refinement": ['{"prompt": "a red ball drops"}'] * 2})
+    )
+    run_through(tmp_path / "run", make_config(2), roles)
+    page = write_report(tmp_path / "run").read_text(encoding="utf-8")
+    folded = re.findall(r"<summary>(Round.*?)</summary>", page)
+    assert [text.partition(":")[0] for text in folded] == ["Round 2"]
+    assert page.count("<details") == page.count("</details>")
+    assert page.count("<article") == page.count("</article>") == 2
+
+
+def test_a_page_says_what_scores_mean_how_to_repeat_it_and_what_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    page = page_of(path)
+    assert "SA, semantic adherence: the video shows what was asked for." in page
+    assert "phyt2v refine --prompt" in page
+    assert "schedule.max_steps=6" in page
+    assert "no longer beside this page" not in page
+    (path / "output1.mp4").unlink()
+    page = write_report(path).read_text(encoding="utf-8")
+    assert "Videos that are no longer beside this page: output1.mp4." in page
+
+
+def test_a_page_with_its_videos_is_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    page_of(path)
+    page = write_report(path, embed=True).read_text(encoding="utf-8")
+    sources = re.findall('<video src="(.*?)"', page)
+    assert sources
+    for source in sources:
+        content = base64.b64decode(source.removeprefix("data:video/mp4;base64,"), validate=True)
+        assert content in {file.read_bytes() for file in path.glob("*.mp4")}
+    assert "media-src 'self' data:;" in page
+    assert "media-src 'self';" in write_report(path).read_text(encoding="utf-8")
 
 
 def test_a_page_names_the_clips_that_are_there_and_how_to_get_more(tmp_path: Path) -> None:
@@ -177,7 +215,7 @@ def test_a_page_is_hardly_larger_than_its_pictures(tmp_path: Path) -> None:
         return len(page) - sum(map(len, strips))
 
     one, four = markup_of(0), markup_of(3)
-    assert one < 10_000
+    assert one < 11_500
     assert four - one < 3 * 2_500
 
 

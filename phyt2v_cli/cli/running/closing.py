@@ -8,6 +8,8 @@ from phyt2v_cli.cli.journal.process import result as print_result
 from phyt2v_cli.cli.wording import in_flags
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from phyt2v_cli.events import Notice
     from phyt2v_cli.runs.directory import RunDir
     from phyt2v_cli.runs.outcome.result import RunResult
@@ -45,6 +47,7 @@ def close_run(run: "RunDir", result: "RunResult", shown_result: dict[str, object
     try:
         sheet = contact_sheet.draw_if_possible(run.path, _tell)
         clips = of_run.draw_if_possible(run.path, _tell)
+        page = _write_page(run)
     finally:
         if as_json:
             console.json_object(shown_result | {"clips": clips.as_json()})
@@ -52,15 +55,31 @@ def close_run(run: "RunDir", result: "RunResult", shown_result: dict[str, object
         ("Contact sheet", sheet),
         ("Original beside result", clips.compare),
         ("All rounds", clips.rounds),
+        ("Report", page),
     ):
         if path is not None:
             console.say(f"{name}: {path}")
     console.say(f"Next: {next_command(run)}")
 
 
+def _write_page(run: "RunDir") -> "Path | None":
+    """Write the page of a run, unless it is current; a page that cannot be written is only a note."""
+    from phyt2v_cli.errors import Phyt2vError
+    from phyt2v_cli.report import page
+    from phyt2v_cli.report.staleness import is_current
+
+    try:
+        if not is_current(run.path / page.NAME):
+            page.write_report(run.path)
+    except Phyt2vError as error:
+        console.warn(f"no page: {error.message}", in_flags(error.hint))
+        return None
+    return run.path / page.NAME
+
+
 def next_command(run: "RunDir") -> str:
     """Command to go on with after a complete run."""
-    return f"phyt2v report {shlex.quote(str(run.path))}"
+    return f"phyt2v report {shlex.quote(str(run.path))} --open"
 
 
 def _tell(notice: "Notice") -> None:

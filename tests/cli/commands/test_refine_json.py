@@ -21,7 +21,7 @@ def test_a_result_has_its_control(tmp_path: Path) -> None:
     assert result["learned"] == [
         "Nothing improved: the original scores as high as the last round, both at 6 steps."
     ]
-    assert result["next"] == f"phyt2v report {tmp_path}/run"
+    assert result["next"] == f"phyt2v report {tmp_path}/run --open"
 
 
 def test_a_schema_has_one_shape(tmp_path: Path) -> None:

@@ -26,7 +26,9 @@ def test_the_end_says_how_to_compare_and_what_comes_next(
     told = capsys.readouterr()
     assert told.out == f"{path}/output2.mp4\n"
     assert "The same command with --control adds the original prompt at 6 steps, to compare." in told.err
-    assert told.err.endswith(f"All rounds: {path}/rounds.mp4\nNext: phyt2v report '{path}'\n")
+    assert told.err.endswith(
+        f"All rounds: {path}/rounds.mp4\nReport: {path}/report.html\nNext: phyt2v report '{path}' --open\n"
+    )
     close(path, control=True)
     told = capsys.readouterr()
     assert "--control" not in told.err

@@ -7,6 +7,7 @@ import typer
 
 from phyt2v_cli.cli import completion, console, options
 from phyt2v_cli.errors import UsageError
+from phyt2v_cli.quantities import mebibytes
 
 EXAMPLES = """
 [bold]Examples[/]
@@ -15,6 +16,8 @@ phyt2v report runs/a-red-ball-drops-1a2b3c4d
 
 phyt2v report batches/physics-1a2b3c4d --category physical_laws
 """
+
+_LARGE_BYTES = 50 * 2**20
 
 
 def report(
@@ -41,6 +44,13 @@ def report(
     each: Annotated[
         bool, typer.Option("--each", help="Of a set: also write the page of each of its runs.", metavar="")
     ] = False,
+    embed: Annotated[
+        bool,
+        typer.Option("--embed", help="Of a run: put the videos into the page, to send one file.", metavar=""),
+    ] = False,
+    opens: Annotated[
+        bool, typer.Option("--open", help="Open the page in the browser, on a terminal.", metavar="")
+    ] = False,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -59,6 +69,8 @@ def report(
     folder = run_or_set_by_name(folder)
     told: dict[str, object] = {"schema": "phyt2v.report/1"}
     if not (folder / "run.json").exists() and has_manifest(folder):
+        if embed:
+            raise UsageError("--embed concerns a run", f"{folder} is the folder of a set.")
         from phyt2v_cli.sets.summary.report import write_set_report
 
         written = write_set_report(folder, category_columns=categories or (), each=each)
@@ -69,8 +81,14 @@ def report(
     else:
         from phyt2v_cli.report.page import write_report
 
-        path = write_report(folder)
+        path = write_report(folder, embed=embed)
         told |= {"report": str(path)}
+    if embed and (size := path.stat().st_size) > _LARGE_BYTES:
+        console.warn(f"{path} has {mebibytes(size)}: browsers and mail may refuse that")
+    if opens and console.stdout().is_terminal:
+        import webbrowser
+
+        webbrowser.open(path.absolute().as_uri())
     if as_json:
         console.json_object(told)
     else:

@@ -1,0 +1,49 @@
+"""Command that begins a run like a recorded one, and the settings that it has to name. Knows records."""
+
+import json
+import shlex
+from collections.abc import Mapping
+
+from phyt2v_cli.config.layers import load_config
+from phyt2v_cli.runs.records import RunRecord
+
+FILLED_IN = ("search.calibration_sha256", "generator.source_sha256", "prompts.sha256")
+"""Settings that a run fills in by itself."""
+REACHING = ("command", "base_url", "api_key_env")
+"""Names of settings that start programs or reach servers: a run may be anybody's, and commands are copied."""
+
+
+def settings_named(record: RunRecord) -> dict[str, object]:
+    """Settings of a run that are not the defaults, by key; those that a run fills in are left out."""
+    defaults = _flat(load_config(environment={}).config.model_dump(mode="json"))
+    return {
+        key: value
+        for key, value in _flat(record.config).items()
+        if key in defaults and value != defaults[key] and key not in FILLED_IN and value is not None
+    }
+
+
+def command_of(record: RunRecord) -> str:
+    """Command line for a POSIX shell, without settings that reach out, and without further scorers."""
+    words = ["phyt2v", "refine", "--prompt", record.prompt]
+    for key, value in settings_named(record).items():
+        if key.rpartition(".")[2] not in (*REACHING, "others"):
+            words += ["--set", f"{key}={_as_text(value)}"]
+    return shlex.join(words)
+
+
+def _as_text(value: object) -> str:
+    """Value as `--set` reads it."""
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _flat(config: Mapping[str, object]) -> dict[str, object]:
+    """Values by their key, as in ``schedule.max_steps``."""
+    return {
+        f"{section}.{name}": value
+        for section, values in config.items()
+        if isinstance(values, Mapping)
+        for name, value in values.items()
+    }

@@ -1,0 +1,49 @@
+"""The command that a page shows begins a run with the same settings."""
+
+import shlex
+
+from phyt2v_cli.config.layers import load_config
+from phyt2v_cli.config.schema import Config
+from phyt2v_cli.runs.history.reproduction import command_of, settings_named
+from phyt2v_cli.runs.records import PlanRecord, RunRecord
+
+PROMPT = 'it\'s a "ball"; $(drops)'
+
+
+def record_of(config: Config) -> RunRecord:
+    plan = [PlanRecord(round=1, steps=5, purpose="final")]
+    return RunRecord(prompt=PROMPT, seed=config.run.seed, config=config.model_dump(mode="json"), plan=plan)
+
+
+def test_the_command_has_the_settings_that_are_not_defaults() -> None:
+    given = (
+        "schedule.steps=3,4,5",
+        "refinement.rounds=2",
+        "refinement.controls=original,blind",
+        "search.candidates=3",
+        "search.look_at=0.25",
+        "generator.negative_prompt=a blur, dark",
+        "run.seed=7",
+        "run.probe=false",
+    )
+    config = load_config(environment={}, assignments=given).config
+    program, command, flag, prompt, *words = shlex.split(command_of(record_of(config)))
+    assert (program, command, flag, prompt) == ("phyt2v", "refine", "--prompt", PROMPT)
+    assert words[::2] == ["--set"] * len(given)
+    assert load_config(environment={}, assignments=words[1::2]).config == config
+    assert command_of(record_of(load_config(environment={}).config)) == shlex.join(
+        ["phyt2v", "refine", "--prompt", PROMPT]
+    )
+
+
+def test_a_strangers_programs_and_servers_are_not_in_what_is_copied() -> None:
+    config = Config.model_validate(
+        {
+            "llm": {"backend": "openai", "base_url": "http://evil.example/v1", "model": "m"},
+            "scorer": {"backend": "command", "command": ["rm", "-rf", "/"]},
+        }
+    )
+    command = command_of(record_of(config))
+    assert "evil" not in command
+    assert "rm" not in shlex.split(command)
+    assert settings_named(record_of(config))["scorer.command"] == ["rm", "-rf", "/"]
