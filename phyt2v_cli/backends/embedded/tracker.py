@@ -5,13 +5,14 @@ never sees the prompt.
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from phyt2v_cli.files.video import read_frames
 from phyt2v_cli.roles import Scores
-from phyt2v_cli.tiny.language import parse_prompt
-from phyt2v_cli.tiny.motion import Finding, Motion, analyse
-from phyt2v_cli.tiny.scoring import physical_commonsense, semantic_adherence
-from phyt2v_cli.tiny.tracking import Track, Tracks, track
+
+if TYPE_CHECKING:  # scipy, a third of the time of a run that has nothing to do
+    from phyt2v_cli.tiny.motion import Finding, Motion
+    from phyt2v_cli.tiny.tracking import Track, Tracks
 
 
 class TrackerCaptioner:
@@ -22,6 +23,9 @@ class TrackerCaptioner:
 
         Raises VideoError if the video is missing or broken.
         """
+        from phyt2v_cli.tiny.motion import analyse
+        from phyt2v_cli.tiny.tracking import track
+
         tracks = track(read_frames(video_path))
         if tracks.foreign:
             return f"The tracker knows only the embedded world and cannot describe this: {tracks.foreign}."
@@ -41,11 +45,17 @@ class TrackerScorer:
 
         Raises VideoError if the video is missing or broken.
         """
+        from phyt2v_cli.tiny.tracking import track
+
         return score_tracks(track(read_frames(video_path)), prompt)
 
 
-def score_tracks(tracks: Tracks, prompt: str) -> Scores:
+def score_tracks(tracks: "Tracks", prompt: str) -> Scores:
     """Semantic adherence and physical commonsense of tracked objects; None outside of the embedded world."""
+    from phyt2v_cli.tiny.language import parse_prompt
+    from phyt2v_cli.tiny.motion import analyse
+    from phyt2v_cli.tiny.scoring import physical_commonsense, semantic_adherence
+
     if tracks.foreign:
         return Scores(None, None, (f"The tracker abstains: {tracks.foreign}.",))
     motion = analyse(tracks)
@@ -58,7 +68,7 @@ def score_tracks(tracks: Tracks, prompt: str) -> Scores:
     return Scores(round(semantic, 4), round(physical, 4), (*reasons, *misses))
 
 
-def describe(motion: Motion) -> str:
+def describe(motion: "Motion") -> str:
     """Caption of a few sentences for measured motion."""
     if not motion.objects:
         return "Nothing is seen but the empty floor and the sky."
@@ -68,7 +78,7 @@ def describe(motion: Motion) -> str:
     return " ".join(f"{s[:1].upper()}{s[1:]}." for s in sentences)
 
 
-def _course(motion: Motion, names: list[str]) -> str:
+def _course(motion: "Motion", names: list[str]) -> str:
     a = names[0]
     found = {f.name for f in motion.findings}
     to = f" to the {motion.direction}" if motion.direction else ""
@@ -90,13 +100,13 @@ def _course(motion: Motion, names: list[str]) -> str:
     }[motion.kind]
 
 
-def _place(o: Track) -> str:
+def _place(o: "Track") -> str:
     x, y = o.center[int(o.visible.argmax())]
     side = "left" if x < 0.38 else "right" if x > 0.62 else "middle"
     return f"{'upper' if y < 0.45 else 'lower'} {side}"
 
 
-def _subject(motion: Motion, finding: Finding) -> str:
+def _subject(motion: "Motion", finding: "Finding") -> str:
     if finding.name == "pass-through":
         return "they"
     if finding.name == "smear":
