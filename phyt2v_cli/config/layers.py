@@ -292,13 +292,22 @@ def _validate(settings: Mapping[str, Setting]) -> Config:
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        lines = [_describe(problem, settings) for problem in error.errors(include_url=False)]
-        raise ConfigError("\n".join(lines)) from error
+        lines: dict[tuple[int | str, ...], str] = {}
+        for problem in error.errors(include_url=False):
+            # Of a setting with several types each has its own error, and the first says most.
+            lines.setdefault(_place(problem), _describe(problem, settings))
+        raise ConfigError("\n".join(lines.values())) from error
+
+
+def _place(problem: "ErrorDetails") -> tuple[int | str, ...]:
+    """Place of an error: section, name, and what is inside it, without the type that was tried."""
+    section, name, *inner = problem["loc"]
+    return section, name, *(part for part in inner if isinstance(part, int) or name == "others")
 
 
 def _describe(problem: "ErrorDetails", settings: Mapping[str, Setting]) -> str:
     """Describe one error as a ``field: message`` line. Lists count from 1, tables are shown as in TOML."""
-    section, name, *inner = problem["loc"]
+    section, name, *inner = _place(problem)
     entry = f"entry {int(inner.pop()) + 1}: " if inner and isinstance(inner[-1], int) else ""
     key = f"{section}.{name}" + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in inner)
     origin = settings[f"{section}.{name}"].origin

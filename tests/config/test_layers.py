@@ -287,3 +287,12 @@ def test_an_endpoint_chooses_the_server_as_generator_and_a_backend_of_its_own_co
     assert loaded.origins["generator.backend"] == "generator.base_url is set"
     kept = load_config(assignments=[*words, "generator.backend=diffusers"], environment={})
     assert kept.config.generator.backend == "diffusers"
+
+
+def test_a_setting_of_several_types_is_one_line() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(environment={}, assignments=["search.look_at=half"])
+    assert caught.value.message == (
+        "search.look_at: 'half' does not fit: it should be a valid number, unable to parse string as a "
+        "number (assignment search.look_at)"
+    )
