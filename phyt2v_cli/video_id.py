@@ -5,6 +5,7 @@ All file names of a video are made here and nowhere else. Knows no folder and no
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
@@ -54,8 +55,32 @@ class RoundId:
         return f"{self.number}.{self.candidate}" if self.candidate else str(self.number)
 
 
+class _NamesItsFiles(ABC):
+    """File names of a video that has the name of its id."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Id as text."""
+
+    @property
+    def video_name(self) -> str:
+        """File name of the video."""
+        return f"{self.name}.mp4"
+
+    @property
+    def record_name(self) -> str:
+        """File name of the record."""
+        return f"{self.name}.json"
+
+    @property
+    def latents_name(self) -> str:
+        """File name of the latents, which are kept until the video is verified."""
+        return f"latents-{self.name}.safetensors"
+
+
 @dataclass(frozen=True)
-class ControlId:
+class ControlId(_NamesItsFiles):
     """Id of a control: a video at full steps that no round has led to, for comparison."""
 
     kind: Literal["control", "blind"] = "control"
@@ -75,24 +100,9 @@ class ControlId:
             return "Blind rewrite"
         return "Control" + (f", seed {self.candidate}" if self.candidate else "")
 
-    @property
-    def video_name(self) -> str:
-        """File name of the video."""
-        return f"{self.name}.mp4"
-
-    @property
-    def record_name(self) -> str:
-        """File name of the record."""
-        return f"{self.name}.json"
-
-    @property
-    def latents_name(self) -> str:
-        """File name of the latents, which are kept until the video is verified."""
-        return f"latents-{self.name}.safetensors"
-
 
 @dataclass(frozen=True)
-class RerenderId:
+class RerenderId(_NamesItsFiles):
     """Id of a video of a round's prompt that was rendered again, with other steps or another seed."""
 
     number: int
@@ -111,21 +121,6 @@ class RerenderId:
     def label(self) -> str:
         """Id in words for people, as in ``Round 3 again``."""
         return f"Round {self.number} again" + (f", {self.index}" if self.index > 1 else "")
-
-    @property
-    def video_name(self) -> str:
-        """File name of the video."""
-        return f"{self.name}.mp4"
-
-    @property
-    def record_name(self) -> str:
-        """File name of the record."""
-        return f"{self.name}.json"
-
-    @property
-    def latents_name(self) -> str:
-        """File name of the latents, which are kept until the video is verified."""
-        return f"latents-{self.name}.safetensors"
 
 
 VideoId: TypeAlias = RoundId | ControlId | RerenderId
