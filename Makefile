@@ -20,7 +20,7 @@ test: $(READY)
 
 # In a process of its own (-n 1): a Ray that dies takes its driver along, which is then one failed test.
 test-slow: $(READY)
-	$(BIN)/pytest -q -n 1 --dist loadfile -m 'slow and not gpu'
+	$(BIN)/pytest -q -n 1 -m 'slow and not gpu'
 
 # Every fault of docs/faults.md (kills, full disks, damage, hostile text) and the number of those survived.
 faults: $(READY)

@@ -78,7 +78,7 @@ def test_fault_65_in_the_library(run: Path) -> None:
 def test_fault_65_whatever_else_cannot_be_read_is_named(
     run: Path, doubled: Doubled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError(5, "Input/output error", str(run / "style.css"))
 
     monkeypatch.setattr("phyt2v_cli.report.page.make_page", fail)

@@ -37,6 +37,8 @@ POLL_S = 0.25
 """Seconds between two looks at a call in progress."""
 PLACED_WITHIN_S = 30.0
 """Seconds after which a worker that Ray has not started is told to wait for room."""
+CLOSED_WITHIN_S = 30.0
+"""Seconds to wait for a thread that loads a worker which has been ended."""
 
 LOST = (RayActorError, WorkerCrashedError, NodeDiedError, ObjectLostError, OutOfMemoryError)
 """Errors of a call whose worker is gone."""
@@ -70,6 +72,7 @@ class Pool:
         self._ready: set[Any] = set()
         self._free: list[Any] = []
         self._placed: set[Any] = set()
+        self._loading: list[threading.Thread] = []
         self._has_told_of_room = False
         self._num_wanted = 0
         self._failure: Phyt2vError | None = None
@@ -95,7 +98,7 @@ class Pool:
             while len(self._workers) < num_workers:
                 worker = self._start()
                 self._workers.append(worker)
-                threading.Thread(target=self._load, args=(worker,), name="load", daemon=True).start()
+                self._start_loading(worker)
             while len(self._workers) > num_workers and self._free:
                 self._let_go(self._free.pop())
 
@@ -124,7 +127,8 @@ class Pool:
             except LOST:
                 self._set_ready(worker, False)
                 self._on_notice(f"a worker was lost ({self._label}); what it did is done again")
-                threading.Thread(target=self._load, args=(worker,), name="reload", daemon=True).start()
+                with self._changed:
+                    self._start_loading(worker)
                 continue
             except BaseException:
                 self._give_back(worker)
@@ -152,14 +156,33 @@ class Pool:
         raise BackendError(f"No worker answers ({self._label}).", "Look into Ray's logs.")
 
     def close(self) -> None:
-        """End all workers."""
+        """End all workers, and wait for the threads that load them.
+
+        A thread that asks Ray for something after this process has left the cluster would start another one.
+        """
         with self._changed:
             for worker in [*self._workers]:
                 self._let_go(worker)
             self._free.clear()
             self._num_wanted = 0
+            loading = list(self._loading)
+        for thread in loading:
+            thread.join(CLOSED_WITHIN_S)
+
+    def _start_loading(self, worker: Any) -> None:
+        """Load a worker in a thread of its own; `_changed` is held."""
+        self._loading = [thread for thread in self._loading if thread.is_alive()]
+        thread = threading.Thread(target=self._load, args=(worker,), name="load", daemon=True)
+        self._loading.append(thread)
+        thread.start()
+
+    def _is_let_go(self, worker: Any) -> bool:
+        with self._changed:
+            return worker not in self._workers
 
     def _load(self, worker: Any) -> None:
+        if self._is_let_go(worker):
+            return
         try:
             self._watch_placing(worker)
             facts = self._loaded(worker)
@@ -199,6 +222,8 @@ class Pool:
             try:
                 return _get(worker.load.remote())
             except LOST:  # Ray starts it again
+                if self._is_let_go(worker):
+                    raise
                 time.sleep(POLL_S)
         return _get(worker.load.remote())
 

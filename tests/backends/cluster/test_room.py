@@ -1,6 +1,7 @@
 """Workers for which a real local Ray has no room, and drivers that find it taken."""
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -111,3 +112,11 @@ def test_a_driver_asks_for_no_cpu_that_another_has(taken: Any) -> None:
     assert ray.available_resources().get("CPU") == NUM_CPUS - 1
     assert (len(workers()), roles.turns.num_places) == (1, 1)
     roles.close()
+
+
+def test_once_closed_no_thread_asks_ray_for_anything() -> None:
+    # After this process has left the cluster, such a question would start another one.
+    pool = Pool("scorer", start_worker)
+    pool.resize(2)
+    pool.close()
+    assert [thread.name for thread in threading.enumerate() if thread.name == "load"] == []
