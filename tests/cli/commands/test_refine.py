@@ -100,7 +100,8 @@ def test_a_scorer_program_that_prints_rubbish_fails_the_run_until_it_is_mended(t
     judge.chmod(0o755)
     command = [*QUICK, "--set", "scorer.backend=command", "--set", "scorer.command=./judge", "--json"]
     failed = refine(*command, "--quiet", cwd=tmp_path)
-    assert (failed.returncode, failed.stdout) == (4, "")
+    assert failed.returncode == 4
+    assert json.loads(failed.stdout)["error"]["code"] == "backend", "with --json an error is an object too"
     assert len(failed.stderr.splitlines()) == 1
     assert "error: The scorer ./judge printed no usable scores" in failed.stderr
     assert "out of memory" in failed.stderr
