@@ -1,5 +1,6 @@
 """Whatever is parsed may hold anything: no bytes and no JSON end in an exception that is not ours."""
 
+import codecs
 import io
 import json
 import shutil
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -39,6 +40,7 @@ from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.latents import read_latents
 from phyt2v_cli.runs.reader import read_run
 from phyt2v_cli.runs.records import ScorerRecord
+from phyt2v_cli.sets.formats import without_comments
 from phyt2v_cli.sets.prompt_file import read_prompt
 from phyt2v_cli.testing.fakes import FakeRoles, answer
 from tests.fake_runs import make_config, open_run, run_through
@@ -177,12 +179,16 @@ def test_config_files_that_break_parsers(text: str, tmp_path: Path) -> None:
 
 
 @given(content=st.binary(max_size=100) | any_text.map(lambda text: text.encode(errors="surrogatepass")))
+@example(content=b"\xfe\xff\x00a\x00b")
+@example(content=b"a ball\n# drops")
 @MANY
 def test_any_prompt_file(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "prompt.txt"
     path.write_bytes(content)
+    is_utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     with only_ours():
-        assert read_prompt(str(path), None) == content.decode("utf-8-sig").strip()
+        read = read_prompt(str(path), None)
+        assert read == without_comments(content.decode("utf-16" if is_utf_16 else "utf-8-sig")).strip()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
         with only_ours():
