@@ -9,17 +9,28 @@ from phyt2v_cli.runs.records import RunRecord
 
 FILLED_IN = ("search.calibration_sha256", "generator.source_sha256", "prompts.sha256")
 """Settings that a run fills in by itself."""
+MODEL = "generator.model"
 REACHING = ("command", "base_url", "api_key_env")
 """Names of settings that start programs or reach servers: a run may be anybody's, and commands are copied."""
 
 
 def settings_named(record: RunRecord) -> dict[str, object]:
-    """Settings of a run that are not the defaults, by key; those that a run fills in are left out."""
-    defaults = _flat(load_config(environment={}).config.model_dump(mode="json"))
-    return {
+    """Settings of a run that are not the defaults, by key; those that a run fills in are left out.
+
+    Another model than the default has other defaults, and is itself among the settings.
+    """
+    recorded, plain = _flat(record.config), load_config(environment={}).config
+    model = recorded.get(MODEL, plain.generator.model)
+    if model == plain.generator.model:
+        named, defaults = {}, plain
+    else:
+        named = {MODEL: model}
+        defaults = load_config(environment={}, assignments=[f"{MODEL}={model}"]).config
+    usual = _flat(defaults.model_dump(mode="json"))
+    return named | {
         key: value
-        for key, value in _flat(record.config).items()
-        if key in defaults and value != defaults[key] and key not in FILLED_IN and value is not None
+        for key, value in recorded.items()
+        if key in usual and value != usual[key] and key not in FILLED_IN
     }
 
 
@@ -34,6 +45,8 @@ def command_of(record: RunRecord) -> str:
 
 def _as_text(value: object) -> str:
     """Value as `--set` reads it."""
+    if value is None:
+        return "none"
     if isinstance(value, list):
         return ",".join(map(str, value))
     return value if isinstance(value, str) else json.dumps(value)

@@ -2,7 +2,10 @@
 
 import shlex
 
+import pytest
+
 from phyt2v_cli.config.layers import load_config
+from phyt2v_cli.config.presets import list_presets
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.runs.history.reproduction import command_of, settings_named
 from phyt2v_cli.runs.records import PlanRecord, RunRecord
@@ -47,3 +50,28 @@ def test_a_strangers_programs_and_servers_are_not_in_what_is_copied() -> None:
     assert "evil" not in command
     assert "rm" not in shlex.split(command)
     assert settings_named(record_of(config))["scorer.command"] == ["rm", "-rf", "/"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("generator.guidance_scale=none",),
+        ("generator.model=THUDM/CogVideoX-2b",),
+        (
+            "generator.model=THUDM/CogVideoX-2b",
+            *("generator.num_frames=25", "generator.height=64", "generator.guidance_scale=2.0"),
+            *("llm.backend=rulebook", "captioner.backend=tracker", "scorer.backend=tracker"),
+        ),
+    ],
+)
+def test_values_of_the_default_model_are_named_for_another(given: tuple[str, ...]) -> None:
+    config = load_config(environment={}, assignments=given).config
+    words = shlex.split(command_of(record_of(config)))[4:]
+    assert load_config(environment={}, assignments=words[1::2]).config == config
+
+
+@pytest.mark.parametrize("preset", sorted(list_presets()))
+def test_the_command_gives_what_each_preset_does(preset: str) -> None:
+    config = load_config(preset=preset, environment={}).config
+    words = shlex.split(command_of(record_of(config)))[4:]
+    assert load_config(environment={}, assignments=words[1::2]).config == config
