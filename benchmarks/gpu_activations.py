@@ -13,17 +13,22 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import hunyuan_video_15
 import torch
 from cogvideox_5b import PROMPT, fill, make_tokenizer
 from diffusers import (
     AutoencoderKLCogVideoX,
+    AutoencoderKLHunyuanVideo15,
     AutoencoderKLLTXVideo,
     AutoencoderKLMochi,
     AutoencoderKLWan,
+    ClassifierFreeGuidance,
     CogVideoXDDIMScheduler,
     CogVideoXPipeline,
     CogVideoXTransformer3DModel,
     FlowMatchEulerDiscreteScheduler,
+    HunyuanVideo15Pipeline,
+    HunyuanVideo15Transformer3DModel,
     LTXPipeline,
     LTXVideoTransformer3DModel,
     MochiPipeline,
@@ -45,11 +50,11 @@ from phyt2v_cli.config.generator import GeneratorConfig
 DEVICE = torch.device("cuda", 0)
 
 
-def text_encoder(*, whole: bool = False) -> T5EncoderModel:
-    """Return a T5-XXL without memory, or one layer of its width."""
+def t5_xxl(*, whole: bool) -> dict[str, Any]:
+    """Return a tokenizer, and a T5-XXL without memory or one layer of its width."""
     d_ff, num_layers, num_heads = (10240, 24, 64) if whole else (64, 1, 2)
     with torch.device("meta"):
-        return T5EncoderModel(
+        text_encoder = T5EncoderModel(
             T5Config(
                 vocab_size=32128,
                 d_model=4096,
@@ -60,6 +65,7 @@ def text_encoder(*, whole: bool = False) -> T5EncoderModel:
                 feed_forward_proj="gated-gelu",
             )
         )
+    return {"tokenizer": make_tokenizer(), "text_encoder": text_encoder}
 
 
 Parts = tuple[Any, Any]
@@ -116,6 +122,12 @@ def wan_5b(num_layers: int) -> Parts:
     return vae, transformer
 
 
+def hunyuan_video_15_parts(num_layers: int) -> Parts:
+    """Return those of HunyuanVideo 1.5 at 480p."""
+    transformer = HunyuanVideo15Transformer3DModel(num_layers=num_layers, task_type="t2v", target_size=640)
+    return AutoencoderKLHunyuanVideo15(), transformer
+
+
 class Case(NamedTuple):
     """Architecture, and the size that its preset renders."""
 
@@ -130,6 +142,8 @@ class Case(NamedTuple):
     vae_dtype: torch.dtype = torch.float32
     num_branches: int = 2
     options: Mapping[str, Any] = {}
+    text: Callable[..., dict[str, Any]] = t5_xxl
+    """Tokenizers and text encoders."""
 
     @property
     def config(self) -> GeneratorConfig:
@@ -143,12 +157,11 @@ class Case(NamedTuple):
         """Return the pipeline on the GPU, with random weights: `whole`, or with two layers and a small T5."""
         with torch.device("meta"):
             vae, transformer = self.parts(self.num_layers if whole else 2)
-        modules = {"text_encoder": text_encoder(whole=whole), "vae": vae, "transformer": transformer}
-        for name, module in modules.items():
-            fill(module, "cuda", self.vae_dtype if name == "vae" else torch.bfloat16)
-        return self.pipeline_class(
-            tokenizer=make_tokenizer(), scheduler=self.scheduler(), **modules, **self.options
-        )
+        components = {**self.text(whole=whole), "vae": vae, "transformer": transformer}
+        for name, component in components.items():
+            if isinstance(component, torch.nn.Module):
+                fill(component, "cuda", self.vae_dtype if name == "vae" else torch.bfloat16)
+        return self.pipeline_class(scheduler=self.scheduler(), **components, **self.options)
 
 
 def _unipc() -> UniPCMultistepScheduler:
@@ -169,6 +182,7 @@ CASES = (
     ),
     Case("wan2.1-1.3b", *_WAN, lambda layers: wan(layers, 12, 8960), 30, (81, 480, 832), num_branches=1),
     Case("wan2.1-14b", *_WAN, lambda layers: wan(layers, 40, 13824), 40, (81, 720, 1280), num_branches=1),
+    Case("wan2.1-14b-480p", *_WAN, lambda layers: wan(layers, 40, 13824), 40, (81, 480, 832), num_branches=1),
     Case(
         "wan2.2-5b", *_WAN, wan_5b, 30, (121, 704, 1280), num_branches=1, options={"expand_timesteps": True}
     ),
@@ -188,6 +202,18 @@ CASES = (
         48,
         (163, 480, 848),
         torch.bfloat16,
+    ),
+    Case(
+        "hunyuanvideo-1.5",
+        HunyuanVideo15Pipeline,
+        lambda: FlowMatchEulerDiscreteScheduler(shift=5.0),
+        hunyuan_video_15_parts,
+        54,
+        (121, 480, 848),
+        torch.bfloat16,
+        num_branches=1,
+        options={"guider": ClassifierFreeGuidance(guidance_scale=6.0)},
+        text=hunyuan_video_15.components,
     ),
 )
 

@@ -137,6 +137,42 @@ def test_fault_23_libraries_run_out_of_memory_in_words_of_their_own(
     assert tiny_generator.settings["offload"] == "model"
 
 
+def test_fault_24_a_decode_that_moved_the_weights_away_does_not_slow_the_next_video(
+    tiny_generator: DiffusersGenerator, tiny_result: tuple[Latents, Frames]
+) -> None:
+    give_all_levels(tiny_generator)
+    latents = denoise(tiny_generator)
+    run_out_of_memory(tiny_generator.pipeline.vae, "_decode", [1, 2])  # whole, and in tiles
+    frames = tiny_generator.decode(latents).frames
+    assert frames.shape == tiny_result[1].shape
+    settings = tiny_generator.settings
+    assert (settings["offload"], settings["decode_offload"]) == ("none", "model")
+    assert hasattr(tiny_generator.pipeline.vae, "_hf_hook")
+    np.testing.assert_array_equal(denoise(tiny_generator), tiny_result[0])
+    assert not hasattr(tiny_generator.pipeline.vae, "_hf_hook")  # resident again
+    np.testing.assert_array_equal(tiny_generator.decode(latents).frames, frames)
+
+
+def test_fault_23_a_run_moves_up_again_once_there_is_more_memory(
+    tiny_generator: DiffusersGenerator, tiny_result: tuple[Latents, Frames]
+) -> None:
+    placed = tiny_generator.placed
+    give_all_levels(tiny_generator)
+    needed = placed.need.at("none")
+    free = needed // 2
+    placed.free_bytes = lambda: free
+    run_out_of_memory(tiny_generator.pipeline.scheduler, "step", [1])
+    np.testing.assert_array_equal(denoise(tiny_generator), tiny_result[0])
+    assert tiny_generator.settings["offload"] == "model"
+    free -= placed.need.weights_at("model")  # its weights are on the device now, and nothing else changed
+    np.testing.assert_array_equal(denoise(tiny_generator), tiny_result[0])
+    assert tiny_generator.settings["offload"] == "model"
+    free = 2 * needed  # as if another process had ended
+    np.testing.assert_array_equal(denoise(tiny_generator), tiny_result[0])
+    assert tiny_generator.settings["offload"] == "none"
+    assert "are free" in tiny_generator.settings["offload_reason"]
+
+
 def test_fault_24_out_of_memory_in_decoding_tiles_from_the_kept_latents(
     tiny_generator: DiffusersGenerator, tiny_result: tuple[Latents, Frames]
 ) -> None:

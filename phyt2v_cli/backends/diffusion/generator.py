@@ -128,7 +128,13 @@ class DiffusersGenerator:
         if device.type == "cpu":
             convolutions.prefer_onednn(pipeline.vae)
         normalization.spread_group_norms(pipeline.vae)
-        self.placed = PlacedPipeline(pipeline, device=device, wanted=config.offload, video=video)
+        self.placed = PlacedPipeline(
+            pipeline,
+            device=device,
+            wanted=config.offload,
+            video=video,
+            decodes_apart=family.decodes_apart,
+        )
         """Offload level and memory need of the pipeline, for inspection."""
         self._gpus = [device] if device.type == "cuda" else []
         parameters = inspect.signature(type(pipeline).__call__).parameters
@@ -163,6 +169,7 @@ class DiffusersGenerator:
             "offload": placement.level,
             "offload_reason": placement.reason,
             "tiled_decode": "on" if placement.tiled_decode else "off",
+            **({"decode_offload": placement.decode_level} if placement.decode_level else {}),
             "compile": "on" if self._compiled else "off",
             **self.attention.settings,
             **({} if self._config.quantize == "off" else {"quantize": self._config.quantize}),

@@ -2,8 +2,9 @@
 
 There are four levels, and each needs less device memory than the one before: `none` (resident), `model` (one
 component at a time), `group` (block by block, with prefetch of the next block) and `sequential` (layer by
-layer). `group` is faster than `model`. This file knows memory and components; it must not know prompts,
-rounds or families.
+layer). `group` is faster than `model`. Denoising decides which one; if only the decode does not fit beside
+resident weights, they leave the device for the decode. This file knows memory and components; it must not
+know prompts, rounds or families.
 """
 
 import os
@@ -38,6 +39,9 @@ _DECODE_MARGIN = 1.4
 CogVideoX-5B's 16 GB ran out of memory with 22 GB free (docs/memory.md), which costs more than tiles do.
 """
 
+_DECODE_ALONE: OffloadLevel = "model"
+"""Level at which the autoencoder is alone on the device while it decodes."""
+
 _HOOKS = ("group_offloading", "layer_execution_tracker", "lazy_prefetch_group_offloading")
 
 
@@ -53,47 +57,68 @@ class MemoryNeed:
     """Activations, without the weights; so are the next two."""
     decode: int
     tiled_decode: int
+    autoencoder: int = 0
+    """Weights of the autoencoder."""
 
     def weights_at(self, level: OffloadLevel) -> int:
         """Bytes of weights on the device at one time at a level, and of CUDA's own context."""
         sizes = {"none": self.weights, "model": self.largest_component, "group": self.group, "sequential": 0}
         return sizes[level] + _CONTEXT_BYTES
 
+    def weights_in_decode(self, level: OffloadLevel) -> int:
+        """Bytes of weights on the device in a decode at a level, and of CUDA's own context."""
+        return self.weights_at("none") if level == "none" else self.autoencoder + _CONTEXT_BYTES
+
     def at(self, level: OffloadLevel) -> int:
-        """Bytes needed in total at a level, with tiled decoding."""
-        return self.weights_at(level) + max(self.denoise, self.tiled_decode)
+        """Bytes needed in total for denoising at a level."""
+        return self.weights_at(level) + self.denoise
 
     def must_tile(self, level: OffloadLevel, free: int) -> bool:
         """Whether a whole decode may not fit beside the weights of a level into `free` bytes."""
-        return _DECODE_MARGIN * self.decode > free - self.weights_at(level)
+        return _DECODE_MARGIN * self.decode > free - self.weights_in_decode(level)
+
+    def must_decode_alone(self, level: OffloadLevel, free: int) -> bool:
+        """Whether not even a tiled decode fits beside the weights of a level into `free` bytes."""
+        return level == "none" and self.tiled_decode > free - self.weights_in_decode(level)
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Offload level of a pipeline, the reason for it, and whether decoding is tiled."""
+    """Offload level of a pipeline, the reason for it, and how it decodes."""
 
     level: OffloadLevel
     reason: str
     tiled_decode: bool = False
+    decode_level: OffloadLevel | None = None
+    """Offload level while a video is decoded, if that is another one."""
+
+    def level_of(self, *, decoding: bool) -> OffloadLevel:
+        """Offload level of a stage."""
+        return self.decode_level if decoding and self.decode_level is not None else self.level
 
 
-def need_of(pipeline: Any, video: VideoSize) -> MemoryNeed:
-    """Estimate the device memory of `pipeline` for videos of a size."""
+def need_of(pipeline: Any, video: VideoSize, *, decodes_apart: bool = True) -> MemoryNeed:
+    """Estimate the device memory of `pipeline` for videos of a size.
+
+    A pipeline that decodes in the call that denoises needs the memory of either for its denoising.
+    """
     sizes = {name: _num_bytes(module) for name, module in _modules(pipeline).items()}
     has_token_times = bool(pipeline.config.get("expand_timesteps"))
     blocks = [_largest_block(module) for module in _denoisers(pipeline)]
     outside_blocks = sum(sizes[name] for name in _kept_on_device(pipeline))
+    denoise = max(
+        (denoise_bytes(m, video, has_token_times=has_token_times) for m in _denoisers(pipeline)), default=0
+    )
+    tiled_decode = tiled_decode_bytes(pipeline.vae, video)
     return MemoryNeed(
         weights=sum(sizes.values()),
         largest_component=max(sizes.values()),
         # The current block, the prefetched one, and what lies between blocks.
         group=outside_blocks + 3 * max(blocks, default=0),
-        denoise=max(
-            (denoise_bytes(m, video, has_token_times=has_token_times) for m in _denoisers(pipeline)),
-            default=0,
-        ),
+        denoise=denoise if decodes_apart else max(denoise, tiled_decode),
         decode=decode_bytes(pipeline.vae, video),
-        tiled_decode=tiled_decode_bytes(pipeline.vae, video),
+        tiled_decode=tiled_decode,
+        autoencoder=sizes.get("vae", 0),
     )
 
 
@@ -103,41 +128,56 @@ def bytes_of_second(pipeline: Any, video: VideoSize) -> int:
 
 
 def choose(need: MemoryNeed, *, free: int, host_free: int, wanted: Offload) -> Placement:
-    """Fastest offload level that fits into `free` bytes of device memory and `host_free` bytes of RAM.
+    """Fastest offload level for denoising in `free` bytes of device memory and `host_free` bytes of RAM.
 
-    If nothing fits it is `sequential`. A level in `wanted` is used as it is; only `auto` chooses.
+    If nothing fits it is `sequential`. A level in `wanted` is used as it is; only `auto` chooses. A decode
+    that does not fit at that level is tiled, and if that does not fit either, done at another level.
     """
     if wanted != "auto":
-        return Placement(wanted, "as configured", need.must_tile(wanted, free))
+        return _with_decode(need, Placement(wanted, "as configured"), free)
     resident = f"resident it needs {_gb(need.at('none'))}, {_gb(free)} are free"
     fits = [level for level in _FASTEST_FIRST if need.at(level) <= free]
     if need.weights > host_free:
         # Prefetch copies from page-locked memory, which cannot be swapped out.
         fits = [level for level in fits if level != "group"]
     level: OffloadLevel = fits[0] if fits else "sequential"
-    return Placement(level, resident, need.must_tile(level, free))
+    return _with_decode(need, Placement(level, resident), free)
+
+
+def _with_decode(need: MemoryNeed, placement: Placement, free: int) -> Placement:
+    alone = _DECODE_ALONE if need.must_decode_alone(placement.level, free) else None
+    tiled = need.must_tile(alone or placement.level, free)
+    return replace(placement, tiled_decode=tiled, decode_level=alone)
 
 
 def lower(placement: Placement, levels: Sequence[OffloadLevel], *, decoding: bool) -> Placement | None:
     """Next placement to try after an out-of-memory error; None if no level of `levels` is left.
 
-    An error in decoding first turns on tiling.
+    An error in decoding first turns on tiling, and then lowers the level of decoding alone.
     """
-    if decoding and not placement.tiled_decode:
-        return replace(placement, tiled_decode=True, reason=f"{placement.reason}; out of memory in decoding")
+    if decoding:
+        return _lower_decode(placement, levels)
     left = levels[levels.index(placement.level) + 1 :]
     if not left:
         return None
     return Placement(left[0], f"out of memory with {placement.level}", tiled_decode=True)
 
 
-def place(pipeline: Any, placement: Placement, device: torch.device) -> None:
-    """Apply a placement: remove earlier offloading, move the weights, and set up the offload level.
+def _lower_decode(placement: Placement, levels: Sequence[OffloadLevel]) -> Placement | None:
+    reason = f"{placement.reason}; out of memory in decoding"
+    if not placement.tiled_decode:
+        return replace(placement, tiled_decode=True, reason=reason)
+    left = levels[levels.index(placement.level_of(decoding=True)) + 1 :]
+    return replace(placement, decode_level=left[0], reason=reason) if left else None
+
+
+def place(pipeline: Any, level: OffloadLevel, device: torch.device) -> None:
+    """Apply an offload level: remove earlier offloading, move the weights, and set up this one.
 
     Raises what torch and diffusers raise, out-of-memory errors included.
     """
     lift(pipeline)
-    match placement.level:
+    match level:
         case "none":
             pipeline.to(device)
         case "model":
@@ -147,8 +187,12 @@ def place(pipeline: Any, placement: Placement, device: torch.device) -> None:
         case "sequential":
             pipeline.to("cpu")
             pipeline.enable_sequential_cpu_offload(device=device)
-    if placement.tiled_decode and hasattr(pipeline.vae, "enable_tiling"):
-        pipeline.vae.enable_tiling()
+
+
+def tile_decodes(pipeline: Any, *, on: bool) -> None:
+    """Decode in tiles or whole, if the autoencoder can do both."""
+    if hasattr(pipeline.vae, "enable_tiling"):
+        (pipeline.vae.enable_tiling if on else pipeline.vae.disable_tiling)()
 
 
 def lift(pipeline: Any) -> None:
