@@ -1,8 +1,9 @@
 """Device memory that denoising and decoding take beside the weights, from the sizes of parts and video.
 
-The factors were measured with random weights of six architectures on one H100
-(`benchmarks/gpu_activations.py`) and rounded up. This file knows autoencoders by their class, and must not
-know families or prompts; it must not import torch, because it serves checks before anything is loaded.
+The factors were measured with random weights of seven architectures on one H100
+(`benchmarks/gpu_activations.py`) and rounded up. This file knows autoencoders and masks by the class of the
+component, and must not know families or prompts; it must not import torch, because it serves checks before
+anything is loaded.
 """
 
 import re
@@ -45,6 +46,7 @@ _DECODING: Mapping[str, _Decoding] = {
     "AutoencoderKLWan": _Decoding(6_000, 4, 0.2e9, 15),
     "AutoencoderKLLTXVideo": _Decoding(0, 52, 0, 40),
     "AutoencoderKLMochi": _Decoding(0, 620, 0, 150),
+    "AutoencoderKLHunyuanVideo15": _Decoding(0, 930, 0, 155),
 }
 
 _UNKNOWN_DECODING = _Decoding()
@@ -59,6 +61,9 @@ _STATE_WIDTHS, _FEED_FORWARD_WIDTHS = 6.4, 1.82
 
 _SLACK = 1.25
 _SMALL_TENSORS = 0.3e9
+_MASK_BYTES: Mapping[str, int] = {"HunyuanVideo15Transformer3DModel": 4}
+"""Bytes for each pair of tokens of denoisers that write their attention's mask out, and convert it."""
+
 _TIME_WIDTHS = 36
 """Bytes for each token and unit of width, if each token has a timestep of its own: six float32 and copies."""
 
@@ -70,7 +75,9 @@ def denoise_bytes(denoiser: Any, video: VideoSize, *, has_token_times: bool = Fa
         return video.num_pixels * _DENOISE_PIXEL * int(denoiser.dtype.itemsize)
     widths = _STATE_WIDTHS * width + _FEED_FORWARD_WIDTHS * _feed_forward_width(denoiser, width)
     num_bytes = _SLACK * video.num_branches * video.num_tokens * widths * denoiser.dtype.itemsize
-    return int(num_bytes + _SMALL_TENSORS + has_token_times * _TIME_WIDTHS * video.num_tokens * width)
+    mask = _MASK_BYTES.get(type(denoiser).__name__, 0) * video.num_tokens**2
+    times = has_token_times * _TIME_WIDTHS * video.num_tokens * width
+    return int(num_bytes + _SMALL_TENSORS + mask + times)
 
 
 def decode_bytes(vae: Any, video: VideoSize) -> int:

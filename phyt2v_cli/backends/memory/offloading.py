@@ -205,6 +205,11 @@ def lift(pipeline: Any) -> None:
                 registry.remove_hook(name, recurse=False)
 
 
+def modules_beside_vae(pipeline: Any) -> list[torch.nn.Module]:
+    """Modules of a pipeline that do nothing in a decode."""
+    return [module for name, module in _modules(pipeline).items() if name != "vae"]
+
+
 def host_free_bytes() -> int:
     """Available RAM in bytes; 2**62 if the system does not report it."""
     try:

@@ -61,6 +61,7 @@ def hunyuan_1_5(configs: ComponentConfigs) -> Family:
         fps=24,
         num_frames=Grid(temporal_compression(configs) or 4, 1),
         height=Grid(configs.get("vae", {}).get("spatial_compression_ratio", 16)),
+        num_branches=1,
         # Other guiders change the transformer between its calls, which a copy of it would not notice.
         splits_guidance=guider.get("_class_name", _PLAIN_GUIDER) == _PLAIN_GUIDER,
         is_guided=guider.get("enabled", True) and guider.get("guidance_scale", 6.0) > 1,
