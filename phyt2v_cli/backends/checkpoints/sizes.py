@@ -18,14 +18,13 @@ class ModelSize(NamedTuple):
     half_gb: float
     group_gb: float
     working_gb: float
-    decode_gb: float
     h200_refine_s: float | None = None
 
     def fit(self, free_gb: float) -> Fit:
         """Fit of this model into `free_gb` GB of free GPU memory, in half precision."""
-        if free_gb < self.group_gb + max(self.working_gb, self.decode_gb):
-            return "no"
-        return "resident" if free_gb >= self.half_gb + self.working_gb else "offloading"
+        if free_gb >= self.half_gb + self.working_gb:
+            return "resident"
+        return "offloading" if free_gb >= self.group_gb + self.working_gb else "no"
 
 
 def size_of(hub_id: str) -> ModelSize | None:

@@ -318,7 +318,7 @@ class DiffusersGenerator:
 
         def work() -> Frames:
             try:
-                on_device = torch.from_numpy(latents).to(self.placed.device)
+                on_device = torch.from_numpy(latents).to(self.pipeline._execution_device)
                 return latent_split.decode(self.pipeline, on_device).cpu().numpy()
             finally:
                 self.pipeline.maybe_free_model_hooks()

@@ -1,10 +1,9 @@
 """Offload levels of a pipeline's weights: resident on the device, or on the CPU and copied when needed.
 
-There are four levels, and each needs less device memory than the one before: `none` (resident), `model` (one
-component at a time), `group` (block by block, with prefetch of the next block) and `sequential` (layer by
-layer). `group` is faster than `model`. Denoising decides which one; if only the decode does not fit beside
-resident weights, they leave the device for the decode. This file knows memory and components; it must not
-know prompts, rounds or families.
+There are four levels, each of which needs less device memory than the one before, and is slower: `none`
+(resident), `model` (one component at a time), `group` (block by block, with prefetch of the next block) and
+`sequential` (layer by layer). A decode that runs out of memory beside resident weights is done without them.
+This file knows memory and components; it must not know prompts, rounds or families.
 """
 
 import os
@@ -26,9 +25,11 @@ OffloadLevel = Literal["none", "model", "group", "sequential"]
 Offload = OffloadLevel | Literal["auto"]
 
 OFFLOAD_LEVELS: tuple[OffloadLevel, ...] = ("none", "model", "group", "sequential")
-"""Ordered from most to least device memory; each out-of-memory error moves one level on."""
+"""Ordered from most to least device memory, and from fastest to slowest.
 
-_FASTEST_FIRST: tuple[OffloadLevel, ...] = ("none", "group", "model", "sequential")
+Each out-of-memory error moves one level on. A video of 50 steps took 11.5 s with `model` and 12.7 s with
+`group` (LTX-Video on one H100, benchmarks/gpu_memory.py), and 94.0 and 95.4 s (CogVideoX-5B).
+"""
 
 _CONTEXT_BYTES = 2**29
 """Bytes that CUDA's libraries allocate on their first use."""
@@ -70,8 +71,9 @@ class MemoryNeed:
         return self.weights_at("none") if level == "none" else self.autoencoder + _CONTEXT_BYTES
 
     def at(self, level: OffloadLevel) -> int:
-        """Bytes needed in total for denoising at a level."""
-        return self.weights_at(level) + self.denoise
+        """Bytes needed in total at a level, with tiled decoding."""
+        decode = self.weights_in_decode(level) + self.tiled_decode
+        return max(self.weights_at(level) + self.denoise, decode)
 
     def must_tile(self, level: OffloadLevel, free: int) -> bool:
         """Whether a whole decode may not fit beside the weights of a level into `free` bytes."""
@@ -128,7 +130,7 @@ def bytes_of_second(pipeline: Any, video: VideoSize) -> int:
 
 
 def choose(need: MemoryNeed, *, free: int, host_free: int, wanted: Offload) -> Placement:
-    """Fastest offload level for denoising in `free` bytes of device memory and `host_free` bytes of RAM.
+    """Fastest offload level that fits into `free` bytes of device memory and `host_free` bytes of RAM.
 
     If nothing fits it is `sequential`. A level in `wanted` is used as it is; only `auto` chooses. A decode
     that does not fit at that level is tiled, and if that does not fit either, done at another level.
@@ -136,7 +138,7 @@ def choose(need: MemoryNeed, *, free: int, host_free: int, wanted: Offload) -> P
     if wanted != "auto":
         return _with_decode(need, Placement(wanted, "as configured"), free)
     resident = f"resident it needs {_gb(need.at('none'))}, {_gb(free)} are free"
-    fits = [level for level in _FASTEST_FIRST if need.at(level) <= free]
+    fits = [level for level in OFFLOAD_LEVELS if need.at(level) <= free]
     if need.weights > host_free:
         # Prefetch copies from page-locked memory, which cannot be swapped out.
         fits = [level for level in fits if level != "group"]
@@ -203,11 +205,6 @@ def lift(pipeline: Any) -> None:
             registry: Any = getattr(module, "_diffusers_hook", None)
             for name in _HOOKS if registry is not None else ():
                 registry.remove_hook(name, recurse=False)
-
-
-def modules_beside_vae(pipeline: Any) -> list[torch.nn.Module]:
-    """Modules of a pipeline that do nothing in a decode."""
-    return [module for name, module in _modules(pipeline).items() if name != "vae"]
 
 
 def host_free_bytes() -> int:

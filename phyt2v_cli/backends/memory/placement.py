@@ -18,7 +18,6 @@ from phyt2v_cli.backends.memory import offloading, residency
 from phyt2v_cli.backends.memory.activations import VideoSize
 from phyt2v_cli.backends.memory.cpu_threads import asleep_while_waiting
 from phyt2v_cli.backends.memory.device import free_bytes, release
-from phyt2v_cli.backends.memory.host_copies import HostCopies
 from phyt2v_cli.backends.memory.offloading import Offload, OffloadLevel, Placement
 
 _Result = TypeVar("_Result")
@@ -51,7 +50,6 @@ class PlacedPipeline:
         self._applied: OffloadLevel | None = None
         self._always_tiles = bool(getattr(pipeline.vae, "use_tiling", False))
         self._short_at: int | None = None
-        self._copies: HostCopies | None = None
         on_cpu = device.type == "cpu"
         self.free_bytes: Callable[[], int] = (lambda: 2**62) if on_cpu else free_bytes
         """Reads the free memory of the device; a CPU's is not looked at."""
@@ -96,7 +94,7 @@ class PlacedPipeline:
         if self._applied == self._level:
             return
         try:
-            self._place()
+            offloading.place(self._pipeline, self._level, self.device)
             self._applied = self._level
             return
         except Exception as error:
@@ -104,17 +102,6 @@ class PlacedPipeline:
             if lower is None:
                 raise
         self.move_to(lower)
-
-    def _place(self) -> None:
-        is_for_decode_only = self._is_decoding and self._level == self.placement.decode_level
-        if is_for_decode_only and self._applied == "none" and self._copies is not None:
-            self._copies.put_back()  # leaves the autoencoder alone on the device
-            release()
-            return
-        keeps_copies = self._level == "none" and self.placement.decode_level is not None
-        if keeps_copies and self.need.weights <= offloading.host_free_bytes():
-            self._copies = HostCopies(offloading.modules_beside_vae(self._pipeline))
-        offloading.place(self._pipeline, self._level, self.device)
 
     def move_to(self, placement: Placement) -> None:
         """Apply another placement, or a lower one, as `to_device`.
@@ -130,15 +117,13 @@ class PlacedPipeline:
     def to_cpu(self) -> None:
         """Remove the offloading, and move all weights to the CPU."""
         offloading.lift(self._pipeline)
-        if self._copies is not None:
-            self._copies.put_back()
         self._pipeline.to("cpu")
         self._applied = None
 
     def close(self) -> None:
         """Free the pipeline and its device memory; it cannot be used afterwards."""
         residency.forget(self)
-        self._pipeline = self._copies = None
+        self._pipeline = None
         release()
 
     def run(self, work: Callable[[], _Result], *, decoding: bool = False) -> _Result:

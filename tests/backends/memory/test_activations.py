@@ -71,8 +71,7 @@ def test_the_doctor_says_what_the_loader_chooses(name: str, cases: Any) -> None:
     denoise, decode, tiled_decode = estimates(cases[name])
     size = size_of(load_config(preset=name, environment={}).config.generator.model)
     assert size is not None
-    assert size.working_gb == pytest.approx(denoise + CONTEXT_GB, rel=0.03)
-    assert size.decode_gb == pytest.approx(tiled_decode + CONTEXT_GB, rel=0.03)
+    assert size.working_gb == pytest.approx(max(denoise, tiled_decode) + CONTEXT_GB, rel=0.03)
     need = offloading.MemoryNeed(
         weights=int(size.half_gb * 1e9),
         largest_component=int(size.half_gb * 0.8e9),
@@ -84,7 +83,7 @@ def test_the_doctor_says_what_the_loader_chooses(name: str, cases: Any) -> None:
     for free_gb in (12, 16, 24, 40, 48, 80, 141):
         chosen = offloading.choose(need, free=int(free_gb * 1e9), host_free=2**40, wanted="auto")
         edge = size.half_gb + size.working_gb
-        if abs(free_gb - edge) > 0.5 and size.fit(free_gb) != "no":
+        if abs(free_gb - edge) > 0.5:
             assert (chosen.level == "none") == (size.fit(free_gb) == "resident")
     levels = {
         free_gb: offloading.choose(need, free=int(free_gb * 1e9), host_free=2**40, wanted="auto").level

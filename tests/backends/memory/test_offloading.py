@@ -20,7 +20,7 @@ NEED = MemoryNeed(
 
 @pytest.mark.parametrize(
     ("free", "level", "tiled"),
-    [(80, "none", False), (45, "none", False), (30, "none", True), (24, "group", False), (12, "group", True)],
+    [(80, "none", False), (45, "none", False), (30, "none", True), (24, "model", False), (12, "group", True)],
 )
 def test_the_fastest_that_fits_is_chosen_and_says_why(free: int, level: str, tiled: bool) -> None:
     placement = choose(NEED, free=free * GB, host_free=100 * GB, wanted="auto")
@@ -30,16 +30,24 @@ def test_the_fastest_that_fits_is_chosen_and_says_why(free: int, level: str, til
 
 @pytest.mark.parametrize(
     ("free", "decode_level", "tiled"),
-    [(45, None, False), (35, None, True), (30, "model", False), (25, "model", False)],
+    [(45, None, False), (35, None, True), (30, "model", False), (23, "model", True)],
 )
 def test_a_decode_that_does_not_fit_is_tiled_and_then_done_alone(
     free: int, decode_level: str | None, tiled: bool
 ) -> None:
-    placement = choose(replace(NEED, tiled_decode=9 * GB), free=free * GB, host_free=2**40, wanted="auto")
-    assert placement.level == "none"  # which denoising alone decides
+    need = replace(NEED, tiled_decode=9 * GB)
+    placement = choose(need, free=free * GB, host_free=2**40, wanted="none")
+    assert placement.level == "none"
     assert (placement.decode_level, placement.tiled_decode) == (decode_level, tiled)
     assert placement.level_of(decoding=True) == (decode_level or "none")
     assert placement.level_of(decoding=False) == "none"
+
+
+def test_only_the_autoencoder_is_there_in_a_decode_at_lower_levels() -> None:
+    """Weights of 11 GB, which denoising needs 3 GB beside, do not count with the 9 GB of a decode."""
+    need = replace(NEED, tiled_decode=9 * GB)
+    assert choose(need, free=15 * GB, host_free=2**40, wanted="auto").level == "model"
+    assert choose(need, free=14 * GB, host_free=2**40, wanted="auto").level == "group"
 
 
 def test_prefetching_needs_room_on_the_host() -> None:
@@ -50,7 +58,7 @@ def test_prefetching_needs_room_on_the_host() -> None:
 
 def test_where_nothing_fits_the_smallest_is_tried() -> None:
     assert choose(NEED, free=1 * GB, host_free=100 * GB, wanted="auto") == Placement(
-        "sequential", "resident it needs 24.5 GB, 1.0 GB are free", tiled_decode=True
+        "sequential", "resident it needs 25.5 GB, 1.0 GB are free", tiled_decode=True
     )
 
 
