@@ -39,6 +39,10 @@ class DenoisingStep:
     """From 1. Numbers may be skipped: steps that were done before anybody listened are reported as one."""
     total: int
     how: HowItRan = field(default_factory=dict)
+    preview: "Frames | None" = field(default=None, compare=False)
+    """A few small frames of the video that the model predicts by now, after some of the steps."""
+    note: str = ""
+    """What the user should know from now on."""
 
 
 OnStep = Callable[[DenoisingStep], None]

@@ -1,11 +1,13 @@
 """A real terminal for a process, and text that means to drive it."""
 
+import fcntl
 import os
 import pty
 import re
 import subprocess
 import termios
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 HOSTILE = (
     "[/tag][link=https://evil.example]up[/link] "
@@ -14,12 +16,23 @@ HOSTILE = (
 """Text that means to drive a terminal."""
 
 
+SIXEL_TERMINAL = {b"\x1b[c": b"\x1b[?62;4;22c"}
+"""Answer of a terminal that shows pictures by Sixel to the question what it is."""
+
+
 def shown_by(
-    command: Sequence[str], *, columns: int = 0, size: int = 0, code: int = 0, **variables: str
+    command: Sequence[str],
+    *,
+    columns: int = 0,
+    size: int = 0,
+    code: int = 0,
+    answers: Mapping[bytes, bytes] | None = None,
+    **variables: str,
 ) -> str:
     """Run a command on a terminal of its own to its end, and return all that was written there.
 
-    $COLUMNS says `columns` and the terminal itself says `size`; 0 says nothing.
+    $COLUMNS says `columns` and the terminal itself says `size`; 0 says nothing. With `answers` to questions
+    the command is in front on its terminal, as started by a shell.
     """
     controller, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (25, size))
@@ -31,6 +44,8 @@ def shown_by(
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
+        start_new_session=answers is not None,
+        preexec_fn=None if answers is None else partial(fcntl.ioctl, 0, termios.TIOCSCTTY, 0),
     )
     os.close(terminal)
     shown = bytearray()
@@ -42,6 +57,9 @@ def shown_by(
         if not part:
             break
         shown += part
+        for question, answer in (answers or {}).items():
+            if question in part:
+                os.write(controller, answer)
     os.close(controller)
     assert process.wait(timeout=60) == code, shown.decode()
     return shown.decode()

@@ -18,6 +18,16 @@ def _as_gpus(value: object) -> object:
     return int(text)
 
 
+def _as_steps(value: object) -> object:
+    """Number of steps from a number or a text; errors in our own words."""
+    text = str(value)
+    if text == "auto":
+        return text
+    if not (text.isdecimal() and int(text) <= 1000):
+        raise ValueError("must be a number of steps from 0 to 1000, or auto")
+    return int(text)
+
+
 AttentionKernel = Literal["auto", "torch", "fa4"]
 """Attention kernel of the denoiser."""
 
@@ -93,6 +103,9 @@ class GeneratorConfig(Section):
     computed."""
     allow_truncation: bool = False
     """Render a prompt that is longer than the text encoder reads, cut to what it reads."""
+    preview_every: Annotated[Literal["auto"] | int, BeforeValidator(_as_steps)] = "auto"
+    """Denoising steps between two previews of what the model predicts, `preview.png` in the run; 0: none.
+    auto: 10 on a GPU, none on a CPU. They end by themselves if they take more than 5 % of the time."""
     base_url: BaseUrl | None = None
     """`server`: base URL of the video server. Setting it alone chooses `server`."""
     api_key_env: KeyVariable = "OPENAI_API_KEY"

@@ -57,6 +57,16 @@ class StepDone:
 
 
 @dataclass(frozen=True)
+class PreviewMade:
+    """A preview of the video that is being denoised has been written."""
+
+    video: VideoId
+    step: int
+    steps: int
+    path: Path
+
+
+@dataclass(frozen=True)
 class LatentsFound:
     """Latents of an earlier start were found, so nothing is denoised."""
 
@@ -141,6 +151,7 @@ Event = (
     | GeneratorReady
     | RoundStarted
     | StepDone
+    | PreviewMade
     | LatentsFound
     | StageStarted
     | StageDone

@@ -39,6 +39,7 @@ TYPES: Mapping[str, type[Any]] = {
     "control_started": events.ControlStarted,
     "rerender_started": events.RerenderStarted,
     "notice": events.Notice,
+    "preview_made": events.PreviewMade,
 }
 """Events by type. A type is never renamed or removed, since readers know it."""
 _NAMES = {kind: name for name, kind in TYPES.items()}

@@ -19,12 +19,12 @@ from phyt2v_cli.events import (
     Stage,
     StageDone,
     StageStarted,
-    StepDone,
 )
 from phyt2v_cli.files.motion import motion_of
 from phyt2v_cli.files.video import read_frames
 from phyt2v_cli.refinement.prompts import caption_instruction
 from phyt2v_cli.refinement.render import Target, check_prompt_length, render_or_reseed, tell_differences
+from phyt2v_cli.refinement.steps import drop_preview, tell_step
 from phyt2v_cli.roles import Cancelled, ChatReply, DenoisingStep, HowItRan, Roles, VideoGenerator
 from phyt2v_cli.runs.attempts import utc_now
 from phyt2v_cli.runs.directory import RunDir
@@ -192,7 +192,7 @@ def _render(session: Session, record: VideoRecord) -> None:
 
     def on_step(step: DenoisingStep) -> None:
         session.tell_how_it_runs(step.how)
-        session.emit(StepDone(record.id, step.number, step.total))
+        tell_step(step, session.emit, record.id, run.preview_path)
 
     def on_how(how: HowItRan) -> None:
         record.generator = dict(how)
@@ -228,4 +228,6 @@ def _render(session: Session, record: VideoRecord) -> None:
             f"{record.video}: {error.message}, with another seed too.",
             "Change the prompt, the steps or the size, or compute in float32 with `generator.dtype=float32`.",
         ) from error
+    finally:
+        drop_preview(run.preview_path)
     record.sha256 = rendered.sha256

@@ -19,10 +19,10 @@ from phyt2v_cli.events import (
     Stage,
     StageDone,
     StageStarted,
-    StepDone,
 )
 from phyt2v_cli.files.atomic import sweep
 from phyt2v_cli.refinement.render import Target, check_prompt_length, render_or_reseed, tell_differences
+from phyt2v_cli.refinement.steps import drop_preview, tell_step
 from phyt2v_cli.roles import Cancelled, DenoisingStep, VideoGenerator
 from phyt2v_cli.runs.identity import Recipe
 from phyt2v_cli.runs.latents import drop_latents
@@ -52,6 +52,7 @@ def render_single(
     """
     seconds: dict[str, float] = {}
     latents_path = out.with_name(f"{out.name}.phyt2v-latents")
+    preview_path = out.with_name(f"{out.stem}.preview.png")
 
     @contextmanager
     def stage(name: Stage) -> Iterator[None]:
@@ -67,7 +68,7 @@ def render_single(
 
     def on_step(step: DenoisingStep) -> None:
         emit(GeneratorReady(dict(step.how)))
-        emit(StepDone(VIDEO, step.number, step.total))
+        tell_step(step, emit, VIDEO, preview_path)
 
     def on_reseed(error: FaultyFramesError, seed: int) -> None:
         emit(Notice(f"{error.message}; trying once with another seed, {seed}"))
@@ -89,7 +90,10 @@ def render_single(
         on_how=tell_differences(emit),
         may_replace=may_replace,
     )
-    rendered = render_or_reseed(generator, recipe, target, on_reseed=on_reseed)
+    try:
+        rendered = render_or_reseed(generator, recipe, target, on_reseed=on_reseed)
+    finally:
+        drop_preview(preview_path)
     try:
         drop_latents(latents_path)
     except FilesError as error:  # the video is there all the same

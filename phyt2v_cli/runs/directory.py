@@ -226,6 +226,11 @@ class RunDir:
         """Path of a video's latents, which are kept until it is verified."""
         return self.path / id.latents_name
 
+    @property
+    def preview_path(self) -> Path:
+        """Path of the preview of the video that is being denoised, which is deleted once that is done."""
+        return self.path / "preview.png"
+
     def trajectory_path(self, id: RoundId) -> Path:
         """Path of what the denoising of a video has computed, for a video that goes on with it."""
         return self.path / id.trajectory_name

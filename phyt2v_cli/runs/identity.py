@@ -23,6 +23,7 @@ _NOT_IDENTITY_OF_SCORER = {*_NOT_IDENTITY_OF_SERVICE, "keep_alive", "questions"}
 _NOT_IDENTITY: Mapping[str, Any] = {
     "generator": {
         *("device", "gpus", "offload", "compile", "attention", "allow_truncation", "image", "video"),
+        "preview_every",
         *("base_url", "api_key_env", "flavour", "timeout_s", "max_retries", "concurrency"),
     },
     "llm": {*_NOT_IDENTITY_OF_SERVICE, "prompt_token_price", "completion_token_price"},

@@ -37,11 +37,12 @@ EVENTS: list[Event] = [
     events.ControlStarted(ControlId("blind"), 50),
     events.RerenderStarted(RerenderId(2), 50, "final"),
     events.Notice("odd", "Mend it."),
+    events.PreviewMade(RoundId(2), 10, 27, Path("run/preview.png")),
 ]
 WRITTEN = [
     *("analysis_done", "load_started", "generator_ready", "round_started", "step_done", "latents_found"),
     *("stage_started", "stage_done", "candidate_done", "round_done", "control_started", "rerender_started"),
-    "notice",
+    *("notice", "preview_made"),
 ]
 """Types that readers know: none of them may change or go."""
 

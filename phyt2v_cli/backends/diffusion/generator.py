@@ -28,6 +28,7 @@ from phyt2v_cli.backends.background import model_load_turn
 from phyt2v_cli.backends.diffusion import lora_gguf
 from phyt2v_cli.backends.diffusion.call import latent_split, trajectories, whole_call
 from phyt2v_cli.backends.diffusion.call.arguments import fixed_arguments
+from phyt2v_cli.backends.diffusion.call.previews import Previews
 from phyt2v_cli.backends.diffusion.call.prompt_cache import remember
 from phyt2v_cli.backends.diffusion.call.prompt_length import find_prompt_length
 from phyt2v_cli.backends.diffusion.call.step_reporter import StepReporter
@@ -141,6 +142,7 @@ class DiffusersGenerator:
         self._decodes_apart = family.decodes_apart
         self._fps = config.fps or fps_of(family, parameters)
         self._arguments = fixed_arguments(pipeline, config, family, fps=self._fps, source=source)
+        self._previews = Previews(pipeline, self._arguments, config.preview_every, device)
         if config.guidance_scale is not None and "guidance_scale" not in parameters:
             pipeline.guider = pipeline.guider.new(guidance_scale=config.guidance_scale)
         with failures.translated("reading a prompt"), torch.no_grad():
@@ -214,7 +216,8 @@ class DiffusersGenerator:
         def report(number: int, total: int) -> None:
             if not int(how.get("kept_steps", 0)) <= number <= num_inference_steps:
                 return  # kept steps are reported as one, and those that are skipped are not
-            on_step(DenoisingStep(number, min(total, num_inference_steps), self._how(name)))
+            preview, note = self._previews.take()
+            on_step(DenoisingStep(number, min(total, num_inference_steps), self._how(name), preview, note))
             if cancelled():
                 raise RunInterruptedError("The denoising was stopped.")
 
@@ -244,6 +247,8 @@ class DiffusersGenerator:
                     denoisers = compilation.denoisers_of(self.pipeline)
                     kept = trajectories.followed(self.pipeline, denoisers, trajectory, num_inference_steps)
                     how.update(stack.enter_context(kept))
+                elif self._decodes_apart:
+                    stack.enter_context(self._previews.watching(num_inference_steps))
                 try:
                     if self._decodes_apart:
                         return latent_split.run_until_decode(self.pipeline, call).float().cpu().numpy()

@@ -18,6 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from phyt2v_cli.cli import console
+from phyt2v_cli.cli.progress.how_it_runs import how_it_runs
+from phyt2v_cli.cli.progress.pictures import picture
 from phyt2v_cli.cli.wording import in_flags
 from phyt2v_cli.events import (
     AnalysisDone,
@@ -28,6 +30,7 @@ from phyt2v_cli.events import (
     LatentsFound,
     LoadStarted,
     Notice,
+    PreviewMade,
     RerenderStarted,
     RoundDone,
     RoundStarted,
@@ -87,6 +90,7 @@ class RunProgress:
         self._is_one_of_several = False
         self._is_loading = False
         self._how_it_runs = ""
+        self._has_told_preview = False
         # Both threads below print, and each line belongs to what is done at that moment.
         self._lock = threading.Lock()
         self._has_ended = threading.Event()
@@ -154,22 +158,18 @@ class RunProgress:
                     f"{count(event.steps, 'denoising step')}",
                     style="bold",
                 )
-            case ControlStarted():
+            case ControlStarted() | RerenderStarted():
                 self._where = event.video.label.lower()
-                self._heading = Text(
-                    f"{event.video.label}: {count(event.steps, 'denoising step')}", style="bold"
-                )
-            case RerenderStarted():
-                self._where = event.video.label.lower()
-                self._heading = Text(
-                    f"{event.video.label}: {count(event.steps, 'denoising step')}, {event.purpose}",
-                    style="bold",
-                )
+                purpose = f", {event.purpose}" if isinstance(event, RerenderStarted) else ""
+                steps = count(event.steps, "denoising step")
+                self._heading = Text(f"{event.video.label}: {steps}{purpose}", style="bold")
             case StageStarted():
                 self._print_heading()
                 self._start_stage(DOING[event.stage])
             case StepDone():
                 self._draw_step(event)
+            case PreviewMade():
+                self._draw_preview(event)
             case LatentsFound():
                 console.say(f"Resuming from the latents in {event.path}")
             case StageDone():
@@ -190,16 +190,7 @@ class RunProgress:
                 self._draw_round(event)
 
     def _draw_how_it_runs(self, settings: Mapping[str, str]) -> None:
-        device, gpus = settings.get("device_name") or settings.get("device", ""), settings.get("gpus")
-        parts = [f"{gpus} GPUs, {device}" if gpus else device, settings.get("dtype", "")]
-        if settings.get("device") == "cuda":
-            parts.append(f"offload {settings.get('offload')} ({settings.get('offload_reason')})")
-            parts += [name for name in ("compile", "tiled_decode") if settings.get(name) == "on"]
-        if "attention_difference" in settings or "attention_reason" in settings:
-            reason = settings.get("attention_reason")
-            parts.append(f"attention {settings.get('attention')}" + (f" ({reason})" if reason else ""))
-        parts.append(settings.get("weights", ""))
-        text = ", ".join(part.replace("_", " ") for part in parts if part)
+        text = how_it_runs(settings)
         if text != self._how_it_runs:
             # Also in the middle of a video, after memory ran out.
             self._how_it_runs = text
@@ -221,6 +212,14 @@ class RunProgress:
         self._step = f"step {event.step} of {event.steps}"
         if not self._live:
             self._tell_if_silent()
+
+    def _draw_preview(self, event: PreviewMade) -> None:
+        shown = picture(event.path, columns=self._console.width - 2) if self._live else None
+        if shown is not None:
+            console.say(Padding(shown, (0, 0, 0, 2), expand=False))
+        elif not self._has_told_preview:
+            self._say("preview", f"{event.path}, again after every few steps")
+        self._has_told_preview = True
 
     def _tell_regularly(self) -> None:
         """Tell what is done, until the end: the work itself may be silent for minutes."""

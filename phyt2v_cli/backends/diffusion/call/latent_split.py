@@ -72,6 +72,16 @@ def decode(pipeline: Any, latents: torch.Tensor) -> torch.Tensor:
     return colors.mul(255).round().to(torch.uint8).contiguous()
 
 
+def decode_meanwhile(pipeline: Any, latents: torch.Tensor) -> torch.Tensor:
+    """Decode other latents, as `decode` does, while a call is on its way to `vae.decode`."""
+    stop_here = pipeline.vae.__dict__.pop("decode", None)
+    try:
+        return decode(pipeline, latents)
+    finally:
+        if stop_here is not None:
+            pipeline.vae.decode = stop_here
+
+
 def _decode_video(pipeline: Any, latents: torch.Tensor) -> torch.Tensor:
     parameters = inspect.signature(type(pipeline).__call__).parameters
     extra = []

@@ -11,25 +11,17 @@ pipeline's own code goes on to its autoencoder. This file must not know families
 """
 
 import hashlib
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import wraps
 from typing import Any
 
 import torch
-from diffusers import (
-    CogVideoXDDIMScheduler,
-    CogVideoXDPMScheduler,
-    DDIMScheduler,
-    DPMSolverMultistepScheduler,
-    FlowMatchEulerDiscreteScheduler,
-    UniPCMultistepScheduler,
-)
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from phyt2v_cli.backends.diffusion.call.clean_latents import after_each_step, predicts_clean_latents
 from phyt2v_cli.errors import ConfigError
 from phyt2v_cli.files.atomic import replace_file
 from phyt2v_cli.roles import Trajectory
@@ -39,8 +31,6 @@ _MAX_BYTES = 2**35
 
 Outputs = tuple[torch.Tensor, ...]
 """Tensors that one call of a denoiser returns, on the CPU."""
-
-_Predict = Callable[[Any, Mapping[str, Any], Any], torch.Tensor]
 
 
 @contextmanager
@@ -120,65 +110,19 @@ def _is_tensor(value: object) -> bool:
 def _ended_early(pipeline: Any, num_steps: int) -> Iterator[None]:
     """Let the solver's step `num_steps` be the last, and give the clean latents that the model predicts."""
     solver = pipeline.scheduler
-    kind: Any = type(solver)
-    predict = _prediction_of(solver)
+    if not predicts_clean_latents(solver):
+        raise _unsuited(f"its solver {type(solver).__name__} predicts no clean video; try `generator.solver`")
     if not hasattr(type(pipeline), "interrupt"):
         raise _unsuited(f"{type(pipeline).__name__} cannot be ended before its last step")
-    parameters = inspect.signature(kind.step)
 
-    class Ending(kind):  # type: ignore[misc]
-        # A class and no patched method: some pipelines copy the solver, for their sound.
-        def step(self, *args: Any, **kwargs: Any) -> Any:
-            self._num_taken = getattr(self, "_num_taken", 0) + 1
-            result = super().step(*args, **kwargs)
-            if self._num_taken < num_steps:
-                return result
-            pipeline._interrupt = True
-            given = parameters.bind(self, *args, **kwargs).arguments
-            values = result if isinstance(result, tuple) else result.to_tuple()
-            clean = predict(self, given, values).to(values[0].dtype)
-            return (clean, *values[1:]) if isinstance(result, tuple) else type(result)(clean, *values[1:])
+    def end(number: int, predict: Callable[[], torch.Tensor]) -> torch.Tensor | None:
+        if number < num_steps:
+            return None
+        pipeline._interrupt = True
+        return predict()
 
-    Ending.__name__ = kind.__name__
-    solver.__class__ = Ending
-    try:
+    with after_each_step(solver, end):
         yield
-    finally:
-        solver.__class__ = kind
-        solver.__dict__.pop("_num_taken", None)
-
-
-def _prediction_of(solver: Any) -> _Predict:
-    """Where the clean latents are to be had after a step of a solver."""
-    for kinds, predict in _PREDICTIONS:
-        # A multistep solver may keep predictions of the noise.
-        algorithm = solver.config.get("algorithm_type", "dpmsolver++")
-        if isinstance(solver, kinds) and solver.config.get("predict_x0", True) and algorithm.endswith("++"):
-            return predict
-    raise _unsuited(f"its solver {type(solver).__name__} predicts no clean video; try `generator.solver`")
-
-
-def _of_result(_: Any, __: Mapping[str, Any], result: tuple[torch.Tensor, ...]) -> torch.Tensor:
-    return result[1]
-
-
-def _of_memory(solver: Any, _: Mapping[str, Any], __: Any) -> torch.Tensor:
-    prediction: torch.Tensor = solver.model_outputs[-1]
-    return prediction
-
-
-def _along_the_flow(solver: Any, given: Mapping[str, Any], _: Any) -> torch.Tensor:
-    sigma, last = solver.sigmas[solver.step_index - 1], solver.sigmas[-1]
-    sample = given["sample"].float()
-    clean: torch.Tensor = sample + (last - sigma).to(sample.device) * given["model_output"].float()
-    return clean
-
-
-_PREDICTIONS: tuple[tuple[Any, _Predict], ...] = (
-    ((CogVideoXDDIMScheduler, CogVideoXDPMScheduler, DDIMScheduler), _of_result),
-    ((UniPCMultistepScheduler, DPMSolverMultistepScheduler), _of_memory),
-    ((FlowMatchEulerDiscreteScheduler,), _along_the_flow),
-)
 
 
 def _unsuited(reason: str) -> ConfigError:
