@@ -1,6 +1,7 @@
 """Templates of pages: every value that they print is cut, made visible and escaped here.
 
-A page may load only its own style, and what its content security policy names. Knows no run.
+A page may load only its own style, run only the script of this package, and what its content security policy
+names. Knows no run.
 """
 
 import base64
@@ -21,11 +22,11 @@ MAX_CHARS = 20_000
 
 
 def render(name: str, **values: object) -> str:
-    """HTML of the template `name` of this package, with its style and these values."""
-    style = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    template = _environment().get_template(name)
-    return template.render(style=style, style_digest=digest, version=__version__, **values)
+    """HTML of the template `name` of this package, with its style, its script and these values."""
+    for part, file in (("style", "style.css"), ("script", "in_step.js")):
+        values[part] = text = Path(__file__).with_name(file).read_text(encoding="utf-8")
+        values[f"{part}_digest"] = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return _environment().get_template(name).render(version=__version__, **values)
 
 
 @cache

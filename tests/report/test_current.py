@@ -29,9 +29,9 @@ def test_the_page_shows_each_round_as_it_ends_and_the_end(tmp_path: Path) -> Non
         sheet = b""
         refine(run, FakeRoles().roles(), emit=hear, cancelled=lambda: False)
         sheet = (path / "contact.png").read_bytes()
-    assert [page.count("<video") for page in pages] == [1, 1, 2], "of the rounds before"
+    assert [page.count("<article") for page in pages] == [1, 1, 2], "of the rounds before"
     last = (path / "report.html").read_text()
-    assert last.count("<video") == 3
+    assert last.count("<article") == 3
     assert ">complete<" in last
     assert "load it again" in pages[0]
     assert "load it again" not in last

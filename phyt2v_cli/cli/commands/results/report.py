@@ -56,11 +56,11 @@ def report(
     verbose: options.Verbose = False,
     no_color: options.NoColor = False,
 ) -> None:
-    """Write report.html into a run directory: videos, prompts with their changes, captions and scores.
+    """Write report.html into a run directory: its result, and each round's video, prompt, caption and scores.
 
     In the folder of a prompt set it shows SA and PC by round, gains with intervals and the largest changes;
-    summary.csv and summary.json are written too, of all shards. The page needs no network and runs no script.
-    Its path is printed on stdout.
+    summary.csv and summary.json are written too, of all shards. The page needs no network; its
+    only script plays videos in step. Its path is printed on stdout.
     """
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
     from phyt2v_cli.sets.history import run_or_set_by_name
