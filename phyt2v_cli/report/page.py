@@ -19,6 +19,7 @@ from phyt2v_cli.report import template
 from phyt2v_cli.report.clips.of_run import COMPARE, ROUNDS, Compared, compared
 from phyt2v_cli.report.learned import how_to_compare, learned
 from phyt2v_cli.report.plot import Point, plot_of
+from phyt2v_cli.report.staleness import is_current
 from phyt2v_cli.report.strip import strip
 from phyt2v_cli.report.verdict import changes_of, verdict_on
 from phyt2v_cli.runs.history.reproduction import command_of, settings_named
@@ -43,18 +44,45 @@ def write_report(run_path: Path, *, embed: bool = False) -> Path:
     With `embed` its videos are in the page, which may then be sent as one file. Raises RunDirError if there
     is no run that can be shown, FilesError if the disk refuses.
     """
-    path = run_path / NAME
-    page = make_page(read_run(run_path), embed=embed)
-    with replace_file(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    return _write(read_run(run_path), embed=embed)
+
+
+def update_report(run_path: Path) -> Path:
+    """Write `report.html` unless it is current, with the videos in it if they were; return its path.
+
+    Raises as `write_report` does.
+    """
+    run, path = read_run(run_path), run_path / NAME
+    shown = [record.video for record in run.videos if record.sha256 is not None]
+    clips = [name for name, _ in _clips(run)]
+    if not is_current(path, [run_path / name for name in (*shown, *clips)]):
+        _write(run, embed=_has_its_videos(path))
     return path
+
+
+def _write(run: ShownRun, *, embed: bool) -> Path:
+    path = run.path / NAME
+    with replace_file(path) as temporary:
+        temporary.write_text(make_page(run, embed=embed), encoding="utf-8")
+    return path
+
+
+def _has_its_videos(path: Path) -> bool:
+    """Check if a page has its videos in it, which its policy says."""
+    return "media-src 'self' data:" in template.head_of(path)
+
+
+def _clips(run: ShownRun) -> list[tuple[str, str]]:
+    """Names of the clips beside the page, and what they show."""
+    return [(name, what) for name, what in _CLIPS if (run.path / name).is_file()]
 
 
 def make_page(run: ShownRun, *, embed: bool = False) -> str:
     """HTML of the whole page."""
     rendered = [record for record in run.videos if record.sha256 is not None]
     cards = list(_cards(run))
-    top = _top(cards)
+    shown = run.shown_video()
+    top = next((card for card in cards if card.record is shown), None)
     beside = _beside(run)
     above = {one.record.video for one in beside} | ({top.record.video} if top is not None else set())
     return template.render(
@@ -76,7 +104,7 @@ def make_page(run: ShownRun, *, embed: bool = False) -> str:
         how_to_compare=_with_flags(how_to_compare(run) or ""),
         beside=beside,
         is_like_with_like=len({(one.record.steps, one.record.purpose) for one in beside}) == 1,
-        clips=[(name, what) for name, what in _CLIPS if (run.path / name).is_file()],
+        clips=_clips(run),
         above=above if embed else (),  # it is not put into the page again
         groups=[(folds, list(group)) for folds, group in groupby(cards, lambda card: card.folds)],
         max_flags=MAX_FLAGS,
@@ -168,12 +196,6 @@ class _Card:
     def folds(self) -> bool:
         """Whether it is folded, since it has nothing new to read."""
         return self.is_unchanged and not self.is_result
-
-
-def _top(cards: list[_Card]) -> _Card | None:
-    """Card of the result; while there is none, that of the latest video; None without any."""
-    rendered = [card for card in cards if card.record.sha256 is not None]
-    return next((card for card in rendered if card.is_result), rendered[-1] if rendered else None)
 
 
 def _beside(run: ShownRun) -> tuple[Compared, ...]:

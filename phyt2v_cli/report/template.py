@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phyt2v_cli import __version__
-from phyt2v_cli.files.untrusted import visible
+from phyt2v_cli.files.untrusted import read_start, visible
 from phyt2v_cli.quantities import count, score
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MAX_CHARS = 20_000
 """Limit of one text on a page; what phyt2v itself records is shorter."""
+_HEAD_BYTES = 1024
 
 
 def render(name: str, **values: object) -> str:
@@ -27,6 +28,15 @@ def render(name: str, **values: object) -> str:
         values[part] = text = Path(__file__).with_name(file).read_text(encoding="utf-8")
         values[f"{part}_digest"] = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return _environment().get_template(name).render(version=__version__, **values)
+
+
+def head_of(path: Path) -> str:
+    """Head of a page, with its content security policy; empty if `render` has not made the file."""
+    try:
+        head = read_start(path, _HEAD_BYTES).decode("utf-8", "replace")
+    except (OSError, ValueError):
+        return ""
+    return head if "default-src 'none'; style-src 'sha256-" in head else ""
 
 
 @cache
