@@ -90,3 +90,15 @@ def test_a_set_leaves_its_page_and_that_of_each_run(tmp_path: Path, doubled: Dou
         page = page_of(Path(video).parent)
         assert ">complete<" in page
         assert f"./{Path(video).parent.name}/report.html" in page_of(tmp_path / "set")
+
+
+def test_a_shard_leaves_the_page_of_the_set_to_who_has_all_of_it(tmp_path: Path, doubled: Doubled) -> None:
+    (tmp_path / "set.txt").write_text("a red ball drops\na blue ball drops\n")
+    command = ("batch", tmp_path / "set.txt", *QUICK[3:], "--out", tmp_path / "set", "--shard")
+    for shard in ("1/2", "2/2"):
+        done = doubled.run(*command, shard)
+        assert done.code == 0, done.err
+        assert "Report:" not in done.err
+    assert not (tmp_path / "set" / "report.html").exists()
+    assert doubled.run("report", tmp_path / "set").code == 0
+    assert "2 complete" in page_of(tmp_path / "set")
