@@ -50,13 +50,15 @@ def write_report(run_path: Path, *, embed: bool = False) -> Path:
 def update_report(run_path: Path) -> Path:
     """Write `report.html` unless it is current, with the videos in it if they were; return its path.
 
-    Raises as `write_report` does.
+    A page of another version of phyt2v is not current. Raises as `write_report` does.
     """
     run, path = read_run(run_path), run_path / NAME
+    head = template.head_of(path)
     shown = [record.video for record in run.videos if record.sha256 is not None]
     clips = [name for name, _ in _clips(run)]
-    if not is_current(path, [run_path / name for name in (*shown, *clips)]):
-        _write(run, embed=_has_its_videos(path))
+    is_ours = f'"{template.GENERATOR}"' in head
+    if not (is_ours and is_current(path, [run_path / name for name in (*shown, *clips)])):
+        _write(run, embed="media-src 'self' data:" in head)
     return path
 
 
@@ -65,11 +67,6 @@ def _write(run: ShownRun, *, embed: bool) -> Path:
     with replace_file(path) as temporary:
         temporary.write_text(make_page(run, embed=embed), encoding="utf-8")
     return path
-
-
-def _has_its_videos(path: Path) -> bool:
-    """Check if a page has its videos in it, which its policy says."""
-    return "media-src 'self' data:" in template.head_of(path)
 
 
 def _clips(run: ShownRun) -> list[tuple[str, str]]:

@@ -17,6 +17,8 @@ from phyt2v_cli.quantities import count, score
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+GENERATOR = f"phyt2v {__version__}"
+"""What a page says it is made by."""
 MAX_CHARS = 20_000
 """Limit of one text on a page; what phyt2v itself records is shorter."""
 _HEAD_BYTES = 1024
@@ -27,11 +29,11 @@ def render(name: str, **values: object) -> str:
     for part, file in (("style", "style.css"), ("script", "in_step.js")):
         values[part] = text = Path(__file__).with_name(file).read_text(encoding="utf-8")
         values[f"{part}_digest"] = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-    return _environment().get_template(name).render(version=__version__, **values)
+    return _environment().get_template(name).render(generator=GENERATOR, version=__version__, **values)
 
 
 def head_of(path: Path) -> str:
-    """Head of a page, with its content security policy; empty if `render` has not made the file."""
+    """Head of a page, with its policy and generator; empty if `render` has not made the file."""
     try:
         head = read_start(path, _HEAD_BYTES).decode("utf-8", "replace")
     except (OSError, ValueError):

@@ -21,7 +21,6 @@ from phyt2v_cli.report.strip import strip
 from phyt2v_cli.runs.history.distinctions import distinctions, in_short
 from phyt2v_cli.runs.history.listing import last_start
 from phyt2v_cli.runs.reader import ShownRun, find_runs, read_run
-from phyt2v_cli.runs.records import VideoRecord
 from phyt2v_cli.sets.history import ShownSet, find_sets_and_runs, read_set
 from phyt2v_cli.sets.summary.report import write_set_report
 
@@ -29,6 +28,8 @@ NAME = "index.html"
 MAX_SHOWN = 300
 """Limit of runs and sets on the page; the newest are shown."""
 _STRIP_FRAMES = 5
+_MAX_LOOKED_AT = 5
+"""Runs of a set among which one is looked for that has frames to show."""
 
 Found = ShownRun | ShownSet | FilesError
 """What a folder holds, or why it cannot be read."""
@@ -105,7 +106,6 @@ def _entry(folder: Path, path: Path, found: Found, differences: str) -> _Entry:
     name = path.relative_to(folder).as_posix()
     started = "" if isinstance(found, FilesError) else f"{_start_of(found)[:16].replace('T', ' ')} UTC"
     if isinstance(found, ShownRun):
-        video = found.shown_video()
         with suppress(Phyt2vError):  # what cannot be shown has no link
             page.update_report(path)
         return _Entry(
@@ -113,10 +113,10 @@ def _entry(folder: Path, path: Path, found: Found, differences: str) -> _Entry:
             name,
             found.record.prompt,
             found.record.status,
-            list(_facts(found, video)),
+            list(_facts(found)),
             started,
             _link(folder, path),
-            None if video is None else strip(path / video.video, _STRIP_FRAMES),
+            _frames(found),
             differences,
         )
     if isinstance(found, ShownSet):
@@ -124,7 +124,10 @@ def _entry(folder: Path, path: Path, found: Found, differences: str) -> _Entry:
             with suppress(Phyt2vError):
                 write_set_report(path)
         facts = [count(len(found.entries), "prompt"), f"{found.statuses.get('complete', 0)} complete"]
-        return _Entry("set", name, name, found.status, facts, started, _link(folder, path))
+        runs = (_read(read_run, path / entry.folder) for entry in found.entries[:_MAX_LOOKED_AT])
+        frames = (_frames(run) for run in runs if isinstance(run, ShownRun))
+        first = next(filter(None, frames), None)
+        return _Entry("set", name, name, found.status, facts, started, _link(folder, path), first)
     return _Entry("run", name, found.message, "unreadable", [])
 
 
@@ -134,7 +137,14 @@ def _link(folder: Path, path: Path) -> str:
     return f"./{quote(shown.relative_to(folder).as_posix())}" if shown.exists() else ""
 
 
-def _facts(run: ShownRun, video: VideoRecord | None) -> Iterator[str]:
+def _frames(run: ShownRun) -> str | None:
+    """Strip of the video that is shown of a run."""
+    video = run.shown_video()
+    return None if video is None else strip(run.path / video.video, _STRIP_FRAMES)
+
+
+def _facts(run: ShownRun) -> Iterator[str]:
+    video = run.shown_video()
     yield f"{run.rounds_done()} of {count(len(run.record.plan), 'round')}"
     if video is not None:
         scores = video.all_scores()

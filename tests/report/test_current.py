@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from phyt2v_cli import __version__
 from phyt2v_cli.errors import BackendError
 from phyt2v_cli.events import Event, Notice, RoundDone
 from phyt2v_cli.refinement.loop import refine
@@ -99,6 +100,9 @@ def test_a_page_is_as_young_as_its_videos_and_clips(tmp_path: Path) -> None:
         before = page.stat().st_mtime_ns
         assert update_report(path).stat().st_mtime_ns > before
     assert "rounds.mp4 (all rounds, in step)" in page.read_text()
+    page.write_text(page.read_text().replace(f'"phyt2v {__version__}"', '"phyt2v 0.0.1"', 1))
+    update_report(path)
+    assert f'"phyt2v {__version__}"' in page.read_text(), "that of another version is not current"
     (path / "output2.mp4").unlink()
     update_report(path)
     assert "no longer beside this page: output2.mp4" in page.read_text()

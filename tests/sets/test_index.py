@@ -66,6 +66,7 @@ def test_a_set_is_one_entry(tmp_path: Path) -> None:
     assert "runs/ball" in run
     assert "2 prompts" in of_set and "2 complete" in of_set
     assert 'href="./sets/physics/report.html"' in of_set
+    assert "data:image/jpeg;base64," in of_set, "frames of its first run"
     assert (tmp_path / "sets" / "physics" / "report.html").is_file()
 
 
