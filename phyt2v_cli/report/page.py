@@ -64,8 +64,9 @@ def update_report(run_path: Path) -> Path:
 
 def _write(run: ShownRun, *, embed: bool) -> Path:
     path = run.path / NAME
+    page = make_page(run, embed=embed)
     with replace_file(path) as temporary:
-        temporary.write_text(make_page(run, embed=embed), encoding="utf-8")
+        temporary.write_text(page, encoding="utf-8")
     return path
 
 
