@@ -94,7 +94,7 @@ STRINGS = [
 def test_no_string_of_the_library_names_a_flag_or_a_command() -> None:
     named = [(path, text) for path, text in STRINGS if OF_THE_COMMAND_LINE.search(text)]
     # But for the command that a page shows, which is made there.
-    assert named == [("runs/history/reproduction.py", text) for text in ("--prompt", "--set")]
+    assert named == [("runs/history/reproduction.py", text) for text in ("--isolated", "--prompt", "--set")]
 
 
 def test_the_search_finds_what_it_looks_for() -> None:

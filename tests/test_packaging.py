@@ -16,7 +16,7 @@ from tests.fake_runs import make_config, run_through
 ROOT = Path(__file__).parent.parent
 
 
-PAGE = {"phyt2v_cli/report/page.html.j2", "phyt2v_cli/report/style.css"}
+PAGE = {f"phyt2v_cli/report/{name}" for name in ("page.html.j2", "style.css", "in_step.js")}
 
 
 def build(kind: str, out: Path) -> Path:

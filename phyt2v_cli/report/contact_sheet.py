@@ -34,12 +34,17 @@ def draw_if_possible(run_path: Path, tell: Callable[[Notice], None]) -> Path | N
 
     If that fails, only `tell` why, and return None.
     """
-    path = run_path / NAME
     try:
-        return path if is_current(path) else contact_sheet(run_path)
+        return update_sheet(run_path)
     except Exception as error:
         tell(Notice(f"no contact sheet: {message_of(error)}", getattr(error, "hint", "")))
         return None
+
+
+def update_sheet(run_path: Path) -> Path:
+    """Write the contact sheet unless it is up to date; return its path. Raises as `contact_sheet` does."""
+    path = run_path / NAME
+    return path if is_current(path) else contact_sheet(run_path)
 
 
 def contact_sheet(run_path: Path) -> Path:

@@ -1,5 +1,6 @@
 """Files made from a run are made again while it goes on, if they are there. Knows events; draws nothing."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,9 +9,9 @@ from phyt2v_cli.errors import Phyt2vError
 from phyt2v_cli.events import Emit, Event, Notice, RoundDone
 from phyt2v_cli.report import contact_sheet, page
 
-_MAKERS: dict[str, Callable[[Path], object]] = {
-    page.NAME: page.write_report,
-    contact_sheet.NAME: contact_sheet.contact_sheet,
+_UPDATES: dict[str, Callable[[Path], object]] = {
+    page.NAME: page.update_report,
+    contact_sheet.NAME: contact_sheet.update_sheet,
 }
 
 
@@ -34,18 +35,9 @@ def kept_current(run_path: Path, emit: Emit) -> Iterator[Emit]:
 
 
 def _update(run_path: Path, emit: Emit) -> None:
-    for name, make in _MAKERS.items():
-        if _is_stale(run_path / name):
+    for name, update in _UPDATES.items():
+        if os.path.isfile(run_path / name):  # noqa: PTH113  never raises
             try:
-                make(run_path)
+                update(run_path)
             except Phyt2vError as error:
                 emit(Notice(f"{name} could not be brought up to date: {error.message}", error.hint))
-
-
-def _is_stale(path: Path) -> bool:
-    """Check if a file is there, and older than a record of its run."""
-    try:
-        made = path.stat().st_mtime_ns
-        return any(record.stat().st_mtime_ns >= made for record in path.parent.glob("*.json"))
-    except OSError:
-        return False

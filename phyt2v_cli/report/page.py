@@ -1,4 +1,4 @@
-"""HTML page of a run: each round's prompt and its changes, video, caption and scores.
+"""HTML page of a run: its result, the original beside it, what was learned, and each round.
 
 The run may be anybody's. Every text is cut and escaped. The page may load only its own style, its own
 pictures and the run's videos, and only `report.html` is written. The markup is in `page.html.j2`. Knows no
@@ -10,14 +10,16 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 from phyt2v_cli.files.atomic import replace_file
 from phyt2v_cli.quantities import count
 from phyt2v_cli.report import template
-from phyt2v_cli.report.clips.of_run import COMPARE, ROUNDS, compared
+from phyt2v_cli.report.clips.of_run import COMPARE, ROUNDS, Compared, compared
 from phyt2v_cli.report.learned import how_to_compare, learned
 from phyt2v_cli.report.plot import Point, plot_of
+from phyt2v_cli.report.staleness import is_current
 from phyt2v_cli.report.strip import strip
 from phyt2v_cli.report.verdict import changes_of, verdict_on
 from phyt2v_cli.runs.history.reproduction import command_of, settings_named
@@ -31,6 +33,7 @@ MAX_FLAGS, MAX_SCORERS, MAX_REASONS = 10, 10, 20
 """Limits for one video; that of reasons is for one scorer."""
 MAX_VERSIONS, MAX_UPGRADES = 20, 5
 _CLIPS = ((COMPARE, "both side by side, in step"), (ROUNDS, "all rounds, in step"))
+_ACCEPTED = "accepted by you"
 MAX_DOTS = 100
 """Maximum number of rounds in the plot of scores."""
 
@@ -41,36 +44,70 @@ def write_report(run_path: Path, *, embed: bool = False) -> Path:
     With `embed` its videos are in the page, which may then be sent as one file. Raises RunDirError if there
     is no run that can be shown, FilesError if the disk refuses.
     """
-    path = run_path / NAME
-    page = make_page(read_run(run_path), embed=embed)
+    return _write(read_run(run_path), embed=embed)
+
+
+def update_report(run_path: Path) -> Path:
+    """Write `report.html` unless it is current, with the videos in it if they were; return its path.
+
+    A page of another version of phyt2v is not current. Raises as `write_report` does.
+    """
+    run, path = read_run(run_path), run_path / NAME
+    head = template.head_of(path)
+    shown = [record.video for record in run.videos if record.sha256 is not None]
+    clips = [name for name, _ in _clips(run)]
+    is_ours = f'"{template.GENERATOR}"' in head
+    if not (is_ours and is_current(path, [run_path / name for name in (*shown, *clips)])):
+        _write(run, embed="media-src 'self' data:" in head)
+    return path
+
+
+def _write(run: ShownRun, *, embed: bool) -> Path:
+    path = run.path / NAME
+    page = make_page(run, embed=embed)
     with replace_file(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return path
 
 
+def _clips(run: ShownRun) -> list[tuple[str, str]]:
+    """Names of the clips beside the page, and what they show."""
+    return [(name, what) for name, what in _CLIPS if (run.path / name).is_file()]
+
+
 def make_page(run: ShownRun, *, embed: bool = False) -> str:
     """HTML of the whole page."""
     rendered = [record for record in run.videos if record.sha256 is not None]
+    cards = list(_cards(run))
+    shown = run.shown_video()
+    top = next((card for card in cards if card.record is shown), None)
+    beside = _beside(run)
+    above = {one.record.video for one in beside} | ({top.record.video} if top is not None else set())
     return template.render(
         "page.html.j2",
         run=run.record,
+        rounds_done=run.rounds_done(),
         embeds=embed,
         source_of=partial(_source_of, run.path, embed),
         missing=[record.video for record in rendered if not (run.path / record.video).is_file()],
         command=command_of(run.record),
         settings=[(key, json.dumps(value)) for key, value in settings_named(run.record).items()],
-        num_videos=sum(record.sha256 is not None for record in run.videos),
+        num_videos=len(rendered),
+        playable={card.record.video for card in cards if card.strip is not None},
+        top=top,
+        top_prompt=[] if top is None else changes_of(run.record.prompt, top.record.prompt),
         facts=list(_facts(run)),
         plot=plot_of(_points(run)),
         learned=[_with_flags(sentence) for sentence in learned(run)],
         how_to_compare=_with_flags(how_to_compare(run) or ""),
-        beside=compared(run),
-        clips=[(name, what) for name, what in _CLIPS if (run.path / name).is_file()],
-        cards=list(_cards(run)),
+        beside=beside,
+        is_like_with_like=len({(one.record.steps, one.record.purpose) for one in beside}) == 1,
+        clips=_clips(run),
+        above=above if embed else (),  # it is not put into the page again
+        groups=[(folds, list(group)) for folds, group in groupby(cards, lambda card: card.folds)],
         max_flags=MAX_FLAGS,
         max_reasons=MAX_REASONS,
         broken=run.broken,
-        made_with=_made_with(run),
     )
 
 
@@ -93,16 +130,15 @@ def _source_of(run_path: Path, embed: bool, name: str) -> str:
 
 def _facts(run: ShownRun) -> Iterator[tuple[str, str]]:
     """Names and values of facts about the run as a whole."""
-    analysis, result, usage = run.record.analysis, run.record.result, run.record.usage
+    analysis, usage = run.record.analysis, run.record.usage
     if analysis is not None:
         yield "Main object", analysis.main_object
         yield "Physical law", analysis.physical_law
-    if result is not None:
-        yield "Result", f"{result.video}, chosen by the rule “{result.selected_by.replace('_', ' ')}”"
     if usage.requests:
         tokens = count(usage.prompt_tokens + usage.completion_tokens, "token")
         cost = "" if usage.cost is None else f", cost {usage.cost:.4g}"
         yield "LLM", f"{count(usage.requests, 'request')}, {tokens}{cost}"
+    yield "Made with", _made_with(run)
 
 
 def _made_with(run: ShownRun) -> str:
@@ -147,10 +183,32 @@ class _Card:
     scorers: list[tuple[str, ScorerRecord]]
     """Scorers that say more than the bars show, by name."""
     verdict: str
-    """Why the next round's prompt is another one, or the same."""
+    """Why the next round's prompt is another one, or the same, and what the user decided about it."""
+    next_prompt: list[tuple[str, str]]
+    """Prompt of the next round, as `prompt`, if that has not begun."""
     seconds: float
     strip: str | None
     """Frames of the video, as a data URI; None if there is no whole video."""
+
+    @property
+    def folds(self) -> bool:
+        """Whether it is folded, since it has nothing new to read."""
+        return self.is_unchanged and not self.is_result
+
+
+def _beside(run: ShownRun) -> tuple[Compared, ...]:
+    """Videos of the original prompt and the result; without a control, of the first round and the result."""
+    rounds, result = chosen_rounds(run.videos), run.record.result
+    if (finals := compared(run)) or result is None:
+        return finals
+    first, last = rounds[:1], [record for record in run.videos if record.id == result.id]
+    shown = [record for record in (*first, *last) if record.sha256 is not None]
+    if len(shown) < 2 or shown[0].id == shown[1].id:
+        return ()
+    return (
+        Compared(f"{shown[0].id.label.lower()}, the original prompt", shown[0], is_result=False),
+        Compared("result", shown[1], is_result=True),
+    )
 
 
 def _cards(run: ShownRun) -> Iterator[_Card]:
@@ -161,16 +219,21 @@ def _cards(run: ShownRun) -> Iterator[_Card]:
         if isinstance(record.id, RoundId)
     }
     for record in run.videos:
-        before = prompts.get(record.id.number - 1) if isinstance(record.id, RoundId) else None
+        number = record.id.number if isinstance(record.id, RoundId) else None
+        before = prompts.get(number - 1) if number is not None else None
+        is_last = number is not None and number == max(prompts) < len(run.record.plan)
         scorers = [pair for pair in record.scorers.items() if pair[1].reasons or len(record.scorers) > 1]
         yield _Card(
             title=record.id.label,
             record=record,
-            is_result=result is not None and result.video == record.video,
+            is_result=result is not None and result.id == record.id,
             prompt=changes_of(before, record.prompt),
             is_unchanged=record.prompt == before,
             scorers=scorers[:MAX_SCORERS],
-            verdict=verdict_on(record),
+            verdict=", ".join(filter(None, (verdict_on(record), _ACCEPTED * (record.review == "accepted")))),
+            next_prompt=changes_of(record.prompt, record.refined_prompt)
+            if is_last and record.refined_prompt is not None
+            else [],
             seconds=sum(record.seconds.values()),
             strip=None if record.sha256 is None else strip(run.path / record.video),
         )

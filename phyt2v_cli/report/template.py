@@ -1,6 +1,7 @@
 """Templates of pages: every value that they print is cut, made visible and escaped here.
 
-A page may load only its own style, and what its content security policy names. Knows no run.
+A page may load only its own style, run only the script of this package, and what its content security policy
+names. Knows no run.
 """
 
 import base64
@@ -10,22 +11,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phyt2v_cli import __version__
-from phyt2v_cli.files.untrusted import visible
+from phyt2v_cli.files.untrusted import read_start, visible
 from phyt2v_cli.quantities import count, score
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+GENERATOR = f"phyt2v {__version__}"
+"""What a page says it is made by."""
 MAX_CHARS = 20_000
 """Limit of one text on a page; what phyt2v itself records is shorter."""
+_HEAD_BYTES = 1024
 
 
 def render(name: str, **values: object) -> str:
-    """HTML of the template `name` of this package, with its style and these values."""
-    style = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    template = _environment().get_template(name)
-    return template.render(style=style, style_digest=digest, version=__version__, **values)
+    """HTML of the template `name` of this package, with its style, its script and these values."""
+    for part, file in (("style", "style.css"), ("script", "in_step.js")):
+        values[part] = text = Path(__file__).with_name(file).read_text(encoding="utf-8")
+        values[f"{part}_digest"] = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return _environment().get_template(name).render(generator=GENERATOR, version=__version__, **values)
+
+
+def head_of(path: Path) -> str:
+    """Head of a page, with its policy and generator; empty if `render` has not made the file."""
+    try:
+        head = read_start(path, _HEAD_BYTES).decode("utf-8", "replace")
+    except (OSError, ValueError):
+        return ""
+    return head if "default-src 'none'; style-src 'sha256-" in head else ""
 
 
 @cache

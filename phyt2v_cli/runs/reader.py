@@ -57,6 +57,13 @@ class ShownRun:
         chosen = [video for video in self.videos if result is not None and video.id == result.id]
         return self.path / chosen[0].video if chosen else None
 
+    def shown_video(self) -> VideoRecord | None:
+        """Video that the run returns; while there is none, the latest that is rendered; None without any."""
+        rendered = [video for video in self.videos if video.sha256 is not None]
+        result = self.record.result
+        chosen = [video for video in rendered if result is not None and video.id == result.id]
+        return next(iter(chosen or reversed(rendered)), None)
+
 
 def find_runs(folder: Path, max_depth: int = 3) -> Iterator[Path]:
     """Find the run directories at `folder` and below it, sorted by name; links are not followed.

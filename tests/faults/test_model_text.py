@@ -1,5 +1,7 @@
 """What models say: unusable replies, orders in captions, text that means to drive a terminal or a page."""
 
+import base64
+import hashlib
 import html
 import json
 import re
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from phyt2v_cli.backends.vlm import ask_for_rating, semantic_question, semantic_rating_question
 from phyt2v_cli.errors import ReplyError
 from phyt2v_cli.refinement.loop import refine
+from phyt2v_cli.report import template
 from phyt2v_cli.roles import ChatRequest, Roles
 from phyt2v_cli.testing.fakes import FakeChat, FakeRoles
 from tests.fake_runs import PROMPT, make_config, open_run, run_through
@@ -167,9 +170,13 @@ def test_fault_40_the_report_runs_and_fetches_nothing(tmp_path: Path, doubled: D
     policy = re.search('<meta http-equiv="Content-Security-Policy" content="([^"]*)">', page)
     assert policy is not None
     assert policy[1].startswith("default-src 'none'; style-src 'sha256-")
-    assert "script-src" not in policy[1]
+    own = Path(template.__file__).with_name("in_step.js").read_text()
+    digest = base64.b64encode(hashlib.sha256(own.encode()).digest()).decode()
+    assert re.findall("script-src ([^;]*)", policy[1]) == [f"'sha256-{digest}'"]
     assert "unsafe" not in policy[1]
     assert "http" not in policy[1]
+    assert page.count(f"<script>{own}</script>") == 1
+    page = page.replace(f"<script>{own}</script>", "")
     tags = re.findall("<([a-z0-9]+)((?: [^<>]*)?)>", page)
     assert not {name for name, _ in tags} & {
         "script",

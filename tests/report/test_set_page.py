@@ -63,6 +63,7 @@ def test_it_shows_rounds_gains_categories_and_changes(tmp_path: Path) -> None:
         "-0.10",
     ):
         assert any(text in part for part in shown), text
+    assert any(text.startswith("SA, semantic adherence: the video shows") for text in shown)
     assert "2 prompts" in shown and "2 complete" in shown
     assert any("Result (final, 6 steps) minus the first round (draft, 3 steps)" in part for part in shown)
     assert shown.count("Not like with like:") == 1

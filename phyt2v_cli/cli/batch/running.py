@@ -13,7 +13,7 @@ from phyt2v_cli.cli import console, signals, watch
 from phyt2v_cli.cli.journal import process as journal
 from phyt2v_cli.cli.journal.run import of_run
 from phyt2v_cli.cli.running import host
-from phyt2v_cli.cli.running.closing import result_as_json
+from phyt2v_cli.cli.running.closing import result_as_json, write_page
 from phyt2v_cli.cli.wording import in_flags
 from phyt2v_cli.errors import FilesError, RunInterruptedError, SomePromptsFailedError
 from phyt2v_cli.quantities import count
@@ -79,7 +79,10 @@ def run(
             def refine(run: "RunDir", emit: "Emit", cancelled: "Cancelled") -> "RunResult":
                 with of_run(run, is_of_set=True) as told:
                     both = partial(_pass_on, (told, emit))
-                    result = studio.complete(run, emit=both, cancelled=cancelled, num_planned_steps=steps)
+                    try:
+                        result = studio.complete(run, emit=both, cancelled=cancelled, num_planned_steps=steps)
+                    finally:
+                        write_page(run)
                     told.data = result_as_json(run, result)
                 return result
 
@@ -115,12 +118,17 @@ def _pass_on(listeners: "Sequence[Emit]", event: "Event") -> None:
 
 
 class SummaryKeeper:
-    """Writer of a set's summary as its prompts finish. What cannot be written is a note, told once."""
+    """Writer of a set's summary as its prompts finish, and of its page, unless it is one of several shards.
+
+    What cannot be written is a note, told once.
+    """
 
     def __init__(self, batch_dir: Path, entries: "Sequence[PromptEntry]", shard: "Shard | None") -> None:
         """Begin with the runs that are in the set's folder."""
         from phyt2v_cli.sets.summary.writer import SummaryWriter
 
+        self._batch_dir = batch_dir
+        self._has_page = shard is None
         self._writer = SummaryWriter(batch_dir, entries, shard)
         self._has_told = False
         self.in_words = ""
@@ -131,10 +139,17 @@ class SummaryKeeper:
         self._try(lambda: self._writer.add(outcome.job.entry, outcome.error))
 
     def write(self) -> None:
-        """Write the files now."""
+        """Write the files now, and say where the page is."""
 
         def write() -> None:
-            self.in_words = str(self._writer.write()["in_words"])
+            from phyt2v_cli.sets.summary.report import write_pages
+
+            if self._has_page:
+                report = write_pages(self._batch_dir, self._writer)
+                self.in_words = report.in_words
+                console.say(f"Report: {report.page}")
+            else:
+                self.in_words = str(self._writer.write()["in_words"])
 
         self._try(write)
 

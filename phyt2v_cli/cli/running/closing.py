@@ -47,7 +47,7 @@ def close_run(run: "RunDir", result: "RunResult", shown_result: dict[str, object
     try:
         sheet = contact_sheet.draw_if_possible(run.path, _tell)
         clips = of_run.draw_if_possible(run.path, _tell)
-        page = _write_page(run)
+        page = write_page(run)
     finally:
         if as_json:
             console.json_object(shown_result | {"clips": clips.as_json()})
@@ -62,19 +62,25 @@ def close_run(run: "RunDir", result: "RunResult", shown_result: dict[str, object
     console.say(f"Next: {next_command(run)}")
 
 
-def _write_page(run: "RunDir") -> "Path | None":
-    """Write the page of a run, unless it is current; a page that cannot be written is only a note."""
-    from phyt2v_cli.errors import Phyt2vError
-    from phyt2v_cli.report import page
-    from phyt2v_cli.report.staleness import is_current
+def write_page(run: "RunDir") -> "Path | None":
+    """Write the page of a run that has a video, unless it is current; if that fails, it is only a note."""
+    from phyt2v_cli.errors import message_of
+    from phyt2v_cli.report.page import update_report
+    from phyt2v_cli.runs.reader import read_videos
 
     try:
-        if not is_current(run.path / page.NAME):
-            page.write_report(run.path)
-    except Phyt2vError as error:
-        console.warn(f"no page: {error.message}", in_flags(error.hint))
+        if not any(video.sha256 is not None for video in read_videos(run.path)[0]):
+            return None
+        return update_report(run.path)
+    except Exception as error:  # the run, or its own error, is worth more
+        console.warn(f"no page: {message_of(error)}", in_flags(getattr(error, "hint", "")))
         return None
-    return run.path / page.NAME
+
+
+def show_page(run: "RunDir") -> None:
+    """Write the page of a run, as `write_page`, and print where it is."""
+    if (path := write_page(run)) is not None:
+        console.say(f"Report: {path}")
 
 
 def next_command(run: "RunDir") -> str:

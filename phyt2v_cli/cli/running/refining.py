@@ -35,7 +35,7 @@ class Going:
 
 def complete(run: "RunDir", going: Going) -> None:
     """Do what is left of an open run, with the terminal's display, and print its result."""
-    from phyt2v_cli.cli.running.closing import close_run, result_as_json
+    from phyt2v_cli.cli.running.closing import close_run, result_as_json, show_page
 
     planned = run.record.planned_rounds
     stop = signals.stop_request(
@@ -51,6 +51,9 @@ def complete(run: "RunDir", going: Going) -> None:
             journal.data = _pause_as_json(run, pause)
             _show_pause(run, pause, as_json=going.as_json)
             return
+        except BaseException:
+            show_page(run)
+            raise
         shown = result_as_json(run, result)
         journal.data = shown
 
@@ -88,9 +91,11 @@ def _refine(
 
 def _show_pause(run: "RunDir", pause: RunPausedError, *, as_json: bool) -> None:
     """Show where the run waits; its next prompt is the data."""
+    from phyt2v_cli.cli.running.closing import show_page
     from phyt2v_cli.cli.views.rounds import rounds_table
 
     console.say(rounds_table(run, console.stderr().width))
+    show_page(run)
     console.say(
         f"{pause.message} The next prompt is on standard output. To continue, with another if you like:"
     )

@@ -35,8 +35,11 @@ def settings_named(record: RunRecord) -> dict[str, object]:
 
 
 def command_of(record: RunRecord) -> str:
-    """Command line for a POSIX shell, without settings that reach out, and without further scorers."""
-    words = ["phyt2v", "refine", "--prompt", record.prompt]
+    """Command line for a POSIX shell, without settings that reach out, and without further scorers.
+
+    It leaves out the files with settings of whoever runs it, since it names what differs from the defaults.
+    """
+    words = ["phyt2v", "--isolated", "refine", "--prompt", record.prompt]
     for key, value in settings_named(record).items():
         if key.rpartition(".")[2] not in (*REACHING, "others"):
             words += ["--set", f"{key}={_as_text(value)}"]

@@ -22,11 +22,13 @@ _MAX_CHANGES = 3
 
 @dataclass(frozen=True)
 class SetReport:
-    """Files of a set's report."""
+    """Files of a set's report, and what they say in short."""
 
     page: Path
     csv: Path
     json: Path
+    in_words: str
+    """What the figures say about refinement; empty without controls."""
 
 
 def write_set_report(
@@ -34,22 +36,32 @@ def write_set_report(
 ) -> SetReport:
     """Write summary.csv, summary.json and report.html of a set.
 
-    The runs with the largest changes get a page of their own; with `each`, every run that can be shown.
-    Raises FilesError if there is no set, if its manifest is damaged or if the disk refuses, and UsageError
-    for a column that the set does not have.
+    The pages are those of `write_pages`. Raises FilesError if there is no set, if its manifest is damaged or
+    if the disk refuses, and UsageError for a column that the set does not have.
     """
     entries = read_manifests(batch_dir)
     known = dict.fromkeys(name for entry in entries for name in entry.columns)
     for column in category_columns:
         if column not in known:
             raise UsageError(f"the set has no column {column!r}", f"It has: {', '.join(known) or 'none'}.")
-    writer = SummaryWriter(batch_dir, entries, category_columns=category_columns)
+    return write_pages(
+        batch_dir, SummaryWriter(batch_dir, entries, category_columns=category_columns), each=each
+    )
+
+
+def write_pages(batch_dir: Path, writer: SummaryWriter, *, each: bool = False) -> SetReport:
+    """Write the summary of the whole set, and report.html.
+
+    The runs with the largest changes get a page of their own; with `each`, every run that can be shown.
+    Raises FilesError if the disk refuses.
+    """
     figures = writer.write()
     numbered = writer.numbered()
     changes = _largest_changes(numbered)
-    for folder in [entry.folder for entry in entries] if each else [change.folder for change in changes]:
+    shown = [entry.folder for entry, _ in numbered] if each else [change.folder for change in changes]
+    for folder in shown:
         with suppress(FilesError):  # what cannot be shown has no link
-            page.write_report(batch_dir / folder)
+            page.update_report(batch_dir / folder)
     path = write_set_page(
         batch_dir,
         figures,
@@ -59,7 +71,7 @@ def write_set_report(
         ],
         changes,
     )
-    return SetReport(path, writer.csv_path, writer.json_path)
+    return SetReport(path, writer.csv_path, writer.json_path, str(figures["in_words"]))
 
 
 def _largest_changes(numbered: Numbered) -> list[Change]:

@@ -1,6 +1,8 @@
 """The command that a page shows begins a run with the same settings."""
 
+import json
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +11,7 @@ from phyt2v_cli.config.presets import list_presets
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.runs.history.reproduction import command_of, settings_named
 from phyt2v_cli.runs.records import PlanRecord, RunRecord
+from tests.command_line import CommandLine
 
 PROMPT = 'it\'s a "ball"; $(drops)'
 
@@ -30,12 +33,13 @@ def test_the_command_has_the_settings_that_are_not_defaults() -> None:
         "run.probe=false",
     )
     config = load_config(environment={}, assignments=given).config
-    program, command, flag, prompt, *words = shlex.split(command_of(record_of(config)))
-    assert (program, command, flag, prompt) == ("phyt2v", "refine", "--prompt", PROMPT)
+    program, isolated, command, flag, prompt, *words = shlex.split(command_of(record_of(config)))
+    assert (program, isolated, command) == ("phyt2v", "--isolated", "refine")
+    assert (flag, prompt) == ("--prompt", PROMPT)
     assert words[::2] == ["--set"] * len(given)
     assert load_config(environment={}, assignments=words[1::2]).config == config
     assert command_of(record_of(load_config(environment={}).config)) == shlex.join(
-        ["phyt2v", "refine", "--prompt", PROMPT]
+        ["phyt2v", "--isolated", "refine", "--prompt", PROMPT]
     )
 
 
@@ -66,12 +70,30 @@ def test_a_strangers_programs_and_servers_are_not_in_what_is_copied() -> None:
 )
 def test_values_of_the_default_model_are_named_for_another(given: tuple[str, ...]) -> None:
     config = load_config(environment={}, assignments=given).config
-    words = shlex.split(command_of(record_of(config)))[4:]
+    words = shlex.split(command_of(record_of(config)))[5:]
     assert load_config(environment={}, assignments=words[1::2]).config == config
 
 
 @pytest.mark.parametrize("preset", sorted(list_presets()))
 def test_the_command_gives_what_each_preset_does(preset: str) -> None:
     config = load_config(preset=preset, environment={}).config
-    words = shlex.split(command_of(record_of(config)))[4:]
+    words = shlex.split(command_of(record_of(config)))[5:]
     assert load_config(environment={}, assignments=words[1::2]).config == config
+
+
+def test_the_command_is_the_same_whoever_reads_it_and_whoever_runs_it(
+    tmp_path: Path, phyt2v: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = record_of(load_config(environment={}, assignments=["run.seed=7"]).config)
+    before = command_of(record)
+    (tmp_path / "phyt2v.toml").write_text("[run]\nseed = 7\n[refinement]\nrounds = 2\n")
+    monkeypatch.setenv("PHYT2V_RUN__SEED", "7")
+    monkeypatch.chdir(tmp_path)
+    assert command_of(record) == before
+    monkeypatch.delenv("PHYT2V_RUN__SEED")
+    monkeypatch.delenv("PHYT2V_ISOLATED")
+    (words := shlex.split(before)[1:]).remove("--isolated")
+    assert len(json.loads(phyt2v(*words, "--dry-run", "--json").out)["videos"]) == 3
+    planned = phyt2v(*shlex.split(before)[1:], "--dry-run", "--json")
+    assert planned.code == 0, planned.err
+    assert len(json.loads(planned.out)["videos"]) == 5, "the rounds of the default, not those of the file"

@@ -64,6 +64,7 @@ def rerender(
     become the result. Its path is printed on stdout. The same command again does nothing.
     """
     from phyt2v_cli.checks.resuming import open_run
+    from phyt2v_cli.cli.running.closing import show_page
     from phyt2v_cli.cli.views.rounds import round_as_json, rounds_table
     from phyt2v_cli.refinement.steering.rerender import rerender_of
     from phyt2v_cli.report import contact_sheet
@@ -91,6 +92,7 @@ def rerender(
             journal.result(str(path))
         for draw in (contact_sheet.draw_if_possible, clips.draw_if_possible):
             draw(run.path, lambda notice: console.warn(notice.text, in_flags(notice.hint)))
+        show_page(run)
 
 
 def _rerender(run: "RunDir", record: "VideoRecord", own: "RunJournal") -> "VideoRecord":

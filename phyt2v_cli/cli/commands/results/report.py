@@ -1,4 +1,4 @@
-"""`phyt2v report`: HTML page of a run directory, or summary and page of a prompt set."""
+"""`phyt2v report`: HTML page of a run directory, summary and page of a prompt set, or index of many runs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,9 +15,11 @@ EXAMPLES = """
 phyt2v report runs/a-red-ball-drops-1a2b3c4d
 
 phyt2v report batches/physics-1a2b3c4d --category physical_laws
+
+phyt2v report runs --open
 """
 
-_LARGE_BYTES = 50 * 2**20
+LARGE_BYTES = 50 * 2**20
 
 
 def report(
@@ -27,7 +29,8 @@ def report(
             metavar="DIR",
             autocompletion=completion.sets_and_runs,
             readable=False,  # checked later, with another exit code
-            help="A run directory or the folder of a set, your own or anybody's; or how its name begins.",
+            help="A run directory, the folder of a set or of runs, your own or anybody's; or how its "
+            "name begins.",
             show_default=False,
         ),
     ],
@@ -56,21 +59,26 @@ def report(
     verbose: options.Verbose = False,
     no_color: options.NoColor = False,
 ) -> None:
-    """Write report.html into a run directory: videos, prompts with their changes, captions and scores.
+    """Write report.html into a run directory: its result, and each round's video, prompt, caption and scores.
 
     In the folder of a prompt set it shows SA and PC by round, gains with intervals and the largest changes;
-    summary.csv and summary.json are written too, of all shards. The page needs no network and runs no script.
-    Its path is printed on stdout.
+    summary.csv and summary.json are written too, of all shards. In a folder of runs it writes index.html: all
+    of them, with links to their pages.
+
+    The page needs no network; its only script plays videos in step. Its path is printed on stdout.
     """
     console.configure(quiet=quiet, verbose=verbose, no_color=no_color)
     from phyt2v_cli.sets.history import run_or_set_by_name
+    from phyt2v_cli.sets.index import has_runs, write_index
     from phyt2v_cli.sets.manifest import has_manifest
 
     folder = run_or_set_by_name(folder)
     told: dict[str, object] = {"schema": "phyt2v.report/1"}
-    if not (folder / "run.json").exists() and has_manifest(folder):
-        if embed:
-            raise UsageError("--embed concerns a run", f"{folder} is the folder of a set.")
+    is_set = not (folder / "run.json").exists() and has_manifest(folder)
+    has_several = not is_set and has_runs(folder)
+    if embed and (is_set or has_several):
+        raise UsageError("--embed concerns a run", f"{folder} is the folder of several.")
+    if is_set:
         from phyt2v_cli.sets.summary.report import write_set_report
 
         written = write_set_report(folder, category_columns=categories or (), each=each)
@@ -78,12 +86,15 @@ def report(
         told |= {"report": str(path), "summary_csv": str(written.csv), "summary_json": str(written.json)}
     elif categories or each:
         raise UsageError("--category and --each concern a prompt set", f"{folder} is not the folder of one.")
+    elif has_several:
+        path = write_index(folder)
+        told |= {"report": str(path)}
     else:
         from phyt2v_cli.report.page import write_report
 
         path = write_report(folder, embed=embed)
         told |= {"report": str(path)}
-    if embed and (size := path.stat().st_size) > _LARGE_BYTES:
+    if embed and (size := path.stat().st_size) > LARGE_BYTES:
         console.warn(f"{path} has {mebibytes(size)}: browsers and mail may refuse that")
     if opens and console.stdout().is_terminal:
         import webbrowser
