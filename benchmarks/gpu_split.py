@@ -38,7 +38,7 @@ MAX_RATIO = 0.51
 def measure(name: str, *, gpus: int, compile: str, num_steps: int) -> tuple[dict[str, Any], Latents]:
     """Denoise one video; returns its figures and its latents."""
     torch.manual_seed(0)
-    torch.cuda.init()  # statistics of a GPU cannot be reset before that
+    torch.cuda.current_device()  # starts CUDA; statistics of a GPU cannot be reset before that
     for number in range(gpus):
         torch.cuda.reset_peak_memory_stats(number)
     pipeline = MODELS[name].build()
