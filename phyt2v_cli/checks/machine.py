@@ -233,17 +233,15 @@ def check_programs(config: Config) -> Iterator[Check]:
                 )
 
 
-def machine_checks(config: Config, gpu: Gpu | None) -> Iterator[Check]:
-    """Run all checks of the machine, without those of presets."""
+def quick_checks(config: Config) -> Iterator[Check]:
+    """Run the checks of the machine that do without torch, the quickest first."""
     yield from check_computer()
-    yield check_libraries()
-    yield check_gpu(gpu)
-    yield from check_disks()
-    yield check_codecs()
     yield check_embedded_model()
     yield from check_keys(config)
-    yield from check_endpoints(config)
     yield from check_programs(config)
+    yield from check_disks()
+    yield check_codecs()
+    yield from check_endpoints(config)
 
 
 def _services(config: Config) -> list[tuple[str, LlmConfig | CaptionerConfig | ScorerConfig]]:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from phyt2v_cli.backends.checkpoints import diffusers_folder
 from phyt2v_cli.cli.app import app
 from phyt2v_cli.errors import UsageError
+from tests.terminals import shown_by
 
 runner = CliRunner()
 
@@ -39,6 +40,31 @@ def test_the_table_fits(columns: str, tmp_path: Path) -> None:
     for what in ("GPU", "disk for runs", "codecs", "OPENAI_API_KEY", "preset tiny", "fits here"):
         assert what in shown
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_terminal_shows_each_row_once_it_is_known_and_the_verdict_on_top(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "phyt2v_cli", "doctor"]
+    shown = shown_by(command, size=100, HF_HOME=str(tmp_path / "hf"))
+    pictures = shown.split("detail, and what to do")[1:]
+    looking = [picture for picture in pictures if "still looking" in picture]
+    assert len(looking) > 10  # one for each row
+    assert "CPU" in looking[4]
+    assert "libraries" not in looking[4]
+    assert "still looking" not in pictures[-1]
+    assert "the embedded model runs here" in pictures[-1].split("versions")[0]
+
+
+def test_what_needs_no_torch_comes_before_it(tmp_path: Path) -> None:
+    code = (
+        "import sys; from phyt2v_cli.checks.machine import quick_checks; "
+        "from phyt2v_cli.config.schema import Config; "
+        "names = [check.what for check in quick_checks(Config())]; "
+        "print('codecs' in names, 'torch' in sys.modules)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=tmp_path
+    )
+    assert (ended.stdout, ended.stderr) == ("True False\n", "")
 
 
 def test_json_says_the_same(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from rich.text import Text
 from phyt2v_cli.cli import completion, console, options, watch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from phyt2v_cli.checks.machine import Check, Gpu
     from phyt2v_cli.checks.presets import PresetReport
     from phyt2v_cli.config.schema import Config
@@ -59,23 +61,58 @@ def doctor(
     _diagnose(loaded.config, as_json=as_json)
 
 
-def _diagnose(config: "Config", *, as_json: bool) -> None:
-    from phyt2v_cli.checks.machine import find_gpu, machine_checks, verdict
-    from phyt2v_cli.checks.presets import fit_check, preset_check, survey
+class _Diagnosis:
+    """Checks of the machine and of the presets on it, and what they found besides."""
 
-    console.say("Looking at this machine", "dim")
-    gpu = find_gpu()
-    checks = list(machine_checks(config, gpu))
-    presets = list(survey(gpu))
-    fetched = [_fetched_by_command(preset_check(report, gpu), report) for report in presets]
-    rows = [*checks, *fetched, fit_check(presets, gpu)]
+    def __init__(self, config: "Config") -> None:
+        self._config = config
+        self.gpu: Gpu | None = None
+        self.presets: list[PresetReport] = []
+
+    def rows(self) -> "Iterator[Check]":
+        """Run the checks one by one; what needs torch, which takes seconds to import, comes last."""
+        from phyt2v_cli.checks.machine import check_gpu, check_libraries, find_gpu, quick_checks
+
+        yield from quick_checks(self._config)
+        yield check_libraries()
+        self.gpu = find_gpu()
+        yield check_gpu(self.gpu)
+        from phyt2v_cli.checks.presets import fit_check, preset_check, survey
+
+        for report in survey(self.gpu):
+            self.presets.append(report)
+            yield _fetched_by_command(preset_check(report, self.gpu), report)
+        yield fit_check(self.presets, self.gpu)
+
+
+def _diagnose(config: "Config", *, as_json: bool) -> None:
+    diagnosis = _Diagnosis(config)
+    if as_json:
+        rows = list(diagnosis.rows())
+    elif console.stdout().is_terminal and not console.stdout().is_dumb_terminal:
+        rows = _show_as_known(diagnosis.rows())
+    else:
+        console.say("Looking at this machine", "dim")
+        rows = list(diagnosis.rows())
+        console.data(_table(rows))
     is_healthy = not any(check.essential and check.state == "problem" for check in rows)
     if as_json:
-        console.json_object(_as_json(rows, presets, gpu, is_healthy=is_healthy))
-    else:
-        console.data(_table([verdict(rows), *rows]))
+        console.json_object(_as_json(rows, diagnosis.presets, diagnosis.gpu, is_healthy=is_healthy))
     if not is_healthy:
         raise typer.Exit(1)
+
+
+def _show_as_known(checks: "Iterator[Check]") -> "list[Check]":
+    """Draw the table anew with each check, and at the end with the verdict."""
+    from rich.live import Live
+
+    known: list[Check] = []
+    with Live(_table(known, is_whole=False), console=console.stdout(), auto_refresh=False) as live:
+        for check in checks:
+            known.append(check)
+            live.update(_table(known, is_whole=False), refresh=True)
+        live.update(_table(known), refresh=True)
+    return known
 
 
 def _fetched_by_command(check: "Check", report: "PresetReport") -> "Check":
@@ -84,7 +121,10 @@ def _fetched_by_command(check: "Check", report: "PresetReport") -> "Check":
     return check if report.is_present else replace(check, todo=f"phyt2v doctor --fetch {report.name}")
 
 
-def _table(checks: "list[Check]") -> Table:
+def _table(checks: "list[Check]", *, is_whole: bool = True) -> Table:
+    """Table of checks below their verdict, which is there once they are `is_whole`."""
+    from phyt2v_cli.checks.machine import verdict
+
     table = Table(
         box=box.ASCII2 if console.stdout().options.ascii_only else box.SIMPLE_HEAD,
         show_edge=False,
@@ -94,7 +134,9 @@ def _table(checks: "list[Check]") -> Table:
     table.add_column("what", overflow="fold", max_width=20)
     table.add_column("state", no_wrap=True)
     table.add_column("detail, and what to do", overflow="fold", ratio=1)
-    for check in checks:
+    if not is_whole:
+        table.add_row("verdict", Text("...", style="dim"), Text("still looking", style="dim"))
+    for check in [verdict(checks), *checks] if is_whole else checks:
         detail = console.safe(check.detail)
         if check.todo:
             detail.append_text(Text("\n-> ", style="dim")).append_text(console.safe(check.todo, "cyan"))
