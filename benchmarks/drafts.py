@@ -7,7 +7,7 @@ by the tracker. Printed for each setting: the processor time of denoising as a s
 other processes do no harm; OMP_NUM_THREADS=1 makes it the work done), the squared error of its pixels (0..1)
 against the final, the rank correlation (Spearman) of its scores with the final's over all prompts, and how
 often it agrees with the final on whether something is wrong (the smaller score below 0.9).
-Prompts are held-out captions, two thirds terse, because deep ones hardly ever fail. A second start goes on.
+Prompts are held-out captions, two thirds terse, because deep ones hardly ever fail. A second start resumes.
 """
 
 import argparse

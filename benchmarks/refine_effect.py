@@ -11,7 +11,7 @@ For every prompt, with one seed for all arms:
     best seed    of these the one that the scorer likes best: what picking by the same judge would give
     rewrite      one rewrite by the rulebook that has seen no video, at 50 steps
 
-SA is always judged against the user's prompt. A second start goes on where the first was stopped, so the work
+SA is always judged against the user's prompt. A second start resumes where the first was stopped, so the work
 can be shared out: start with --part 1/4 to --part 4/4 beside each other, then once without, for the tables.
 This script knows how arms are compared; it must not know how the loop, the model or the judges work.
 """

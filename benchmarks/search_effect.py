@@ -16,7 +16,7 @@ For every prompt, with one seed for all arms, and at most as many denoising step
     shared      the loop, each round with the first steps of the last one's denoising
 
 Steps are those that were computed. `--searches loop looks` runs some searches, and `--no-controls` leaves out
-original, blind and best-of-n. SA is always judged against the user's prompt. A second start goes on where
+original, blind and best-of-n. SA is always judged against the user's prompt. A second start resumes where
 the first was stopped, so the work can be shared out: start with --part 1/2 and --part 2/2 beside each other,
 then once without, for the tables.
 This script knows how arms are compared; it must not know how the loop, the model or the judges work.

@@ -3,7 +3,7 @@
     python benchmarks/stopping.py --json stopping.json
 
 On the embedded model, and with doubles of the roles that hang for good. Ends with 1 if a stop took more than
-two seconds, or the second signal more than half of one. That a stopped run goes on, and equals one that was
+two seconds, or the second signal more than half of one. That a stopped run resumes, and equals one that was
 never stopped, is tested by tests/faults/test_signals.py.
 """
 

@@ -159,11 +159,11 @@ class Studio:
 
         `review(proposal)` decides on each rewritten prompt (`Proposal`, `Decision`). With
         ``stop_after="rewrite"`` the call raises RunPausedError after the next rewrite; `next_prompt` of the
-        error is the prompt that waits, and the same call goes on.
+        error is the prompt that waits, and the same call resumes.
 
         `out` is the run directory; the default is ``runs/<prompt>-<hash>`` in the working folder. The same
         call resumes an interrupted run, and returns the result of a complete one. With `force` a run that is
-        in the way is moved aside. Raises RunInterruptedError once `cancelled()` is true; the run can go on
+        in the way is moved aside. Raises RunInterruptedError once `cancelled()` is true; the run can resume
         later. Raises UsageError for a wrong prompt or setting, FilesError for files and folders, and
         BackendError for models, servers and programs.
         """

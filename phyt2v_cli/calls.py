@@ -66,7 +66,7 @@ def resume(
     review: Review | None = None,
     stop_after: StopAfter | None = None,
 ) -> RunResult:
-    """Go on with a run where it stopped, with its own prompt and settings; see `Studio.refine`.
+    """Resume a run where it stopped, with its own prompt and settings; see `Studio.refine`.
 
     With `prompt` the next video has that in place of the rewritten prompt that waits. The config of a run
     that is not your own may start programs and reach servers: that takes `trust`. Raises RunDirError if there

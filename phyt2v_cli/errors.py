@@ -133,7 +133,7 @@ class SomePromptsFailedError(Phyt2vError):
 
 
 class RunInterruptedError(Phyt2vError):
-    """Run that was stopped, by a signal or by `cancelled`. It can go on later.
+    """Run that was stopped, by a signal or by `cancelled`. It can be resumed.
 
     ``exit_code`` is 128 + the number of the signal.
     """

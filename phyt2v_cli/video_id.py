@@ -47,7 +47,7 @@ class RoundId:
 
     @property
     def trajectory_name(self) -> str:
-        """File name of what the denoising has computed, which is kept for the video that goes on with it."""
+        """File name of what the denoising has computed, which is kept for the video that continues it."""
         return f"trajectory{self._key}.safetensors"
 
     @property

@@ -43,7 +43,7 @@ _SPARE_BYTES = 4 * 2**20
 
 
 def obstacle_to_looks(generator: "GeneratorConfig") -> str | None:
-    """Name what cannot stop half-way in a denoising and go on; None if nothing is known to be in the way."""
+    """Name what cannot stop half-way in a denoising and resume; None if nothing is known to be in the way."""
     if generator.backend == "server":
         return "a video server"
     return "a model that begins with a video" if generator.video else None
@@ -179,7 +179,7 @@ class PreparedRun:
         return self.found.is_complete and not self.force
 
     def open(self) -> RunDir:
-        """Create the run, or go on with it, and lock it; raises as `RunDir.open` does."""
+        """Create the run, or resume it, and lock it; raises as `RunDir.open` does."""
         return RunDir.open(
             self.path, prompt=self.prompt, config=self.config, plan=self.planned, force=self.force
         )

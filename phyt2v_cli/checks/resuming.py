@@ -1,4 +1,4 @@
-"""Opening of a run to go on with it: its own config, which may be somebody else's, is checked first."""
+"""Opening of a run to resume it: its own config, which may be somebody else's, is checked first."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from phyt2v_cli.runs.directory import RunDir
 
 
 def open_run(path: Path, *, trust: bool) -> RunDir:
-    """Lock the run at `path`, to go on with its own prompt and config.
+    """Lock the run at `path`, to resume it with its own prompt and config.
 
     Raises RunDirError if there is none, if another process works on it, or if its config would start programs
     or reach servers without `trust`; and ConfigError if a judge cannot be used.

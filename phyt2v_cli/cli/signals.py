@@ -1,4 +1,4 @@
-"""Signals: stop at a place from which the work can go on.
+"""Signals: stop at a place from which the work can resume.
 
 The first signal sets a flag that long work polls between its steps. Work that does not poll it within
 `GRACE_S` seconds (a model that loads, a server that is silent) is abandoned: everything on disk is written
@@ -36,7 +36,7 @@ class StopRequest:
     def __init__(
         self, message: str, hint: str, *, on_first: Callable[[], None], on_second: Callable[[], None]
     ) -> None:
-        """Set message and hint (how to go on) of the error, and the callbacks for the two signals."""
+        """Set message and hint (how to resume) of the error, and the callbacks for the two signals."""
         self.signal: int | None = None
         self._message, self._hint = message, hint
         self._on_first = on_first
@@ -118,7 +118,7 @@ def exit_on_termination() -> None:
 
 
 def stop_request(message: str, hint: str) -> StopRequest:
-    """Stop request that reports to the console; `hint` says how to go on."""
+    """Stop request that reports to the console; `hint` says how to resume."""
     return StopRequest(
         message,
         hint,

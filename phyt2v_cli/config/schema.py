@@ -73,7 +73,7 @@ class SearchConfig(Section):
     """Search among candidates in each round, and among finals in the last."""
 
     candidates: Annotated[int, Field(ge=1, le=26)] = 1
-    """Videos of each round but the last; the one that the deciding scorer likes best goes on."""
+    """Videos of each round but the last; the one that the deciding scorer likes best is kept."""
     vary: Literal["seeds", "rewrites", "both"] = "rewrites"
     """What the further candidates of a round differ in. `rewrites`: their prompt, another rewrite by the LLM;
     in the first round a blind one. `seeds`: their seed."""

@@ -38,7 +38,7 @@ class GeneratorReady:
 
 @dataclass(frozen=True)
 class RoundStarted:
-    """A round begins, or goes on in a resumed run."""
+    """A round begins, or continues in a resumed run."""
 
     video: RoundId
     total_rounds: int

@@ -149,7 +149,7 @@ ErrorFields = dict[Literal["code", "message", "hint"], str | None]
 
 
 def end_content(data: Mapping[str, object] | None, error: ErrorFields | None) -> dict[str, object]:
-    """Content of the line that ends a stream: what came of it, or its error, or both."""
+    """Content of the line that ends a stream: its result, or its error, or both."""
     return {"ok": error is None, "data": data, "error": error}
 
 

@@ -1,4 +1,4 @@
-"""One round: its candidates are rendered and judged, and one of them is chosen to go on with.
+"""One round: its candidates are rendered and judged, and one of them is chosen to continue with.
 
 Candidates differ in their seed, in their prompt, or in both. With looks they are judged by what the model
 predicts after their first steps, and only the chosen one takes the others. Knows one round and what it begins
@@ -140,6 +140,6 @@ def _begin(
 
 
 def _seeds(run_seed: int, first: int) -> list[int]:
-    """Seeds of a round's candidates: the one to go on with, then those of the run."""
+    """Seeds of a round's candidates: the one to continue with, then those of the run."""
     pool = [candidate_seed(run_seed, letter) for letter in ("", *LETTERS)]
     return [first, *(seed for seed in pool if seed != first)]

@@ -62,7 +62,7 @@ def refine(
 
     `review` decides on each rewritten prompt, once. With `stop_after` the call ends with RunPausedError after
     the next rewrite. Raises RunInterruptedError once `cancelled()` is true, between stages and between
-    denoising steps; the run can go on later. Raises PromptError if the original prompt is longer than the
+    denoising steps; the run can be resumed. Raises PromptError if the original prompt is longer than the
     text encoder reads, BackendError if a role fails, FilesError if something cannot be written.
     """
     stop_file = StopFile(run.path)

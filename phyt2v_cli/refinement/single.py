@@ -46,7 +46,7 @@ def render_single(
 ) -> VideoResult:
     """Render `prompt` to the mp4 `out`. A file that is there by the end is replaced if `may_replace`.
 
-    Latents are kept beside it until it is verified, so that the same call can go on from there. Raises
+    Latents are kept beside it until it is verified, so that the same call can resume from there. Raises
     RunInterruptedError once `cancelled()` is true, PromptError if the prompt is longer than the text encoder
     reads, BackendError if the model fails, FilesError if something cannot be written or may not be replaced.
     """

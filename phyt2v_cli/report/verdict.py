@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MAX_DIFF_WORDS = 2000
 """Limit above which two prompts are shown without their difference, which takes quadratic time."""
 _GOOD = 0.9
-"""Score from which nothing is left to mend, as with `refinement.stop_score` unless set."""
+"""Score from which nothing is left to fix, as with `refinement.stop_score` unless set."""
 
 _UNUSABLE = {
     "caption_unusable": "there is no caption to compare with it",

@@ -54,7 +54,7 @@ class RunDir:
     def open(
         cls, path: Path, *, prompt: str, config: Config, plan: Sequence[PlannedRound], force: bool = False
     ) -> "RunDir":
-        """Create the run at `path`, or go on with it, and lock it.
+        """Create the run at `path`, or resume it, and lock it.
 
         Raises RunDirError if another process holds the lock (with its pid and host), if `path` is a symlink
         or a foreign folder, if its schema is newer, or if it holds another prompt or config (with the
@@ -102,7 +102,7 @@ class RunDir:
 
     @classmethod
     def resume(cls, path: Path) -> "RunDir":
-        """Lock the run at `path` and go on with its own prompt, config and plan.
+        """Lock the run at `path` and resume it with its own prompt, config and plan.
 
         Raises RunDirError if there is no run, or if its run.json is missing or broken, and FilesError if the
         folder cannot be used.
@@ -232,7 +232,7 @@ class RunDir:
         return self.path / "preview.png"
 
     def trajectory_path(self, id: RoundId) -> Path:
-        """Path of what the denoising of a video has computed, for a video that goes on with it."""
+        """Path of what the denoising of a video has computed, for a video that continues it."""
         return self.path / id.trajectory_name
 
     def keep_trajectory(self, id: VideoId | None, target: RoundId | None = None) -> None:

@@ -27,9 +27,9 @@ class FoundRun:
     """What a folder holds of the wanted run; all defaults for a new folder."""
 
     record: RunRecord | None = None
-    """Record of the run that goes on, or that is in the way."""
+    """Record of the run that resumes, or that is in the way."""
     obstacle: str | None = None
-    """Why the wanted run cannot go on here."""
+    """Why the wanted run cannot resume here."""
     has_all: bool = False
     """Whether everything that is wanted is there already; the content of its videos was not looked at."""
     differences: tuple[str, ...] = ()
@@ -40,7 +40,7 @@ class FoundRun:
 
     @property
     def must_make_way(self) -> bool:
-        """Whether `force` moves it aside. A run that goes on is left in place."""
+        """Whether `force` moves it aside. A run that resumes is left in place."""
         is_complete = self.record is not None and self.record.status == "complete"
         return self.obstacle is not None or is_complete
 
@@ -50,7 +50,7 @@ class FoundRun:
         return self.obstacle is None and self.has_all
 
     def check(self, *, force: bool = False) -> None:
-        """Raise RunDirError if the wanted run cannot go on here, unless `force` moves the obstacle aside."""
+        """Raise RunDirError if the wanted run cannot resume here, unless `force` moves the obstacle aside."""
         if self.obstacle is not None and not force:
             raise RunDirError(self.obstacle, ways_out("run"))
 
@@ -116,7 +116,7 @@ def _foreign_rounds(path: Path, key: str) -> str | None:
 def find_corrected_run(candidates: Sequence[Path], prompt: str, config: Config) -> Path | None:
     """Find the run that a corrected command means, whose folder is named after the wrong judge.
 
-    It is a run that has already gone on with `config`. Otherwise it is one that failed before a judge that
+    It is a run that has already resumed with `config`. Otherwise it is one that failed before a judge that
     `config` replaces has given anything, and of several the one with the most videos. None if there is none.
     """
     correctable: list[ShownRun] = []
@@ -167,7 +167,7 @@ def check_plan(path: Path, record: RunRecord, config: Config) -> None:
 
 
 def begin_attempt(path: Path, record: RunRecord, config: Config) -> None:
-    """Update the record of a run that goes on: its status, and the versions that it goes on with.
+    """Update the record of a run that resumes: its status, and the versions that it continues with.
 
     A run that is recorded as complete and lacks something, such as a control that was not wanted before, is
     an interrupted one. A complete one does not change.

@@ -261,7 +261,7 @@ class VideoRecord(_NamedRecord):
     ends_drafts: bool = False
     """Whether the user wants the final next."""
     is_chosen: bool = False
-    """Whether it is the one of several candidates that the run goes on with."""
+    """Whether it is the one of several candidates that the run continues with."""
     flags: Annotated[list[Text], Few] = Field(default_factory=list)
     """What was not as usual; see `flag_unusable` for what a judge could not say."""
     generator: Annotated[dict[Text, Text], Few] = Field(default_factory=dict)

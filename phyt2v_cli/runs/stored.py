@@ -22,7 +22,7 @@ Text = Annotated[str, Field(max_length=2**20)]
 """Text that is only shown, cut to what there is room for."""
 UsedText = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
 UsedPrompt = Annotated[str, filled(MAX_TEXT_CHARS)]
-"""Texts that a resumed run goes on with."""
+"""Texts that a resumed run continues with."""
 Few = Field(max_length=1000)
 """Limit of a list or of a mapping, of which no more than a handful of entries are expected."""
 Versions = Annotated[dict[Text, Text], Few]

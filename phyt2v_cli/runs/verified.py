@@ -7,7 +7,7 @@ from phyt2v_cli.files.video import VideoMetadata, read_video, sha256_of
 from phyt2v_cli.runs.records import VideoRecord
 from phyt2v_cli.video_id import RoundId
 
-IS_LOOK = "is the look that the video goes on with"
+IS_LOOK = "is the look that the video continues"
 """What `fault_of` says of a look whose video takes more steps by now: it is no longer needed."""
 
 

@@ -106,7 +106,7 @@ def make_jobs(
 
 
 def with_picture(config: Config, path: Path, sha256: str) -> Config:
-    """Config whose videos begin with a picture; its path is made absolute, as a run may go on elsewhere."""
+    """Config whose videos begin with a picture; its path is made absolute, as a run may resume elsewhere."""
     update = {"image": str(path.absolute()), "source_sha256": sha256}
     return config.model_copy(update={"generator": config.generator.model_copy(update=update)})
 

@@ -13,7 +13,7 @@ Invariants:
    does not count them.
 5. The errors that end everything are raised once, the first of them, after the rest has ended. Of work that
    was told to end, for a last result, errors are no news.
-6. If no more threads can be started, what is open goes on; that is an error only if nothing is open.
+6. If no more threads can be started, what is open continues; that is an error only if nothing is open.
 
 Knows threads, turns and callbacks; knows no prompt, run, model or terminal.
 """
@@ -114,7 +114,7 @@ class Pace:
 
 @dataclass(eq=False)
 class _Open(Generic[Result]):
-    """Work in progress, and what came of it."""
+    """Work in progress, and its result."""
 
     has_heard: bool = False
     """Whether it was told that it is cancelled."""

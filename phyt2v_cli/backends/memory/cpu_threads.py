@@ -42,6 +42,6 @@ def asleep_while_waiting(device: torch.device) -> Iterator[None]:
 def _is_started(thread: threading.Thread) -> bool:
     try:
         thread.start()
-    except RuntimeError:  # there are too many; the work goes on without
+    except RuntimeError:  # there are too many; the work continues without
         return False
     return True

@@ -1,4 +1,4 @@
-"""Errors for requests that failed: who failed, what it said, which setting mends it.
+"""Errors for requests that failed: who failed, what it said, which setting fixes it.
 
 One table from status, words of the body and request to a sentence and a hint; its first row that fits counts.
 No row goes by one word alone, since errors may mention anything. This file must not know connections, retries

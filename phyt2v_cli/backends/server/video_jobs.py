@@ -135,7 +135,7 @@ class VideoJobs:
         read: "Callable[[_Response], _Result | Failure]",
         body: Mapping[str, Any] | None = None,
     ) -> _Result | Failure:
-        """Send a request, with retries; a Failure is one that no retry mends.
+        """Send a request, with retries; a Failure is one that no retry fixes.
 
         A lost POST is not sent again, because the server may be at work on it.
         """

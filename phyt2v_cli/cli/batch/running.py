@@ -214,7 +214,7 @@ def sum_up(
     *,
     as_json: bool,
 ) -> None:
-    """Show what came of each job, and the `faults`; raise SomePromptsFailedError if a job failed."""
+    """Show the result of each job, and the `faults`; raise SomePromptsFailedError if a job failed."""
     from phyt2v_cli.cli.views.set import summary_as_json, summary_table
     from phyt2v_cli.cli.views.set_plan import faults_as_json
 

@@ -89,7 +89,7 @@ class RunFollower:
 
     @property
     def is_running(self) -> bool:
-        """Whether the run goes on, as far as was known at the last `read`."""
+        """Whether the run is still going, as far as was known at the last `read`."""
         if not self._is_free:
             return True
         if self.end is not None or self._is_of_here():

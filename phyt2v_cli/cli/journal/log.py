@@ -39,7 +39,7 @@ def without_keys(text: str, key_variables: Collection[str]) -> str:
 
 
 class Log:
-    """Log file. Its lines begin with a time, or with spaces if they go on with the one before."""
+    """Log file. Its lines begin with a time, or with spaces if they continue the one before."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Progress of several runs on stderr, from the lines of their events: one line a run while it goes on.
+"""Progress of several runs on stderr, from the lines of their events: one line a run while it works.
 
 Knows events and the console; reads nothing and decides nothing.
 """

@@ -108,7 +108,7 @@ class SetProgress:
                 self._hear_round(number, event)
 
     def end(self, outcome: "Outcome") -> None:
-        """Show that a job is over, and print what came of it."""
+        """Show that a job is over, and print its result."""
         number = outcome.job.number
         self._meter.end(number)
         with self._lock:

@@ -84,7 +84,7 @@ def show_page(run: "RunDir") -> None:
 
 
 def next_command(run: "RunDir") -> str:
-    """Command to go on with after a complete run."""
+    """Command to continue with after a complete run."""
     return f"phyt2v report {shlex.quote(str(run.path))} --open"
 
 

@@ -1,4 +1,4 @@
-"""Options of commands that go on with a run, declared once: which run, and what becomes of its prompts."""
+"""Options of commands that resume a run, declared once: which run, and what becomes of its prompts."""
 
 from pathlib import Path
 from typing import Annotated, Literal

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Going:
-    """Options of how a run goes on, and what is printed of it."""
+    """Options of how a run continues, and what is printed of it."""
 
     profile: Path | None = None
     as_json: bool = False

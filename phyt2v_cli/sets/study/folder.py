@@ -1,4 +1,4 @@
-"""Folder of a study: locked, its videos and records kept, so that a second start goes on.
+"""Folder of a study: locked, its videos and records kept, so that a second start resumes.
 
 A video counts once its record is there; a kill loses the one that was being made. Whatever is broken is
 renamed to ``<name>.old-N``. Knows records; renders and judges nothing.
@@ -115,7 +115,7 @@ class StudyDir:
 
     @classmethod
     def open(cls, path: Path, config: Config) -> "StudyDir":
-        """Create the folder, or go on with it, and lock it.
+        """Create the folder, or resume it, and lock it.
 
         Raises RunDirError if another process holds the lock, if it is a link or holds something else, or if
         its videos are of another model, size or judge; FilesError if it cannot be written.

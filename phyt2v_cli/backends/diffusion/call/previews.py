@@ -88,7 +88,7 @@ class Previews:
         begun = _now()
         try:
             self._frames = self._decode(predict())
-        except Exception as error:  # whatever it is, the video goes on
+        except Exception as error:  # whatever it is, the video continues
             self._turn_off(f"one failed ({type(error).__name__})")
         if not self._every:
             release()

@@ -30,7 +30,7 @@ phyt2v watch runs/cube --json | jq -r .type
 
 SECONDS_BETWEEN_LOOKS = 0.5
 LOOKS_AT_OTHERS = 10
-"""Of so many looks at the runs that go on, one is at the others too, of which a set may have thousands."""
+"""Of so many looks at the runs at work, one is at the others too, of which a set may have thousands."""
 
 
 def watch(
