@@ -126,7 +126,7 @@ class ClusterRoles:
         return scorers
 
     def close(self) -> None:
-        """End all workers. The cluster keeps running, unless this process has started it, and then ends it."""
+        """End all workers, and the cluster if this process has started it."""
         with self._lock:
             pools, self._pools = list(self._pools.values()), {}
         for pool in pools:
