@@ -62,6 +62,13 @@ def close_run(run: "RunDir", result: "RunResult", shown_result: dict[str, object
     console.say(f"Next: {next_command(run)}")
 
 
+def draw_comparison(run: "RunDir") -> None:
+    """Draw the clip of a run's original beside its result, if it has both."""
+    from phyt2v_cli.report.clips import of_run
+
+    of_run.draw_if_possible(run.path, _tell, only_comparison=True)
+
+
 def write_page(run: "RunDir") -> "Path | None":
     """Write the page of a run that has a video, unless it is current; if that fails, it is only a note."""
     from phyt2v_cli.errors import message_of

@@ -43,7 +43,9 @@ class Compared:
     is_result: bool
 
 
-def draw_if_possible(run_path: Path, tell: Callable[[Notice], None]) -> Clips:
+def draw_if_possible(
+    run_path: Path, tell: Callable[[Notice], None], *, only_comparison: bool = False
+) -> Clips:
     """Write the clips of a run unless they are up to date; if one fails, only `tell` why."""
     try:
         run = read_run(run_path)
@@ -51,7 +53,8 @@ def draw_if_possible(run_path: Path, tell: Callable[[Notice], None]) -> Clips:
         tell(Notice(f"no clips: {error.message}", error.hint))
         return Clips()
     columns = compared(run)
-    rounds = _thinned([record for record in chosen_rounds(run.videos) if record.sha256 is not None])
+    all_rounds = [] if only_comparison else chosen_rounds(run.videos)
+    rounds = _thinned([record for record in all_rounds if record.sha256 is not None])
     result = run.record.result
     return Clips(
         compare=_draw(
