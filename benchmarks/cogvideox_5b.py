@@ -20,7 +20,13 @@ from transformers import T5Config, T5EncoderModel, T5Tokenizer
 from phyt2v_cli.config.generator import GeneratorConfig
 
 CONFIG = GeneratorConfig(
-    model="random/CogVideoX-5b", num_frames=49, height=480, width=720, guidance_scale=6.0, dtype="bfloat16"
+    model="random/CogVideoX-5b",
+    num_frames=49,
+    height=480,
+    width=720,
+    guidance_scale=6.0,
+    dtype="bfloat16",
+    preview_every=0,
 )
 PROMPT = "a red ball falls from the top, speeds up as it falls, hits the floor and bounces back up"
 

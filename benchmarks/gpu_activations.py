@@ -150,7 +150,12 @@ class Case(NamedTuple):
         """Config of its preset's size."""
         num_frames, height, width = self.size
         return GeneratorConfig(
-            model="random", num_frames=num_frames, height=height, width=width, dtype="bfloat16"
+            model="random",
+            num_frames=num_frames,
+            height=height,
+            width=width,
+            dtype="bfloat16",
+            preview_every=0,
         )
 
     def build(self, *, whole: bool = False) -> Any:

@@ -14,7 +14,13 @@ from transformers import UMT5Config, UMT5EncoderModel
 from phyt2v_cli.config.generator import GeneratorConfig
 
 CONFIG = GeneratorConfig(
-    model="random/Wan2.1-T2V-14B", num_frames=81, height=480, width=832, guidance_scale=5.0, dtype="bfloat16"
+    model="random/Wan2.1-T2V-14B",
+    num_frames=81,
+    height=480,
+    width=832,
+    guidance_scale=5.0,
+    dtype="bfloat16",
+    preview_every=0,
 )
 
 

@@ -51,6 +51,7 @@ class Previews:
         if every == "auto":
             every = _EVERY_ON_GPU if device.type == "cuda" else 0
         self._pipeline = pipeline
+        self._device = device
         self._to_vae_latents = to_vae_latents_of(type(pipeline).__name__)
         self._size = _size_of(pipeline, arguments)
         is_possible = self._to_vae_latents is not None and predicts_clean_latents(pipeline.scheduler)
@@ -85,6 +86,9 @@ class Previews:
         return look
 
     def _look(self, predict: Callable[[], torch.Tensor]) -> None:
+        if self._pipeline.vae.device.type != self._device.type:
+            self._turn_off("the autoencoder is not on the GPU during denoising, where weights are offloaded")
+            return
         begun = _now()
         try:
             self._frames = self._decode(predict())
@@ -105,8 +109,6 @@ class Previews:
 
     def _decode(self, clean: torch.Tensor) -> Frames:
         pipeline = self._pipeline
-        if pipeline.vae.device != clean.device:
-            raise RuntimeError("the autoencoder waits elsewhere")
         assert self._to_vae_latents is not None
         latents = shrunk(self._to_vae_latents(pipeline, clean, self._size).float())
         gpus = [clean.device] if clean.device.type == "cuda" else []

@@ -113,6 +113,19 @@ def test_a_preview_that_fails_ends_previews_and_not_the_video(
     assert all(step.preview is None for step in steps)
 
 
+def test_an_autoencoder_that_is_offloaded_makes_none_and_is_said_once(
+    tiny_generator: DiffusersGenerator,
+) -> None:
+    pipeline = tiny_generator.pipeline  # all of it on the CPU
+    made = previews.Previews(pipeline, {}, "auto", torch.device("cuda"))
+    with made.watching(20):
+        pipeline("a ball falls", num_inference_steps=20, output_type="latent")
+    preview, note = made.take()
+    assert preview is None
+    assert note.endswith("the autoencoder is not on the GPU during denoising, where weights are offloaded")
+    assert made.take() == (None, "")
+
+
 @pytest.mark.usefixtures("patient")
 def test_a_family_whose_latents_are_not_known_has_none(tmp_path: Path) -> None:
     size = {"num_frames": 16, "height": 16, "width": 16}
