@@ -4,8 +4,8 @@
 
 CogVideoX-5B, 49 frames of 480x720, and Wan 2.1 14B, 81 frames of 480x832, with random weights, eager. Two
 videos of each are denoised with a preview every ten steps, and of the second, which loads no kernels, the
-time is compared with that of one without. Ends with 1 if the latents are not bit for bit the same, or if previews
-take more than 5 % of the time and did not end by themselves.
+time is compared with that of one without. Ends with 1 if the latents are not bit for bit the same, or if
+previews take more than 5 % of the time and did not end by themselves.
 """
 
 import argparse

@@ -52,7 +52,7 @@ def render_single(
     """
     seconds: dict[str, float] = {}
     latents_path = out.with_name(f"{out.name}.phyt2v-latents")
-    preview_path = out.with_name(f"{out.stem}.preview.png")
+    preview_path = out.with_name(f"{out.name}.phyt2v-preview.png")
 
     @contextmanager
     def stage(name: Stage) -> Iterator[None]:

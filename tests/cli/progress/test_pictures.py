@@ -28,7 +28,7 @@ def test_a_terminal_that_shows_pictures_shows_previews(tiny_cogvideox_dir: Path,
     assert SIXEL in shown
     assert "preview: " not in shown
     assert out.is_file()
-    assert not (tmp_path / "a.preview.png").exists()
+    assert not (tmp_path / "a.mp4.phyt2v-preview.png").exists()
 
 
 def test_another_terminal_is_told_where_they_are(tiny_cogvideox_dir: Path, tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_another_terminal_is_told_where_they_are(tiny_cogvideox_dir: Path, tmp_p
     shown = shown_by(command, size=200, answers={b"\x1b[c": b"\x1b[?6c"})
     assert SIXEL not in shown
     assert shown.count("preview: ") == 1
-    assert str(tmp_path / "a.preview.png") in shown
+    assert str(tmp_path / "a.mp4.phyt2v-preview.png") in shown
     # In no session of its own the process must not read from the terminal, and so asks nothing.
     out.unlink()
     shown = shown_by(command, columns=200)
