@@ -108,9 +108,11 @@ class PlacedPipeline:
 
         After an error, call it once the error is gone, because its frames hold device tensors.
         """
-        self.to_cpu()
         release()
-        self._short_at = self.free_bytes()
+        if placement.level_of(decoding=self._is_decoding) != self._applied:
+            self.to_cpu()
+            release()
+        self._short_at = self._usable_bytes()
         self._chosen = placement
         self.to_device()
 

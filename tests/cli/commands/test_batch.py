@@ -223,19 +223,6 @@ def test_a_dry_run_tells_how_long_all_takes(three: Path, tmp_path: Path, doubled
     assert "and about 2m 15s of rendering:" in dry.err
 
 
-def test_each_run_with_a_control_has_its_comparison_and_its_page(
-    three: Path, tmp_path: Path, doubled: Doubled
-) -> None:
-    done = doubled.run(*QUICK, three, "--out", tmp_path / "set", "--control")
-    assert done.code == 0
-    for video in map(Path, done.out.splitlines()):
-        clips = {path.name for path in video.parent.glob("*.mp4")} - {"output1.mp4", "output2.mp4"}
-        assert clips == {"control.mp4", "compare.mp4"}  # no clip of all rounds, which only decorates
-        assert "compare.mp4" in (video.parent / "report.html").read_text()
-    without = doubled.run(*QUICK, three, "--out", tmp_path / "without")
-    assert not list((tmp_path / "without").rglob("compare.mp4")), without.err
-
-
 def test_a_dry_run_tells_which_prompts_would_fail(three: Path, tmp_path: Path, doubled: Doubled) -> None:
     command = [*QUICK, three, "--out", tmp_path / "set"]
     told = json.loads(doubled.run(*command, "--dry-run", "--json").out)

@@ -102,3 +102,19 @@ def test_a_shard_leaves_the_page_of_the_set_to_who_has_all_of_it(tmp_path: Path,
     assert not (tmp_path / "set" / "report.html").exists()
     assert doubled.run("report", tmp_path / "set").code == 0
     assert "2 complete" in page_of(tmp_path / "set")
+
+
+def test_each_run_with_a_control_has_its_comparison_and_its_page(tmp_path: Path, doubled: Doubled) -> None:
+    prompts = tmp_path / "two.txt"
+    prompts.write_text("a ball\na cube\n")
+    command = ("batch", "--rounds", "1", "--min", "3", "--max", "6", prompts)
+    done = doubled.run(*command, "--out", tmp_path / "set", "--control")
+    assert done.code == 0
+    assert len(done.out.splitlines()) == 2
+    for video in map(Path, done.out.splitlines()):
+        clips = {path.name for path in video.parent.glob("*.mp4")} - {"output1.mp4", "output2.mp4"}
+        assert clips == {"control.mp4", "compare.mp4"}  # no clip of all rounds, which only decorates
+        assert "compare.mp4" in (video.parent / "report.html").read_text()
+    without = doubled.run(*command, "--out", tmp_path / "without")
+    assert without.code == 0
+    assert not list((tmp_path / "without").rglob("compare.mp4"))
