@@ -7,6 +7,7 @@ pipeline does to them before it decodes is not done. This file must not know fam
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 import torch
@@ -42,7 +43,9 @@ def after_each_step(solver: Any, after: AfterStep) -> Iterator[None]:
     parameters = inspect.signature(kind.step)
 
     class Watched(kind):  # type: ignore[misc]
-        # A class and no patched method: some pipelines copy the solver, for their sound.
+        # A class and no patched method: some pipelines copy the solver, for their sound. Its signature stays,
+        # since they look there for whether it takes a generator of its noise.
+        @wraps(kind.step)
         def step(self, *args: Any, **kwargs: Any) -> Any:
             self._num_taken = getattr(self, "_num_taken", 0) + 1
             result = super().step(*args, **kwargs)

@@ -1,5 +1,6 @@
 """Previews of real tiny pipelines: they show what the model predicts, change no pixel, and end themselves."""
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from diffusers import DPMSolverMultistepScheduler
 
 from phyt2v_cli.backends.diffusion.call import latent_split, previews
+from phyt2v_cli.backends.diffusion.call.clean_latents import after_each_step
 from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator, load
 from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.roles import DenoisingStep, Latents, Trajectory
@@ -132,6 +135,17 @@ def test_a_family_whose_latents_are_not_known_has_none(tmp_path: Path) -> None:
     config = GeneratorConfig.model_validate({"model": str(save_latte(tmp_path)), "preview_every": 1, **size})
     _, steps = denoise(load(config))
     assert all(step.preview is None and not step.note for step in steps)
+
+
+def test_a_solver_that_is_watched_takes_what_it_took(tiny_generator: DiffusersGenerator) -> None:
+    """Pipelines look whether it takes a generator, without which its noise would be other noise."""
+    solver = DPMSolverMultistepScheduler(algorithm_type="sde-dpmsolver++")
+    before = inspect.signature(solver.step)
+    assert "generator" in before.parameters
+    with after_each_step(solver, lambda *_: None):
+        assert inspect.signature(solver.step) == before
+        tiny_generator.pipeline.scheduler = solver
+        assert "generator" in tiny_generator.pipeline.prepare_extra_step_kwargs(torch.Generator(), 0.0)
 
 
 def test_large_latents_are_shrunk_and_small_ones_are_not() -> None:
