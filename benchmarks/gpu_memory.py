@@ -14,6 +14,7 @@ import argparse
 import json
 import math
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -41,23 +42,24 @@ def measure(case: Case, pipeline: Any, offload: Any, num_steps: int) -> dict[str
         stamps.append(time.perf_counter())
 
     row: dict[str, Any] = {"model": case.name, "asked": offload}
+    config = case.config.model_copy(update={"offload": offload, "attention": "torch"})
     try:
-        config = case.config.model_copy(update={"offload": offload, "attention": "torch"})
-        generator = generator_of(pipeline, config)
-        if offload != "auto":
-            generator.placed.levels = (offload,)  # so that no other one is measured in its place
-        torch.cuda.reset_peak_memory_stats()
-        # The first video loads kernels and traces the order of prefetching.
-        denoised = generator.denoise(PROMPT, seed=0, num_inference_steps=2, on_step=on_step)
-        row["denoise_peak_gb"] = torch.cuda.max_memory_allocated() / 1e9
-        torch.cuda.reset_peak_memory_stats()
-        begin = time.perf_counter()
-        decoded = generator.decode(denoised.latents)
-        row["decode_s"] = time.perf_counter() - begin
-        row["decode_peak_gb"] = torch.cuda.max_memory_allocated() / 1e9
-        stamps.clear()
-        begin = time.perf_counter()
-        generator.denoise(f"{PROMPT} again", seed=0, num_inference_steps=num_steps, on_step=on_step)
+        # Closed, or it would count as another model that holds this GPU.
+        with closing(generator_of(pipeline, config)) as generator:
+            if offload != "auto":
+                generator.placed.levels = (offload,)  # so that no other one is measured in its place
+            torch.cuda.reset_peak_memory_stats()
+            # The first video loads kernels and traces the order of prefetching.
+            denoised = generator.denoise(PROMPT, seed=0, num_inference_steps=2, on_step=on_step)
+            row["denoise_peak_gb"] = torch.cuda.max_memory_allocated() / 1e9
+            torch.cuda.reset_peak_memory_stats()
+            begin = time.perf_counter()
+            decoded = generator.decode(denoised.latents)
+            row["decode_s"] = time.perf_counter() - begin
+            row["decode_peak_gb"] = torch.cuda.max_memory_allocated() / 1e9
+            stamps.clear()
+            begin = time.perf_counter()
+            generator.denoise(f"{PROMPT} again", seed=0, num_inference_steps=num_steps, on_step=on_step)
         row["step_s"] = (stamps[-1] - stamps[0]) / (len(stamps) - 1)
         row["moving_s"] = stamps[0] - begin - row["step_s"]
         row["seconds"] = STEPS_OF_A_VIDEO * row["step_s"] + row["decode_s"] + row["moving_s"]
