@@ -139,7 +139,7 @@ Gpus = Annotated[
     typer.Option(
         "--gpus",
         metavar="N",
-        help="GPUs that make one video together: 1, 2 or auto. (default: 1)",
+        help="GPUs that make one video together: a number or auto. (default: 1)",
         rich_help_panel=_CONFIG,
         show_default=False,
     ),

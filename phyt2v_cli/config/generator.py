@@ -84,8 +84,8 @@ class GeneratorConfig(Section):
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     gpus: Annotated[Literal["auto"] | int, BeforeValidator(_as_gpus)] = 1
-    """GPUs that make one video together: of 2 each computes one guidance branch. auto: as many as are
-    there, alike and of use."""
+    """GPUs that make one video together, by guidance branches and by tokens. auto: as many as are there,
+    alike and of use."""
     offload: Literal["auto", "none", "model", "group", "sequential"] = "auto"
     """Offload level: where the weights wait. auto: the fastest level that fits into the free memory."""
     compile: Literal["auto", "on", "off"] = "auto"

@@ -53,6 +53,14 @@ class Attention:
         """Use the kernel in this thread inside the block."""
         return nullcontext() if self.mode is None else self.mode
 
+    def attend(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float | None
+    ) -> torch.Tensor:
+        """Attend with the kernel, without a mask; tensors have the shape (batch, heads, tokens, width)."""
+        attend = functional.scaled_dot_product_attention if self.mode is None else self.mode.attend
+        attended: torch.Tensor = attend(query, key, value, scale=scale)
+        return attended
+
     @property
     def settings(self) -> dict[str, str]:
         """Name of the kernel, and notes, for the record."""
@@ -203,10 +211,10 @@ class _FlashAttention4(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         if func is functional.scaled_dot_product_attention:
-            return self._attend(*args, **kwargs)
+            return self.attend(*args, **kwargs)
         return func(*args, **kwargs)
 
-    def _attend(
+    def attend(
         self,
         query: torch.Tensor,
         key: torch.Tensor,
@@ -217,6 +225,7 @@ class _FlashAttention4(TorchFunctionMode):
         scale: float | None = None,
         enable_gqa: bool = False,
     ) -> torch.Tensor:
+        """Take the place of torch's function of the same arguments."""
         is_plain = attn_mask is None and not dropout_p and not is_causal and query.ndim == 4
         # Grouped heads are left to torch too, whether or not they are announced.
         fits = is_plain and query.shape[:2] == key.shape[:2] and query.shape[2] >= FEWEST_TOKENS

@@ -1,7 +1,7 @@
 """Guidance split: one video on two GPUs, each of which computes one guidance branch of every step.
 
 Classifier-free guidance asks the denoiser twice in each step, with the prompt and without it. A pipeline does
-that in one call with both branches in a batch, or in two calls. The denoiser is copied to the second GPU:
+that in one call with both branches in a batch, or in two calls. The denoiser has a copy on the second GPU:
 
 - Of a batch each GPU gets a half.
 - Of two calls the second is computed ahead: its inputs are those of the first, but for some that are the same
@@ -9,21 +9,18 @@ that in one call with both branches in a batch, or in two calls. The denoiser is
   guessed, so a wrong guess costs time and changes nothing.
 
 A family must not change the denoiser itself between its calls, nor those tensors in place: the caller knows
-which do not. There is one process: a thread launches the work of the second GPU. This file knows a denoiser's
-call; it must not know families, prompts or memory.
+which do not. This file knows a denoiser's call; it must not know families, prompts or memory.
 """
 
-import copy
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import torch
 
-from phyt2v_cli.backends import failures
-from phyt2v_cli.backends.background import OwnThread
-from phyt2v_cli.errors import BackendError, ConfigError
+from phyt2v_cli.backends.acceleration.replicas import Replica, moved
 
 MOST_GPUS = 2
 """Guidance has two branches."""
@@ -48,20 +45,12 @@ class SplitDenoiser:
     def __init__(
         self,
         denoiser: torch.nn.Module,
-        device: torch.device,
-        within: Callable[[], AbstractContextManager[object]] = nullcontext,
+        replica: Replica,
     ) -> None:
-        """Copy `denoiser` to the second `device`, weight by weight, and split its calls from now on.
-
-        The copy is called inside the context manager that `within` makes, in another thread.
-        """
-        self.replica: Any = _copy_to(denoiser, device)
-        """The copy, for inspection and compilation."""
+        """Split the calls of `denoiser` between it and its `replica` from now on."""
+        self._replica = replica
         self._forward: Callable[..., Any] = denoiser.forward
-        self._device = device
-        self._within = within
-        self._signature = inspect.signature(denoiser.forward)
-        self._thread = OwnThread(f"denoise on {device}")
+        self._signature = inspect.signature(partial(type(denoiser).forward, denoiser))
         self._warm: set[bool] = set()
         self._was_split = False
         self._first: Mapping[str, Any] = {}
@@ -79,8 +68,7 @@ class SplitDenoiser:
     def close(self) -> None:
         """Free the copy; the denoiser cannot be called afterwards."""
         self.end_video()
-        self._thread.close()
-        self.replica = None
+        self._replica.close()
 
     def _call(self, *args: Any, **kwargs: Any) -> Any:
         inputs: dict[str, Any] = self._signature.bind(*args, **kwargs).arguments
@@ -110,65 +98,23 @@ class SplitDenoiser:
 
     def _begin(self, inputs: Mapping[str, Any]) -> Callable[[], Any]:
         """Begin a call of the copy; the returned function waits for it."""
-        inference, gradients = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
-        with self._shortage_translated():
-            # Copied here: a copy waits for the work that was launched before it, and for no later work.
-            there = _moved(dict(inputs), self._device)
-
-        def work() -> Any:
-            if self._device.type == "cuda":
-                torch.cuda.set_device(self._device)
-            with (
-                self._within(),
-                self._shortage_translated(),
-                torch.inference_mode(inference),
-                torch.set_grad_enabled(gradients),
-            ):
-                return self.replica.forward(**there)
-
+        wait = self._replica.begin(inputs)
+        inference = torch.is_inference_mode_enabled()
         if inference in self._warm:
-            return self._thread.begin(work)
-        result = self._thread.do(work)  # alone, since both would compile
+            return wait
+        result = wait()  # alone, since both would compile
         self._warm.add(inference)
         return lambda: result
 
-    @contextmanager
-    def _shortage_translated(self) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:
-            if not failures.is_out_of_memory(error):
-                raise
-            # No out-of-memory error, after which the first GPU would be unloaded.
-            raise BackendError(
-                f"{self._device} ran out of memory while it denoised the second guidance branch.",
-                "Make the video smaller, or use `generator.gpus=1`.",
-            ) from None
-
     def _take(self, wait: Callable[[], Any], inputs: Mapping[str, Any]) -> Any:
         self._was_split = True
-        return _moved(wait(), inputs["hidden_states"].device)
+        return moved(wait(), inputs["hidden_states"].device)
 
     def _drop_ahead(self) -> None:
         ahead, self._ahead = self._ahead, None
         if ahead is not None:
             with suppress(Exception):  # nobody wants the result, so its error does not matter
                 ahead[1]()
-
-
-def _copy_to(module: torch.nn.Module, device: torch.device) -> torch.nn.Module:
-    """Copy a module to a device, each weight straight there. Raises ConfigError if that cannot be done."""
-    if any("forward" in part.__dict__ for part in module.modules()):
-        raise ValueError("the module has a forward of its own, whose copy would call the original")
-    memo: dict[int, Any] = {id(buffer): buffer.to(device) for buffer in module.buffers()}
-    for weight in module.parameters():
-        if type(weight) is not torch.nn.Parameter:
-            raise ConfigError(
-                f"generator.gpus: weights of kind {type(weight).__name__} cannot be copied to another GPU",
-                "Use `generator.gpus=1`.",
-            )
-        memo[id(weight)] = torch.nn.Parameter(weight.data.to(device), requires_grad=weight.requires_grad)
-    return copy.deepcopy(module, memo)
 
 
 def _halves(inputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]] | None:
@@ -191,17 +137,6 @@ def _has_tensor(value: Any) -> bool:
     if isinstance(value, tuple | list):
         return any(_has_tensor(part) for part in value)
     return isinstance(value, torch.Tensor)
-
-
-def _moved(value: Any, device: torch.device) -> Any:
-    """Copy of a value whose tensors, also those in tuples, lists and dicts, are on `device`."""
-    if isinstance(value, torch.Tensor):
-        return value.to(device, non_blocking=True)
-    if isinstance(value, tuple | list):
-        return type(value)(_moved(part, device) for part in value)
-    if isinstance(value, Mapping):
-        return {name: _moved(part, device) for name, part in value.items()}
-    return value
 
 
 def _joined(first: tuple[Any, ...], second: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -12,9 +12,10 @@ from phyt2v_cli.backends.checkpoints.diffusers_folder import ModelFolder, find_m
 from phyt2v_cli.backends.diffusion import lora_gguf
 from phyt2v_cli.backends.diffusion.families.family import Family
 from phyt2v_cli.backends.diffusion.families.table import family_of
-from phyt2v_cli.backends.diffusion.family_rules import split_complaints
+from phyt2v_cli.backends.diffusion.family_rules import most_gpus, num_split_branches, split_complaints
+from phyt2v_cli.backends.diffusion.several_gpus import Sharing
 from phyt2v_cli.backends.diffusion.signature import choose_pipeline_class
-from phyt2v_cli.backends.memory.device import choose_device, choose_second_gpu
+from phyt2v_cli.backends.memory.device import choose_device, choose_other_gpus
 from phyt2v_cli.config.generator import GeneratorConfig
 
 
@@ -25,8 +26,8 @@ class Checked(NamedTuple):
     family: Family
     pipeline_class: Any
     device: torch.device
-    second_gpu: torch.device | None
-    """GPU that shares each video with `device`, if any."""
+    sharing: Sharing
+    """GPUs that share each video with `device`."""
     dtypes: dict[str, torch.dtype]
     """By component, with a `default`."""
 
@@ -42,15 +43,16 @@ def check(config: GeneratorConfig) -> Checked:
     family = family_of(folder.pipeline_class, folder.component_configs)
     pipeline_class = choose_pipeline_class(config, folder, family)
     device = choose_device(config.device, "generator")
-    can_split = not any(split_complaints(family, config))
-    second_gpu = choose_second_gpu(config.gpus, device, can_split=can_split)
+    most = 1 if any(split_complaints(family, config)) else most_gpus(family, config)
+    others = choose_other_gpus(config.gpus, device, most=most)
+    branches = num_split_branches(family, config) if len(others) % 2 else 1
     dtypes = _choose_dtypes(config, family, device.type)
     attention.check(config.attention, device)
     quantization.check(config, device, dtypes.get("transformer", dtypes["default"]))
     lora_gguf.check(
         config, pipeline_class, folder.component_configs.get("transformer", {}).get("_class_name")
     )
-    return Checked(folder, family, pipeline_class, device, second_gpu, dtypes)
+    return Checked(folder, family, pipeline_class, device, Sharing(others, branches), dtypes)
 
 
 def _choose_dtypes(config: GeneratorConfig, family: Family, device: str) -> dict[str, torch.dtype]:

@@ -42,17 +42,14 @@ def _package_complaints(family: Family) -> Iterator[str]:
 
 def split_complaints(family: Family, config: GeneratorConfig) -> Iterator[str]:
     """Say why a video cannot be split over GPUs; nothing if it can, as far as the config tells."""
-    if not family.splits_guidance:
-        yield f"generator.gpus: no way is known to split a video of this {family.name} over GPUs; use 1"
-        return
-    if config.gpus not in ("auto", 1, 2):
-        yield f"generator.gpus: 2 at most, one for each of the two guidance branches, not {config.gpus}"
-    guidance = family.negative_prompt_needs or "guidance_scale"
-    scale = getattr(config, guidance)
-    if not (family.is_guided if scale is None else scale > 1):
-        yield f"generator.gpus: without guidance ({guidance} above 1) there is one branch; use 1"
-    elif family.negative_prompt_needs and not config.negative_prompt:
-        yield f"generator.gpus: without a negative prompt {family.name} has one guidance branch; use 1"
+    most = most_gpus(family, config)
+    if most == 1:
+        yield f"generator.gpus: {_guidance_obstacle(family, config)}; use 1"
+    elif config.gpus != "auto" and config.gpus > most:
+        share = (
+            f"attention head of a {family.name}" if family.attention_heads else "of the two guidance branches"
+        )
+        yield f"generator.gpus: {most} at most, one for each {share}, not {config.gpus}"
     if config.draft_cache not in ("auto", "off"):
         yield f"generator.gpus: not together with generator.draft_cache={config.draft_cache}; use one of them"
     for name in ("gguf", "gguf_2"):
@@ -60,6 +57,28 @@ def split_complaints(family: Family, config: GeneratorConfig) -> Iterator[str]:
             yield f"generator.gpus: weights of generator.{name} cannot be copied to another GPU; use 1"
     if config.quantize != "off":
         yield f"generator.gpus: not together with generator.quantize={config.quantize}; use one of them"
+
+
+def most_gpus(family: Family, config: GeneratorConfig) -> int:
+    """Most GPUs that can share a video; 1 if there is no way."""
+    return max(1, family.attention_heads) * num_split_branches(family, config)
+
+
+def num_split_branches(family: Family, config: GeneratorConfig) -> int:
+    """Guidance branches that GPUs can compute apart: 2, or 1 if there is one or they cannot be told apart."""
+    return 1 if _guidance_obstacle(family, config) else 2
+
+
+def _guidance_obstacle(family: Family, config: GeneratorConfig) -> str | None:
+    if not family.splits_guidance:
+        return f"no way is known to split a video of this {family.name} over GPUs"
+    guidance = family.negative_prompt_needs or "guidance_scale"
+    scale = getattr(config, guidance)
+    if not (family.is_guided if scale is None else scale > 1):
+        return f"without guidance ({guidance} above 1) there is one branch"
+    if family.negative_prompt_needs and not config.negative_prompt:
+        return f"without a negative prompt {family.name} has one guidance branch"
+    return None
 
 
 def _size_complaints(family: Family, config: GeneratorConfig) -> Iterator[str]:

@@ -22,8 +22,8 @@ from phyt2v_cli.backends.acceleration import (
     draft_caches,
     normalization,
     quantization,
+    text_padding,
 )
-from phyt2v_cli.backends.acceleration.guidance_split import SplitDenoiser
 from phyt2v_cli.backends.background import model_load_turn
 from phyt2v_cli.backends.diffusion import lora_gguf
 from phyt2v_cli.backends.diffusion.call import latent_split, trajectories, whole_call
@@ -37,7 +37,7 @@ from phyt2v_cli.backends.diffusion.conditioning import call_arguments, picture_a
 from phyt2v_cli.backends.diffusion.families.family import Family
 from phyt2v_cli.backends.diffusion.geometry import check_size, video_size
 from phyt2v_cli.backends.diffusion.pipeline import configs_of, load_pipeline
-from phyt2v_cli.backends.diffusion.second_gpu import if_there_is_room
+from phyt2v_cli.backends.diffusion.several_gpus import SharedDenoiser, Sharing, with_room
 from phyt2v_cli.backends.diffusion.signature import fps_of
 from phyt2v_cli.backends.diffusion.solvers import choose_solver
 from phyt2v_cli.backends.memory import residency
@@ -71,7 +71,7 @@ def load(config: GeneratorConfig, *, num_planned_steps: int = 0) -> "DiffusersGe
     Raises what `check` raises before the weights are loaded, and ConfigError after that if the negative
     prompt is too long. Raises BackendError if memory runs out or the model fails on a test prompt.
     """
-    folder, family, pipeline_class, device, second_gpu, dtypes = check(config)
+    folder, family, pipeline_class, device, sharing, dtypes = check(config)
     source = call_arguments(config, family)
     with model_load_turn, failures.silenced(diffusers, transformers):
         with failures.memory_shortage_translated("loading the model"):
@@ -85,7 +85,7 @@ def load(config: GeneratorConfig, *, num_planned_steps: int = 0) -> "DiffusersGe
         pipeline.scheduler = choose_solver(pipeline.scheduler, config.solver, config.flow_shift)
         with failures.memory_shortage_translated("placing the model"):
             return DiffusersGenerator(
-                pipeline, config, family, source, device, num_planned_steps, second_gpu=second_gpu
+                pipeline, config, family, source, device, num_planned_steps, sharing=sharing
             )
 
 
@@ -101,14 +101,14 @@ class DiffusersGenerator:
         device: torch.device,
         num_planned_steps: int = 0,
         *,
-        second_gpu: torch.device | None = None,
+        sharing: Sharing = Sharing(),  # noqa: B008
     ) -> None:
         self.pipeline = pipeline
         """Pipeline of diffusers, for inspection; whoever changes it changes the videos."""
         self._config = config
         self._draft_cache = "off" if config.draft_cache == "auto" else config.draft_cache
-        second_gpu = if_there_is_room(second_gpu, pipeline, config)
-        num_branches = family.num_branches if second_gpu is None else 1
+        sharing = with_room(sharing, pipeline, config)
+        num_branches = family.num_branches if sharing.branches == 1 else 1
         video = video_size(config, configs_of(pipeline), num_branches=num_branches)
         self._misfit = lora_gguf.describe_misfit(pipeline, config)
         if config.quantize != "off":
@@ -118,14 +118,17 @@ class DiffusersGenerator:
         # Before the weights are placed, so that offloading hooks stay outside of the compiled blocks.
         self._compiled = _wants_compilation(pipeline, config, device, video, num_planned_steps)
         denoisers = compilation.denoisers_of(pipeline)
+        for denoiser in denoisers:
+            text_padding.drop_in(denoiser)
         # Before that, since a copy of compiled blocks would call the originals.
-        within = self.attention.in_use
-        self.splits = (
-            [] if second_gpu is None else [SplitDenoiser(one, second_gpu, within) for one in denoisers]
-        )
-        """Denoisers that two GPUs share, for inspection."""
+        self.shared = [
+            SharedDenoiser(one, sharing, num_tokens=video.num_tokens, attention=self.attention)
+            for one in (denoisers if sharing.others else [])
+        ]
+        """Denoisers that several GPUs share, for inspection."""
         if self._compiled:
-            compilation.compile_blocks([*denoisers, *(split.replica for split in self.splits)])
+            replicas = [replica.module for one in self.shared for replica in one.replicas]
+            compilation.compile_blocks([*denoisers, *replicas])
         if device.type == "cpu":
             convolutions.prefer_onednn(pipeline.vae)
         normalization.spread_group_norms(pipeline.vae)
@@ -179,7 +182,7 @@ class DiffusersGenerator:
             **(
                 {} if self._decodes_apart else {"decode": "in the call that denoises, so no latents are kept"}
             ),
-            **({"gpus": "2"} if self.splits else {}),
+            **({"gpus": str(1 + len(self.shared[0].replicas))} if self.shared else {}),
             "device": self.placed.device.type,
             **({"device_name": torch.cuda.get_device_name()} if self.placed.device.type == "cuda" else {}),
             "dtype": str(_weights_dtype(self.pipeline)).removeprefix("torch."),
@@ -210,7 +213,6 @@ class DiffusersGenerator:
         pipeline stays usable.
         """
         name = self._draft_cache if draft and trajectory is None else "off"
-
         how: dict[str, str] = {}
 
         def report(number: int, total: int) -> None:
@@ -262,9 +264,8 @@ class DiffusersGenerator:
                 finally:
                     # The pipeline does this at its end, which is not always reached; its state would leak.
                     self.pipeline.maybe_free_model_hooks()
-                    if self.splits:
-                        were_split = [split.end_video() for split in self.splits]
-                        how["guidance_split"] = "on" if any(were_split) else "off: no call could be shared"
+                    for shared in self.shared:
+                        how.update(shared.end_video())
 
         self.pipeline.progress_bar = reporter
         with failures.translated("denoising", let_through=reporter.is_mine):
@@ -294,8 +295,8 @@ class DiffusersGenerator:
     def close(self) -> None:
         """Free the weights; the generator cannot be used afterwards."""
         self.placed.close()  # once nothing works any more
-        for split in self.splits:
-            split.close()
+        for shared in self.shared:
+            shared.close()
         self.pipeline = None
 
     def _cache(self, name: str) -> AbstractContextManager[None]:

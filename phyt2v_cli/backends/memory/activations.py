@@ -1,9 +1,8 @@
 """Device memory that denoising and decoding take beside the weights, from the sizes of parts and video.
 
 The factors were measured with random weights of seven architectures on one H100
-(`benchmarks/gpu_activations.py`) and rounded up. This file knows autoencoders and masks by the class of the
-component, and must not know families or prompts; it must not import torch, because it serves checks before
-anything is loaded.
+(`benchmarks/gpu_activations.py`) and rounded up. This file knows autoencoders by their class, and must not
+know families or prompts; it must not import torch, because it serves checks before anything is loaded.
 """
 
 import re
@@ -61,9 +60,6 @@ _STATE_WIDTHS, _FEED_FORWARD_WIDTHS = 6.4, 1.82
 
 _SLACK = 1.25
 _SMALL_TENSORS = 0.3e9
-_MASK_BYTES: Mapping[str, int] = {"HunyuanVideo15Transformer3DModel": 4}
-"""Bytes for each pair of tokens of denoisers that write their attention's mask out, and convert it."""
-
 _TIME_WIDTHS = 36
 """Bytes for each token and unit of width, if each token has a timestep of its own: six float32 and copies."""
 
@@ -75,9 +71,8 @@ def denoise_bytes(denoiser: Any, video: VideoSize, *, has_token_times: bool = Fa
         return video.num_pixels * _DENOISE_PIXEL * int(denoiser.dtype.itemsize)
     widths = _STATE_WIDTHS * width + _FEED_FORWARD_WIDTHS * _feed_forward_width(denoiser, width)
     num_bytes = _SLACK * video.num_branches * video.num_tokens * widths * denoiser.dtype.itemsize
-    mask = _MASK_BYTES.get(type(denoiser).__name__, 0) * video.num_tokens**2
     times = has_token_times * _TIME_WIDTHS * video.num_tokens * width
-    return int(num_bytes + _SMALL_TENSORS + mask + times)
+    return int(num_bytes + _SMALL_TENSORS + times)
 
 
 def decode_bytes(vae: Any, video: VideoSize) -> int:

@@ -24,34 +24,31 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"], section: str) -> torch
     return torch.device(wanted)
 
 
-def choose_second_gpu(
-    wanted: int | Literal["auto"], device: torch.device, *, can_split: bool
-) -> torch.device | None:
-    """Choose the GPU that shares a video with `device`; None if that computes alone.
+def choose_other_gpus(
+    wanted: int | Literal["auto"], device: torch.device, *, most: int
+) -> tuple[torch.device, ...]:
+    """Choose the GPUs that share a video with `device`, of which `most` can; empty if that computes alone.
 
-    `auto` takes one of the same kind, if it `can_split` the work. Raises ConfigError if two are wanted and
-    there are not two, or they are of different kinds.
+    `auto` takes those of the same kind. Raises ConfigError if a number is wanted and there are not as many,
+    or they are of different kinds.
     """
-    if wanted == 1 or (wanted == "auto" and not (can_split and device.type == "cuda")):
-        return None
+    if wanted == 1 or (wanted == "auto" and device.type != "cuda"):
+        return ()
     there = torch.cuda.device_count()
-    if there < (2 if wanted == "auto" else wanted) or device.type != "cuda":
-        if wanted == "auto":
-            return None
+    if wanted != "auto" and (there < wanted or device.type != "cuda"):
         seen = f"torch sees {there or 'none'}" if there < wanted else "the generator is on the CPU"
         raise ConfigError(f"generator.gpus: {wanted} are wanted, and {seen}", "Use `generator.gpus=1`.")
     first = torch.cuda.current_device()
     names = {number: torch.cuda.get_device_name(number) for number in range(there)}
-    for number, name in names.items():
-        if number != first and name == names[first]:
-            return torch.device("cuda", number)
-    if wanted == "auto":
-        return None
-    kinds = ", ".join(f"{number}: {name}" for number, name in names.items())
-    raise ConfigError(
-        f"generator.gpus: the GPUs are of different kinds, and the slowest would set the pace ({kinds})",
-        "Choose equal ones with CUDA_VISIBLE_DEVICES, or use `generator.gpus=1`.",
-    )
+    equal = [number for number, name in names.items() if number != first and name == names[first]]
+    if wanted != "auto" and len(equal) < wanted - 1:
+        kinds = ", ".join(f"{number}: {name}" for number, name in names.items())
+        raise ConfigError(
+            f"generator.gpus: the GPUs are of different kinds, and the slowest would set the pace ({kinds})",
+            "Choose equal ones with CUDA_VISIBLE_DEVICES, or use `generator.gpus=1`.",
+        )
+    num_others = most - 1 if wanted == "auto" else wanted - 1
+    return tuple(torch.device("cuda", number) for number in equal[:num_others])
 
 
 def free_bytes(gpu: torch.device | None = None) -> int:

@@ -151,19 +151,21 @@ def test_other_threads_keep_torchs_kernel(install: Any, tiny_cogvideox_dir: Path
         assert attention.num_calls() == before
 
 
+@pytest.mark.parametrize("guidance_scale", [6.0, 1.0])  # a branch each, and the tokens of one branch
 def test_both_gpus_of_a_split_use_it(
-    install: Any, tiny_cogvideox_dir: Path, monkeypatch: pytest.MonkeyPatch
+    install: Any, tiny_cogvideox_dir: Path, monkeypatch: pytest.MonkeyPatch, guidance_scale: float
 ) -> None:
     install(exact_kernel)
-    alone = load(config_of(tiny_cogvideox_dir))
-    monkeypatch.setattr(checked, "choose_second_gpu", lambda *_, **__: CPU)
-    shared = load(config_of(tiny_cogvideox_dir))
+    config = config_of(tiny_cogvideox_dir, guidance_scale=guidance_scale)
+    alone = load(config)
+    monkeypatch.setattr(checked, "choose_other_gpus", lambda *_, **__: (CPU,))
+    shared = load(config)
     counts = []
     for generator in (alone, shared):
         before = attention.num_calls()
         denoise(generator)
         counts.append(attention.num_calls() - before)
-    assert counts[1] == 2 * counts[0]  # each call of both branches became two
+    assert counts[1] == 2 * counts[0]  # each call became two
 
 
 @pytest.mark.slow

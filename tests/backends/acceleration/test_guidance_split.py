@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from phyt2v_cli.backends.acceleration.guidance_split import SplitDenoiser
+from phyt2v_cli.backends.acceleration.replicas import Replica
 from phyt2v_cli.backends.diffusion import checked
 from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator, load
 from phyt2v_cli.config.generator import GeneratorConfig
@@ -92,7 +93,7 @@ def config_of(folder: Path, **settings: Any) -> GeneratorConfig:
 
 def load_split(config: GeneratorConfig, monkeypatch: pytest.MonkeyPatch) -> DiffusersGenerator:
     """Load as with a second GPU, which is the CPU once more."""
-    monkeypatch.setattr(checked, "choose_second_gpu", lambda *_, **__: CPU)
+    monkeypatch.setattr(checked, "choose_other_gpus", lambda *_, **__: (CPU,))
     return load(config)
 
 
@@ -134,7 +135,7 @@ def test_each_device_computes_one_branch(
     case: Case, config: GeneratorConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generator = load_split(config, monkeypatch)
-    there = [Calls(split.replica) for split in generator.splits]
+    there = [Calls(replica.module) for shared in generator.shared for replica in shared.replicas]
     steps = 6
     denoise(generator, steps)
     denoise(generator, steps, prompt="a cube slides")  # what was learnt of one video is not tried on the next
@@ -143,19 +144,6 @@ def test_each_device_computes_one_branch(
     # Of two calls the first step of each denoiser teaches which are the second's inputs.
     assert len(batches) == 2 * (steps - len(there) if case.is_in_two_calls else steps)
     assert all(name.startswith("denoise on") for calls in there for name in calls.threads)
-
-
-def test_without_guidance_there_is_nothing_to_split(
-    tiny_cogvideox_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for folder, size in (
-        (tiny_cogvideox_dir, TINY),
-        (save_wan(tmp_path / "wan"), SMALL),
-    ):
-        config = config_of(folder, **size, guidance_scale=1.0)
-        shared = denoise(load_split(config, monkeypatch))
-        np.testing.assert_array_equal(shared.latents, denoise(load(config)).latents)
-        assert shared.how["guidance_split"].startswith("off")
 
 
 class Denoiser(torch.nn.Module):
@@ -182,7 +170,7 @@ class Denoiser(torch.nn.Module):
 
 def test_a_wrong_guess_is_never_used() -> None:
     plain, denoiser = Denoiser(), Denoiser()
-    split = SplitDenoiser(denoiser, CPU)
+    split = SplitDenoiser(denoiser, Replica(denoiser, CPU, "a branch"))
     texts = [torch.full((1, 2), float(n)) for n in range(4)]
     for step in range(6):
         x, t = torch.full((1, 3), 10.0 * step), torch.tensor([float(step)])
@@ -195,9 +183,10 @@ def test_a_wrong_guess_is_never_used() -> None:
 
 def test_inputs_that_are_not_known_are_not_split() -> None:
     denoiser = Denoiser()
-    split = SplitDenoiser(denoiser, CPU)
+    replica = Replica(denoiser, CPU, "a branch")
+    SplitDenoiser(denoiser, replica)
     x = torch.rand(2, 3)
-    calls = Calls(split.replica)
+    calls = Calls(replica.module)
     known = {
         "hidden_states": x,
         "timestep": torch.rand(2),
@@ -215,15 +204,15 @@ def test_the_second_gpu_without_memory_ends_the_video_and_not_the_generator(
     tiny_cogvideox_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generator = load_split(config_of(tiny_cogvideox_dir), monkeypatch)
-    (split,) = generator.splits
+    (replica,) = generator.shared[0].replicas
     expected = denoise(generator).latents
-    forward = split.replica.forward
-    split.replica.forward = failing(forward, {2}, OUT_OF_MEMORY)
+    forward = replica.module.forward
+    replica.module.forward = failing(forward, {2}, OUT_OF_MEMORY)
     with pytest.raises(BackendError) as raised:
         denoise(generator)
     assert raised.value.message == "cpu ran out of memory while it denoised the second guidance branch."
     assert raised.value.hint == "Make the video smaller, or use `generator.gpus=1`."
-    split.replica.forward = forward
+    replica.module.forward = forward
     np.testing.assert_array_equal(denoise(generator).latents, expected)
     assert generator.settings["offload"] == "none"
 
@@ -244,9 +233,9 @@ def test_compiled_blocks_of_both_are_their_own(
 ) -> None:
     config = config_of(tiny_cogvideox_dir, compile="on")
     generator = load_split(config, monkeypatch)
-    (split,) = generator.splits
+    (replica,) = generator.shared[0].replicas
     blocks = zip(
-        generator.pipeline.transformer.transformer_blocks, split.replica.transformer_blocks, strict=True
+        generator.pipeline.transformer.transformer_blocks, replica.module.transformer_blocks, strict=True
     )
     assert all(vars(ours)["forward"] is not vars(theirs)["forward"] for ours, theirs in blocks)
     shared = denoise(generator).latents

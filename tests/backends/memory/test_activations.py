@@ -29,7 +29,7 @@ MEASURED = {
     "ltx-video": (1.01, 11.05, 8.06),
     "mochi": (9.22, 80.11, 19.11),
     # Decoding whole did not fit on 80 GB: twice what half of its latents took.
-    "hunyuanvideo-1.5": (11.97, 89.5, 14.76),
+    "hunyuanvideo-1.5": (2.58, 89.5, 14.76),
 }
 CONTEXT_GB = 0.54
 

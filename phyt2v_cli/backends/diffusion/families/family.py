@@ -59,6 +59,8 @@ class Family:
     splits_guidance: bool = False
     """Whether two GPUs can compute a guidance branch each: its transformer gets both in one batch, or in two
     calls of which only the second's text differs."""
+    attention_heads: int = 0
+    """Attention heads of its transformer, if GPUs can share its tokens by them; else 0."""
     is_guided: bool = True
     """Whether a video that is told no guidance scale has a second guidance branch."""
     needs_more: str = ""

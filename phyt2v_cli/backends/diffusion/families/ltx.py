@@ -22,6 +22,7 @@ def ltx(configs: ComponentConfigs) -> Family:
         video_pipeline="LTXConditionPipeline",
         video_strength_keeps=True,
         splits_guidance=True,
+        attention_heads=configs.get("transformer", {}).get("num_attention_heads", 32),
     )
 
 

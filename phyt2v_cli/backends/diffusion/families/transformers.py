@@ -34,6 +34,7 @@ def cogvideox(configs: ComponentConfigs) -> Family:
         video_pipeline=None if takes_images else "CogVideoXVideoToVideoPipeline",
         needs_image=takes_images,
         splits_guidance=True,
+        attention_heads=transformer.get("num_attention_heads", 30),
     )
 
 
@@ -50,20 +51,23 @@ def hunyuan(configs: ComponentConfigs) -> Family:
         options=("true_cfg_scale",),
         negative_prompt_needs="true_cfg_scale",
         splits_guidance=True,
+        attention_heads=configs.get("transformer", {}).get("num_attention_heads", 24),
         is_guided=False,
     )
 
 
 def hunyuan_1_5(configs: ComponentConfigs) -> Family:
     guider = configs.get("guider", {})
+    # Other guiders change the transformer between its calls, which a copy of it would not notice.
+    can_be_copied = guider.get("_class_name", _PLAIN_GUIDER) == _PLAIN_GUIDER
     return Family(
         name="HunyuanVideo 1.5",
         fps=24,
         num_frames=Grid(temporal_compression(configs) or 4, 1),
         height=Grid(configs.get("vae", {}).get("spatial_compression_ratio", 16)),
         num_branches=1,
-        # Other guiders change the transformer between its calls, which a copy of it would not notice.
-        splits_guidance=guider.get("_class_name", _PLAIN_GUIDER) == _PLAIN_GUIDER,
+        splits_guidance=can_be_copied,
+        attention_heads=configs.get("transformer", {}).get("num_attention_heads", 16) * can_be_copied,
         is_guided=guider.get("enabled", True) and guider.get("guidance_scale", 6.0) > 1,
     )
 

@@ -32,6 +32,7 @@ def wan(configs: ComponentConfigs) -> Family:
         num_branches=1,
         needs_more="a last frame" if transformer.get("pos_embed_seq_len") else "",
         splits_guidance=True,
+        attention_heads=transformer.get("num_attention_heads", 40),
     )
 
 
