@@ -31,7 +31,7 @@ Tell = Callable[[int, str, str], None]
 
 def without_keys(text: str, key_variables: Collection[str]) -> str:
     """Replace keys in a text: those of the environment, passwords in addresses, keys in place of names."""
-    from phyt2v_cli.backends.redaction import MASK, redact  # with all names of HTML, which few commands need
+    from phyt2v_cli.files.redaction import MASK, redact  # with all names of HTML, which few commands need
 
     for name in {*key_variables, ""}:
         text = redact(text, name)
