@@ -35,7 +35,8 @@ class Going:
 
 def complete(run: "RunDir", going: Going) -> None:
     """Do what is left of an open run, with the terminal's display, and print its result."""
-    from phyt2v_cli.cli.running.closing import close_run, result_as_json, show_page
+    from phyt2v_cli.cli.running.closing import close_run, result_as_shown, show_page
+    from phyt2v_cli.report.as_json.result import pause_as_json
 
     planned = run.record.planned_rounds
     stop = signals.stop_request(
@@ -48,13 +49,13 @@ def complete(run: "RunDir", going: Going) -> None:
                 host.prepare_for_models()  # whose imports take a while
                 result = _refine(run, planned, stop, timeline, going, journal)
         except RunPausedError as pause:
-            journal.data = _pause_as_json(run, pause)
+            journal.data = pause_as_json(run, pause)
             _show_pause(run, pause, as_json=going.as_json)
             return
         except BaseException:
             show_page(run)
             raise
-        shown = result_as_json(run, result)
+        shown = result_as_shown(run, result)
         journal.data = shown
 
     close_run(run, result, shown, as_json=going.as_json)
@@ -93,6 +94,7 @@ def _show_pause(run: "RunDir", pause: RunPausedError, *, as_json: bool) -> None:
     """Show where the run waits; its next prompt is the data."""
     from phyt2v_cli.cli.running.closing import show_page
     from phyt2v_cli.cli.views.rounds import rounds_table
+    from phyt2v_cli.report.as_json.result import pause_as_json
 
     console.say(rounds_table(run, console.stderr().width))
     show_page(run)
@@ -101,21 +103,6 @@ def _show_pause(run: "RunDir", pause: RunPausedError, *, as_json: bool) -> None:
     )
     console.say(f"  phyt2v refine --resume {shlex.quote(str(run.path))} [--prompt-file FILE]")
     if as_json:
-        console.json_object(_pause_as_json(run, pause))
+        console.json_object(pause_as_json(run, pause))
     else:
         print_result(pause.next_prompt)
-
-
-def _pause_as_json(run: "RunDir", pause: RunPausedError) -> dict[str, object]:
-    from phyt2v_cli.cli.running.closing import times_as_json
-    from phyt2v_cli.cli.views.rounds import rounds_as_json
-
-    return {
-        "schema": "phyt2v.result/1",
-        "run_dir": str(run.path),
-        "status": run.record.status,
-        **times_as_json(run),
-        "video": None,
-        "next_prompt": pause.next_prompt,
-        "rounds": rounds_as_json(run),
-    }
