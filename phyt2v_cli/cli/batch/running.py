@@ -78,9 +78,10 @@ def run(
 
             def refine(run: "RunDir", emit: "Emit", cancelled: "Cancelled") -> "RunResult":
                 with of_run(run, is_of_set=True) as told:
-                    both = partial(_pass_on, (told, emit))
                     try:
-                        result = studio.complete(run, emit=both, cancelled=cancelled, num_planned_steps=steps)
+                        result = studio.complete(
+                            run, emit=emit, cancelled=cancelled, num_planned_steps=steps, journal=told
+                        )
                         draw_comparison(run)
                     finally:
                         write_page(run)
@@ -111,11 +112,6 @@ def run(
         if outcomes:
             summary.write()
     return outcomes
-
-
-def _pass_on(listeners: "Sequence[Emit]", event: "Event") -> None:
-    for listener in listeners:
-        listener(event)
 
 
 class SummaryKeeper:

@@ -14,10 +14,10 @@ from phyt2v_cli.cli.running import approval, host
 from phyt2v_cli.errors import RunPausedError
 
 if TYPE_CHECKING:
-    from phyt2v_cli.cli.journal.run import RunJournal
     from phyt2v_cli.cli.signals import StopRequest
     from phyt2v_cli.refinement.loop import StopAfter
     from phyt2v_cli.runs.directory import RunDir
+    from phyt2v_cli.runs.journal.run import RunJournal
     from phyt2v_cli.runs.outcome.result import RunResult
     from phyt2v_cli.schedule import PlannedRound
     from phyt2v_cli.timing.trace import Timeline
@@ -36,7 +36,6 @@ class Going:
 def complete(run: "RunDir", going: Going) -> None:
     """Do what is left of an open run, with the terminal's display, and print its result."""
     from phyt2v_cli.cli.running.closing import close_run, result_as_shown, show_page
-    from phyt2v_cli.report.as_json.result import pause_as_json
 
     planned = run.record.planned_rounds
     stop = signals.stop_request(
@@ -49,7 +48,6 @@ def complete(run: "RunDir", going: Going) -> None:
                 host.prepare_for_models()  # whose imports take a while
                 result = _refine(run, planned, stop, timeline, going, journal)
         except RunPausedError as pause:
-            journal.data = pause_as_json(run, pause)
             _show_pause(run, pause, as_json=going.as_json)
             return
         except BaseException:
@@ -80,13 +78,14 @@ def _refine(
     # Not closed: its memory is freed with the process, and closing it would delay the exit.
     studio = Studio(config=run.config, on_span=None if timeline is None else timeline.span)
     controls = plan_controls(run.config.refinement, planned)
-    with watch.watching(run.config, planned, controls, timeline=timeline, also=[journal]) as emit:
+    with watch.watching(run.config, planned, controls, timeline=timeline) as emit:
         return studio.complete(
             run,
             emit=emit,
             cancelled=stop.cancelled,
             review=partial(approval.ask, emit, stop) if going.approve else None,
             stop_after=going.stop_after,
+            journal=journal,
         )
 
 

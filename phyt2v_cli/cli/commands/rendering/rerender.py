@@ -13,8 +13,8 @@ from phyt2v_cli.cli.running import options as running
 from phyt2v_cli.cli.wording import in_flags
 
 if TYPE_CHECKING:
-    from phyt2v_cli.cli.journal.run import RunJournal
     from phyt2v_cli.runs.directory import RunDir
+    from phyt2v_cli.runs.journal.run import RunJournal
     from phyt2v_cli.runs.records import VideoRecord
 
 EXAMPLES = """
@@ -79,7 +79,7 @@ def rerender(
         path = run.video_path(record)
         with of_run(run, has_work=record.scores is None) as own:
             record = _rerender(run, record, own)
-            own.data = shown = rerender_as_json(run, record)
+        shown = rerender_as_json(run, record)
         console.say(rounds_table(run, console.stderr().width))
         if as_json:
             console.json_object(shown)
@@ -103,5 +103,5 @@ def _rerender(run: "RunDir", record: "VideoRecord", own: "RunJournal") -> "Video
 
         planned = [PlannedRound(1, record.steps, record.purpose)]
         studio = Studio(config=run.config)
-        with watch.watching(run.config, planned, also=[own]) as emit:
-            return studio.rerender(run, record, emit=emit, cancelled=stop.cancelled)
+        with watch.watching(run.config, planned) as emit:
+            return studio.rerender(run, record, emit=emit, cancelled=stop.cancelled, journal=own)
