@@ -167,9 +167,10 @@ class Studio:
 
         `out` is the run directory; the default is ``runs/<prompt>-<hash>`` in the working folder. The same
         call resumes an interrupted run, and returns the result of a complete one. With `force` a run that is
-        in the way is moved aside. Raises RunInterruptedError once `cancelled()` is true; the run can resume
-        later. Raises UsageError for a wrong prompt or setting, FilesError for files and folders, and
-        BackendError for models, servers and programs.
+        in the way is moved aside. The run directory gets the events too, and a log of each attempt. Raises
+        RunInterruptedError once `cancelled()` is true; the run can resume later. Raises UsageError for a
+        wrong prompt or setting, FilesError for files and folders, and BackendError for models, servers and
+        programs.
         """
         prepared = prepare_run(
             read_prompt(None, prompt),
@@ -221,7 +222,7 @@ class Studio:
         `review` and `stop_after` are as in `refine`. The events, and what comes of them, are written to the
         run's `journal`, which is opened here if the caller has not opened it.
         """
-        with of_call(journal, run) as journal:
+        with of_call(journal, run, emit) as journal:
             record = run.record
             steps = num_planned_steps or sum(planned.total_steps for planned in record.planned_rounds)
             # A run that has all of its videos may only have to be judged.
@@ -254,7 +255,7 @@ class Studio:
 
         `journal` is as in `complete`.
         """
-        with of_call(journal, run, has_work=record.scores is None) as journal:
+        with of_call(journal, run, emit, has_work=record.scores is None) as journal:
             roles = self._roles.roles(record.steps)
             with kept_current(run.path, journal.before(emit)) as updating:
                 record = rerender(run, roles, record, emit=updating, cancelled=cancelled)

@@ -2,6 +2,9 @@
 
 import json
 import logging
+import os
+import subprocess
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -17,7 +20,7 @@ from phyt2v_cli.events import Event, Notice, RoundStarted
 from phyt2v_cli.roles import Denoised
 from phyt2v_cli.testing.fakes import FakeCaptioner, FakeGenerator, FakeRoles
 from tests.fake_studio import PROMPT, QUICK, studio_of
-from tests.faults.processes import Doubled, end
+from tests.faults.processes import ROOT, Doubled, end
 
 KEY = "sk-canary-3b8e61f0a9d24c75"
 LIBRARY = logging.getLogger("a_library_of_captions")
@@ -212,6 +215,38 @@ def test_a_journal_that_cannot_be_written_is_a_note(name: str) -> None:
     assert note.startswith("no log in run/logs" if name == "logs" else "no events in run/events.ndjson: ")
     other = Path("run", "events.ndjson" if name == "logs" else "logs/attempt-1.log")
     assert note in other.read_text()
+
+
+def test_a_disk_that_is_full_at_the_very_end_is_a_note_too() -> None:
+    code = """if True:
+        import os, resource
+        from phyt2v_cli.events import Notice, RoundDone
+        from phyt2v_cli.testing.fakes import FakeRoles
+        from tests.fake_studio import studio_of
+
+        def hear(event):
+            if isinstance(event, RoundDone) and event.video.number == 4:
+                size = os.path.getsize("run/events.ndjson")
+                resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+            if isinstance(event, Notice):
+                print(event.text)
+
+        with studio_of(FakeRoles()) as studio:
+            result = studio.refine("a red ball drops " * 10, rounds=3, out="run", on_event=hear)
+        print(result.video)
+    """
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert ended.stderr == ""
+    note, *_, video = ended.stdout.splitlines()
+    assert note.startswith("no more events in run: ")
+    assert video == "run/output4.mp4"
+    assert lines_of("run")[-1]["type"] == "round_done"
 
 
 def test_watch_follows_a_run_that_a_notebook_does(tmp_path: Path) -> None:

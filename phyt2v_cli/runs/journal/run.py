@@ -8,7 +8,7 @@ import logging
 import platform
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -121,7 +121,7 @@ class RunJournal:
         if isinstance(error, RunPausedError):
             error = None  # it was asked for
         for stream, more in [*self._own, *(self._of_host if self._host.run_name else [])]:
-            line = end_line(self.data, error, self._host.worded, **more)
+            line = end_line(self.data if error is None else None, error, self._host.worded, **more)
             stream.write(without_keys(line, self._key_variables))
         if self._log is not None:
             if error is None:
@@ -161,13 +161,24 @@ def of_run(run: "RunDir", host: Host, *, has_work: bool | None = None) -> Iterat
         yield journal
 
 
+@contextmanager
 def of_call(
-    given: RunJournal | None, run: "RunDir", *, has_work: bool | None = None
-) -> AbstractContextManager[RunJournal]:
-    """Journal of a call from Python: the one that was given, which its owner ends, or one for the block."""
+    given: RunJournal | None, run: "RunDir", emit: "Emit", *, has_work: bool | None = None
+) -> Iterator[RunJournal]:
+    """Journal of a call from Python: the one that was given, which its owner ends, or one for the block.
+
+    Why the latter cannot be written is among the notices of the run; those that nobody has emitted are
+    emitted here.
+    """
+    from phyt2v_cli.events import Notice
+
     if given is not None:
-        return nullcontext(given)
-    return of_run(run, Host(on_failure=run.notices.append), has_work=has_work)  # the loop emits those
+        yield given
+        return
+    with of_run(run, Host(on_failure=run.notices.append), has_work=has_work) as journal:
+        yield journal
+    while run.notices:
+        emit(Notice(run.notices.pop(0)))
 
 
 @contextmanager
