@@ -179,6 +179,8 @@ def test_the_logging_of_the_host_is_as_before(
     captioner: FakeCaptioner, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(logging.root, "handlers", [])  # as in a program that sets up no logging
+    assert logging.lastResort is not None
+    monkeypatch.setattr(logging.lastResort, "level", logging.WARNING)  # which the command line changes
     apart = logging.getLogger("a_library_apart")
     monkeypatch.setattr(apart, "propagate", False)
     monkeypatch.setattr(apart, "handlers", [logging.StreamHandler()])

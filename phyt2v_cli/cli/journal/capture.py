@@ -58,12 +58,12 @@ class _WideLogger(logging.Logger):
         self._shown = self.level
         super().setLevel(min(self.level, logging.WARNING))
         for handler in self.handlers:
-            if not isinstance(handler, Capture):
+            if not isinstance(handler, Listener):
                 handler.setLevel(self._shown)
 
     def addHandler(self, hdlr: logging.Handler) -> None:  # noqa: N802  as in logging
         super().addHandler(hdlr)
-        if not isinstance(hdlr, Capture):
+        if not isinstance(hdlr, Listener):
             hdlr.setLevel(max(hdlr.level, self._shown))
 
 

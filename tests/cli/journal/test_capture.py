@@ -42,12 +42,13 @@ def test_a_library_that_shows_errors_only_gives_its_warnings_to_the_log(
 
 
 def test_a_logger_without_handlers_is_shown_as_before(
-    told: list[tuple[int, str, str]], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    told: list[tuple[int, str, str]], capfd: pytest.CaptureFixture[str]
 ) -> None:
     capture = next(handler for handler in logging.root.handlers if isinstance(handler, Capture))
-    monkeypatch.setattr(logging.root, "handlers", [capture])  # without pytest's own
-    logging.getLogger("a_library_alone").error("lost")
-    logging.getLogger("a_library_alone").error("wrong %d", "arguments")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logging.root, "handlers", [capture])  # without pytest's own
+        logging.getLogger("a_library_alone").error("lost")
+        logging.getLogger("a_library_alone").error("wrong %d", "arguments")
     assert [line[2] for line in told if line[1] == "a_library_alone"] == ["lost", "wrong %d"]
     assert "lost" in capfd.readouterr().err
 
