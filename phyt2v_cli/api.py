@@ -11,6 +11,7 @@ from typing import Any, Literal, Self, TypedDict, Unpack
 
 from phyt2v_cli.backends import background, prefetch
 from phyt2v_cli.calibration.use import apply_calibration
+from phyt2v_cli.checks.given import name_objects
 from phyt2v_cli.checks.preflight import (
     PreparedVideo,
     complete,
@@ -23,12 +24,14 @@ from phyt2v_cli.config.files import Setting
 from phyt2v_cli.config.layers import LoadedConfig, layer_of_keywords, load_config
 from phyt2v_cli.config.schema import Config, Control
 from phyt2v_cli.config.scorer_presets import scorer_layer
+from phyt2v_cli.errors import RunPausedError
 from phyt2v_cli.events import Emit, Event, Notice
 from phyt2v_cli.refinement import loop
 from phyt2v_cli.refinement.loop import StopAfter
 from phyt2v_cli.refinement.single import render_single
 from phyt2v_cli.refinement.steering.rerender import rerender
 from phyt2v_cli.refinement.steering.review import Review
+from phyt2v_cli.report.as_json.result import pause_as_json, rerender_as_json, result_as_json
 from phyt2v_cli.report.current import kept_current
 from phyt2v_cli.roles import (
     Cancelled,
@@ -39,6 +42,7 @@ from phyt2v_cli.roles import (
     never_cancelled,
 )
 from phyt2v_cli.runs.directory import RunDir
+from phyt2v_cli.runs.journal.run import RunJournal, of_call
 from phyt2v_cli.runs.outcome.result import RunResult, VideoResult
 from phyt2v_cli.runs.records import VideoRecord
 from phyt2v_cli.schedule import planned_ids
@@ -163,9 +167,10 @@ class Studio:
 
         `out` is the run directory; the default is ``runs/<prompt>-<hash>`` in the working folder. The same
         call resumes an interrupted run, and returns the result of a complete one. With `force` a run that is
-        in the way is moved aside. Raises RunInterruptedError once `cancelled()` is true; the run can resume
-        later. Raises UsageError for a wrong prompt or setting, FilesError for files and folders, and
-        BackendError for models, servers and programs.
+        in the way is moved aside. The run directory gets the events too, and a log of each attempt. Raises
+        RunInterruptedError once `cancelled()` is true; the run can resume later. Raises UsageError for a
+        wrong prompt or setting, FilesError for files and folders, and BackendError for models, servers and
+        programs.
         """
         prepared = prepare_run(
             read_prompt(None, prompt),
@@ -175,8 +180,9 @@ class Studio:
             given=self._given,
             chooses_cache=False,  # one generator makes the drafts of all runs
         )
-        emit = emit_to(on_event, (*self._notices, *prepared.notices))
+        emit = emit_to(on_event)
         with prepared.open() as run:
+            run.notices[:0] = [*self._notices, *prepared.notices]
             return self.complete(run, emit=emit, cancelled=cancelled, review=review, stop_after=stop_after)
 
     def generate(
@@ -209,29 +215,52 @@ class Studio:
         num_planned_steps: int | None = None,
         review: Review | None = None,
         stop_after: StopAfter | None = None,
+        journal: RunJournal | None = None,
     ) -> RunResult:
         """Do what is left of an open run; `num_planned_steps` is as in `prefetch`, by default the plan's.
 
-        `review` and `stop_after` are as in `refine`.
+        `review` and `stop_after` are as in `refine`. The events, and what comes of them, are written to the
+        run's `journal`, which is opened here if the caller has not opened it.
         """
-        record = run.record
-        num_planned_steps = num_planned_steps or sum(planned.total_steps for planned in record.planned_rounds)
-        # A run that has all of its videos may only have to be judged.
-        ids = planned_ids(run.config.refinement, record.planned_rounds)
-        if record.status != "complete" and any(not (run.path / id.video_name).exists() for id in ids):
-            self.prefetch(num_planned_steps)
-        roles = self._roles.roles(num_planned_steps)
-        roles = prefetch.overlap(run.config, probed(run.config, roles), record.prompt, span=self._on_span)
-        with kept_current(run.path, emit) as updating:
-            return loop.refine(
-                run, roles, emit=updating, cancelled=cancelled, review=review, stop_after=stop_after
-            )
+        with of_call(journal, run, emit) as journal:
+            record = run.record
+            steps = num_planned_steps or sum(planned.total_steps for planned in record.planned_rounds)
+            # A run that has all of its videos may only have to be judged.
+            ids = planned_ids(run.config.refinement, record.planned_rounds)
+            if record.status != "complete" and any(not (run.path / id.video_name).exists() for id in ids):
+                self.prefetch(steps)
+            roles = probed(run.config, self._roles.roles(steps))
+            roles = prefetch.overlap(run.config, roles, record.prompt, span=self._on_span)
+            try:
+                with kept_current(run.path, journal.before(emit)) as updating:
+                    result = loop.refine(
+                        run, roles, emit=updating, cancelled=cancelled, review=review, stop_after=stop_after
+                    )
+            except RunPausedError as pause:
+                journal.data = pause_as_json(run, pause)
+                raise
+            journal.data = result_as_json(run, result)
+            return result
 
-    def rerender(self, run: RunDir, record: VideoRecord, *, emit: Emit, cancelled: Cancelled) -> VideoRecord:
-        """Render and judge what is missing of a record by `rerender_of` of an open run."""
-        roles = self._roles.roles(record.steps)
-        with kept_current(run.path, emit) as updating:
-            return rerender(run, roles, record, emit=updating, cancelled=cancelled)
+    def rerender(
+        self,
+        run: RunDir,
+        record: VideoRecord,
+        *,
+        emit: Emit,
+        cancelled: Cancelled,
+        journal: RunJournal | None = None,
+    ) -> VideoRecord:
+        """Render and judge what is missing of a record by `rerender_of` of an open run.
+
+        `journal` is as in `complete`.
+        """
+        with of_call(journal, run, emit, has_work=record.scores is None) as journal:
+            roles = self._roles.roles(record.steps)
+            with kept_current(run.path, journal.before(emit)) as updating:
+                record = rerender(run, roles, record, emit=updating, cancelled=cancelled)
+            journal.data = rerender_as_json(run, record)
+            return record
 
     def render(self, prepared: PreparedVideo, *, emit: Emit, cancelled: Cancelled) -> VideoResult:
         """Render a single video that `prepare_video` has checked."""
@@ -301,7 +330,7 @@ class Studio:
             flags["schedule.max_steps"] = Setting(max_steps, "argument steps")
         flags |= self._chosen
         loaded = load_config(preset=self._preset, config=self._source, scorers=self._scorers, flags=flags)
-        return _name_objects(loaded, self._given)
+        return name_objects(loaded, self._given)
 
 
 def emit_to(on_event: OnEvent | None, notices: Sequence[str] = ()) -> Emit:
@@ -314,16 +343,3 @@ def emit_to(on_event: OnEvent | None, notices: Sequence[str] = ()) -> Emit:
     for notice in notices:
         emit(Notice(notice))
     return emit
-
-
-def _name_objects(loaded: LoadedConfig, given: Mapping[str, object]) -> LoadedConfig:
-    """Put the classes of roles given as objects into the config, which identifies and records the run."""
-    update: dict[str, object] = {}
-    for name, role in given.items():
-        parts = role if isinstance(role, list) else [role]
-        classes = ", ".join(f"{type(part).__module__}.{type(part).__qualname__}" for part in parts)
-        section = getattr(loaded.config, name)
-        unset = {"backend": None if name != "generator" else "diffusers"}
-        others = {"others": ()} if name == "scorer" else {}
-        update[name] = section.model_copy(update={"model": f"object: {classes}", **unset, **others})
-    return loaded._replace(config=loaded.config.model_copy(update=update))

@@ -119,11 +119,12 @@ def _end(error: BaseException | None, code: int) -> int:
     if journal is not None:
         journal.end(error)
     if error is not None and console.expects_json():
-        from phyt2v_cli.cli.journal.failures import error_fields
+        from phyt2v_cli.cli.wording import worded
+        from phyt2v_cli.runs.journal.failures import error_fields
 
         try:
             console.json_object(
-                {"schema": "phyt2v.error/1", "exit_code": code, "error": dict(error_fields(error))}
+                {"schema": "phyt2v.error/1", "exit_code": code, "error": dict(error_fields(error, worded))}
             )
         except BrokenPipeError:
             streams.hush_stdout()

@@ -61,7 +61,8 @@ def as_fields(event: Event) -> dict[str, object]:
 def line_of(kind: str, content: Mapping[str, object], **more: object) -> str:
     """Line of a type, with the present time; it ends with a line break."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return json.dumps({"schema": SCHEMA, "time": now, "type": kind, **more, **content}) + "\n"
+    line = {"schema": SCHEMA, "time": now, "type": kind, **more, **content}
+    return json.dumps(line, default=str) + "\n"  # a role of the user's may have given anything
 
 
 def parse_line(line: str) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ import pytest
 
 from phyt2v_cli.errors import FilesError
 from phyt2v_cli.files.video import VideoMetadata, keep_video, read_video, sha256_of, write_video
-from phyt2v_cli.files.video_metadata import path_beside, read_beside
+from phyt2v_cli.files.video.metadata import path_beside, read_beside
 from tests.files.test_video import moving_square
 from tests.video_server import clip
 

@@ -15,9 +15,9 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from phyt2v_cli.backends.program.process import ExternalProgram, printable
-from phyt2v_cli.backends.redaction import redact
 from phyt2v_cli.config.judges import ScorerConfig
 from phyt2v_cli.errors import BackendError, ConfigError
+from phyt2v_cli.files.redaction import redact
 from phyt2v_cli.files.untrusted import refusals_as
 from phyt2v_cli.replies import UnusableReplyError, read_json
 from phyt2v_cli.roles import Scores

@@ -11,7 +11,7 @@ from typing import Any
 
 from openai import DefaultAsyncHttpxClient
 
-from phyt2v_cli.backends.redaction import MIN_NAMED_CHARS
+from phyt2v_cli.files.redaction import MIN_NAMED_CHARS
 
 http: Any = import_module(DefaultAsyncHttpxClient.__mro__[1].__module__.partition(".")[0])
 """HTTP library that the SDK is built on: httpx up to version 2, then httpx2."""

@@ -10,10 +10,10 @@ from typing import Any
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
 
 from phyt2v_cli.backends import network
-from phyt2v_cli.backends.redaction import MIN_NAMED_CHARS, redact
 from phyt2v_cli.backends.server import bodies
 from phyt2v_cli.backends.server.answers import Failure, read_rejection
 from phyt2v_cli.backends.server.endpoint import Endpoint, is_header
+from phyt2v_cli.files.redaction import MIN_NAMED_CHARS, redact
 
 _CONNECT_TIMEOUT_S = 10.0
 _SENT_HEADERS = frozenset(

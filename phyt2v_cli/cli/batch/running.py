@@ -13,7 +13,7 @@ from phyt2v_cli.cli import console, signals, watch
 from phyt2v_cli.cli.journal import process as journal
 from phyt2v_cli.cli.journal.run import of_run
 from phyt2v_cli.cli.running import host
-from phyt2v_cli.cli.running.closing import draw_comparison, result_as_json, write_page
+from phyt2v_cli.cli.running.closing import draw_comparison, result_as_shown, write_page
 from phyt2v_cli.cli.wording import in_flags
 from phyt2v_cli.errors import FilesError, RunInterruptedError, SomePromptsFailedError
 from phyt2v_cli.quantities import count
@@ -78,13 +78,14 @@ def run(
 
             def refine(run: "RunDir", emit: "Emit", cancelled: "Cancelled") -> "RunResult":
                 with of_run(run, is_of_set=True) as told:
-                    both = partial(_pass_on, (told, emit))
                     try:
-                        result = studio.complete(run, emit=both, cancelled=cancelled, num_planned_steps=steps)
+                        result = studio.complete(
+                            run, emit=emit, cancelled=cancelled, num_planned_steps=steps, journal=told
+                        )
                         draw_comparison(run)
                     finally:
                         write_page(run)
-                    told.data = result_as_json(run, result)
+                    told.data = result_as_shown(run, result)
                 return result
 
             progress = stack.enter_context(_progress(jobs, complete, planned, studio.turns))
@@ -111,11 +112,6 @@ def run(
         if outcomes:
             summary.write()
     return outcomes
-
-
-def _pass_on(listeners: "Sequence[Emit]", event: "Event") -> None:
-    for listener in listeners:
-        listener(event)
 
 
 class SummaryKeeper:

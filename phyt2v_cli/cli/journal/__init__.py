@@ -1,1 +1,1 @@
-"""Journal of a process: the lines of its events and its logs. Knows files and streams; draws nothing."""
+"""Journal of a process: what the command line adds to the journals of runs. Knows streams; draws nothing."""

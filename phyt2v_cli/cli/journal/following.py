@@ -12,11 +12,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from phyt2v_cli.cli.journal.run import EVENTS_NAME
 from phyt2v_cli.errors import RunDirError
 from phyt2v_cli.events.lines import END, START, parse_line, time_of
 from phyt2v_cli.files.lock import LOCK_NAME, is_locked
 from phyt2v_cli.files.untrusted import open_plain_file, read_plain_file
+from phyt2v_cli.runs.journal.run import EVENTS_NAME
 from phyt2v_cli.runs.reader import read_run
 
 Line = dict[str, Any]

@@ -5,24 +5,25 @@ and no outcome.
 """
 
 import logging
-import platform
 import shlex
 import sys
 import threading
-import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from phyt2v_cli.cli import console
-from phyt2v_cli.cli.journal.appending import open_new
-from phyt2v_cli.cli.journal.failures import end_line
-from phyt2v_cli.cli.journal.log import LEVELS, Capture, Log
-from phyt2v_cli.cli.journal.stream import Stream
+from phyt2v_cli.cli.journal.capture import Capture
+from phyt2v_cli.cli.wording import worded
 from phyt2v_cli.errors import FilesError, Phyt2vError, UsageError
+from phyt2v_cli.runs.journal.failures import end_line
+from phyt2v_cli.runs.journal.listening import own_log, working_for
+from phyt2v_cli.runs.journal.log import LEVELS, OURS, Log, traceback_of
+from phyt2v_cli.runs.journal.run import begin_log
+from phyt2v_cli.runs.journal.stream import Stream
 
 STDOUT = "-"
-OURS = "phyt2v"
-"""Source of our own lines in a log."""
 _MAX_EARLY = 200
 """Lines that are kept for the logs of runs that are opened later."""
 
@@ -38,15 +39,15 @@ class ProcessJournal:
         self.has_stdout = False
         self.data: Mapping[str, object] | None = None
         self.early: list[tuple[int, str, str]] = []
-        self.logs: dict[int | None, list[Log]] = {}
-        """Logs of runs by the thread that works on them."""
+        self.logs: list[Log] = []
+        """Logs of the runs that go on."""
         self.lock = threading.RLock()
 
     def tell(self, level: int, source: str, text: str) -> None:
         """Write a line to the log of this thread's run; from a thread of no run, to the logs of all."""
         with self.lock:
-            own = self.logs.get(threading.get_ident())
-            logs = own or [log for several in self.logs.values() for log in several]
+            own = own_log()
+            logs = list(self.logs) if own is None else [own]
             if not logs and len(self.early) < _MAX_EARLY:
                 self.early.append((level, source, text))
             if self.log is not None:
@@ -54,11 +55,25 @@ class ProcessJournal:
         for log in logs:
             log.write(level, source, text)
 
-    def listen_to_libraries(self) -> None:
+    def listen_to_libraries(self) -> Capture:
         """Let the logs have what libraries say, from now on."""
         with self.lock:
             if self.capture is None:
                 self.capture = Capture(self.tell)
+            return self.capture
+
+    @contextmanager
+    def listening(self, log: Log) -> Iterator[Capture]:
+        """Let the log of a run have its lines inside the block, and those of threads that work for no run."""
+        capture = self.listen_to_libraries()
+        with self.lock:
+            self.logs.append(log)
+        try:
+            with working_for(log):
+                yield capture
+        finally:
+            with self.lock:
+                self.logs.remove(log)
 
 
 _current = ProcessJournal()
@@ -89,15 +104,15 @@ def begin(
         raise UsageError("--events - and --json both want standard output", "Give --events a file.")
     console.listen(_hear_console)
     if log_file is not None:
-        _current.log = Log(log_file, open_new, level=_current.level, on_failure=console.warn)
-        tell_header(_current.log)
+        _current.log = Log(log_file, _open_new, level=_current.level, on_failure=console.warn)
+        begin_log(_current.log, command_line())
         _current.listen_to_libraries()
     if events == STDOUT:
         _current.events, _current.has_stdout = Stream(sys.stdout, is_stdout=True), True
     elif events is not None:
         try:
             _current.events = Stream(
-                open_new(Path(events)), on_failure=lambda why: console.warn(f"no more events: {why}")
+                _open_new(Path(events)), on_failure=lambda why: console.warn(f"no more events: {why}")
             )
         except OSError as error:
             raise FilesError(
@@ -119,7 +134,7 @@ def set_data(data: Mapping[str, object]) -> None:
 def end(error: BaseException | None = None) -> None:
     """End the journal of the process; `error` is what ended the command, None after success."""
     if _current.events is not None:
-        _current.events.write(end_line(_current.data, error))
+        _current.events.write(end_line(_current.data, error, worded))
     if error is not None and _current.log is not None and not isinstance(error, Phyt2vError):
         _current.log.write(logging.ERROR, OURS, traceback_of(error))
     close()
@@ -138,21 +153,16 @@ def close() -> None:
     _current.has_stdout = False
 
 
-def tell_header(log: Log) -> None:
-    """Write what a log begins with: command, versions, machine."""
-    from phyt2v_cli.runs.attempts import installed_versions
+def command_line() -> str:
+    """Line of a log that says what was called."""
+    return f"command: {shlex.join(['phyt2v', *sys.argv[1:]])}"
 
-    log.write(logging.INFO, OURS, f"command: {shlex.join(['phyt2v', *sys.argv[1:]])}")
-    versions = ", ".join(f"{name} {version}" for name, version in installed_versions().items())
-    log.write(logging.INFO, OURS, f"versions: {versions}")
-    log.write(logging.INFO, OURS, f"machine: {platform.platform()}, {platform.machine()}")
+
+def _open_new(path: Path) -> TextIO:
+    """Open a file that the user has named, with nothing in it; it may be a pipe or a device."""
+    return path.open("w", encoding="utf-8", errors="backslashreplace", buffering=1)
 
 
 def _hear_console(kind: str, text: str, hint: str) -> None:
     level = logging.ERROR if kind == "error" else logging.WARNING
     _current.tell(level, OURS, f"{text}\n{hint}" if hint else text)
-
-
-def traceback_of(error: BaseException) -> str:
-    """Traceback of an error as text."""
-    return "".join(traceback.format_exception(error)).rstrip()

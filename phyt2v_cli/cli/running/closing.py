@@ -1,7 +1,7 @@
 """End of a run: its table, what it has learned, its result on stdout, and the pictures and clips of it."""
 
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from phyt2v_cli.cli import console
 from phyt2v_cli.cli.journal.process import result as print_result
@@ -22,7 +22,7 @@ _STOPPED = {
 
 
 def close_run(run: "RunDir", result: "RunResult", shown_result: dict[str, object], *, as_json: bool) -> None:
-    """Print the end of a complete run, with its result as `result_as_json`, and draw its pictures and clips.
+    """Print the end of a complete run, with its result as `result_as_shown`, and draw its pictures and clips.
 
     The path of the result comes before they are drawn, for nothing that only decorates it may hide it; JSON,
     which names them, comes after, and without them if drawing is interrupted.
@@ -101,7 +101,8 @@ def _tell(notice: "Notice") -> None:
 
 def _lines(run: "RunDir", result: "RunResult") -> list[str]:
     """Lines below the table: an early stop, and the scores of the result beside those of its controls."""
-    from phyt2v_cli.cli.views.rounds import arms_line, find_controls
+    from phyt2v_cli.cli.views.rounds import arms_line
+    from phyt2v_cli.report.as_json.rounds import find_controls
     from phyt2v_cli.runs.outcome.arms import arms_of
 
     lines = []
@@ -112,49 +113,10 @@ def _lines(run: "RunDir", result: "RunResult") -> list[str]:
     return lines
 
 
-def times_as_json(run: "RunDir") -> dict[str, object]:
-    """Start and end of a run, of its first and its latest attempt."""
-    attempts = run.record.attempts
-    return {
-        "started": attempts[0].started if attempts else None,
-        "finished": attempts[-1].finished if attempts else None,
-    }
+def result_as_shown(run: "RunDir", result: "RunResult") -> dict[str, object]:
+    """Result of a run as JSON in the words of the command line; its clips are not drawn yet."""
+    from phyt2v_cli.report.as_json.result import result_as_json
 
-
-def result_as_json(run: "RunDir", result: "RunResult") -> dict[str, object]:
-    """Result of a run as JSON, with its rounds and controls; its clips are not drawn yet."""
-    from phyt2v_cli.cli.views.rounds import (
-        arms_as_json,
-        candidates_as_json,
-        find_controls,
-        rerenders_as_json,
-        round_as_json,
-        round_number,
-        rounds_as_json,
-    )
-    from phyt2v_cli.report.learned import learned
-    from phyt2v_cli.runs.outcome.arms import arms_of
-    from phyt2v_cli.runs.reader import read_run
-    from phyt2v_cli.video_id import CONTROL
-
-    shown = read_run(run.path)
-    control = run.read_video(CONTROL) if run.config.refinement.renders_original else None
-    return {
-        "schema": "phyt2v.result/1",
-        "run_dir": str(run.path),
-        "status": run.record.status,
-        **times_as_json(run),
-        "video": str(result.video),
-        "round": round_number(result.id),
-        "prompt": result.prompt,
-        "selected_by": result.selected_by,
-        "stop_reason": result.stop_reason,
-        "replanned": run.record.replanned,
-        "rounds": rounds_as_json(run),
-        "candidates": candidates_as_json(shown.videos),
-        "rerenders": rerenders_as_json(shown.videos),
-        "control": None if control is None else round_as_json(control),
-        "controls": arms_as_json(arms_of(find_controls(run), run.config)),
-        "learned": [in_flags(sentence) for sentence in learned(shown)],
-        "next": next_command(run),
-    }
+    shown = result_as_json(run, result)
+    learned = [in_flags(sentence) for sentence in cast("list[str]", shown["learned"])]
+    return {**shown, "learned": learned, "next": next_command(run)}

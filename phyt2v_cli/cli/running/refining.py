@@ -14,10 +14,10 @@ from phyt2v_cli.cli.running import approval, host
 from phyt2v_cli.errors import RunPausedError
 
 if TYPE_CHECKING:
-    from phyt2v_cli.cli.journal.run import RunJournal
     from phyt2v_cli.cli.signals import StopRequest
     from phyt2v_cli.refinement.loop import StopAfter
     from phyt2v_cli.runs.directory import RunDir
+    from phyt2v_cli.runs.journal.run import RunJournal
     from phyt2v_cli.runs.outcome.result import RunResult
     from phyt2v_cli.schedule import PlannedRound
     from phyt2v_cli.timing.trace import Timeline
@@ -35,7 +35,7 @@ class Going:
 
 def complete(run: "RunDir", going: Going) -> None:
     """Do what is left of an open run, with the terminal's display, and print its result."""
-    from phyt2v_cli.cli.running.closing import close_run, result_as_json, show_page
+    from phyt2v_cli.cli.running.closing import close_run, result_as_shown, show_page
 
     planned = run.record.planned_rounds
     stop = signals.stop_request(
@@ -48,13 +48,12 @@ def complete(run: "RunDir", going: Going) -> None:
                 host.prepare_for_models()  # whose imports take a while
                 result = _refine(run, planned, stop, timeline, going, journal)
         except RunPausedError as pause:
-            journal.data = _pause_as_json(run, pause)
             _show_pause(run, pause, as_json=going.as_json)
             return
         except BaseException:
             show_page(run)
             raise
-        shown = result_as_json(run, result)
+        shown = result_as_shown(run, result)
         journal.data = shown
 
     close_run(run, result, shown, as_json=going.as_json)
@@ -79,13 +78,14 @@ def _refine(
     # Not closed: its memory is freed with the process, and closing it would delay the exit.
     studio = Studio(config=run.config, on_span=None if timeline is None else timeline.span)
     controls = plan_controls(run.config.refinement, planned)
-    with watch.watching(run.config, planned, controls, timeline=timeline, also=[journal]) as emit:
+    with watch.watching(run.config, planned, controls, timeline=timeline) as emit:
         return studio.complete(
             run,
             emit=emit,
             cancelled=stop.cancelled,
             review=partial(approval.ask, emit, stop) if going.approve else None,
             stop_after=going.stop_after,
+            journal=journal,
         )
 
 
@@ -93,6 +93,7 @@ def _show_pause(run: "RunDir", pause: RunPausedError, *, as_json: bool) -> None:
     """Show where the run waits; its next prompt is the data."""
     from phyt2v_cli.cli.running.closing import show_page
     from phyt2v_cli.cli.views.rounds import rounds_table
+    from phyt2v_cli.report.as_json.result import pause_as_json
 
     console.say(rounds_table(run, console.stderr().width))
     show_page(run)
@@ -101,21 +102,6 @@ def _show_pause(run: "RunDir", pause: RunPausedError, *, as_json: bool) -> None:
     )
     console.say(f"  phyt2v refine --resume {shlex.quote(str(run.path))} [--prompt-file FILE]")
     if as_json:
-        console.json_object(_pause_as_json(run, pause))
+        console.json_object(pause_as_json(run, pause))
     else:
         print_result(pause.next_prompt)
-
-
-def _pause_as_json(run: "RunDir", pause: RunPausedError) -> dict[str, object]:
-    from phyt2v_cli.cli.running.closing import times_as_json
-    from phyt2v_cli.cli.views.rounds import rounds_as_json
-
-    return {
-        "schema": "phyt2v.result/1",
-        "run_dir": str(run.path),
-        "status": run.record.status,
-        **times_as_json(run),
-        "video": None,
-        "next_prompt": pause.next_prompt,
-        "rounds": rounds_as_json(run),
-    }

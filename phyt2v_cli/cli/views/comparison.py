@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from phyt2v_cli.cli import console
-from phyt2v_cli.cli.views.rounds import round_as_json
 from phyt2v_cli.quantities import score
+from phyt2v_cli.report.as_json.rounds import round_as_json
 from phyt2v_cli.runs.history.distinctions import short_key, short_value
 
 if TYPE_CHECKING:

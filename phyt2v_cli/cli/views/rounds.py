@@ -1,4 +1,4 @@
-"""View of a run's rounds after their end, as a table and as JSON. Reads the records; prints nothing."""
+"""View of a run's rounds after their end, as a table. Reads the records; prints nothing."""
 
 from typing import TYPE_CHECKING
 
@@ -9,12 +9,11 @@ from phyt2v_cli.cli.progress.run import scores_text
 from phyt2v_cli.cli.views.fitting import FittingTable
 from phyt2v_cli.cli.views.plan import WIDE
 from phyt2v_cli.quantities import duration, score
+from phyt2v_cli.report.as_json.rounds import find_controls, find_rerenders, find_rounds
 from phyt2v_cli.report.scores import disagreement
 from phyt2v_cli.roles import Scores
-from phyt2v_cli.runs.outcome.candidates import chosen_rounds, is_stilled
+from phyt2v_cli.runs.outcome.candidates import is_stilled
 from phyt2v_cli.runs.reader import read_videos
-from phyt2v_cli.schedule import controls_of
-from phyt2v_cli.video_id import RerenderId, RoundId, VideoId
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +36,7 @@ def rounds_table(run: "RunDir", width: int) -> Table:
     for name in ("steps", "time", "SA", "PC"):
         table.add_column(name, justify="right")
     table.add_column("scored as")
-    for record in [*_rounds(run), *find_rerenders(read_videos(run.path)[0]), *find_controls(run)]:
+    for record in [*find_rounds(run), *find_rerenders(read_videos(run.path)[0]), *find_controls(run)]:
         scores = record.scores
         chosen = run.record.result is not None and run.record.result.video == record.video
         table.add_row(
@@ -70,43 +69,6 @@ def _scored_as(record: "VideoRecord", *, is_result: bool) -> str:
     return ", ".join(filter(None, [record.purpose, role, "stilled" if is_stilled(record) else ""]))
 
 
-def rounds_as_json(run: "RunDir") -> list[dict[str, object]]:
-    """Rounds of a run as JSON; of several candidates the chosen one."""
-    return [round_as_json(record) for record in chosen_rounds(_rounds(run))]
-
-
-def candidates_as_json(videos: "Sequence[VideoRecord]") -> list[dict[str, object]]:
-    """Videos of the rounds that were not chosen, as JSON."""
-    chosen = chosen_rounds(videos)
-    rounds = [video for video in videos if isinstance(video.id, RoundId)]
-    return [round_as_json(video) for video in rounds if video not in chosen]
-
-
-def find_rerenders(videos: "Sequence[VideoRecord]") -> "list[VideoRecord]":
-    """Records of the rounds that were rendered again."""
-    return [video for video in videos if isinstance(video.id, RerenderId)]
-
-
-def rerenders_as_json(videos: "Sequence[VideoRecord]") -> list[dict[str, object]]:
-    """Rounds that were rendered again, as JSON."""
-    return [round_as_json(video) for video in find_rerenders(videos)]
-
-
-def find_controls(run: "RunDir") -> "list[VideoRecord]":
-    """Records of the controls that the run wants, as far as they are there."""
-    ids = controls_of(
-        run.config.refinement,
-        total_steps=sum(record.steps for record in _rounds(run)),
-        final_steps=run.record.plan[-1].steps,
-    )
-    return [record for id in ids if (record := run.read_video(id)) is not None]
-
-
-def arms_as_json(arms: "Sequence[Arm]") -> dict[str, object]:
-    """Arms that the result is compared with, as JSON."""
-    return {arm.name: {"num_videos": arm.num_videos, **round_as_json(arm.video)} for arm in arms}
-
-
 def arms_line(arms: "Sequence[Arm]", result: Scores) -> str:
     """Scores of the result beside those of its controls, in a line; empty without controls."""
     if not arms:
@@ -114,39 +76,3 @@ def arms_line(arms: "Sequence[Arm]", result: Scores) -> str:
     parts = [f"result {scores_text(result)}"]
     parts += [f"{arm.label} {scores_text(arm.video.all_scores())}" for arm in arms]
     return f"At full steps: {'; '.join(parts)}."
-
-
-def _rounds(run: "RunDir") -> "list[VideoRecord]":
-    records = (run.read_video(id) for planned in run.record.planned_rounds for id in planned.ids)
-    return [record for record in records if record is not None]
-
-
-def round_as_json(record: "VideoRecord") -> dict[str, object]:
-    """One video, of a round or a control, as JSON."""
-    kept = {
-        "video",
-        "steps",
-        "purpose",
-        "prompt",
-        "caption",
-        "scores",
-        "scorers",
-        "motion",
-        "mismatch",
-        "review",
-        "flags",
-        "seconds",
-        "started",
-        "finished",
-    }
-    entry = record.model_dump(mode="json", include=kept)
-    apart = disagreement(record.scores_by_scorer().values())
-    candidate = {"candidate": record.id.candidate} if record.id.candidate else {}
-    return {"round": round_number(record.id), **candidate, **entry} | {
-        "disagreement": apart._asdict() if len(record.scorers) > 1 else None
-    }
-
-
-def round_number(id: VideoId) -> int | None:
-    """Number of a round as JSON has it; null for a control."""
-    return id.number if isinstance(id, RoundId | RerenderId) else None

@@ -8,8 +8,13 @@ from rich.text import Text
 
 from phyt2v_cli.cli import console
 from phyt2v_cli.cli.progress.run import scores_text
-from phyt2v_cli.cli.views.rounds import arms_as_json, candidates_as_json, rerenders_as_json, round_as_json
 from phyt2v_cli.quantities import count
+from phyt2v_cli.report.as_json.rounds import (
+    arms_as_json,
+    candidates_as_json,
+    rerenders_as_json,
+    round_as_json,
+)
 from phyt2v_cli.report.verdict import verdict_on
 from phyt2v_cli.runs.outcome.arms import arms_of_run
 from phyt2v_cli.runs.outcome.candidates import chosen_rounds

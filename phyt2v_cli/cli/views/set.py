@@ -12,9 +12,9 @@ from rich.text import Text
 
 from phyt2v_cli.cli import console
 from phyt2v_cli.cli.views.fitting import FittingTable
-from phyt2v_cli.cli.views.rounds import round_number
 from phyt2v_cli.cli.wording import in_flags
 from phyt2v_cli.quantities import count, score
+from phyt2v_cli.report.as_json.rounds import round_number
 from phyt2v_cli.roles import Scores
 
 if TYPE_CHECKING:

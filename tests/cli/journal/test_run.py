@@ -1,17 +1,11 @@
 """Journal of a run: its events and its logs, attempt by attempt, from the command line."""
 
-import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from phyt2v_cli.cli.journal import run as journal_module
-from phyt2v_cli.cli.journal.run import RunJournal
-from phyt2v_cli.cli.journal.stream import Stream
-from phyt2v_cli.events import StepDone
-from phyt2v_cli.video_id import RoundId
 from tests.faults.processes import QUICK, Doubled
 from tests.faults.test_secrets import ask_servers
 from tests.scripted_server import ScriptedServer, status
@@ -130,15 +124,3 @@ def test_a_key_that_a_server_repeats_is_in_no_log(tmp_path: Path, monkeypatch: p
     assert {"attempt-1.log", "events.ndjson", "l.log", "e.ndjson"} <= {file.name for file in files}
     assert "Traceback" in (tmp_path / "run" / "logs" / "attempt-1.log").read_text()
     assert [file for file in files if key.encode() in file.read_bytes()] == []
-
-
-def test_of_fast_steps_a_few_a_second_are_written_and_the_last_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, file = 0.0, io.StringIO()
-    monkeypatch.setattr(journal_module.time, "monotonic", lambda: now)
-    journal = RunJournal([(Stream(file), {})], [])
-    for step in range(1, 51):
-        now += 0.1
-        journal(StepDone(RoundId(1), step, 50))
-    written = [json.loads(line)["step"] for line in file.getvalue().splitlines()]
-    assert len(written) <= 5.0 / 0.3 + 2
-    assert (written[0], written[-1]) == (1, 50)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from phyt2v_cli.cli.running.closing import close_run, result_as_json
+from phyt2v_cli.cli.running.closing import close_run, result_as_shown
 from phyt2v_cli.report import contact_sheet
 from tests.fake_runs import make_config, open_run, run_through
 
@@ -15,7 +15,7 @@ def close(path: Path, *, as_json: bool = False, control: bool = False) -> None:
     config = make_config(rounds=1, control=control)
     result = run_through(path, config)
     with open_run(path, config) as run:
-        close_run(run, result, result_as_json(run, result), as_json=as_json)
+        close_run(run, result, result_as_shown(run, result), as_json=as_json)
 
 
 def test_the_end_says_how_to_compare_and_what_comes_next(

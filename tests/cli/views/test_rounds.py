@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from phyt2v_cli.cli.views.rounds import rounds_as_json, rounds_table
+from phyt2v_cli.cli.views.rounds import rounds_table
 from phyt2v_cli.refinement.loop import refine
+from phyt2v_cli.report.as_json.rounds import rounds_as_json
 from phyt2v_cli.roles import Scores
 from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.testing.fakes import FakeRoles, FakeScorer

@@ -13,8 +13,8 @@ from phyt2v_cli.cli.running import options as running
 from phyt2v_cli.cli.wording import in_flags
 
 if TYPE_CHECKING:
-    from phyt2v_cli.cli.journal.run import RunJournal
     from phyt2v_cli.runs.directory import RunDir
+    from phyt2v_cli.runs.journal.run import RunJournal
     from phyt2v_cli.runs.records import VideoRecord
 
 EXAMPLES = """
@@ -65,9 +65,10 @@ def rerender(
     """
     from phyt2v_cli.checks.resuming import open_run
     from phyt2v_cli.cli.running.closing import show_page
-    from phyt2v_cli.cli.views.rounds import round_as_json, rounds_table
+    from phyt2v_cli.cli.views.rounds import rounds_table
     from phyt2v_cli.refinement.steering.rerender import rerender_of
     from phyt2v_cli.report import contact_sheet
+    from phyt2v_cli.report.as_json.result import rerender_as_json
     from phyt2v_cli.report.clips import of_run as clips
     from phyt2v_cli.runs.history.names import run_by_name
 
@@ -78,13 +79,7 @@ def rerender(
         path = run.video_path(record)
         with of_run(run, has_work=record.scores is None) as own:
             record = _rerender(run, record, own)
-            shown: dict[str, object] = {
-                "schema": "phyt2v.rerender/1",
-                "run_dir": str(run.path),
-                "status": run.record.status,
-            }
-            shown |= {**round_as_json(record), "video": str(path)}
-            own.data = shown
+        shown = rerender_as_json(run, record)
         console.say(rounds_table(run, console.stderr().width))
         if as_json:
             console.json_object(shown)
@@ -108,5 +103,5 @@ def _rerender(run: "RunDir", record: "VideoRecord", own: "RunJournal") -> "Video
 
         planned = [PlannedRound(1, record.steps, record.purpose)]
         studio = Studio(config=run.config)
-        with watch.watching(run.config, planned, also=[own]) as emit:
-            return studio.rerender(run, record, emit=emit, cancelled=stop.cancelled)
+        with watch.watching(run.config, planned) as emit:
+            return studio.rerender(run, record, emit=emit, cancelled=stop.cancelled, journal=own)

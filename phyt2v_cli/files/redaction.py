@@ -1,4 +1,4 @@
-"""Redaction of secrets in what servers and programs send back.
+"""Redaction of secrets in what servers and programs send back, and in what is logged.
 
 A server repeats the key that it was sent; a program inherits all of the environment. Their replies become
 prompts, captions and reasons, which are stored and shown, so each reply is redacted as it arrives, before it

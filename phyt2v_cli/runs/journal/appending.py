@@ -28,8 +28,3 @@ def open_in_run(path: Path) -> TextIO:
         os.close(descriptor)
         raise
     return open(descriptor, "a", encoding="utf-8", errors="backslashreplace", buffering=1)  # noqa: PTH123
-
-
-def open_new(path: Path) -> TextIO:
-    """Open a file that the user has named, with nothing in it; it may be a pipe or a device."""
-    return path.open("w", encoding="utf-8", errors="backslashreplace", buffering=1)

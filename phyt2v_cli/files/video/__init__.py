@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 from phyt2v_cli.errors import VideoError
 from phyt2v_cli.files.atomic import already_there, describe_os_error, replace_file
 from phyt2v_cli.files.sound import Sound, cut, is_same, mux_sound, read_sound
-from phyt2v_cli.files.video_metadata import VideoMetadata as VideoMetadata
-from phyt2v_cli.files.video_metadata import parse_metadata, read_beside, write_beside
+from phyt2v_cli.files.video.metadata import VideoMetadata as VideoMetadata
+from phyt2v_cli.files.video.metadata import parse_metadata, read_beside, write_beside
 from phyt2v_cli.quantities import count
 
 Frames: TypeAlias = "npt.NDArray[np.uint8]"

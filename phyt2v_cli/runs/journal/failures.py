@@ -1,17 +1,25 @@
 """Errors as JSON: what any exception means, with its code, message and hint. Knows no stream."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from phyt2v_cli.cli.journal.log import without_keys
-from phyt2v_cli.cli.wording import worded
 from phyt2v_cli.errors import Phyt2vError, code_of, failed_import_of, message_of, shortage_of
+from phyt2v_cli.runs.journal.log import without_keys
 
 if TYPE_CHECKING:
     from phyt2v_cli.events.lines import ErrorFields
 
 
-def error_fields(error: BaseException) -> "ErrorFields":
+Worded = Callable[[Phyt2vError], tuple[str, str]]
+"""Message and hint of an error, for those who read them."""
+
+
+def as_it_is(error: Phyt2vError) -> tuple[str, str]:
+    """Message and hint of an error in the words of the library; see `Worded`."""
+    return error.message, error.hint
+
+
+def error_fields(error: BaseException, worded: Worded = as_it_is) -> "ErrorFields":
     """Code, message and hint of an error as JSON values."""
     known = as_known(error)
     if known is not None:
@@ -36,9 +44,14 @@ def as_known(error: BaseException) -> Phyt2vError | None:
     return failed_import_of(error) if isinstance(error, Exception) else None
 
 
-def end_line(data: Mapping[str, object] | None, error: BaseException | None, **more: object) -> str:
+def end_line(
+    data: Mapping[str, object] | None,
+    error: BaseException | None,
+    worded: Worded = as_it_is,
+    **more: object,
+) -> str:
     """Line that ends a stream of events."""
     from phyt2v_cli.events.lines import END, end_content, line_of
 
-    content = end_content(data, None if error is None else error_fields(error))
+    content = end_content(data, None if error is None else error_fields(error, worded))
     return without_keys(line_of(END, content, **more), ())
