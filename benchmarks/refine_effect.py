@@ -317,10 +317,10 @@ def main() -> None:
     print_summary(summary, len(trials), console)
 
 
-def part_of(text: str) -> tuple[int, int]:
-    """Parse "2/4"."""
+def part_of(text: str, first: int = 1) -> tuple[int, int]:
+    """Parse "2/4", where `first` is the lowest part that there is."""
     part, num_parts = (int(number) for number in text.split("/"))
-    if not 1 <= part <= num_parts:
+    if not first <= part <= num_parts:
         raise ValueError
     return part, num_parts
 
