@@ -26,8 +26,8 @@ from scipy import ndimage
 from phyt2v_cli.backends.embedded.tracker import score_tracks
 from phyt2v_cli.files.video import Frames, VideoMetadata, read_frames, write_video
 from phyt2v_cli.tiny import world
-from phyt2v_cli.tiny.motion import Motion, analyse
-from phyt2v_cli.tiny.tracking import track
+from phyt2v_cli.tiny.tracker.motion import Motion, analyse
+from phyt2v_cli.tiny.tracker.tracking import track
 from training.renderer import render
 from training.scenes import Scenes, sample
 

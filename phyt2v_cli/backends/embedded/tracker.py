@@ -11,8 +11,8 @@ from phyt2v_cli.files.video import read_frames
 from phyt2v_cli.roles import Scores
 
 if TYPE_CHECKING:  # scipy, a third of the time of a run that has nothing to do
-    from phyt2v_cli.tiny.motion import Finding, Motion
-    from phyt2v_cli.tiny.tracking import Track, Tracks
+    from phyt2v_cli.tiny.tracker.motion import Finding, Motion
+    from phyt2v_cli.tiny.tracker.tracking import Track, Tracks
 
 
 class TrackerCaptioner:
@@ -23,8 +23,8 @@ class TrackerCaptioner:
 
         Raises VideoError if the video is missing or broken.
         """
-        from phyt2v_cli.tiny.motion import analyse
-        from phyt2v_cli.tiny.tracking import track
+        from phyt2v_cli.tiny.tracker.motion import analyse
+        from phyt2v_cli.tiny.tracker.tracking import track
 
         tracks = track(read_frames(video_path))
         if tracks.foreign:
@@ -45,7 +45,7 @@ class TrackerScorer:
 
         Raises VideoError if the video is missing or broken.
         """
-        from phyt2v_cli.tiny.tracking import track
+        from phyt2v_cli.tiny.tracker.tracking import track
 
         return score_tracks(track(read_frames(video_path)), prompt)
 
@@ -53,8 +53,8 @@ class TrackerScorer:
 def score_tracks(tracks: "Tracks", prompt: str) -> Scores:
     """Semantic adherence and physical commonsense of tracked objects; None outside of the embedded world."""
     from phyt2v_cli.tiny.language import parse_prompt
-    from phyt2v_cli.tiny.motion import analyse
-    from phyt2v_cli.tiny.scoring import physical_commonsense, semantic_adherence
+    from phyt2v_cli.tiny.tracker.motion import analyse
+    from phyt2v_cli.tiny.tracker.scoring import physical_commonsense, semantic_adherence
 
     if tracks.foreign:
         return Scores(None, None, (f"The tracker abstains: {tracks.foreign}.",))

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from phyt2v_cli.files.video import Frames
 from phyt2v_cli.tiny import world
-from phyt2v_cli.tiny.blobs import (
+from phyt2v_cli.tiny.tracker.blobs import (
     BOX,
     FOREGROUND,
     Array,

@@ -8,7 +8,7 @@ from collections import Counter
 
 from phyt2v_cli.tiny import world
 from phyt2v_cli.tiny.language import SceneRequest
-from phyt2v_cli.tiny.motion import Finding, Motion
+from phyt2v_cli.tiny.tracker.motion import Finding, Motion
 
 _COUNT, _COLOR, _SHAPE, _KIND, _DIRECTION = 1.0, 1.0, 1.0, 1.5, 0.75
 """Weights in SA: the motion is what these prompts are about."""

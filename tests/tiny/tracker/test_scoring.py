@@ -7,8 +7,8 @@ from phyt2v_cli.backends.embedded.tracker import describe, score_tracks
 from phyt2v_cli.tiny import world
 from phyt2v_cli.tiny.comparison import compare
 from phyt2v_cli.tiny.language import parse_prompt
-from phyt2v_cli.tiny.motion import analyse
-from phyt2v_cli.tiny.tracking import Tracks, track
+from phyt2v_cli.tiny.tracker.motion import analyse
+from phyt2v_cli.tiny.tracker.tracking import Tracks, track
 from phyt2v_cli.tiny.wording import subject_of
 from training.renderer import render
 from training.scenes import Scenes, sample

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from phyt2v_cli.tiny import world
-from phyt2v_cli.tiny.kinematics import Path, pass_frame, prepare, runs, touch_frame
-from phyt2v_cli.tiny.tracking import Track, Tracks
+from phyt2v_cli.tiny.tracker.kinematics import Path, pass_frame, prepare, runs, touch_frame
+from phyt2v_cli.tiny.tracker.tracking import Track, Tracks
 
 Blemish = Literal["smear", "color-change"]
 

@@ -5,7 +5,7 @@ import pytest
 
 from phyt2v_cli.files.video import Frames
 from phyt2v_cli.tiny import world
-from phyt2v_cli.tiny.tracking import track
+from phyt2v_cli.tiny.tracker.tracking import track
 from training.renderer import render
 from training.scenes import Scenes, sample
 

@@ -5,9 +5,9 @@ import pytest
 
 from benchmarks.tracker_accuracy import DEGRADATIONS, HELD_OUT_SEED, Row, cells, measure, summarise
 from phyt2v_cli.tiny import world
-from phyt2v_cli.tiny.motion import Finding, Motion, analyse
-from phyt2v_cli.tiny.scoring import physical_commonsense
-from phyt2v_cli.tiny.tracking import Track, Tracks
+from phyt2v_cli.tiny.tracker.motion import Finding, Motion, analyse
+from phyt2v_cli.tiny.tracker.scoring import physical_commonsense
+from phyt2v_cli.tiny.tracker.tracking import Track, Tracks
 
 
 @pytest.fixture(scope="module")

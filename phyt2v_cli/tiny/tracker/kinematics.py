@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from phyt2v_cli.tiny import world
-from phyt2v_cli.tiny.blobs import Array, Mask
-from phyt2v_cli.tiny.tracking import Track, Tracks, hidden, out_of_picture
+from phyt2v_cli.tiny.tracker.blobs import Array, Mask
+from phyt2v_cli.tiny.tracker.tracking import Track, Tracks, hidden, out_of_picture
 
 _STILL_FRAMES = 6
 """Number of frames that make a halt: a thrown ball's height changes by 0.04 within this many around its apex,
