@@ -240,6 +240,12 @@ def test_it_says_that_it_is_a_rulebook_where_it_does_not_know_the_scene() -> Non
     assert not Rulebook().reply(prompts.analysis_request("a red ball falls")).note
 
 
+@pytest.mark.parametrize("seen", SEEN.values())
+def test_every_oddity_outside_the_embedded_world_is_answered(seen: str) -> None:
+    caption = f"A glass vase {seen}"
+    assert refine("A glass vase on the tiles", caption, caption).prompt
+
+
 def test_an_unchanged_rewrite_is_replaced_when_asked_again() -> None:
     request = prompts.refinement_request(
         original_prompt="a red ball falls",
