@@ -97,7 +97,7 @@ DEGRADATIONS: dict[str, Callable[[Frames, np.random.Generator], Frames]] = {
 
 def cells() -> Iterator[tuple[world.Kind, world.Violation | None]]:
     """Yield every kind, physical and with each of its violations."""
-    for kind in world.KINDS:
+    for kind in world.LEARNED_KINDS:
         yield kind, None
         for violation in world.VIOLATIONS_OF_KIND[kind]:
             yield kind, violation
@@ -178,7 +178,7 @@ def summarise(rows: list[Row]) -> dict[str, dict[str, float]]:
             "color": float(np.mean([r.color_right for r in here])),
             "shape": float(np.mean([r.shape_right for r in here])),
             "direction": float(np.mean([r.direction_right for r in here if r.direction_right is not None])),
-            **{name: float(np.mean([r.verdict_right for r in of])) for name, of in named.items()},
+            **{name: float(np.mean([r.verdict_right for r in of])) for name, of in named.items() if of},
         }
     return summary
 

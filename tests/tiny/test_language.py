@@ -87,7 +87,7 @@ def test_reads_any_text(text: str) -> None:
     parse_prompt(text)
 
 
-@pytest.mark.parametrize("kind", world.KINDS)
+@pytest.mark.parametrize("kind", world.LEARNED_KINDS)
 def test_understands_the_training_captions(kind: world.Kind) -> None:
     rng = random.Random(17)
     scenes = sample(kind, 30, np.random.default_rng(18))

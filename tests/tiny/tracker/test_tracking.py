@@ -19,7 +19,7 @@ def _clip(kind: world.Kind, violation: world.Violation | None = None, size: int 
     return frames
 
 
-@pytest.mark.parametrize("kind", world.KINDS)
+@pytest.mark.parametrize("kind", world.LEARNED_KINDS)
 def test_follows_centres_to_a_pixel(kind: world.Kind) -> None:
     scene = _scene(kind)
     tracks = track(render(scene).numpy()[0])
