@@ -14,7 +14,7 @@ import json
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -95,9 +95,9 @@ DEGRADATIONS: dict[str, Callable[[Frames, np.random.Generator], Frames]] = {
 }
 
 
-def cells() -> Iterator[tuple[world.Kind, world.Violation | None]]:
-    """Yield every kind, physical and with each of its violations."""
-    for kind in world.LEARNED_KINDS:
+def cells(kinds: Iterable[world.Kind] = world.KINDS) -> Iterator[tuple[world.Kind, world.Violation | None]]:
+    """Yield every one of `kinds`, physical and with each of its violations."""
+    for kind in kinds:
         yield kind, None
         for violation in world.VIOLATIONS_OF_KIND[kind]:
             yield kind, violation
@@ -156,7 +156,7 @@ def _render(scenes: Scenes) -> Iterator[Frames]:
 
 def _facts_right(motion: Motion, scenes: Scenes, i: int, has_side: bool) -> dict[str, int]:
     kind = world.KINDS[scenes.kind[i]]
-    colors = {world.COLORS[c] for c in scenes.color[i, : 2 if kind == "collide" else 1]}
+    colors = {world.COLORS[c] for c in scenes.color[i, : 2 if kind in world.PAIR_KINDS else 1]}
     side = "right" if scenes.direction[i] > 0 else "left"
     return {
         "kind": motion.kind == kind,
@@ -216,13 +216,14 @@ def main() -> None:
     )
     parser.add_argument("--clips", type=int, default=200, help="clips per kind and per violation")
     parser.add_argument("--degradation", nargs="+", choices=list(DEGRADATIONS), default=["none", "h264"])
+    parser.add_argument("--kinds", nargs="+", choices=world.KINDS, default=world.KINDS)
     parser.add_argument("--seed", type=int, default=HELD_OUT_SEED)
     parser.add_argument("--json", type=Path, help="write the rows and their summary here")
     args = parser.parse_args()
     rows = [
         measure(kind, violation, args.clips, degradation, args.seed)
         for degradation in args.degradation
-        for kind, violation in cells()
+        for kind, violation in cells(args.kinds)
     ]
     _print(Console(width=150), rows)
     if args.json:

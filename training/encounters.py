@@ -169,7 +169,7 @@ def unequal(rng: np.random.Generator, n: int, law: str | None) -> Course:
     level in their push. Friction takes 0.04 per s^2.
     """
     radius = np.stack([rng.uniform(0.115, 0.135, n), rng.uniform(0.07, 0.08, n)], axis=1)
-    x = np.stack([rng.uniform(0.14, 0.17, n), rng.uniform(0.48, 0.54, n)], axis=1)
+    x = np.stack([rng.uniform(0.14, 0.17, n), rng.uniform(0.52, 0.57, n)], axis=1)
     v = np.stack([rng.uniform(0.27, 0.33, n), np.zeros(n)], axis=1)
     restitution = rng.uniform(0.85, 0.98, n)
     returned = np.where(rng.random(n) < 0.5, 0.0, rng.uniform(0.6, 0.9, n))

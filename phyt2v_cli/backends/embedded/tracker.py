@@ -11,7 +11,8 @@ from phyt2v_cli.files.video import read_frames
 from phyt2v_cli.roles import Scores
 
 if TYPE_CHECKING:  # scipy, a third of the time of a run that has nothing to do
-    from phyt2v_cli.tiny.tracker.motion import Finding, Motion
+    from phyt2v_cli.tiny.tracker.findings import Finding
+    from phyt2v_cli.tiny.tracker.motion import Motion
     from phyt2v_cli.tiny.tracker.tracking import Track, Tracks
 
 

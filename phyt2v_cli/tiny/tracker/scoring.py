@@ -8,13 +8,27 @@ from collections import Counter
 
 from phyt2v_cli.tiny import world
 from phyt2v_cli.tiny.language import SceneRequest
-from phyt2v_cli.tiny.tracker.motion import Finding, Motion
+from phyt2v_cli.tiny.tracker.findings import Finding
+from phyt2v_cli.tiny.tracker.motion import Motion
 
 _COUNT, _COLOR, _SHAPE, _KIND, _DIRECTION = 1.0, 1.0, 1.0, 1.5, 0.75
 """Weights in SA: the motion is what these prompts are about."""
 
 _BROKEN = frozenset(
-    {"hover", "constant-fall", "through-floor", "stuck-swing", "pass-through", "sink", "leap"}
+    {
+        "hover",
+        "constant-fall",
+        "through-floor",
+        "stuck-swing",
+        "pass-through",
+        "sink",
+        "leap",
+        "stuck",
+        "level-flight",
+        "straight-fall",
+        "momentum",
+        "swap",
+    }
 )
 _ALIKE = {frozenset({"drop", "throw"}): 0.4, frozenset({"roll", "slide"}): 0.5}
 

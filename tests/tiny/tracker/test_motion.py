@@ -5,7 +5,8 @@ import pytest
 
 from benchmarks.tracker_accuracy import DEGRADATIONS, HELD_OUT_SEED, Row, cells, measure, summarise
 from phyt2v_cli.tiny import world
-from phyt2v_cli.tiny.tracker.motion import Finding, Motion, analyse
+from phyt2v_cli.tiny.tracker.findings import Finding
+from phyt2v_cli.tiny.tracker.motion import Motion, analyse
 from phyt2v_cli.tiny.tracker.scoring import physical_commonsense
 from phyt2v_cli.tiny.tracker.tracking import Track, Tracks
 
