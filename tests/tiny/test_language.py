@@ -87,7 +87,7 @@ def test_reads_any_text(text: str) -> None:
     parse_prompt(text)
 
 
-@pytest.mark.parametrize("kind", world.LEARNED_KINDS)
+@pytest.mark.parametrize("kind", world.KINDS)
 def test_understands_the_training_captions(kind: world.Kind) -> None:
     rng = random.Random(17)
     scenes = sample(kind, 30, np.random.default_rng(18))
@@ -95,7 +95,7 @@ def test_understands_the_training_captions(kind: world.Kind) -> None:
     prompts = [(i, caption(scenes, i, depth, rng)) for i in range(len(scenes)) for depth in DEPTHS]
     for i, text in prompts:
         request = parse_prompt(text)
-        num_objects = 2 if kind == "collide" else 1
+        num_objects = 2 if kind in world.PAIR_KINDS else 1
         colors = {world.COLORS[c] for c in scenes.color[i, :num_objects]}
         side = "right" if scenes.direction[i] > 0 else "left" if scenes.direction[i] < 0 else None
         # "only a cube" is all that some captions say of a thing at rest

@@ -87,6 +87,11 @@ def _course(motion: "Motion", names: list[str]) -> str:
     if len(names) == 2 and motion.kind == "collide":
         meet = "" if "pass-through" in found else " and bump into each other"
         return f"{a} and {names[1]} roll along the floor{meet}"
+    if len(names) == 2 and (template := _OF_PAIRS.get(motion.kind or "")):
+        # the heavy ball, the pendulum and the upper block begin higher
+        starts = [float(o.center[int(o.visible.argmax()), 1]) for o in motion.objects]
+        upper = starts.index(min(starts))
+        return template.format(a=names[upper], b=names[1 - upper], to=to)
     if len(names) > 1:
         return f"{', '.join(names[:-1])} and {names[-1]} are seen"
     return {
@@ -96,9 +101,19 @@ def _course(motion: "Motion", names: list[str]) -> str:
         "slide": f"{a} slides along the floor{to}",
         "swing": f"{a} swings on a string",
         "float": f"{a} {'is in the air' if 'sink' in found else 'rises through the air'}",
+        "ramp": f"{a} is on a ramp" if "self-propelled" in found else f"{a} rolls down a ramp{to}",
+        "ledge": f"{a} rolls off a ledge{to}",
+        "hide": f"{a} rolls behind a wall{to}",
         "rest": f"{a} {'is on the floor' if found else 'stays still on the floor'}",
         None: a,
     }[motion.kind]
+
+
+_OF_PAIRS = {
+    "unequal": "{a}, big and heavy, and {b}, small and light, meet on the floor{to} and bump into each other",
+    "strike": "{a} on a string swings{to} and bumps into {b}",
+    "topple": "a stack of {a} and {b} topples{to}",
+}
 
 
 def _place(o: "Track") -> str:

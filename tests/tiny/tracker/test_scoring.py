@@ -13,7 +13,24 @@ from phyt2v_cli.tiny.wording import subject_of
 from training.renderer import render
 from training.scenes import Scenes, sample
 
-BROKEN = [(k, v) for k in world.LEARNED_KINDS for v in world.VIOLATIONS_OF_KIND[k]]
+BROKEN = [(k, v) for k in world.KINDS for v in world.VIOLATIONS_OF_KIND[k]]
+
+REQUESTS: dict[world.Kind, str] = {
+    "drop": "a {a} falls",
+    "throw": "a {a} is thrown",
+    "roll": "a {a} rolls",
+    "slide": "a {a} slides",
+    "swing": "a {a} swings on a string",
+    "collide": "a {a} and a {b} collide",
+    "float": "a {a} floats up",
+    "rest": "a {a} rests on the floor",
+    "ramp": "a {a} rolls down a ramp",
+    "ledge": "a {a} rolls off a table",
+    "unequal": "a big {a} hits a small {b}",
+    "strike": "a {a} on a string hits a {b}",
+    "topple": "a stack of a {a} and a {b} topples",
+    "hide": "a {a} rolls behind a wall",
+}
 
 
 def tracked(
@@ -24,16 +41,12 @@ def tracked(
 
 
 def request(scenes: Scenes) -> str:
-    color, shape = world.COLORS[scenes.color[0, 0]], world.SHAPES[scenes.shape[0, 0]]
-    kind = world.KINDS[scenes.kind[0]]
-    if kind == "collide":
-        return f"a {color} ball and a {world.COLORS[scenes.color[0, 1]]} ball collide"
-    verbs = {"drop": "falls", "throw": "is thrown", "roll": "rolls", "slide": "slides", "float": "floats up"}
-    verb = verbs.get(kind) or {"swing": "swings on a string", "rest": "rests on the floor"}[kind]
-    return f"a {color} {shape} {verb}"
+    shape = world.SHAPES[scenes.shape[0, 0]]
+    first, second = (f"{world.COLORS[c]} {shape}" for c in scenes.color[0])
+    return REQUESTS[world.KINDS[scenes.kind[0]]].format(a=first, b=second)
 
 
-@pytest.mark.parametrize("kind", world.LEARNED_KINDS)
+@pytest.mark.parametrize("kind", world.KINDS)
 def test_a_physical_clip_of_what_was_asked_for_scores_full(kind: world.Kind) -> None:
     scenes, tracks = tracked(kind)
     scores = score_tracks(tracks, request(scenes))
@@ -61,7 +74,7 @@ def test_the_rulebook_understands_what_the_tracker_says_of_a_broken_law(
     assert compare(prompt, subject, describe(analyse(tracks)))
 
 
-@pytest.mark.parametrize("kind", world.LEARNED_KINDS)
+@pytest.mark.parametrize("kind", world.KINDS)
 def test_the_rulebook_finds_nothing_wrong_with_a_physical_clip(kind: world.Kind) -> None:
     scenes, tracks = tracked(kind)
     prompt = request(scenes)
