@@ -178,7 +178,8 @@ class _Writer:
 
     def write(self, depth: Depth) -> str:
         self.colored = {"terse": 0.7, "medium": 0.92, "deep": 0.985}[depth]
-        self.bare = depth == "terse"
+        # "strikes ball" would be read as the same ball again
+        self.bare = depth == "terse" and (self.kind == "collide" or self.kind not in world.PAIR_KINDS)
         text = self.expand(self.deep_template() if depth == "deep" else self.pick(_PHRASES[depth][self.kind]))
         if depth == "deep":
             extra = [

@@ -23,6 +23,8 @@ class Finding:
 
     text: str
     leads: tuple[str, ...]
+    fact: str | None = None
+    """Fact of the motion that the video defies, if the motion has facts and it is one of them."""
 
 
 def compare(prompt: str, subject: Subject, caption: str, remarks: str = "") -> list[Finding]:
@@ -60,7 +62,8 @@ def _oddities(prompt: str, subject: Subject, account: str) -> list[Finding]:
                 if subject.kind
                 else oddity.emphasis
             )
-            findings.append(Finding(_sentence(subject, oddity), leads))
+            fact = oddity.facts.get(subject.kind) if subject.kind else None
+            findings.append(Finding(_sentence(subject, oddity), leads, fact))
     return findings
 
 
