@@ -86,17 +86,18 @@ def behind_wall(p: Path) -> list[Finding]:
 def pushed(p: Path, q: Path) -> list[Finding]:
     """Find a hit that does not keep the momentum; masses are as the cubes of the sizes."""
     gap = np.abs(p.center[:, 0] - q.center[:, 0]) - p.half_size[0] - q.half_size[0]
-    gap = np.where(p.visible & q.visible, gap, np.inf)
+    both = p.visible & q.visible
+    gap = np.where(both, gap, np.inf)
     if gap.min() > 0.06:
         return []
     touch = int(np.argmax(gap < gap.min() + 0.015))
-    both = p.visible & q.visible
-    before = np.flatnonzero(both[:touch])[-_FEW_FRAMES:]
-    after = np.flatnonzero(both[touch + 1 :])[:_FEW_FRAMES] + touch + 1
-    if len(before) < 3 or len(after) < 3:
+    before = np.arange(max(0, touch - _FEW_FRAMES), touch)
+    after = np.arange(touch + 1, min(len(both), touch + 1 + _FEW_FRAMES))
+    seen = both[before].all() and both[after].all()
+    if len(before) < 3 or len(after) < 3 or not seen:
         return []
     at_first, at_last = (
-        sum(o.half_size[1] ** 3 * speed_per_s(o, frames) for o in (p, q)) for frames in (before, after)
+        sum(o.half_size[0] ** 3 * speed_per_s(o, frames) for o in (p, q)) for frames in (before, after)
     )
     change = abs(at_last - at_first) / abs(at_first)
     if change < 0.4:
