@@ -30,7 +30,15 @@ _BROKEN = frozenset(
         "swap",
     }
 )
-_ALIKE = {frozenset({"drop", "throw"}): 0.4, frozenset({"roll", "slide"}): 0.5}
+_ALIKE = {
+    frozenset({"drop", "throw"}): 0.4,
+    frozenset({"roll", "slide"}): 0.5,
+    frozenset({"roll", "ramp"}): 0.5,
+    frozenset({"roll", "hide"}): 0.5,
+    frozenset({"drop", "ledge"}): 0.4,
+    frozenset({"swing", "strike"}): 0.4,
+    frozenset({"collide", "unequal"}): 0.5,
+}
 
 
 def physical_commonsense(motion: Motion) -> tuple[float, list[str]]:
@@ -83,7 +91,8 @@ def semantic_adherence(request: SceneRequest, motion: Motion) -> tuple[float, li
 def _kind_match(request: SceneRequest, motion: Motion) -> float:
     """Match of the kind of motion, 0..1: the right but broken motion counts 0.7."""
     names = {f.name for f in motion.findings}
-    if motion.kind == request.kind:
+    # balls of different size that meet are a collision like any other
+    if motion.kind == request.kind or (motion.kind, request.kind) == ("unequal", "collide"):
         return 1.0 if names.isdisjoint(_BROKEN) else 0.7
     if motion.kind == "float" and request.kind == "drop" and "sink" in names:
         return 1.0

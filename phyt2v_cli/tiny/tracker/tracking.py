@@ -198,7 +198,7 @@ def _upright(blobs: list[Blob]) -> list[Blob]:
     area = np.array([b.area for b in blobs])
     spread = np.array([b.extent[0] * b.extent[1] for b in blobs])
     full = area > 0.85 * np.median(area)
-    least = np.quantile(spread[full], 0.1)
+    least = np.sort(spread[full])[:2].max()  # in two frames, since one may be odd
     upright = full & (spread < 1.15 * least)
     turns = spread[full].max() > 1.3 * least and np.median(area[upright] / spread[upright]) > 0.83
     return [b for b, u in zip(blobs, upright, strict=True) if u and turns]

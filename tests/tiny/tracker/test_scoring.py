@@ -104,3 +104,14 @@ def test_it_abstains_outside_its_world() -> None:
     assert "abstains" in scores.reasons[0]
     _, tracks = tracked("drop")
     assert score_tracks(tracks, "honey is poured over pancakes").semantic_adherence is None
+
+
+def test_a_heavy_and_a_light_ball_that_meet_are_a_collision_too() -> None:
+    scenes, tracks = tracked("unequal")
+    first, second = (world.COLORS[c] for c in scenes.color[0])
+    asked = f"a {first} ball and a {second} ball collide"
+    assert score_tracks(tracks, asked).semantic_adherence == pytest.approx(1)
+    _, equal = tracked("collide")
+    full, part = (score_tracks(equal, f"a {size} ball hits a small ball") for size in ("", "heavy"))
+    assert full.semantic_adherence == 1
+    assert 0.5 < (part.semantic_adherence or 0) < 1
