@@ -26,6 +26,7 @@ class SceneRequest:
     """Scene that a prompt asks for, as far as it names things of the embedded world."""
 
     objects: tuple[RequestedObject, ...] = ()
+    """In their order, but a heavy one before a light one."""
     kind: world.Kind | None = None
     direction: Direction | None = None
     """Side that things move to."""
@@ -56,6 +57,8 @@ def parse_prompt(text: str) -> SceneRequest:
     kind: world.Kind | None = _kind(cues, objects)
     if kind in world.PAIR_KINDS and len(objects) == 1:
         objects.append(RequestedObject(objects[0].shape))
+    if kind == "unequal" and next(c.value for c in cues if c.group == "mass") == "light":
+        objects.reverse()
     directions = [c.value for c in cues if c.group == "direction" and c.value != "none"]
     if kind is None and directions and objects:
         # "a ball moves to the left": on its own it can only roll there
