@@ -97,7 +97,7 @@ def pushed(p: Path, q: Path) -> list[Finding]:
     if len(before) < 3 or len(after) < 3 or not seen:
         return []
     at_first, at_last = (
-        sum(o.half_size[0] ** 3 * speed_per_s(o, frames) for o in (p, q)) for frames in (before, after)
+        sum(min(o.half_size) ** 3 * speed_per_s(o, frames) for o in (p, q)) for frames in (before, after)
     )
     change = abs(at_last - at_first) / abs(at_first)
     if change < 0.4:

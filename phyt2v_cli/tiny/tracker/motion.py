@@ -200,7 +200,7 @@ def _kind(paths: list[Path]) -> world.Kind | None:
     if len(paths) == 2 and _is_stack(*paths):
         return "topple"
     if len(paths) > 1 and all(q.on_floor for q in paths):
-        sizes = sorted(q.half_size[0] for q in paths)
+        sizes = sorted(min(q.half_size) for q in paths)
         return "unequal" if sizes[-1] > 1.35 * sizes[0] else "collide"
     if p.is_balloon:
         return "float"

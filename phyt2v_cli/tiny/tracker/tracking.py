@@ -200,7 +200,9 @@ def _upright(blobs: list[Blob]) -> list[Blob]:
     full = area > 0.85 * np.median(area)
     least = np.sort(spread[full])[:2].max()  # in two frames, since one may be odd
     upright = full & (spread < 1.15 * least)
+    # it has one area, unlike a ball that is partly covered, and in all but its upright frames a wider outline
     turns = spread[full].max() > 1.3 * least and np.median(area[upright] / spread[upright]) > 0.83
+    turns &= full.mean() > 0.8
     return [b for b, u in zip(blobs, upright, strict=True) if u and turns]
 
 
