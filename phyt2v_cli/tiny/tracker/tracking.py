@@ -123,7 +123,7 @@ def _follow(blobs: list[list[Blob]], h: int, w: int, fixture: Fixture | None) ->
             chains += _link_twins(of_color)
         else:
             chains.append([f[0] if f and f[0].area > 0.15 * size else None for f in of_color])
-    tracks = [_measure(chain, blobs, h, w, fixture) for chain in chains]
+    tracks = [_measure(chain, blobs, h, w, fixture, may_turn=len(chains) == 2) for chain in chains]
     return _join_recolored(tracks, fixture)
 
 
@@ -150,12 +150,19 @@ def _link_twins(of_color: list[list[Blob]]) -> list[list[Blob | None]]:
 
 
 def _measure(
-    chain: list[Blob | None], blobs: list[list[Blob]], h: int, w: int, fixture: Fixture | None
+    chain: list[Blob | None],
+    blobs: list[list[Blob]],
+    h: int,
+    w: int,
+    fixture: Fixture | None,
+    *,
+    may_turn: bool,
 ) -> Track:
+    """Measure one object; `may_turn`: it may be a block of a stack, which turns as the stack topples."""
     seen = [b for b in chain if b is not None]
     sides = [_side_of_wall(b, fixture, h) if b else 0 for b in chain]
     uncut = [b for b, s in zip(chain, sides, strict=True) if b and not any(b.cut) and not s] or seen
-    upright = _upright(uncut)
+    upright = _upright(uncut) if may_turn else []
     whole = upright or [b for b in uncut if not b.covered] or seen
     width, height = (float(np.median([b.extent[k] for b in whole])) for k in (0, 1))
     area = float(np.median([b.area for b in whole]))
