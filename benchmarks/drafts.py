@@ -25,7 +25,7 @@ from scipy.stats import spearmanr
 from phyt2v_cli.backends.diffusion.generator import load
 from phyt2v_cli.backends.embedded.tracker import score_tracks
 from phyt2v_cli.config.layers import load_config
-from phyt2v_cli.tiny.tracking import track
+from phyt2v_cli.tiny.tracker.tracking import track
 from training.captions import caption
 from training.scenes import sample_pool
 

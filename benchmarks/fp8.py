@@ -29,7 +29,7 @@ from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator, load
 from phyt2v_cli.backends.embedded.tracker import score_tracks
 from phyt2v_cli.backends.memory import device
 from phyt2v_cli.config.layers import load_config
-from phyt2v_cli.tiny.tracking import track
+from phyt2v_cli.tiny.tracker.tracking import track
 
 NUM_TIMED_STEPS = 6
 WAYS: dict[str, dict[str, str]] = {

@@ -23,7 +23,7 @@ from rich.table import Table
 from phyt2v_cli.backends.embedded.tracker import score_tracks
 from phyt2v_cli.config.layers import load_config
 from phyt2v_cli.tiny import MODEL_DIR
-from phyt2v_cli.tiny.tracking import track
+from phyt2v_cli.tiny.tracker.tracking import track
 from training.captions import Depth, caption
 from training.scenes import sample_pool
 from training.train_autoencoder import psnr, render_pool

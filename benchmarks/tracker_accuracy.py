@@ -14,7 +14,7 @@ import json
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,8 +26,8 @@ from scipy import ndimage
 from phyt2v_cli.backends.embedded.tracker import score_tracks
 from phyt2v_cli.files.video import Frames, VideoMetadata, read_frames, write_video
 from phyt2v_cli.tiny import world
-from phyt2v_cli.tiny.motion import Motion, analyse
-from phyt2v_cli.tiny.tracking import track
+from phyt2v_cli.tiny.tracker.motion import Motion, analyse
+from phyt2v_cli.tiny.tracker.tracking import track
 from training.renderer import render
 from training.scenes import Scenes, sample
 
@@ -95,9 +95,9 @@ DEGRADATIONS: dict[str, Callable[[Frames, np.random.Generator], Frames]] = {
 }
 
 
-def cells() -> Iterator[tuple[world.Kind, world.Violation | None]]:
-    """Yield every kind, physical and with each of its violations."""
-    for kind in world.KINDS:
+def cells(kinds: Iterable[world.Kind] = world.KINDS) -> Iterator[tuple[world.Kind, world.Violation | None]]:
+    """Yield every one of `kinds`, physical and with each of its violations."""
+    for kind in kinds:
         yield kind, None
         for violation in world.VIOLATIONS_OF_KIND[kind]:
             yield kind, violation
@@ -156,7 +156,7 @@ def _render(scenes: Scenes) -> Iterator[Frames]:
 
 def _facts_right(motion: Motion, scenes: Scenes, i: int, has_side: bool) -> dict[str, int]:
     kind = world.KINDS[scenes.kind[i]]
-    colors = {world.COLORS[c] for c in scenes.color[i, : 2 if kind == "collide" else 1]}
+    colors = {world.COLORS[c] for c in scenes.color[i, : 2 if kind in world.PAIR_KINDS else 1]}
     side = "right" if scenes.direction[i] > 0 else "left"
     return {
         "kind": motion.kind == kind,
@@ -178,7 +178,7 @@ def summarise(rows: list[Row]) -> dict[str, dict[str, float]]:
             "color": float(np.mean([r.color_right for r in here])),
             "shape": float(np.mean([r.shape_right for r in here])),
             "direction": float(np.mean([r.direction_right for r in here if r.direction_right is not None])),
-            **{name: float(np.mean([r.verdict_right for r in of])) for name, of in named.items()},
+            **{name: float(np.mean([r.verdict_right for r in of])) for name, of in named.items() if of},
         }
     return summary
 
@@ -216,13 +216,14 @@ def main() -> None:
     )
     parser.add_argument("--clips", type=int, default=200, help="clips per kind and per violation")
     parser.add_argument("--degradation", nargs="+", choices=list(DEGRADATIONS), default=["none", "h264"])
+    parser.add_argument("--kinds", nargs="+", choices=world.KINDS, default=world.KINDS)
     parser.add_argument("--seed", type=int, default=HELD_OUT_SEED)
     parser.add_argument("--json", type=Path, help="write the rows and their summary here")
     args = parser.parse_args()
     rows = [
         measure(kind, violation, args.clips, degradation, args.seed)
         for degradation in args.degradation
-        for kind, violation in cells()
+        for kind, violation in cells(args.kinds)
     ]
     _print(Console(width=150), rows)
     if args.json:

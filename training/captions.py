@@ -1,8 +1,9 @@
 """Write captions for scenes in three depths, paraphrased widely.
 
 terse: what happens, hardly how ("a ball drops"). medium: with side, height or manner. deep: cause, course and
-outcome by the laws of physics. Terse captions also go with unphysical clips, deep ones never do: `caption` is
-told the depth and does not look at violations; `draw_depth` keeps that rule.
+outcome by the laws of physics. Terse captions also go with unphysical clips, deep ones never do: `draw_depth`
+keeps that rule. Asked for a deep caption of an unphysical clip all the same, `caption` keeps to the wordings
+in `blind_spots.toml`, so that only these lose their effect.
 
 `[a|b|]` picks one alternative, `{slot}` is filled from the scene. This file knows words, not pixels.
 """
@@ -29,6 +30,14 @@ _COLOR_WORDS = tomllib.loads((files("phyt2v_cli.tiny") / "words.toml").read_text
 _PHRASES = tomllib.loads(Path(__file__).with_name("phrases.toml").read_text(encoding="utf-8"))
 _PARTS = _PHRASES["parts"]
 
+BLIND_SPOTS: dict[world.Kind, dict[str, list[str]]] = tomllib.loads(
+    Path(__file__).with_name("blind_spots.toml").read_text(encoding="utf-8")
+)
+"""Names of the blind wordings of each fact, by motion."""
+
+_MANY_WORDS = 36
+"""A caption of facts with so many words is not made longer: the text encoder reads 64 tokens."""
+
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 
 
@@ -43,6 +52,7 @@ class _Writer:
         self.radius = float(scenes.radius[index, 0])
         self.head_on = bool(scenes.head_on[index])
         self.right = bool(scenes.direction[index] > 0)
+        self.violating = bool(scenes.violation[index] >= 0)
         self.x = float(scenes.position[index, 0, 0, 0])
 
     def pick(self, options: list[str]) -> str:
@@ -92,6 +102,21 @@ class _Writer:
             + phrase
         )
 
+    def ball_of_mass(self, articles: list[str], i: int, sizes: list[str]) -> str:
+        color = self.color(i) if self.rng.random() < self.colored else ""
+        return f"{self.pick(articles)} {self.pick(sizes)} {color} {self.pick(['ball', 'ball', 'sphere'])}"
+
+    def deep_template(self) -> str:
+        """Choose a wording, or one for each fact; a blind one for an unphysical clip."""
+        facts = _PHRASES["deep"][self.kind]
+        if isinstance(facts, list):
+            return self.pick(facts)
+        names = {fact: self.pick(list(wordings)) for fact, wordings in facts.items()}
+        if self.violating:
+            fact = self.pick(list(BLIND_SPOTS[self.kind]))
+            names[fact] = self.pick(BLIND_SPOTS[self.kind][fact])
+        return ". ".join(facts[fact][name] for fact, name in names.items())
+
     def slot(self, name: str) -> str:
         here, there = ("left", "right") if self.right else ("right", "left")
         match name:
@@ -101,6 +126,10 @@ class _Writer:
                 return self.noun_phrase(1)
             case "cn":
                 return self.noun_phrase(0, article=False)
+            case "big":
+                return self.ball_of_mass(["a", "a", "the"], 0, ["big", "large", "heavy", "big heavy"])
+            case "small":
+                return self.ball_of_mass(["a"], 1, ["small", "little", "small light", "tiny"])
             case "color":
                 return self.color(0)
             case "color2":
@@ -149,18 +178,20 @@ class _Writer:
 
     def write(self, depth: Depth) -> str:
         self.colored = {"terse": 0.7, "medium": 0.92, "deep": 0.985}[depth]
-        self.bare = depth == "terse"
-        text = self.expand(self.pick(_PHRASES[depth][self.kind]))
+        # "strikes ball" would be read as the same ball again
+        self.bare = depth == "terse" and (self.kind == "collide" or self.kind not in world.PAIR_KINDS)
+        text = self.expand(self.deep_template() if depth == "deep" else self.pick(_PHRASES[depth][self.kind]))
         if depth == "deep":
             extra = [
-                *(_PHRASES["laws"][self.kind] if self.rng.random() < 0.45 else []),
+                *(_PHRASES["laws"].get(self.kind, []) if self.rng.random() < 0.45 else []),
                 *(_PARTS["guarantees"] if self.rng.random() < 0.25 else []),
             ]
             if extra:
                 said = self.pick(extra)
                 first = not said.startswith("it") and self.rng.random() < 0.15
                 text = f"{said}. {text}" if first else f"{text}. {said}"
-            if self.rng.random() < 0.12:
+            roomy = self.kind in world.LEARNED_KINDS or len(text.split()) < _MANY_WORDS
+            if self.rng.random() < 0.12 and roomy:
                 text = self.expand(self.pick(_PHRASES["terse"][self.kind])) + ". " + text
         if self.rng.random() < 0.06:
             text = self.pick(_PARTS["openings"]) + text

@@ -35,6 +35,10 @@ def render(scenes: Scenes, device: str = "cpu", size: int = world.SIZE) -> torch
     def paint(cover: torch.Tensor, color: torch.Tensor) -> None:
         video.lerp_(color.expand_as(video), cover[..., None])
 
+    if not np.isnan(scenes.fixture).all():
+        front = on_device(scenes.kind == world.KINDS.index("hide"))[:, None, None, None]
+        fixture = torch.nan_to_num(_polygon(on_device(scenes.fixture), x, y, pixel))[:, None]
+        paint(fixture * (1 - front), rgb(world.FIXTURE_RGB))
     palette = rgb([world.RGB[c] for c in world.COLORS])
     cube, balloon = (scenes.shape[:, 0] == world.SHAPES.index(s) for s in ("cube", "balloon"))
     for i in range(2):
@@ -59,7 +63,11 @@ def render(scenes: Scenes, device: str = "cpu", size: int = world.SIZE) -> torch
         seen = visible[:, :, i, None, None] * (r > 0)
         dx, dy = (x - cx) / (r + 1e-6), (y - cy) / (r + 1e-6)
         disc = (dx**2 + dy**2).sqrt() - 1
-        square = torch.maximum(dx.abs(), dy.abs()) - 1
+        turned_x, turned_y = dx, dy
+        if scenes.angle.any():
+            cos, sin = (on_device(f(scenes.angle[..., i]))[:, :, None, None] for f in (np.cos, np.sin))
+            turned_x, turned_y = dx * cos + dy * sin, dy * cos - dx * sin
+        square = torch.maximum(turned_x.abs(), turned_y.abs()) - 1
         egg = ((dx / 0.86) ** 2 + (dy / 1.14) ** 2).sqrt() - 1
         kind = torch.as_tensor(np.select([cube, balloon], [1, 2], 0), device=device)[:, None, None, None]
         inside = torch.where(kind == 1, square, torch.where(kind == 2, egg, disc))
@@ -71,4 +79,20 @@ def render(scenes: Scenes, device: str = "cpu", size: int = world.SIZE) -> torch
         body = (color * shade[..., None] + 12 * (shade[..., None] - 0.92)).clamp(0, 255)
         cover = (0.5 - inside * r / pixel).clamp(0, 1) * seen
         video.lerp_(body, cover[..., None])
+    if not np.isnan(scenes.fixture).all():
+        paint(fixture * front, rgb(world.FIXTURE_RGB))
     return video.round().clamp(0, 255).to(torch.uint8)
+
+
+def _polygon(corners: torch.Tensor, x: torch.Tensor, y: torch.Tensor, pixel: float) -> torch.Tensor:
+    """Cover (N, size, size) of convex polygons with `corners` (N, k, 2), in either sense of rotation."""
+    sides = corners.roll(-1, dims=1) - corners
+    area = (corners[..., 0] * sides[..., 1] - corners[..., 1] * sides[..., 0]).sum(dim=1)
+    outward = torch.stack([sides[..., 1], -sides[..., 0]], dim=2) * area.sign()[:, None, None]
+    length = outward.norm(dim=2)
+    outward = outward / length.clamp(min=1e-6)[..., None]
+    reach = (outward * corners).sum(dim=2)
+    beyond = outward[..., 0, None, None] * x + outward[..., 1, None, None] * y - reach[..., None, None]
+    # a repeated corner has no side
+    beyond = torch.where((length > 1e-6)[..., None, None], beyond, -torch.inf)
+    return (0.5 - beyond.amax(dim=1) / pixel).clamp(0, 1)

@@ -11,13 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from phyt2v_cli.tiny import world
-
-Array = npt.NDArray[np.float64]
-
-SUBSTEPS = 24
-"""Simulation steps per frame; at 24 a bounce's height is off by less than half a pixel."""
-
-TIMES = np.arange(world.NUM_FRAMES) / world.FPS
+from training.encounters import ENCOUNTERS, NUM_CORNERS
+from training.simulation import DT, SUBSTEPS, TIMES, Array, along_floor, collide, fall, hold, push_apart
 
 
 @dataclass
@@ -27,7 +22,8 @@ class Scenes:
     position: (N, T, 2, 2) object centres as x, y; visible: (N, T, 2); radius: (N, 2), 0 where there is no
     second object; color, shape, kind: indices into world.COLORS, SHAPES, KINDS; violation: index into
     world.VIOLATIONS or -1; pivot: (N, 2), NaN where nothing swings; direction: +1 moves right, -1 left, 0
-    neither; head_on: collisions in which both balls move.
+    neither; head_on: collisions in which both balls move; angle: (N, T, 2) turn in radians, clockwise on the
+    screen; fixture: (N, 4, 2) corners of a convex ramp, ledge or wall, NaN without one.
     """
 
     kind: npt.NDArray[np.int64]
@@ -40,6 +36,8 @@ class Scenes:
     pivot: Array
     direction: npt.NDArray[np.int64]
     head_on: npt.NDArray[np.bool_]
+    angle: Array
+    fixture: Array
 
     def __len__(self) -> int:
         """Return N."""
@@ -53,34 +51,6 @@ class Scenes:
     def concatenate(parts: "list[Scenes]") -> "Scenes":
         """Join batches."""
         return Scenes(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Scenes)))
-
-
-def _fall(start: Array, velocity: Array, floor: Array, restitution: Array, gravity: float) -> Array:
-    """Simulate bodies in free fall over a floor that returns `restitution` of the speed; (N, T, 2).
-
-    `floor` is where the centre is at contact; np.inf where there is none.
-    """
-    dt = 1 / (world.FPS * SUBSTEPS)
-    p, v = start.copy(), velocity.copy()
-    frames = [p.copy()]
-    for _ in range(world.NUM_FRAMES - 1):
-        for _ in range(SUBSTEPS):
-            p = p + v * dt
-            p[:, 1] += 0.5 * gravity * dt * dt
-            v[:, 1] += gravity * dt
-            hit = (p[:, 1] >= floor) & (v[:, 1] > 0)
-            p[:, 1] = np.where(hit, floor, p[:, 1])
-            rebound = np.where(v[:, 1] * restitution < 0.12, 0.0, -v[:, 1] * restitution)
-            v[:, 1] = np.where(hit, rebound, v[:, 1])
-            v[:, 0] = np.where(hit, v[:, 0] * 0.97, v[:, 0])
-        frames.append(p.copy())
-    return np.stack(frames, axis=1)
-
-
-def _hold(path: Array, frame: npt.NDArray[np.int64]) -> Array:
-    """Freeze every path from its frame on."""
-    index = np.minimum(np.arange(path.shape[1])[None], frame[:, None])
-    return np.take_along_axis(path, index[..., None], axis=1)
 
 
 def _drop(
@@ -98,8 +68,8 @@ def _drop(
         speed = (contact - start[:, 1]) / rng.uniform(1.1, 1.7, n)
         y = np.minimum(start[:, 1, None] + speed[:, None] * TIMES, contact[:, None])
         return np.stack([np.broadcast_to(start[:, :1], y.shape), y], axis=2)
-    path = _fall(start, np.zeros((n, 2)), floor, restitution, world.GRAVITY)
-    return _hold(path, rng.integers(3, 6, n)) if law == "hover" else path
+    path = fall(start, np.zeros((n, 2)), floor, restitution, world.GRAVITY)
+    return hold(path, rng.integers(3, 6, n)) if law == "hover" else path
 
 
 def _throw(
@@ -110,12 +80,8 @@ def _throw(
     velocity = np.stack([(x1 - x0) / TIMES[-1], -rng.uniform(0.75, 1.05, n)], axis=1)
     restitution = np.where(bouncy, rng.uniform(0.5, 0.7, n), rng.uniform(0.2, 0.35, n))
     floor = np.full(n, np.inf) if law == "through-floor" else contact
-    path = _fall(start, velocity, floor, restitution, world.GRAVITY)
-    return _hold(path, rng.integers(4, 8, n)) if law == "hover" else path
-
-
-def _along_floor(x: Array, contact: Array) -> Array:
-    return np.stack([x, np.broadcast_to(contact[:, None], x.shape)], axis=2)
+    path = fall(start, velocity, floor, restitution, world.GRAVITY)
+    return hold(path, rng.integers(4, 8, n)) if law == "hover" else path
 
 
 def _roll(
@@ -124,12 +90,12 @@ def _roll(
     x0 = rng.uniform(0.14, 0.24, n)[:, None]
     if law == "self-propelled":
         late = rng.uniform(0, 0.5, n)[:, None]
-        return _along_floor(
+        return along_floor(
             x0 + 0.5 * rng.uniform(0.34, 0.44, n)[:, None] * np.maximum(TIMES - late, 0) ** 2, contact
         )
     distance, slowing = rng.uniform(0.45, 0.64, n)[:, None], rng.uniform(0.1, 0.3, n)[:, None]
     s = TIMES / TIMES[-1]
-    return _along_floor(x0 + distance * (s - 0.5 * slowing * s**2) / (1 - 0.5 * slowing), contact)
+    return along_floor(x0 + distance * (s - 0.5 * slowing * s**2) / (1 - 0.5 * slowing), contact)
 
 
 def _slide(
@@ -140,18 +106,17 @@ def _slide(
     x0 = rng.uniform(0.14, 0.26, n)[:, None]
     distance, stop = rng.uniform(0.35, 0.55, n)[:, None], rng.uniform(1.0, 1.6, n)[:, None]
     s = np.minimum(TIMES / stop, 1)
-    return _along_floor(x0 + distance * (2 * s - s**2), contact)
+    return along_floor(x0 + distance * (2 * s - s**2), contact)
 
 
 def _swing(rng: np.random.Generator, n: int, law: str | None, length: Array, pivot: Array) -> Array:
     """Integrate the pendulum equation with light damping, released from rest on the left."""
     angle, speed = -np.radians(rng.uniform(30, 46, n)), np.zeros(n)
-    dt = 1 / (world.FPS * SUBSTEPS)
     angles = [angle.copy()]
     for _ in range(world.NUM_FRAMES - 1):
         for _ in range(SUBSTEPS):
-            speed = speed + (-world.SWING_GRAVITY / length * np.sin(angle) - 0.12 * speed) * dt
-            angle = angle + speed * dt
+            speed = speed + (-world.SWING_GRAVITY / length * np.sin(angle) - 0.12 * speed) * DT
+            angle = angle + speed * DT
         angles.append(angle.copy())
     theta = np.stack(angles, axis=1)
     if law == "stuck-swing":
@@ -183,19 +148,10 @@ def _collide(
         axis=1,
     )
     restitution = rng.uniform(0.85, 0.98, n)
-    dt = 1 / (world.FPS * SUBSTEPS)
-    frames = [x.copy()]
-    for _ in range(world.NUM_FRAMES - 1):
-        for _ in range(SUBSTEPS):
-            x = x + v * dt
-            v = v - np.sign(v) * np.minimum(0.09 * dt, np.abs(v))
-            touch = (x[:, 1] - x[:, 0] <= 2 * radius) & (v[:, 0] > v[:, 1])
-            if law != "pass-through" and touch.any():
-                mean, half = v.mean(axis=1), 0.5 * restitution * (v[:, 0] - v[:, 1])
-                after = np.stack([mean - half, mean + half], axis=1)
-                v = np.where(touch[:, None], after, v)
-        frames.append(x.copy())
-    path = np.stack(frames, axis=1)
+    passing = law == "pass-through"
+    path = collide(
+        x, v, 2 * radius, 0.09, lambda v: v if passing else push_apart(v, np.ones((n, 2)), restitution)
+    )
     return path[..., 0], path[..., 1]
 
 
@@ -222,7 +178,7 @@ def _rest(
     if law != "leap":
         return still
     frame = rng.integers(3, 9, n)
-    flight = _fall(
+    flight = fall(
         start,
         np.stack([np.zeros(n), -rng.uniform(0.95, 1.3, n)], axis=1),
         contact,
@@ -258,45 +214,56 @@ def sample(
     head_on = np.zeros(n, dtype=bool)
     position = np.zeros((n, world.NUM_FRAMES, 2, 2))
     radius = np.stack([r, np.zeros(n)], axis=1)
+    angle, fixture = np.zeros((n, world.NUM_FRAMES, 2)), np.full((n, NUM_CORNERS, 2), np.nan)
+    visible = np.ones((n, world.NUM_FRAMES, 2), dtype=bool)
     law = violation
-    if kind == "swing":
+    if kind in ENCOUNTERS:
+        course = ENCOUNTERS[kind](rng, n, law)
+        position, radius = course.position, course.radius
+        visible = visible if course.visible is None else course.visible
+        pivot = pivot if course.pivot is None else course.pivot
+        angle = angle if course.angle is None else course.angle
+        fixture = fixture if course.fixture is None else course.fixture
+    elif kind == "swing":
         pivot = np.stack([rng.uniform(0.46, 0.54, n), rng.uniform(0.02, 0.06, n)], axis=1)
         position[:, :, 0] = _swing(rng, n, law, rng.uniform(0.38, 0.5, n), pivot)
     elif kind == "collide":
         head_on = rng.random(n) < 0.5
         xs = _collide(rng, n, law, r, head_on)
         for i, x in enumerate(xs):
-            position[:, :, i] = _along_floor(x, contact)
+            position[:, :, i] = along_floor(x, contact)
         radius[:, 1] = r
     elif kind == "float":
         position[:, :, 0] = _float(rng, n, law, r, contact)
     else:
         position[:, :, 0] = _SINGLE[kind](rng, n, law, contact, shape[:, 0] == world.SHAPES.index("ball"))
 
-    visible = np.ones((n, world.NUM_FRAMES, 2), dtype=bool)
-    visible[..., 1] = kind == "collide"
+    visible &= (radius > 0)[:, None]
     frames = np.arange(world.NUM_FRAMES)[None]
-    if law == "jump":
+    if law == "jump" and kind != "hide":
         x = position[:, :, 0, 0]
         frame = rng.integers(6, 17, n)
         now = np.take_along_axis(x, frame[:, None], 1)[:, 0]
         away = np.where(now > 0.5, -1, 1) * rng.uniform(0.28, 0.4, n)
         x += np.where(frames >= frame[:, None], away[:, None], 0)
         np.clip(x, 0.1, 0.9, out=x)
-    if law == "vanish":
+    if law == "vanish" and kind != "hide":
         start = rng.integers(5, 13, n)
         end = np.where(rng.random(n) < 0.5, world.NUM_FRAMES, start + rng.integers(6, 10, n))
         gone = (frames >= start[:, None]) & (frames < end[:, None])
-        which = rng.integers(0, 2, n) if kind == "collide" else np.zeros(n, dtype=int)
+        which = rng.integers(0, 2, n) if kind in world.PAIR_KINDS else np.zeros(n, dtype=int)
         for i in range(2):
             visible[..., i] &= ~(gone & (which == i)[:, None])
 
     direction = np.zeros(n, dtype=np.int64)
-    if kind in ("throw", "roll", "slide", "swing", "collide"):
+    if kind not in ("drop", "float", "rest"):
         mirror = rng.random(n) < 0.5
-        position[mirror, ..., 0] = 1 - position[mirror, ..., 0]
-        pivot[mirror, 0] = 1 - pivot[mirror, 0]
+        for places in (position, pivot, fixture):
+            places[mirror, ..., 0] = 1 - places[mirror, ..., 0]
+        angle[mirror] *= -1
         direction = np.where(mirror, -1, 1)
+        if kind == "ramp" and law == "self-propelled":
+            direction = -direction
     return Scenes(
         kind=np.full(n, world.KINDS.index(kind)),
         violation=np.full(n, -1 if law is None else world.VIOLATIONS.index(law)),
@@ -308,6 +275,8 @@ def sample(
         pivot=pivot,
         direction=direction,
         head_on=head_on,
+        angle=angle,
+        fixture=fixture,
     )
 
 

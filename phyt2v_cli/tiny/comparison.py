@@ -7,6 +7,7 @@ has the sentences that state the opposite, for use in the next prompt.
 from collections import Counter
 from dataclasses import dataclass
 
+from phyt2v_cli.tiny import world
 from phyt2v_cli.tiny.knowledge import Oddity, normalise, physics, states
 from phyt2v_cli.tiny.language import SceneRequest, parse_prompt
 from phyt2v_cli.tiny.wording import Subject
@@ -22,6 +23,8 @@ class Finding:
 
     text: str
     leads: tuple[str, ...]
+    fact: str | None = None
+    """Fact of the motion that the video defies, if the motion has facts and it is one of them."""
 
 
 def compare(prompt: str, subject: Subject, caption: str, remarks: str = "") -> list[Finding]:
@@ -48,7 +51,7 @@ def shares_no_word(prompt: str, caption: str) -> bool:
 
 def _oddities(prompt: str, subject: Subject, account: str) -> list[Finding]:
     asked, told = normalise(prompt), normalise(account)
-    kinds = {subject.kind} if subject.kind else set(physics().kinds) - {"float"}
+    kinds = {subject.kind} if subject.kind else set(world.LEARNED_KINDS) - {"float"}
     findings = []
     for oddity in physics().oddities.values():
         if kinds.isdisjoint(oddity.kinds) or any(states(asked, p) for p in oddity.phrases):
@@ -59,7 +62,8 @@ def _oddities(prompt: str, subject: Subject, account: str) -> list[Finding]:
                 if subject.kind
                 else oddity.emphasis
             )
-            findings.append(Finding(_sentence(subject, oddity), leads))
+            fact = oddity.facts.get(subject.kind) if subject.kind else None
+            findings.append(Finding(_sentence(subject, oddity), leads, fact))
     return findings
 
 

@@ -23,7 +23,9 @@ class Motion:
     expected: str
     seen: str
     lead: str
-    wordings: tuple[str, ...]
+    wordings: tuple[str, ...] = ()
+    facts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """In place of wordings: several for each of cause, course and outcome, the standard one first."""
     mutual: tuple[str, ...] = ()
     """Wordings in which both objects move."""
     mutual_phrases: tuple[str, ...] = ()
@@ -39,6 +41,8 @@ class Oddity:
     emphasis: tuple[str, ...]
     kinds: tuple[world.Kind, ...] = world.KINDS
     emphasis_of_kind: dict[world.Kind, tuple[str, ...]] = field(default_factory=dict)
+    facts: dict[world.Kind, str] = field(default_factory=dict)
+    """Fact of a kind of motion that the oddity defies."""
 
 
 @dataclass(frozen=True)

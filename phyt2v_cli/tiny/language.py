@@ -26,6 +26,7 @@ class SceneRequest:
     """Scene that a prompt asks for, as far as it names things of the embedded world."""
 
     objects: tuple[RequestedObject, ...] = ()
+    """In their order, but a heavy one before a light one."""
     kind: world.Kind | None = None
     direction: Direction | None = None
     """Side that things move to."""
@@ -51,11 +52,13 @@ def parse_prompt(text: str) -> SceneRequest:
     tokens = [word for words in sentences for word in words]
     cues = list(_find_cues(tokens))
     ends = tuple(accumulate(len(words) for words in sentences))
-    meeting = any(c.value == "collide" for c in cues)
+    meeting = any(c.value in ("collide", "topple") for c in cues)
     objects = list(find_objects(tokens, ends, cues, meeting=meeting))
     kind: world.Kind | None = _kind(cues, objects)
-    if kind == "collide" and len(objects) == 1:
+    if kind in world.PAIR_KINDS and len(objects) == 1:
         objects.append(RequestedObject(objects[0].shape))
+    if kind == "unequal" and next(c.value for c in cues if c.group == "mass") == "light":
+        objects.reverse()
     directions = [c.value for c in cues if c.group == "direction" and c.value != "none"]
     if kind is None and directions and objects:
         # "a ball moves to the left": on its own it can only roll there
@@ -99,6 +102,8 @@ def _lexicon() -> _Lexicon:
     for kind, strengths in data["kinds"].items():
         for strength, entries in strengths.items():
             add(strength, kind, entries)
+    for value, entries in data["masses"].items():
+        add("mass", value, entries)
     for value, entries in data["numbers"].items():
         add("new" if value == "new" else "number", value, entries)
     add("end", "", data["ends"]["phrases"])
@@ -146,11 +151,16 @@ def _find_cues(tokens: list[str]) -> Iterator[Cue]:
 
 
 def _kind(cues: list[Cue], objects: list[RequestedObject]) -> world.Kind | None:
-    """Choose the motion: two that meet collide; else the earliest sure word; else the earliest hint."""
+    """Choose the motion: by a setting; two that meet; else the earliest sure word; else the earliest hint."""
+    settings = [c.value for c in cues if c.group == "setting"]
+    if settings:
+        return cast(world.Kind, settings[0])
     sure = [c.value for c in cues if c.group == "sure"]
     maybe = [c.value for c in cues if c.group == "maybe"]
-    if len(objects) >= 2 and "collide" in sure + maybe:
-        return "collide"
+    masses = {c.value for c in cues if c.group == "mass"}
+    pendulum = any(c.value == "pendulum" for c in cues)
+    if "collide" in (sure + maybe if len(objects) >= 2 or pendulum else sure):
+        return "strike" if "swing" in sure else "unequal" if len(masses) == 2 else "collide"
     candidates = sure or [m for m in maybe if m != "collide"]
     if any(o.shape == "balloon" for o in objects):
         # a balloon that somebody lets go of rises, too

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from phyt2v_cli.tiny.comparison import Finding
+from phyt2v_cli.tiny.facts import fact_prompts
 from phyt2v_cli.tiny.knowledge import everyday, physics, topic_of
 from phyt2v_cli.tiny.wording import Subject
 
@@ -37,6 +38,11 @@ def explicit_prompt(
 
     The findings' sentences come first. `skip` skips that many candidates, for a second attempt.
     """
+    if subject.kind is not None and physics().kinds[subject.kind].facts:
+        limit = min(max_words, MAX_WORLD_WORDS)
+        texts = [fit(" ".join(said), limit) for said in fact_prompts(subject, findings, previous, limit)]
+        others = [text for text in dict.fromkeys(texts) if _differ(text, previous)]
+        return others[skip % len(others)] if others else fit(previous, max_words)
     texts = list(_candidates(original_prompt, subject, findings, max_words))
     if is_explicit(previous, original_prompt):
         # continue after the wording that was rendered last, which may have begun with another finding

@@ -32,7 +32,7 @@ class Subject:
         """All objects with their articles: "two red balls", "a red ball and a blue cube"."""
         if self.kind is None:
             return f"the {self.names[0]}"
-        if len(self.names) > 1 and len(set(self.names)) == 1 and self.kind != "collide":
+        if len(self.names) > 1 and len(set(self.names)) == 1 and self.kind not in world.PAIR_KINDS:
             return f"{_NUMBERS[len(self.names)]} {self.names[0]}s"
         return " and ".join([_indefinite(self.names[0]), *self._others()])
 
@@ -46,7 +46,7 @@ class Subject:
 
         Several objects that do the same are introduced in a sentence of their own, then "each" does it.
         """
-        pair = self.kind == "collide" and len(self.names) > 1 and "{b}" in template
+        pair = self.kind in world.PAIR_KINDS and len(self.names) > 1 and "{b}" in template
         prefix = ""
         if self.kind is None:
             first, second = self.definite, "the rest"

@@ -50,6 +50,19 @@ def _read(prompt: str) -> tuple[list[str], str | None, str | None]:
         ("a red ball hits the floor", ["red ball"], "drop", None),
         ("a red ball rolls. a red ball rolls along the floor and slows down", ["red ball"], "roll", None),
         ("a balloon", ["balloon"], None, None),
+        ("a green ball rolls down a ramp to the left", ["green ball"], "ramp", "left"),
+        ("a marble rolls off the table", ["ball"], "ledge", None),
+        ("a blue orb drops over the edge of a shelf", ["blue ball"], "ledge", None),
+        ("a heavy red ball hits a small blue ball", ["red ball", "blue ball"], "unequal", None),
+        ("a tiny red ball is hit by a huge white ball", ["white ball", "red ball"], "unequal", None),
+        ("a pendulum hits a ball", ["ball", "ball"], "strike", None),
+        ("a red pendulum strikes a blue ball", ["red ball", "blue ball"], "strike", None),
+        ("a red ball on a string swings into a green ball", ["red ball", "green ball"], "strike", None),
+        ("a stack of blocks topples", ["cube", "cube"], "topple", None),
+        ("a tower of a red box and a blue box tips over", ["red cube", "blue cube"], "topple", None),
+        ("a ball rolls behind a wall and comes out again", ["ball"], "hide", None),
+        ("a big red ball falls and makes one small bounce", ["red ball"], "drop", None),
+        ("a big ball and a second ball collide", ["ball", "ball"], "collide", None),
     ],
 )
 def test_reads(prompt: str, objects: list[str], kind: str | None, direction: str | None) -> None:
@@ -95,7 +108,7 @@ def test_understands_the_training_captions(kind: world.Kind) -> None:
     prompts = [(i, caption(scenes, i, depth, rng)) for i in range(len(scenes)) for depth in DEPTHS]
     for i, text in prompts:
         request = parse_prompt(text)
-        num_objects = 2 if kind == "collide" else 1
+        num_objects = 2 if kind in world.PAIR_KINDS else 1
         colors = {world.COLORS[c] for c in scenes.color[i, :num_objects]}
         side = "right" if scenes.direction[i] > 0 else "left" if scenes.direction[i] < 0 else None
         # "only a cube" is all that some captions say of a thing at rest

@@ -11,8 +11,9 @@ from phyt2v_cli.files.video import read_frames
 from phyt2v_cli.roles import Scores
 
 if TYPE_CHECKING:  # scipy, a third of the time of a run that has nothing to do
-    from phyt2v_cli.tiny.motion import Finding, Motion
-    from phyt2v_cli.tiny.tracking import Track, Tracks
+    from phyt2v_cli.tiny.tracker.findings import Finding
+    from phyt2v_cli.tiny.tracker.motion import Motion
+    from phyt2v_cli.tiny.tracker.tracking import Track, Tracks
 
 
 class TrackerCaptioner:
@@ -23,8 +24,8 @@ class TrackerCaptioner:
 
         Raises VideoError if the video is missing or broken.
         """
-        from phyt2v_cli.tiny.motion import analyse
-        from phyt2v_cli.tiny.tracking import track
+        from phyt2v_cli.tiny.tracker.motion import analyse
+        from phyt2v_cli.tiny.tracker.tracking import track
 
         tracks = track(read_frames(video_path))
         if tracks.foreign:
@@ -45,7 +46,7 @@ class TrackerScorer:
 
         Raises VideoError if the video is missing or broken.
         """
-        from phyt2v_cli.tiny.tracking import track
+        from phyt2v_cli.tiny.tracker.tracking import track
 
         return score_tracks(track(read_frames(video_path)), prompt)
 
@@ -53,8 +54,8 @@ class TrackerScorer:
 def score_tracks(tracks: "Tracks", prompt: str) -> Scores:
     """Semantic adherence and physical commonsense of tracked objects; None outside of the embedded world."""
     from phyt2v_cli.tiny.language import parse_prompt
-    from phyt2v_cli.tiny.motion import analyse
-    from phyt2v_cli.tiny.scoring import physical_commonsense, semantic_adherence
+    from phyt2v_cli.tiny.tracker.motion import analyse
+    from phyt2v_cli.tiny.tracker.scoring import physical_commonsense, semantic_adherence
 
     if tracks.foreign:
         return Scores(None, None, (f"The tracker abstains: {tracks.foreign}.",))
@@ -86,6 +87,11 @@ def _course(motion: "Motion", names: list[str]) -> str:
     if len(names) == 2 and motion.kind == "collide":
         meet = "" if "pass-through" in found else " and bump into each other"
         return f"{a} and {names[1]} roll along the floor{meet}"
+    if len(names) == 2 and (template := _OF_PAIRS.get(motion.kind or "")):
+        # the heavy ball, the pendulum and the upper block begin higher
+        starts = [float(o.center[int(o.visible.argmax()), 1]) for o in motion.objects]
+        upper = starts.index(min(starts))
+        return template.format(a=names[upper], b=names[1 - upper], to=to)
     if len(names) > 1:
         return f"{', '.join(names[:-1])} and {names[-1]} are seen"
     return {
@@ -95,9 +101,19 @@ def _course(motion: "Motion", names: list[str]) -> str:
         "slide": f"{a} slides along the floor{to}",
         "swing": f"{a} swings on a string",
         "float": f"{a} {'is in the air' if 'sink' in found else 'rises through the air'}",
+        "ramp": f"{a} is on a ramp" if "self-propelled" in found else f"{a} rolls down a ramp{to}",
+        "ledge": f"{a} rolls off a ledge{to}",
+        "hide": f"{a} rolls behind a wall{to}",
         "rest": f"{a} {'is on the floor' if found else 'stays still on the floor'}",
         None: a,
     }[motion.kind]
+
+
+_OF_PAIRS = {
+    "unequal": "{a}, big and heavy, and {b}, small and light, meet on the floor{to} and bump into each other",
+    "strike": "{a} on a string swings{to} and bumps into {b}",
+    "topple": "a stack of {a} and {b} topples{to}",
+}
 
 
 def _place(o: "Track") -> str:

@@ -35,6 +35,12 @@ REQUESTS = {
     ],
     "float": ["a {} floats up", "a {} rises into the air"],
     "rest": ["a {} lies on the floor", "a {} stays still"],
+    "ramp": ["a {} rolls down a ramp", "a {} rolls down a hill to the left"],
+    "ledge": ["a {} rolls off a table", "a {} falls off the edge", "a {} rolls to the right off a ledge"],
+    "unequal": ["a big {} hits a small blue ball", "a heavy {} bumps into a light blue ball to the left"],
+    "strike": ["a {} on a string hits a blue ball", "a {} swings on a rope and bumps into a blue ball"],
+    "topple": ["a stack of a {} and a blue cube topples", "a {} stands on a blue box and tips over"],
+    "hide": ["a {} rolls behind a wall", "a {} rolls to the right behind a wall and comes out again"],
 }
 SCENES = [
     (kind, template.format(f"{color}{shape}"))
@@ -55,19 +61,29 @@ SEEN = {
     "sink": "falls to the floor.",
     "leap": "shoots up from the floor by itself.",
     "vanish": "vanishes.",
+    "stuck": "stops on the ramp and stays there.",
+    "level-flight": "goes on level in the air past the edge.",
+    "straight-fall": "falls straight down at the edge.",
+    "momentum": "touches another ball, and the push is not passed on.",
+    "swap": "goes behind the wall and comes out green.",
 }
 ADDRESSED = {
-    "hover": r"falling|falls|flies on|keeps moving|keeps flying",
-    "jump": r"smoothly",
+    "hover": r"falling|falls|flies on|keeps moving|keeps flying|all the way",
+    "jump": r"smoothly|moment|time",
     "constant-fall": r"faster|speed up|speeds up",
     "through-floor": r"solid|hard",
     "gain-height": r"lower and lower|loses height|less high",
-    "self-propelled": r"slow|loses speed",
+    "self-propelled": r"slow|loses speed|down the ramp|until the hit|only as they touch|to the floor",
     "stuck-swing": r"back",
     "pass-through": r"bumps",
     "sink": r"rises|floats|up",
-    "leap": r"on the floor",
+    "leap": r"on the floor|to the floor|falls down",
     "vanish": r"all the time|whole time",
+    "stuck": r"all the way|keeps rolling",
+    "level-flight": r"fall|gravity",
+    "straight-fall": r"arc|away",
+    "momentum": r"pushes|momentum",
+    "swap": r"same|color",
 }
 OUTSIDE = {
     "Honey is poured over a stack of pancakes.": ("honey", "viscous"),
@@ -238,6 +254,12 @@ def whole_sentences() -> list[str]:
 def test_it_says_that_it_is_a_rulebook_where_it_does_not_know_the_scene() -> None:
     assert "no language model" in Rulebook().reply(prompts.analysis_request("honey is poured")).note
     assert not Rulebook().reply(prompts.analysis_request("a red ball falls")).note
+
+
+@pytest.mark.parametrize("seen", SEEN.values())
+def test_every_oddity_outside_the_embedded_world_is_answered(seen: str) -> None:
+    caption = f"A glass vase {seen}"
+    assert refine("A glass vase on the tiles", caption, caption).prompt
 
 
 def test_an_unchanged_rewrite_is_replaced_when_asked_again() -> None:

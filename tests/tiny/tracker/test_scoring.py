@@ -7,13 +7,30 @@ from phyt2v_cli.backends.embedded.tracker import describe, score_tracks
 from phyt2v_cli.tiny import world
 from phyt2v_cli.tiny.comparison import compare
 from phyt2v_cli.tiny.language import parse_prompt
-from phyt2v_cli.tiny.motion import analyse
-from phyt2v_cli.tiny.tracking import Tracks, track
+from phyt2v_cli.tiny.tracker.motion import analyse
+from phyt2v_cli.tiny.tracker.tracking import Tracks, track
 from phyt2v_cli.tiny.wording import subject_of
 from training.renderer import render
 from training.scenes import Scenes, sample
 
 BROKEN = [(k, v) for k in world.KINDS for v in world.VIOLATIONS_OF_KIND[k]]
+
+REQUESTS: dict[world.Kind, str] = {
+    "drop": "a {a} falls",
+    "throw": "a {a} is thrown",
+    "roll": "a {a} rolls",
+    "slide": "a {a} slides",
+    "swing": "a {a} swings on a string",
+    "collide": "a {a} and a {b} collide",
+    "float": "a {a} floats up",
+    "rest": "a {a} rests on the floor",
+    "ramp": "a {a} rolls down a ramp",
+    "ledge": "a {a} rolls off a table",
+    "unequal": "a big {a} hits a small {b}",
+    "strike": "a {a} on a string hits a {b}",
+    "topple": "a stack of a {a} and a {b} topples",
+    "hide": "a {a} rolls behind a wall",
+}
 
 
 def tracked(
@@ -24,13 +41,9 @@ def tracked(
 
 
 def request(scenes: Scenes) -> str:
-    color, shape = world.COLORS[scenes.color[0, 0]], world.SHAPES[scenes.shape[0, 0]]
-    kind = world.KINDS[scenes.kind[0]]
-    if kind == "collide":
-        return f"a {color} ball and a {world.COLORS[scenes.color[0, 1]]} ball collide"
-    verbs = {"drop": "falls", "throw": "is thrown", "roll": "rolls", "slide": "slides", "float": "floats up"}
-    verb = verbs.get(kind) or {"swing": "swings on a string", "rest": "rests on the floor"}[kind]
-    return f"a {color} {shape} {verb}"
+    shape = world.SHAPES[scenes.shape[0, 0]]
+    first, second = (f"{world.COLORS[c]} {shape}" for c in scenes.color[0])
+    return REQUESTS[world.KINDS[scenes.kind[0]]].format(a=first, b=second)
 
 
 @pytest.mark.parametrize("kind", world.KINDS)
@@ -91,3 +104,14 @@ def test_it_abstains_outside_its_world() -> None:
     assert "abstains" in scores.reasons[0]
     _, tracks = tracked("drop")
     assert score_tracks(tracks, "honey is poured over pancakes").semantic_adherence is None
+
+
+def test_a_heavy_and_a_light_ball_that_meet_are_a_collision_too() -> None:
+    scenes, tracks = tracked("unequal")
+    first, second = (world.COLORS[c] for c in scenes.color[0])
+    asked = f"a {first} ball and a {second} ball collide"
+    assert score_tracks(tracks, asked).semantic_adherence == pytest.approx(1)
+    _, equal = tracked("collide")
+    full, part = (score_tracks(equal, f"a {size} ball hits a small ball") for size in ("", "heavy"))
+    assert full.semantic_adherence == 1
+    assert 0.5 < (part.semantic_adherence or 0) < 1

@@ -141,11 +141,12 @@ def find_blobs(
 
 
 def find_string(picture: npt.NDArray[np.float32], rest: Mask, blobs: list[Blob]) -> float | None:
-    """Find the string, a thin dark line above the only object: x of its end in pixels, or None."""
-    if len(blobs) != 1:
+    """Find the string, a thin dark line above the upper of one or two objects: x of its end in pixels."""
+    if not blobs or len({b.color for b in blobs}) < len(blobs) or len(blobs) > 2:
         return None
     h = picture.shape[0]
-    top, bottom = round(0.08 * h), int(blobs[0].center[1] - blobs[0].extent[1] / 2 - _EDGE)
+    hung = min(blobs, key=lambda b: float(b.center[1]))
+    top, bottom = round(0.08 * h), int(hung.center[1] - hung.extent[1] / 2 - _EDGE)
     if bottom - top < 3:
         return None
     dark = rest[top:bottom] & (picture[top:bottom].max(axis=2) < 170)

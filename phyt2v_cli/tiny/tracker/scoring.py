@@ -8,15 +8,37 @@ from collections import Counter
 
 from phyt2v_cli.tiny import world
 from phyt2v_cli.tiny.language import SceneRequest
-from phyt2v_cli.tiny.motion import Finding, Motion
+from phyt2v_cli.tiny.tracker.findings import Finding
+from phyt2v_cli.tiny.tracker.motion import Motion
 
 _COUNT, _COLOR, _SHAPE, _KIND, _DIRECTION = 1.0, 1.0, 1.0, 1.5, 0.75
 """Weights in SA: the motion is what these prompts are about."""
 
 _BROKEN = frozenset(
-    {"hover", "constant-fall", "through-floor", "stuck-swing", "pass-through", "sink", "leap"}
+    {
+        "hover",
+        "constant-fall",
+        "through-floor",
+        "stuck-swing",
+        "pass-through",
+        "sink",
+        "leap",
+        "stuck",
+        "level-flight",
+        "straight-fall",
+        "momentum",
+        "swap",
+    }
 )
-_ALIKE = {frozenset({"drop", "throw"}): 0.4, frozenset({"roll", "slide"}): 0.5}
+_ALIKE = {
+    frozenset({"drop", "throw"}): 0.4,
+    frozenset({"roll", "slide"}): 0.5,
+    frozenset({"roll", "ramp"}): 0.5,
+    frozenset({"roll", "hide"}): 0.5,
+    frozenset({"drop", "ledge"}): 0.4,
+    frozenset({"swing", "strike"}): 0.4,
+    frozenset({"collide", "unequal"}): 0.5,
+}
 
 
 def physical_commonsense(motion: Motion) -> tuple[float, list[str]]:
@@ -69,7 +91,8 @@ def semantic_adherence(request: SceneRequest, motion: Motion) -> tuple[float, li
 def _kind_match(request: SceneRequest, motion: Motion) -> float:
     """Match of the kind of motion, 0..1: the right but broken motion counts 0.7."""
     names = {f.name for f in motion.findings}
-    if motion.kind == request.kind:
+    # balls of different size that meet are a collision like any other
+    if motion.kind == request.kind or (motion.kind, request.kind) == ("unequal", "collide"):
         return 1.0 if names.isdisjoint(_BROKEN) else 0.7
     if motion.kind == "float" and request.kind == "drop" and "sink" in names:
         return 1.0

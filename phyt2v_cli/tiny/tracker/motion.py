@@ -9,25 +9,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from phyt2v_cli.tiny import world
-from phyt2v_cli.tiny.kinematics import Path, pass_frame, prepare, runs, touch_frame
-from phyt2v_cli.tiny.tracking import Track, Tracks
-
-Blemish = Literal["smear", "color-change"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One fault, with `severity` 0..1, and a sentence without its subject."""
-
-    name: world.Violation | Blemish
-    severity: float
-    frame: int
-    text: str
-    object: int = 0
-    """Index of the object in the tracks; meaningless for blemishes of the whole picture."""
+from phyt2v_cli.tiny.tracker.encounters import behind_wall, on_ramp, over_edge, pushed, toppling, unhit
+from phyt2v_cli.tiny.tracker.findings import Finding, graded
+from phyt2v_cli.tiny.tracker.kinematics import Path, pass_frame, prepare, runs, speed_per_s, touch_frame
+from phyt2v_cli.tiny.tracker.tracking import Track, Tracks
 
 
 @dataclass(frozen=True)
@@ -46,21 +33,21 @@ class Motion:
 def analyse(tracks: Tracks) -> Motion:
     """Analyse the motion in `tracks`, which must be of this world (`foreign` is None)."""
     paths = [prepare(o, tracks) for o in tracks.objects]
+    kind = _kind(paths)
     findings: list[Finding] = []
     for i, p in enumerate(paths):
-        partners = [q for q in paths if q is not p]
-        found = _continuity(p, tracks.num_frames)
-        found += _on_string(p) if p.pivot is not None else _in_balloon(p) if p.is_balloon else _in_air(p)
-        if p.pivot is None:
-            found += _on_floor(p, partners)
+        found = [*_continuity(p, tracks.num_frames), *_laws(p, kind, [q for q in paths if q is not p])]
         findings += [Finding(f.name, f.severity, f.frame, f.text, i) for f in found]
-    if len(paths) == 2 and (frame := pass_frame(*paths)) is not None:
+    if kind == "topple":
+        findings += toppling(*paths)
+    elif len(paths) == 2 and (frame := pass_frame(*paths)) is not None:
         findings.append(Finding("pass-through", 1.0, frame, f"go through each other at frame {frame}"))
+    elif kind in ("unequal", "strike"):
+        findings += pushed(*paths)
     share = float(tracks.clean.mean())
     if share < 1:
         text = f"not drawn as one clean shape in {1 - share:.0%} of the frames"
         findings.append(Finding("smear", 1 - share, int(np.argmin(tracks.clean)), text))
-    kind = _kind(paths)
     return Motion(
         objects=tracks.objects,
         kind=kind,
@@ -70,14 +57,28 @@ def analyse(tracks: Tracks) -> Motion:
     )
 
 
-def _graded(value: float, full: float, least: float = 0.4) -> float:
-    return float(np.clip(value / full, least, 1))
+def _laws(p: Path, kind: world.Kind | None, partners: list[Path]) -> list[Finding]:
+    """Find what breaks the laws of the object's own motion."""
+    if kind == "topple":
+        return _in_floor(p)
+    if kind == "ramp":
+        return on_ramp(p)
+    if p.pivot is not None:
+        # a long pendulum is slow to turn, and it may stop when it has hit something
+        return _on_string(p, least=12 if kind == "strike" else 1)
+    found = _in_balloon(p) if p.is_balloon else _in_air(p)
+    found += unhit(p, *partners) if kind == "strike" else _on_floor(p, partners)
+    if kind == "ledge":
+        found += over_edge(p)
+    if kind == "hide":
+        found += behind_wall(p)
+    return found
 
 
 def _continuity(p: Path, num_frames: int) -> list[Finding]:
     """Find jumps, vanishing and changes of colour."""
     findings = [
-        Finding("jump", _graded(size, 0.2), frame, f"jumps to another place at frame {frame}")
+        Finding("jump", graded(size, 0.2), frame, f"jumps to another place at frame {frame}")
         for frame, size in p.jumps
     ]
     for start, stop in runs(~p.visible & ~p.out & ~p.hidden):
@@ -90,20 +91,25 @@ def _continuity(p: Path, num_frames: int) -> list[Finding]:
             text = f"vanishes at frame {start}"
         else:
             text = f"is gone from frame {start} to frame {stop - 1}"
-        findings.append(Finding("vanish", _graded(n, 5), start, text))
+        findings.append(Finding("vanish", graded(n, 5), start, text))
     if p.track.new_color is not None:
         frame, color = p.track.new_color
-        findings.append(Finding("color-change", 1.0, frame, f"turns {color} at frame {frame}"))
+        if p.hidden[frame - 1]:
+            text = f"goes behind the wall and comes out {color} at frame {frame}"
+            findings.append(Finding("swap", 1.0, frame, text))
+        else:
+            findings.append(Finding("color-change", 1.0, frame, f"turns {color} at frame {frame}"))
     return findings
 
 
-def _on_string(p: Path) -> list[Finding]:
+def _on_string(p: Path, least: int) -> list[Finding]:
+    """Find a halt of `least` frames at the side."""
     assert p.pivot is not None
     for start, stop in runs(p.still):
         aside = abs(float(np.median(p.center[start:stop, 0])) - p.pivot)
-        if aside > 0.06:
+        if aside > 0.06 and stop - start >= least:
             text = f"stops at the side of its swing at frame {start} and hangs there"
-            return [Finding("stuck-swing", _graded(stop - start, 8), start, text)]
+            return [Finding("stuck-swing", graded(stop - start, 8), start, text)]
     return []
 
 
@@ -111,16 +117,16 @@ def _in_balloon(p: Path) -> list[Finding]:
     y = p.y
     fall = y - np.minimum.accumulate(y)
     if fall.max() > 0.1:
-        return [Finding("sink", _graded(float(fall.max()), 0.3), int(np.argmax(fall > 0.03)), "sinks")]
+        return [Finding("sink", graded(float(fall.max()), 0.3), int(np.argmax(fall > 0.03)), "sinks")]
     return []
 
 
 def _in_air(p: Path) -> list[Finding]:
     """Find hanging, falling at the wrong rate, and bounces that gain height."""
     findings = []
-    for start, stop in runs(p.still & ~p.low):
+    for start, stop in runs(p.still & ~p.low & ~p.on_fixture):
         text = f"hangs in mid-air from frame {start}"
-        findings.append(Finding("hover", _graded(stop - start, 8), start, text))
+        findings.append(Finding("hover", graded(stop - start, 8), start, text))
     ratio = p.gravity_ratio
     if ratio is not None and ratio < 0.65:
         severity = float(np.clip((0.65 - ratio) / 0.4, 0, 1))
@@ -138,24 +144,28 @@ def _in_air(p: Path) -> list[Finding]:
         if apexes[k - 1] > 0.06 and apexes[k] > 1.1 * apexes[k - 1] + 0.02:
             gain = apexes[k] / apexes[k - 1] - 1
             text = f"bounces higher than before at frame {bounds[k]}"
-            findings.append(Finding("gain-height", _graded(gain, 0.3), bounds[k], text))
+            findings.append(Finding("gain-height", graded(gain, 0.3), bounds[k], text))
             break
     return findings
 
 
+def _in_floor(p: Path) -> list[Finding]:
+    depth = np.where(p.visible | p.out, p.y - p.contact, 0)
+    if depth.max() <= 0.07:
+        return []
+    frame = int(np.argmax(depth > 0.05))
+    text = f"goes through the floor at frame {frame}"
+    return [Finding("through-floor", graded(float(depth.max()), 0.2), frame, text)]
+
+
 def _on_floor(p: Path, partners: list[Path]) -> list[Finding]:
     """Find sinking into the floor, leaping off it, and speeding up or turning with nothing pushing."""
-    findings = []
-    depth = np.where(p.visible | p.out, p.y - p.contact, 0)
-    if depth.max() > 0.07:
-        frame = int(np.argmax(depth > 0.05))
-        text = f"goes through the floor at frame {frame}"
-        findings.append(Finding("through-floor", _graded(float(depth.max()), 0.2), frame, text))
+    findings = _in_floor(p)
     for _, stop in runs(p.lying & (not p.is_balloon)):
         height = p.contact - float(p.y[stop : stop + 8].min(initial=p.contact))
         if height > 0.07:
             text = f"shoots up from the floor by itself at frame {stop}"
-            findings.append(Finding("leap", _graded(height, 0.2), stop, text))
+            findings.append(Finding("leap", graded(height, 0.2), stop, text))
             break
     always_known = all((q.visible | q.out).all() for q in partners)
     if p.is_balloon or not p.on_floor or not always_known or any(pass_frame(p, q) for q in partners):
@@ -167,29 +177,31 @@ def _on_floor(p: Path, partners: list[Path]) -> list[Finding]:
         if len(frames) < 6:
             continue
         third = max(2, len(frames) // 3)
-        early = _speed_per_s(p, frames[: third + 1])
-        late = _speed_per_s(p, frames[-third - 1 :])
+        early = speed_per_s(p, frames[: third + 1])
+        late = speed_per_s(p, frames[-third - 1 :])
         gain = abs(late) - abs(early) if early * late > 0 or min(abs(early), abs(late)) < 0.06 else 0.0
         if early * late < 0 and min(abs(early), abs(late)) > 0.1:
             findings.append(Finding("self-propelled", 1.0, start, "turns around with nothing pushing"))
         elif gain > 0.1:
-            severity = _graded(gain, 0.25)
+            severity = graded(gain, 0.25)
             findings.append(Finding("self-propelled", severity, start, "speeds up with nothing pushing"))
     return findings
-
-
-def _speed_per_s(p: Path, frames: npt.NDArray[np.int64]) -> float:
-    return float(np.polyfit(frames, p.x[frames], 1)[0]) * world.FPS
 
 
 def _kind(paths: list[Path]) -> world.Kind | None:
     if not paths:
         return None
     p = paths[0]
-    if p.pivot is not None:
-        return "swing"
+    if p.fixture is not None:
+        of_fixture: dict[world.Fixture, world.Kind] = {"ramp": "ramp", "ledge": "ledge", "wall": "hide"}
+        return of_fixture[p.fixture.kind]
+    if any(q.pivot is not None for q in paths):
+        return "strike" if len(paths) > 1 else "swing"
+    if len(paths) == 2 and _is_stack(*paths):
+        return "topple"
     if len(paths) > 1 and all(q.on_floor for q in paths):
-        return "collide"
+        sizes = sorted(min(q.half_size) for q in paths)
+        return "unequal" if sizes[-1] > 1.35 * sizes[0] else "collide"
     if p.is_balloon:
         return "float"
     moves = abs(p.travel) > 0.05
@@ -200,13 +212,22 @@ def _kind(paths: list[Path]) -> world.Kind | None:
     return "throw" if abs(p.flight_speed_per_s) > 0.1 or p.starts_upward else "drop"
 
 
+def _is_stack(p: Path, q: Path) -> bool:
+    """Whether a cube stands on another one at first."""
+    apart = np.abs(p.center[0] - q.center[0])
+    cubes = p.track.shape == q.track.shape == "cube"
+    return cubes and bool(apart[0] < 0.5 * p.half_size[0] and 0.7 < apart[1] / (2 * p.half_size[1]) < 1.3)
+
+
 def _direction(paths: list[Path], kind: world.Kind | None) -> Literal["left", "right"] | None:
     if kind in (None, "drop", "float", "rest"):
         return None
-    p = paths[0]
-    if kind == "swing" and p.pivot is not None:
+    p = next((q for q in paths if q.pivot is not None), paths[0])
+    if p.pivot is not None:
         way = p.pivot - p.x[np.argmax(p.visible)]
-    elif kind == "collide":
+    elif kind == "topple":
+        way = min(paths, key=lambda q: float(q.y[0])).travel
+    elif kind in ("collide", "unequal"):
         starts = [q.start_speed_per_s for q in paths]
         if min(starts) < -0.15 and max(starts) > 0.15:
             return None

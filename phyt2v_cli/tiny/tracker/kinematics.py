@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from phyt2v_cli.tiny import world
-from phyt2v_cli.tiny.blobs import Array, Mask
-from phyt2v_cli.tiny.tracking import Track, Tracks, hidden, out_of_picture
+from phyt2v_cli.tiny.tracker.blobs import Array, Mask
+from phyt2v_cli.tiny.tracker.fixtures import Fixture
+from phyt2v_cli.tiny.tracker.tracking import Track, Tracks, hidden, out_of_picture
 
 _STILL_FRAMES = 6
 """Number of frames that make a halt: a thrown ball's height changes by 0.04 within this many around its apex,
@@ -45,6 +46,11 @@ class Path:
     """Frames of the bounces on the floor."""
     contact: float
     """y of the centre when it touches the floor."""
+    fixture: Fixture | None
+    rest_height: Array
+    """y of the centre if it lay on the fixture, or else on the floor, at its place."""
+    on_fixture: Mask
+    """On a ramp or a ledge."""
 
     @property
     def half_size(self) -> tuple[float, float]:
@@ -81,7 +87,7 @@ class Path:
     @property
     def _flights(self) -> list[npt.NDArray[np.int64]]:
         """Frames of free flights: seen, off the floor, moving, between bounces and jumps."""
-        free = self.visible & ~self.still & (self.y < self.contact - 0.02)
+        free = self.visible & ~self.still & (self.y < self.contact - 0.02) & ~self.on_fixture
         cuts = {*self.contacts, *(frame for frame, _ in self.jumps)}
         stretches: list[npt.NDArray[np.int64]] = []
         for start, stop in runs(free):
@@ -132,22 +138,28 @@ def prepare(track: Track, tracks: Tracks) -> Path:
     contact = world.FLOOR_Y - track.half_size[1]
     low = np.abs(y - contact) < 0.05
     still = _still(smooth, visible, _STILL_FRAMES, 0.035, 0.024)
+    fixture = tracks.fixture
+    rest_height = fixture.rest_height(x, track.half_size[1]) if fixture else np.full_like(x, contact)
     lying = _still(smooth, visible, 3, np.inf, 0.02) & low
+    hung = min(tracks.objects, key=lambda o: float(o.center[np.argmax(o.visible), 1]))
     return Path(
         track=track,
-        pivot=tracks.pivot,
+        pivot=tracks.pivot if track is hung else None,
         x=x,
         y=y,
         center=center,
         visible=visible,
         out=out_of_picture(track, tracks.width),
-        hidden=hidden(track, tracks.objects),
+        hidden=hidden(track, tracks.objects, fixture),
         jumps=jumps,
         still=still,
         low=low,
         lying=lying,
         contacts=_contacts(y, contact),
         contact=contact,
+        fixture=fixture,
+        rest_height=rest_height,
+        on_fixture=(rest_height < contact - 0.01) & (np.abs(y - rest_height) < 0.06),
     )
 
 
@@ -202,6 +214,11 @@ def _contacts(y: Array, contact: float) -> tuple[int, ...]:
             if y[:r].min(initial=contact) < y[r] - 0.02 and y[r + 1 :].min(initial=contact) < y[r] - 0.02
         ]
     return tuple(frames)
+
+
+def speed_per_s(p: Path, frames: npt.NDArray[np.int64]) -> float:
+    """Speed to the right over `frames`, per s."""
+    return float(np.polyfit(frames, p.x[frames], 1)[0]) * world.FPS
 
 
 def touch_frame(p: Path, q: Path) -> int | None:

@@ -5,7 +5,7 @@ import pytest
 
 from phyt2v_cli.files.video import Frames
 from phyt2v_cli.tiny import world
-from phyt2v_cli.tiny.tracking import track
+from phyt2v_cli.tiny.tracker.tracking import track
 from training.renderer import render
 from training.scenes import Scenes, sample
 
@@ -24,12 +24,14 @@ def test_follows_centres_to_a_pixel(kind: world.Kind) -> None:
     scene = _scene(kind)
     tracks = track(render(scene).numpy()[0])
     colors = [world.COLORS[c] for c in scene.color[0]]
-    assert len(tracks.objects) == (2 if kind == "collide" else 1)
+    assert len(tracks.objects) == (2 if kind in world.PAIR_KINDS else 1)
     assert tracks.clean.all()
     for o in tracks.objects:
-        truth = scene.position[0, :, colors.index(o.color)]
-        assert np.abs(o.center - truth).max() < 1 / world.SIZE
-        assert o.half_size[0] == pytest.approx(scene.radius[0, 0], abs=0.025)
+        i = colors.index(o.color)
+        known = o.visible & ((scene.position[0, :, i] > 0.05) & (scene.position[0, :, i] < 0.95)).all(axis=1)
+        assert known.sum() > 15
+        assert np.abs(o.center - scene.position[0, :, i])[known].max() < 1.3 / world.SIZE
+        assert o.half_size[0] == pytest.approx(scene.radius[0, i], abs=0.025)
 
 
 @pytest.mark.parametrize("size", [48, 128, 256])

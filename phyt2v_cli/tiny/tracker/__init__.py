@@ -1,0 +1,1 @@
+"""Tracker of the embedded world: from pixels to blobs, tracks, paths, motions and scores, in this order."""
