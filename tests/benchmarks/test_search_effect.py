@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,7 @@ SCORES = [(1.0, 0.2), (1.0, 1.0), (0.5, 1.0), (0.9, 0.6), (1.0, 0.7), (0.4, 0.3)
 @pytest.fixture
 def weak_judge(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(SCRIPTS))
-    import weak_judge
-
-    return weak_judge
+    return import_module("weak_judge")
 
 
 class Judge:
