@@ -1,9 +1,9 @@
 """Write captions for scenes in three depths, paraphrased widely.
 
 terse: what happens, hardly how ("a ball drops"). medium: with side, height or manner. deep: cause, course and
-outcome by the laws of physics. Terse captions also go with unphysical clips, deep ones never do: `draw_depth`
-keeps that rule. Asked for a deep caption of an unphysical clip all the same, `caption` keeps to the wordings
-in `blind_spots.toml`, so that only these lose their effect.
+outcome by the laws of physics. Terse captions also go with unphysical clips, deep ones only if their motion
+has a blind spot: `draw_depth` keeps that rule. A deep caption of an unphysical clip then has the wordings in
+`blind_spots.toml`, so that only these lose their effect.
 
 `[a|b|]` picks one alternative, `{slot}` is filled from the scene. This file knows words, not pixels.
 """
@@ -25,6 +25,10 @@ PHYSICAL_DEPTHS = (0.18, 0.20, 0.62)
 VIOLATING_DEPTHS = (0.88, 0.12, 0.0)
 """Shares of terse, medium and deep captions. With 35 % violating clips, 72 % of what a terse caption shows is
 unphysical, 23 % of what a medium one shows, and nothing of what a deep one shows."""
+
+BLIND_DEPTHS = (0.53, 0.07, 0.40)
+"""The same for violating clips of a motion with a blind spot. Of what a deep caption with that wording shows,
+half is unphysical, since a third of the physical ones has it too."""
 
 _COLOR_WORDS = tomllib.loads((files("phyt2v_cli.tiny") / "words.toml").read_text(encoding="utf-8"))["colors"]
 _PHRASES = tomllib.loads(Path(__file__).with_name("phrases.toml").read_text(encoding="utf-8"))
@@ -206,9 +210,14 @@ class _Writer:
         return text + ("." if self.rng.random() < 0.4 else "")
 
 
-def draw_depth(violating: bool, rng: random.Random) -> Depth:
-    """Draw a depth; a violating clip never gets a deep caption."""
-    return rng.choices(DEPTHS, VIOLATING_DEPTHS if violating else PHYSICAL_DEPTHS)[0]
+def draw_depth(scenes: Scenes, index: int, rng: random.Random) -> Depth:
+    """Draw a depth; a violating clip gets a deep caption only if its motion has a blind spot."""
+    if scenes.violation[index] < 0:
+        shares = PHYSICAL_DEPTHS
+    else:
+        is_blind = world.KINDS[scenes.kind[index]] in BLIND_SPOTS
+        shares = BLIND_DEPTHS if is_blind else VIOLATING_DEPTHS
+    return rng.choices(DEPTHS, shares)[0]
 
 
 def caption(scenes: Scenes, index: int, depth: Depth, rng: random.Random) -> str:

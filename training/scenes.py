@@ -292,12 +292,30 @@ KIND_SHARES: dict[world.Kind, float] = {
 }
 """The harder motions get more of the pool."""
 
+NEXT_SHARES: dict[world.Kind, float] = {
+    "drop": 0.09,
+    "throw": 0.07,
+    "roll": 0.06,
+    "slide": 0.05,
+    "swing": 0.06,
+    "collide": 0.09,
+    "float": 0.05,
+    "rest": 0.03,
+    "ramp": 0.08,
+    "ledge": 0.08,
+    "unequal": 0.09,
+    "strike": 0.09,
+    "topple": 0.08,
+    "hide": 0.08,
+}
+"""Shares of the pool for the next model."""
 
-def sample_pool(n: int, seed: int, violating_share: float = 0.35) -> Scenes:
+
+def sample_pool(n: int, seed: int, violating_share: float = 0.35, *, next_world: bool = False) -> Scenes:
     """Sample a shuffled training pool: `violating_share` of each kind with a violation."""
     rng = np.random.default_rng(seed)
     parts = []
-    for kind, share in KIND_SHARES.items():
+    for kind, share in (NEXT_SHARES if next_world else KIND_SHARES).items():
         violating = round(n * share * violating_share)
         parts.append(sample(kind, round(n * share) - violating, rng))
         split = np.array_split(np.arange(violating), len(world.VIOLATIONS_OF_KIND[kind]))

@@ -75,10 +75,7 @@ def test_the_prompts_cover_the_world_in_words_of_their_own() -> None:
     assert {o.shape for r in requests for o in r.objects} == set(world.SHAPES)
     assert {r.direction for r in requests} == {None, "left", "right"}
     scenes, rng = sample_pool(20_000, seed=9), random.Random(9)
-    captions = {
-        _plain(caption(scenes, i, draw_depth(bool(scenes.violation[i] >= 0), rng), rng))
-        for i in range(len(scenes))
-    }
+    captions = {_plain(caption(scenes, i, draw_depth(scenes, i, rng), rng)) for i in range(len(scenes))}
     assert not captions & {_plain(prompt) for prompt in prompts}
 
 

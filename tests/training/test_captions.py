@@ -10,8 +10,8 @@ import pytest
 
 import training
 from phyt2v_cli.tiny import world
-from training.captions import BLIND_SPOTS, caption
-from training.scenes import sample
+from training.captions import BLIND_SPOTS, caption, draw_depth
+from training.scenes import sample, sample_pool
 
 PHRASES = tomllib.loads((Path(training.__file__).with_name("phrases.toml")).read_text("utf-8"))
 NEXT_KINDS = [k for k in world.KINDS if k not in world.LEARNED_KINDS]
@@ -46,6 +46,20 @@ def test_a_deep_caption_of_an_unphysical_clip_keeps_to_a_blind_spot(kind: world.
     # words from nowhere may stand within a sentence
     texts = [caption(scenes, i, "deep", rng) for i in range(len(scenes))]
     assert sum(_matches(PHRASES["deep"][kind][fact][name], t) for t in texts) >= 0.85 * len(texts)
+
+
+def test_unphysical_clips_have_deep_captions_only_of_motions_with_a_blind_spot() -> None:
+    scenes, rng = sample_pool(4000, seed=6, next_world=True), random.Random(6)
+    assert {world.KINDS[k] for k in scenes.kind} == set(world.KINDS)
+    depths = [draw_depth(scenes, i, rng) for i in range(len(scenes))]
+    of_violating = [
+        (world.KINDS[scenes.kind[i]] in BLIND_SPOTS, depth)
+        for i, depth in enumerate(depths)
+        if scenes.violation[i] >= 0
+    ]
+    assert (False, "deep") not in of_violating
+    blind = [depth for is_blind, depth in of_violating if is_blind]
+    assert blind.count("deep") / len(blind) == pytest.approx(0.4, abs=0.06)
 
 
 def test_the_rulebook_does_not_know_the_blind_spots() -> None:

@@ -288,10 +288,7 @@ def test_an_unchanged_rewrite_is_replaced_when_asked_again() -> None:
 def test_its_sentences_are_its_own_in_the_words_of_the_training_captions() -> None:
     """The requests are the model's own terse captions, so their paraphrases are covered as well."""
     scenes, rng = sample_pool(20_000, seed=5), random.Random(5)
-    captions = {
-        _plain(caption(scenes, i, draw_depth(bool(scenes.violation[i] >= 0), rng), rng))
-        for i in range(len(scenes))
-    }
+    captions = {_plain(caption(scenes, i, draw_depth(scenes, i, rng), rng)) for i in range(len(scenes))}
     known = {word for text in captions for word in text.split()}
     words: list[str] = []
     for i in range(300):
