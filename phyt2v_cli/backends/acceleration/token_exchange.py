@@ -18,6 +18,8 @@ import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from phyt2v_cli.errors import BackendError
+
 Attend = Callable[..., torch.Tensor]
 """Attention to query, key and value of shape (batch, heads, tokens, width), with a `scale` and no mask."""
 
@@ -151,8 +153,9 @@ def _attended(
             query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
         )
     if attn_mask is not None or dropout_p or is_causal or query.shape[:2] != key.shape[:2]:
-        raise NotImplementedError(
-            "attention with a mask, dropout or grouped heads cannot be shared by tokens"
+        raise BackendError(
+            "The tokens of this model cannot be shared: its attention has a mask, dropout or grouped heads.",
+            "Use `generator.gpus=1`.",
         )
     attended: torch.Tensor = torch.ops.phyt2v.attention_to_all(query, key, value, scale)
     return attended
