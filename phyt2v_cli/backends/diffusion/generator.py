@@ -37,7 +37,7 @@ from phyt2v_cli.backends.diffusion.conditioning import call_arguments, picture_a
 from phyt2v_cli.backends.diffusion.families.family import Family
 from phyt2v_cli.backends.diffusion.geometry import check_size, video_size
 from phyt2v_cli.backends.diffusion.pipeline import configs_of, load_pipeline
-from phyt2v_cli.backends.diffusion.several_gpus import SharedDenoiser, Sharing, with_room
+from phyt2v_cli.backends.diffusion.several_gpus import ALONE, SharedDenoiser, Sharing, with_room
 from phyt2v_cli.backends.diffusion.signature import fps_of
 from phyt2v_cli.backends.diffusion.solvers import choose_solver
 from phyt2v_cli.backends.memory import residency
@@ -101,7 +101,7 @@ class DiffusersGenerator:
         device: torch.device,
         num_planned_steps: int = 0,
         *,
-        sharing: Sharing = Sharing(),  # noqa: B008
+        sharing: Sharing = ALONE,
     ) -> None:
         self.pipeline = pipeline
         """Pipeline of diffusers, for inspection; whoever changes it changes the videos."""

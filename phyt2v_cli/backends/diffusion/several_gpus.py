@@ -29,6 +29,10 @@ class Sharing(NamedTuple):
     """2 if half of the GPUs computes each guidance branch, 1 if all compute both."""
 
 
+ALONE = Sharing()
+"""The first GPU makes each video by itself."""
+
+
 def with_room(sharing: Sharing, pipeline: Any, config: GeneratorConfig) -> Sharing:
     """`sharing`, or nobody to share with if the denoisers do not fit into one of the GPUs.
 
@@ -45,7 +49,7 @@ def with_room(sharing: Sharing, pipeline: Any, config: GeneratorConfig) -> Shari
         if needed <= free:
             continue
         if config.gpus == "auto":
-            return Sharing()
+            return ALONE
         raise BackendError(
             f"{gpu} needs about {needed / 1e9:.1f} GB for a copy of the model, and "
             f"{free / 1e9:.1f} GB are free.",
