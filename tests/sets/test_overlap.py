@@ -244,7 +244,8 @@ def test_what_ends_after_the_last_result_that_is_wanted_is_handed_over() -> None
 def test_ctrl_c_that_nobody_hears_is_raised_after_what_ends_in_the_grace(
     fails_fast: bool, until: Until, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(overlap, "GRACE_S", 2.0)
+    monkeypatch.setattr(overlap, "GRACE_S", 4.0)
+    got: list[int] = []
     both = threading.Barrier(2)
 
     def work(item: int, cancelled: Cancelled) -> int:
@@ -254,7 +255,8 @@ def test_ctrl_c_that_nobody_hears_is_raised_after_what_ends_in_the_grace(
         both.wait(PATIENCE_S)
         if fails_fast and item == 1:
             return item
-        time.sleep(0.3)  # the caller waits, for the result or in the drain
+        wait_until(lambda: got == ([1] if fails_fast else []))
+        time.sleep(0.5)  # the caller waits, for the result or in the drain
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.3)
         return item
@@ -264,7 +266,6 @@ def test_ctrl_c_that_nobody_hears_is_raised_after_what_ends_in_the_grace(
 
     if fails_fast:
         both = threading.Barrier(3)
-    got: list[int] = []
     with pytest.raises(KeyboardInterrupt):
         for result in begin([9, 1, 0][: both.parties], work, is_last=is_last):
             got.append(result)
