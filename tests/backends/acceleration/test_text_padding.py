@@ -10,6 +10,7 @@ import torch
 from phyt2v_cli.backends.acceleration import text_padding
 from phyt2v_cli.backends.diffusion.generator import DiffusersGenerator, load
 from phyt2v_cli.config.generator import GeneratorConfig
+from tests.backends.acceleration.test_compilation import num_graphs
 from tests.tiny_families import save_hunyuan, save_hunyuan_15
 
 SIZE = {"num_frames": 5, "height": 32, "width": 32}
@@ -42,6 +43,20 @@ def test_the_video_is_the_same_without_padding_and_mask(
     monkeypatch.setattr(text_padding, "drop_in", lambda _: None)
     padded = denoise(load(config), prompt)
     assert np.linalg.norm(made - padded) <= 1e-5 * np.linalg.norm(padded)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_a_second_length_of_text_compiles_once_more_and_no_other_does(tmp_path: Path) -> None:
+    config = config_of(save_hunyuan_15(tmp_path))
+    exact, compiled = load(config), load(config.model_copy(update={"compile": "on"}))
+    torch._dynamo.reset()
+    graphs = []
+    for prompt in ("a ball drops", "a cube", "a red cube slides", "x"):
+        made, right = denoise(compiled, prompt), denoise(exact, prompt)
+        assert np.linalg.norm(made - right) <= 1e-5 * np.linalg.norm(right)
+        graphs.append(num_graphs())
+    assert graphs[0] < graphs[1] == graphs[2] == graphs[3]
 
 
 class Block(torch.nn.Module):
