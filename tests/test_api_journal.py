@@ -68,6 +68,7 @@ def test_a_run_leaves_its_events_and_its_log_and_once_complete_no_more() -> None
     assert {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_each_call_adds_an_attempt() -> None:
     with pytest.raises(RunPausedError) as pause:
         phyt2v_cli.refine(PROMPT, preset="tiny", rounds=1, steps=[2, 3], out="run", stop_after="rewrite")

@@ -172,7 +172,7 @@ def rearranged(value: object) -> st.SearchStrategy[object]:
 
 
 @given(data=st.data(), name=st.sampled_from(["run.json", "round1.json", "round2.json"]))
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_fault_20_53_any_list_or_number_of_a_record_goes_through_the_commands(
     data: st.DataObject, name: str, doubled_whole: Path
 ) -> None:

@@ -40,9 +40,9 @@ def endless(code: int) -> Behaviour:
 
 
 def bomb() -> bytes:
-    """Gzip of 50 times the limit, in some MB."""
-    packer = zlib.compressobj(9, wbits=31)
-    parts = [packer.compress(bytes(MIB)) for _ in range(50 * MAX_BODY_BYTES // MIB)]
+    """Gzip of 12 times the limit, in some MB."""
+    packer = zlib.compressobj(1, wbits=31)
+    parts = [packer.compress(bytes(MIB)) for _ in range(12 * MAX_BODY_BYTES // MIB)]
     return b"".join(parts) + packer.flush()
 
 
@@ -64,7 +64,7 @@ def test_fault_50_a_body_without_an_end_is_not_read_to_it(code: int) -> None:
     assert_refused_within_memory(endless(code))
 
 
-@pytest.mark.parametrize("code", [200, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("code", [200, 400])
 def test_fault_50_a_bomb_is_not_unpacked(code: int) -> None:
     assert_refused_within_memory(encoded(bomb(), "gzip", code))
 

@@ -82,7 +82,11 @@ def assert_close(one: np.ndarray, other: np.ndarray) -> None:
     assert np.linalg.norm(one - other) <= 1e-5 * np.linalg.norm(other)
 
 
-@pytest.mark.parametrize("sharing", [TWO, THREE, FOUR], ids=["two", "three", "four"])
+@pytest.mark.parametrize(
+    "sharing",
+    [TWO, THREE, pytest.param(FOUR, marks=pytest.mark.slow)],
+    ids=["two", "three", "four"],
+)
 def test_devices_that_share_tokens_make_the_video_of_one(
     config: GeneratorConfig, sharing: Sharing, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ from phyt2v_cli.tiny.tracker.tracking import Track, Tracks
 
 @pytest.fixture(scope="module")
 def rows() -> list[Row]:
-    return [measure(kind, violation, 3, "none", HELD_OUT_SEED + 1) for kind, violation in cells()]
+    return [measure(kind, violation, 2, "none", HELD_OUT_SEED + 1) for kind, violation in cells()]
 
 
 def test_facts_and_verdicts_are_right(rows: list[Row]) -> None:
