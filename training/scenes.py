@@ -310,8 +310,13 @@ NEXT_SHARES: dict[world.Kind, float] = {
 }
 """Shares of the pool for the next model."""
 
+VIOLATING_SHARE = 0.4
+"""Share of each kind that breaks a law."""
 
-def sample_pool(n: int, seed: int, violating_share: float = 0.35, *, next_world: bool = False) -> Scenes:
+
+def sample_pool(
+    n: int, seed: int, violating_share: float = VIOLATING_SHARE, *, next_world: bool = False
+) -> Scenes:
     """Sample a shuffled training pool: `violating_share` of each kind with a violation."""
     rng = np.random.default_rng(seed)
     parts = []
