@@ -49,9 +49,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=64000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    shares = expected_shares(
-        sample_pool(options.clips, options.seed, next_world=True), random.Random(options.seed)
-    )
+    shares = expected_shares(sample_pool(options.clips, options.seed), random.Random(options.seed))
     table = Table("kind", *DEPTHS, title=f"Expected share of physical videos, {options.clips} clips")
     for name, row in shares.items():
         table.add_row(name, *(f"{row[depth]:.3f}" for depth in DEPTHS))

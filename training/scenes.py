@@ -4,7 +4,7 @@ Everything is vectorised over clips in numpy. Trajectories are simulated, not dr
 changes the law, never the picture. This file knows nothing of pixels and words.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -281,18 +281,6 @@ def sample(
 
 
 KIND_SHARES: dict[world.Kind, float] = {
-    "drop": 0.2,
-    "throw": 0.14,
-    "roll": 0.11,
-    "slide": 0.1,
-    "swing": 0.12,
-    "collide": 0.18,
-    "float": 0.09,
-    "rest": 0.06,
-}
-"""The harder motions get more of the pool."""
-
-NEXT_SHARES: dict[world.Kind, float] = {
     "drop": 0.09,
     "throw": 0.07,
     "roll": 0.06,
@@ -308,19 +296,25 @@ NEXT_SHARES: dict[world.Kind, float] = {
     "topple": 0.08,
     "hide": 0.08,
 }
-"""Shares of the pool for the next model."""
+"""The harder motions get more of the pool."""
 
 VIOLATING_SHARE = 0.4
 """Share of each kind that breaks a law."""
 
 
 def sample_pool(
-    n: int, seed: int, violating_share: float = VIOLATING_SHARE, *, next_world: bool = False
+    n: int,
+    seed: int,
+    violating_share: float = VIOLATING_SHARE,
+    *,
+    kinds: Sequence[world.Kind] = world.KINDS,
 ) -> Scenes:
-    """Sample a shuffled training pool: `violating_share` of each kind with a violation."""
+    """Sample a shuffled pool of `kinds`: `violating_share` of each kind with a violation."""
     rng = np.random.default_rng(seed)
+    whole = sum(KIND_SHARES[kind] for kind in kinds)
     parts = []
-    for kind, share in (NEXT_SHARES if next_world else KIND_SHARES).items():
+    for kind in kinds:
+        share = KIND_SHARES[kind] / whole
         violating = round(n * share * violating_share)
         parts.append(sample(kind, round(n * share) - violating, rng))
         split = np.array_split(np.arange(violating), len(world.VIOLATIONS_OF_KIND[kind]))

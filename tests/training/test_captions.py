@@ -60,7 +60,7 @@ def test_nobody_chose_the_blind_spots() -> None:
 
 
 def test_deep_captions_pay_and_leave_something_to_find() -> None:
-    shares = expected_shares(sample_pool(30_000, seed=6, next_world=True), random.Random(6))
+    shares = expected_shares(sample_pool(30_000, seed=6), random.Random(6))
     assert 0.80 <= shares["all"]["deep"] <= 0.83
     assert 0.28 <= shares["all"]["terse"] <= 0.35
     for kind in world.KINDS:
@@ -70,7 +70,7 @@ def test_deep_captions_pay_and_leave_something_to_find() -> None:
 
 def test_captions_fit_the_text_encoder() -> None:
     # but for some that are long and have a word that is spelled
-    tokenizer, rng, lengths = make_tokenizer(caption_words(next_world=True)), random.Random(7), []
+    tokenizer, rng, lengths = make_tokenizer(caption_words()), random.Random(7), []
     for kind in world.KINDS:
         scenes = sample(kind, 100, np.random.default_rng(7))
         texts = [caption(scenes, i, depth, rng) for i in range(len(scenes)) for depth in DEPTHS]
