@@ -22,7 +22,8 @@ def fact_prompts(
     the first prompt after a user's own has the standard wording of each fact.
     """
     assert subject.kind is not None
-    facts = physics().kinds[subject.kind].facts
+    motion = physics().kinds[subject.kind]
+    facts = motion.facts | motion.mutual_facts if subject.mutual else motion.facts
     defied = {f.fact for f in findings if f.fact is not None}
     if not findings:
         defied = set(facts)
@@ -37,9 +38,9 @@ def fact_prompts(
             said = {
                 fact: subject.fill(
                     _next(wordings, previous, step) if fact in changing else _last(wordings, previous),
-                    known=bool(leads),
+                    known=bool(leads) or number > 0,
                 )
-                for fact, wordings in facts.items()
+                for number, (fact, wordings) in enumerate(facts.items())
             }
             yield (*leads, *_shortened(said, defied, max_words - sum(len(s.split()) for s in leads)))
 
