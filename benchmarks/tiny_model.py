@@ -13,7 +13,7 @@ import argparse
 import json
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +80,7 @@ def measure(options: argparse.Namespace) -> None:
         for kind, row in result[depth].items():
             shown = (row["semantic_adherence"], row["physical_commonsense"], row["clean_frames"])
             name = depth if kind == "all" else f"  {kind}"
-            table.add_row(name, str(row["videos"]), *(f"{value:.3f}" for value in shown))
+            table.add_row(name, str(row["videos"]), *("" if v is None else f"{v:.3f}" for v in shown))
     Console().print(table)
     if options.json:
         options.json.write_text(
@@ -88,16 +88,21 @@ def measure(options: argparse.Namespace) -> None:
         )
 
 
-def _row(videos: Sequence[tuple[str, Tracks, Scores]]) -> dict[str, float]:
-    """Means of the videos; SA of those about which the tracker does not abstain."""
-    known = [s.semantic_adherence for _, _, s in videos if s.semantic_adherence is not None]
+def _row(videos: Sequence[tuple[str, Tracks, Scores]]) -> dict[str, float | None]:
+    """Means of the videos; SA and PC of those about which the tracker does not abstain."""
+    scores = [s for _, _, s in videos]
     return {
         "videos": len(videos),
-        "abstained": len(videos) - len(known),
-        "semantic_adherence": float(np.mean(known)) if known else float("nan"),
-        "physical_commonsense": float(np.mean([s.physical_commonsense for _, _, s in videos])),
-        "clean_frames": float(np.mean([t.clean.mean() for _, t, _ in videos])),
+        "abstained": sum(s.semantic_adherence is None for s in scores),
+        "semantic_adherence": _mean(s.semantic_adherence for s in scores),
+        "physical_commonsense": _mean(s.physical_commonsense for s in scores),
+        "clean_frames": _mean(float(t.clean.mean()) for _, t, _ in videos),
     }
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def autoencoder(options: argparse.Namespace) -> None:

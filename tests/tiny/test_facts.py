@@ -157,8 +157,10 @@ def test_its_sentences_are_its_own_in_the_words_of_the_training_captions() -> No
     captions = {_plain(caption(pool, i, d, rng)) for i in range(len(pool)) for d in DEPTHS}
     known = {word for text in captions for word in text.split()}
     words = []
-    for prompt in PROMPTS:
-        for said in fact_prompts(_subject(prompt), [], "", 45):
+    accounts = ["", *(f"A thing {oddity.phrases[0]}." for oddity in physics().oddities.values())]
+    for prompt, account in itertools.product(PROMPTS, accounts):
+        found = compare(prompt, _subject(prompt), account)
+        for said in fact_prompts(_subject(prompt), found, "", 45):
             assert _plain(" ".join(said)) not in captions
             words += _plain(" ".join(said)).split()
     assert sum(word in known for word in words) >= 0.98 * len(words)
