@@ -41,10 +41,9 @@ def render(options: argparse.Namespace) -> None:
     pipeline, kinds = _load(options.model)
     pipeline.to(options.device).set_progress_bar_config(disable=True)
     guidance = load_config(preset="tiny").config.generator.guidance_scale
-    # a few more, because the numbers of each kind are rounded
-    scenes = sample_pool(options.num + 8, SCENE_SEED, violating_share=0.0, kinds=kinds)
+    scenes = sample_pool(options.num, SCENE_SEED, violating_share=0.0, kinds=kinds)
     rng = random.Random(PROMPT_SEED)
-    kept = {"kinds": np.array([world.KINDS[kind] for kind in scenes.kind[: options.num]])}
+    kept = {"kinds": np.array([world.KINDS[kind] for kind in scenes.kind])}
     for depth in DEPTHS:
         prompts = [caption(scenes, i, depth, rng) for i in range(options.num)]
         parts = []

@@ -309,14 +309,14 @@ def sample_pool(
     *,
     kinds: Sequence[world.Kind] = world.KINDS,
 ) -> Scenes:
-    """Sample a shuffled pool of `kinds`: `violating_share` of each kind with a violation."""
+    """Sample a shuffled pool of `n` scenes of `kinds`: `violating_share` of each kind with a violation."""
     rng = np.random.default_rng(seed)
-    whole = sum(KIND_SHARES[kind] for kind in kinds)
+    ends = np.cumsum([0.0, *(KIND_SHARES[kind] for kind in kinds)])
+    counts = np.diff(np.rint(n * ends / ends[-1]).astype(int))
     parts = []
-    for kind in kinds:
-        share = KIND_SHARES[kind] / whole
-        violating = round(n * share * violating_share)
-        parts.append(sample(kind, round(n * share) - violating, rng))
+    for kind, count in zip(kinds, counts, strict=True):
+        violating = round(count * violating_share)
+        parts.append(sample(kind, count - violating, rng))
         split = np.array_split(np.arange(violating), len(world.VIOLATIONS_OF_KIND[kind]))
         parts += [
             sample(kind, len(p), rng, v) for v, p in zip(world.VIOLATIONS_OF_KIND[kind], split, strict=True)

@@ -68,6 +68,14 @@ def test_deep_captions_pay_and_leave_something_to_find() -> None:
         assert shares[kind]["terse"] < shares[kind]["medium"]
 
 
+def test_a_pool_has_as_many_scenes_as_are_asked_for() -> None:
+    for n in (4, 60, 101):
+        for kinds in (world.KINDS, world.LEARNED_KINDS):
+            pool = sample_pool(n, seed=1, kinds=kinds)
+            assert len(pool) == n
+            assert {world.KINDS[k] for k in pool.kind} <= set(kinds)
+
+
 def test_captions_fit_the_text_encoder() -> None:
     # but for some that are long and have a word that is spelled
     tokenizer, rng, lengths = make_tokenizer(caption_words()), random.Random(7), []
