@@ -130,6 +130,15 @@ def test_only_the_defied_fact_changes_and_what_failed_is_not_tried_again() -> No
     assert len(set(tried)) == len(tried)
 
 
+def test_the_other_facts_are_in_doubt_once_all_wordings_of_the_defied_one_have_failed() -> None:
+    subject, caption = _subject("a red ball falls"), "The red ball stops in mid-air and hangs there."
+    said = ["a red ball falls"]
+    for _ in range(7):
+        found = compare(said[0], subject, caption)
+        said.append(" ".join(next(iter(fact_prompts(subject, found, said[-1], 45)))))
+    assert len(set(said)) == len(said)
+
+
 def test_what_defies_no_fact_changes_the_lead_only() -> None:
     before = _next(PROMPT, findings=[])
     after = _next(before, "A red ball vanishes.")
