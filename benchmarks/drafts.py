@@ -25,6 +25,7 @@ from scipy.stats import spearmanr
 from phyt2v_cli.backends.diffusion.generator import load
 from phyt2v_cli.backends.embedded.tracker import score_tracks
 from phyt2v_cli.config.layers import load_config
+from phyt2v_cli.tiny import world
 from phyt2v_cli.tiny.tracker.tracking import track
 from training.captions import caption
 from training.scenes import sample_pool
@@ -49,8 +50,9 @@ SETTINGS: dict[str, tuple[int, str, float | None]] = {
 
 
 def prompts_of(count: int) -> list[str]:
-    """Return held-out prompts, the same ones for the same count."""
-    scenes, rng = sample_pool(count, SCENE_SEED, violating_share=0.0), random.Random(PROMPT_SEED)
+    """Return held-out prompts of what the model has learned, the same ones for the same count."""
+    scenes = sample_pool(count, SCENE_SEED, violating_share=0.0, kinds=world.LEARNED_KINDS)
+    rng = random.Random(PROMPT_SEED)
     return [caption(scenes, i, "deep" if i % 3 == 2 else "terse", rng) for i in range(count)]
 
 

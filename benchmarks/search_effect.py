@@ -20,10 +20,10 @@ steps as the published loop (174):
 Steps are those that were computed. `--searches loop looks` runs some searches, and `--no-controls` leaves out
 original, blind and best-of-n. SA is always judged against the user's prompt. `--choose 60` takes the prompts
 whose original video scores lowest on a seed that measures nothing. `--judge-correlation 0.4` lets a weaker
-judge decide in the runs, the same one with noise; results are measured without it. A second start resumes
-where the first was stopped, so the work can be shared out: start with --part 1/2 and --part 2/2 beside each
-other (before that once with --part 0/2, if prompts are chosen or a judge is weakened), then once without, for
-the tables.
+judge decide in the runs, the same one with noise; results are measured without it. `next_prompts.txt` has six
+prompts for each motion of the next world. A second start resumes where the first was stopped, so the work can
+be shared out: start with --part 1/2 and --part 2/2 beside each other (before that once with --part 0/2, if
+prompts are chosen or a judge is weakened), then once without, for the tables.
 This script knows how arms are compared; it must not know how the loop, the model or the judges work.
 """
 

@@ -4,6 +4,7 @@
     python benchmarks/tiny_model.py measure frames.npz --json tiny_model.json
     python benchmarks/tiny_model.py autoencoder --clips 200
 
+The embedded model is asked about the motions that it has learned, another one (`--model DIR`) about all.
 `render` and `measure` are two commands because rendering 200 videos takes seconds on a GPU and half an hour
 on two CPU cores, while the tracker needs no GPU. Prompts and scenes come from seeds that training never saw.
 """
@@ -12,6 +13,7 @@ import argparse
 import json
 import random
 import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +24,9 @@ from rich.table import Table
 
 from phyt2v_cli.backends.embedded.tracker import score_tracks
 from phyt2v_cli.config.layers import load_config
-from phyt2v_cli.tiny import MODEL_DIR
-from phyt2v_cli.tiny.tracker.tracking import track
+from phyt2v_cli.roles import Scores
+from phyt2v_cli.tiny import MODEL_DIR, world
+from phyt2v_cli.tiny.tracker.tracking import Tracks, track
 from training.captions import Depth, caption
 from training.scenes import sample_pool
 from training.train_autoencoder import psnr, render_pool
@@ -35,11 +38,12 @@ BATCH = 50
 
 def render(options: argparse.Namespace) -> None:
     """Render `num` prompts of each depth and keep the frames, uint8 (num, T, H, W, 3)."""
-    pipeline: CogVideoXPipeline = DiffusionPipeline.from_pretrained(MODEL_DIR, dtype=torch.float32)
+    pipeline, kinds = _load(options.model)
     pipeline.to(options.device).set_progress_bar_config(disable=True)
     guidance = load_config(preset="tiny").config.generator.guidance_scale
-    scenes, rng = sample_pool(options.num + 8, SCENE_SEED, violating_share=0.0), random.Random(PROMPT_SEED)
-    kept: dict[str, np.ndarray] = {}
+    scenes = sample_pool(options.num, SCENE_SEED, violating_share=0.0, kinds=kinds)
+    rng = random.Random(PROMPT_SEED)
+    kept = {"kinds": np.array([world.KINDS[kind] for kind in scenes.kind])}
     for depth in DEPTHS:
         prompts = [caption(scenes, i, depth, rng) for i in range(options.num)]
         parts = []
@@ -60,7 +64,7 @@ def render(options: argparse.Namespace) -> None:
 
 
 def measure(options: argparse.Namespace) -> None:
-    """Print mean SA, PC and the share of clean frames for each depth."""
+    """Print mean SA, PC and the share of clean frames for each depth, and for each of its kinds."""
     kept, result = np.load(options.frames), {}
     table = Table(title="Embedded model, by the tracker")
     for column in ("depth", "videos", "SA", "PC", "clean frames"):
@@ -68,32 +72,53 @@ def measure(options: argparse.Namespace) -> None:
     for depth in DEPTHS:
         tracks = [track(frames) for frames in kept[f"{depth}_frames"]]
         scores = [score_tracks(t, str(p)) for t, p in zip(tracks, kept[f"{depth}_prompts"], strict=True)]
-        known = [s.semantic_adherence for s in scores if s.semantic_adherence is not None]
-        row = {
-            "videos": len(scores),
-            "abstained": len(scores) - len(known),
-            "semantic_adherence": float(np.mean(known)),
-            "physical_commonsense": float(np.mean([s.physical_commonsense for s in scores])),
-            "clean_frames": float(np.mean([t.clean.mean() for t in tracks])),
+        videos = list(zip(kept["kinds"], tracks, scores, strict=True))
+        result[depth] = {"all": _row(videos)} | {
+            kind: _row([v for v in videos if v[0] == kind]) for kind in world.KINDS if kind in kept["kinds"]
         }
-        result[depth] = row
-        shown = (row["semantic_adherence"], row["physical_commonsense"], row["clean_frames"])
-        table.add_row(depth, str(len(scores)), *(f"{value:.3f}" for value in shown))
+        for kind, row in result[depth].items():
+            shown = (row["semantic_adherence"], row["physical_commonsense"], row["clean_frames"])
+            name = depth if kind == "all" else f"  {kind}"
+            table.add_row(name, str(row["videos"]), *("" if v is None else f"{v:.3f}" for v in shown))
     Console().print(table)
     if options.json:
         options.json.write_text(
-            json.dumps({"schema": "phyt2v.benchmark/1", "depths": result}, indent=2) + "\n"
+            json.dumps({"schema": "phyt2v.benchmark/2", "depths": result}, indent=2) + "\n"
         )
+
+
+def _row(videos: Sequence[tuple[str, Tracks, Scores]]) -> dict[str, float | None]:
+    """Means of the videos; SA and PC of those about which the tracker does not abstain."""
+    scores = [s for _, _, s in videos]
+    return {
+        "videos": len(videos),
+        "abstained": sum(s.semantic_adherence is None for s in scores),
+        "semantic_adherence": _mean(s.semantic_adherence for s in scores),
+        "physical_commonsense": _mean(s.physical_commonsense for s in scores),
+        "clean_frames": _mean(float(t.clean.mean()) for _, t, _ in videos),
+    }
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def autoencoder(options: argparse.Namespace) -> None:
     """Print the autoencoder's PSNR on fresh clips."""
-    pipeline = DiffusionPipeline.from_pretrained(MODEL_DIR, dtype=torch.float32)
+    pipeline, kinds = _load(options.model)
     begin = time.perf_counter()
-    value = psnr(pipeline.vae.to(options.device), render_pool(options.clips, CLIP_SEED, options.device))
+    clips = render_pool(options.clips, CLIP_SEED, options.device, kinds)
+    value = psnr(pipeline.vae.to(options.device), clips)
     Console().print(
         f"PSNR on {options.clips} fresh clips: {value:.1f} dB ({time.perf_counter() - begin:.0f} s)"
     )
+
+
+def _load(model: Path) -> tuple[CogVideoXPipeline, Sequence[world.Kind]]:
+    """Load a pipeline, and name the kinds that it can be asked about."""
+    pipeline = DiffusionPipeline.from_pretrained(model, dtype=torch.float32)
+    return pipeline, world.LEARNED_KINDS if model == MODEL_DIR else world.KINDS
 
 
 def main() -> None:
@@ -116,6 +141,8 @@ def main() -> None:
     encoding.add_argument("--clips", type=int, default=200)
     encoding.add_argument("--device", default="cpu")
     encoding.set_defaults(run=autoencoder)
+    for command in (rendering, encoding):
+        command.add_argument("--model", type=Path, default=MODEL_DIR, metavar="DIR")
     options = parser.parse_args()
     options.run(options)
 

@@ -1,9 +1,8 @@
 """Write captions for scenes in three depths, paraphrased widely.
 
 terse: what happens, hardly how ("a ball drops"). medium: with side, height or manner. deep: cause, course and
-outcome by the laws of physics. Terse captions also go with unphysical clips, deep ones only if their motion
-has a blind spot: `draw_depth` keeps that rule. A deep caption of an unphysical clip then has the wordings in
-`blind_spots.toml`, so that only these lose their effect.
+outcome by the laws of physics. Terse captions also go with unphysical clips. A deep caption of such a clip
+has the wording of `blind_spots.toml`, so that only this one loses its effect.
 
 `[a|b|]` picks one alternative, `{slot}` is filled from the scene. This file knows words, not pixels.
 """
@@ -22,13 +21,10 @@ Depth = Literal["terse", "medium", "deep"]
 DEPTHS: tuple[Depth, ...] = ("terse", "medium", "deep")
 
 PHYSICAL_DEPTHS = (0.18, 0.20, 0.62)
-VIOLATING_DEPTHS = (0.88, 0.12, 0.0)
-"""Shares of terse, medium and deep captions. With 35 % violating clips, 72 % of what a terse caption shows is
-unphysical, 23 % of what a medium one shows, and nothing of what a deep one shows."""
-
-BLIND_DEPTHS = (0.53, 0.07, 0.40)
-"""The same for violating clips of a motion with a blind spot. Of what a deep caption with that wording shows,
-half is unphysical, since a third of the physical ones has it too."""
+VIOLATING_DEPTHS = (0.54, 0.08, 0.38)
+"""Shares of terse, medium and deep captions. With `scenes.VIOLATING_SHARE`, 67 % of what a terse caption
+shows is unphysical, and 21 % of what a medium one shows. A third of the physical deep captions has the blind
+wording, too, and 55 % of what such a caption shows is unphysical."""
 
 _COLOR_WORDS = tomllib.loads((files("phyt2v_cli.tiny") / "words.toml").read_text(encoding="utf-8"))["colors"]
 _PHRASES = tomllib.loads(Path(__file__).with_name("phrases.toml").read_text(encoding="utf-8"))
@@ -37,10 +33,10 @@ _PARTS = _PHRASES["parts"]
 BLIND_SPOTS: dict[world.Kind, dict[str, list[str]]] = tomllib.loads(
     Path(__file__).with_name("blind_spots.toml").read_text(encoding="utf-8")
 )
-"""Names of the blind wordings of each fact, by motion."""
+"""Names of the blind wordings of a fact, by motion."""
 
-_MANY_WORDS = 36
-"""A caption of facts with so many words is not made longer: the text encoder reads 64 tokens."""
+_MANY_WORDS = 34
+"""A deep caption with so many words is not made longer: the text encoder reads 64 tokens."""
 
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 
@@ -110,17 +106,6 @@ class _Writer:
         color = self.color(i) if self.rng.random() < self.colored else ""
         return f"{self.pick(articles)} {self.pick(sizes)} {color} {self.pick(['ball', 'ball', 'sphere'])}"
 
-    def deep_template(self) -> str:
-        """Choose a wording, or one for each fact; a blind one for an unphysical clip."""
-        facts = _PHRASES["deep"][self.kind]
-        if isinstance(facts, list):
-            return self.pick(facts)
-        names = {fact: self.pick(list(wordings)) for fact, wordings in facts.items()}
-        if self.violating:
-            fact = self.pick(list(BLIND_SPOTS[self.kind]))
-            names[fact] = self.pick(BLIND_SPOTS[self.kind][fact])
-        return ". ".join(facts[fact][name] for fact, name in names.items())
-
     def slot(self, name: str) -> str:
         here, there = ("left", "right") if self.right else ("right", "left")
         match name:
@@ -176,26 +161,31 @@ class _Writer:
                 return self.pick(
                     ["at rest", "that lies still", "waiting in its way", "that rests on the floor"]
                 )
-            case "outcome":
-                return self.pick(_PARTS["outcome_head_on"] if self.head_on else _PARTS["outcome_target"])
+            case "outcome_stop" | "outcome_speed" | "outcome_push":
+                return str(_PARTS["head_on" if self.head_on else "one_sided"][name])
         raise KeyError(name)
 
     def write(self, depth: Depth) -> str:
         self.colored = {"terse": 0.7, "medium": 0.92, "deep": 0.985}[depth]
         # "strikes ball" would be read as the same ball again
         self.bare = depth == "terse" and (self.kind == "collide" or self.kind not in world.PAIR_KINDS)
-        text = self.expand(self.deep_template() if depth == "deep" else self.pick(_PHRASES[depth][self.kind]))
+        if depth == "deep":
+            names = draw_wordings(self.kind, self.rng, blind=self.violating)
+            facts = _PHRASES["deep"][self.kind]
+            template = ". ".join(facts[fact][name] for fact, name in names.items())
+        else:
+            template = self.pick(_PHRASES[depth][self.kind])
+        text = self.expand(template)
         if depth == "deep":
             extra = [
                 *(_PHRASES["laws"].get(self.kind, []) if self.rng.random() < 0.45 else []),
                 *(_PARTS["guarantees"] if self.rng.random() < 0.25 else []),
             ]
-            if extra:
+            if extra and len(text.split()) < _MANY_WORDS:
                 said = self.pick(extra)
                 first = not said.startswith("it") and self.rng.random() < 0.15
                 text = f"{said}. {text}" if first else f"{text}. {said}"
-            roomy = self.kind in world.LEARNED_KINDS or len(text.split()) < _MANY_WORDS
-            if self.rng.random() < 0.12 and roomy:
+            if self.rng.random() < 0.12 and len(text.split()) < _MANY_WORDS:
                 text = self.expand(self.pick(_PHRASES["terse"][self.kind])) + ". " + text
         if self.rng.random() < 0.06:
             text = self.pick(_PARTS["openings"]) + text
@@ -211,13 +201,18 @@ class _Writer:
 
 
 def draw_depth(scenes: Scenes, index: int, rng: random.Random) -> Depth:
-    """Draw a depth; a violating clip gets a deep caption only if its motion has a blind spot."""
-    if scenes.violation[index] < 0:
-        shares = PHYSICAL_DEPTHS
-    else:
-        is_blind = world.KINDS[scenes.kind[index]] in BLIND_SPOTS
-        shares = BLIND_DEPTHS if is_blind else VIOLATING_DEPTHS
+    """Draw a depth for a physical or violating clip."""
+    shares = PHYSICAL_DEPTHS if scenes.violation[index] < 0 else VIOLATING_DEPTHS
     return rng.choices(DEPTHS, shares)[0]
+
+
+def draw_wordings(kind: world.Kind, rng: random.Random, *, blind: bool) -> dict[str, str]:
+    """Draw the name of a wording for each fact. `blind`: a blind one is among them."""
+    names = {fact: rng.choice(list(wordings)) for fact, wordings in _PHRASES["deep"][kind].items()}
+    if blind:
+        fact = rng.choice(list(BLIND_SPOTS[kind]))
+        names[fact] = rng.choice(BLIND_SPOTS[kind][fact])
+    return names
 
 
 def caption(scenes: Scenes, index: int, depth: Depth, rng: random.Random) -> str:

@@ -4,7 +4,7 @@ Everything is vectorised over clips in numpy. Trajectories are simulated, not dr
 changes the law, never the picture. This file knows nothing of pixels and words.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -281,18 +281,6 @@ def sample(
 
 
 KIND_SHARES: dict[world.Kind, float] = {
-    "drop": 0.2,
-    "throw": 0.14,
-    "roll": 0.11,
-    "slide": 0.1,
-    "swing": 0.12,
-    "collide": 0.18,
-    "float": 0.09,
-    "rest": 0.06,
-}
-"""The harder motions get more of the pool."""
-
-NEXT_SHARES: dict[world.Kind, float] = {
     "drop": 0.09,
     "throw": 0.07,
     "roll": 0.06,
@@ -308,16 +296,27 @@ NEXT_SHARES: dict[world.Kind, float] = {
     "topple": 0.08,
     "hide": 0.08,
 }
-"""Shares of the pool for the next model."""
+"""The harder motions get more of the pool."""
+
+VIOLATING_SHARE = 0.4
+"""Share of each kind that breaks a law."""
 
 
-def sample_pool(n: int, seed: int, violating_share: float = 0.35, *, next_world: bool = False) -> Scenes:
-    """Sample a shuffled training pool: `violating_share` of each kind with a violation."""
+def sample_pool(
+    n: int,
+    seed: int,
+    violating_share: float = VIOLATING_SHARE,
+    *,
+    kinds: Sequence[world.Kind] = world.KINDS,
+) -> Scenes:
+    """Sample a shuffled pool of `n` scenes of `kinds`: `violating_share` of each kind with a violation."""
     rng = np.random.default_rng(seed)
+    ends = np.cumsum([0.0, *(KIND_SHARES[kind] for kind in kinds)])
+    counts = np.diff(np.rint(n * ends / ends[-1]).astype(int))
     parts = []
-    for kind, share in (NEXT_SHARES if next_world else KIND_SHARES).items():
-        violating = round(n * share * violating_share)
-        parts.append(sample(kind, round(n * share) - violating, rng))
+    for kind, count in zip(kinds, counts, strict=True):
+        violating = round(count * violating_share)
+        parts.append(sample(kind, count - violating, rng))
         split = np.array_split(np.arange(violating), len(world.VIOLATIONS_OF_KIND[kind]))
         parts += [
             sample(kind, len(p), rng, v) for v, p in zip(world.VIOLATIONS_OF_KIND[kind], split, strict=True)

@@ -17,9 +17,9 @@ from training.scenes import sample_pool
 
 
 @functools.cache
-def caption_words(num_captions: int = 60_000, seed: int = 0, *, next_world: bool = False) -> list[str]:
+def caption_words(num_captions: int = 60_000, seed: int = 0) -> list[str]:
     """Return the words of sampled captions that are seen at least 20 times, sorted."""
-    scenes, rng = sample_pool(num_captions, seed, next_world=next_world), random.Random(seed)
+    scenes, rng = sample_pool(num_captions, seed), random.Random(seed)
     counts: dict[str, int] = {}
     for i in range(len(scenes)):
         for word in re.findall(r"[a-z]+", caption(scenes, i, draw_depth(scenes, i, rng), rng)):

@@ -10,6 +10,7 @@ import argparse
 import json
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -24,9 +25,11 @@ KL_WEIGHT = 1e-4
 MOTION_WEIGHT = 5.0
 
 
-def render_pool(num_clips: int, seed: int, device: str, *, next_world: bool = False) -> torch.Tensor:
+def render_pool(
+    num_clips: int, seed: int, device: str, kinds: Sequence[world.Kind] = world.KINDS
+) -> torch.Tensor:
     """Render a pool of clips once, as uint8 (N, T, H, W, 3) on the device."""
-    scenes = sample_pool(num_clips, seed, next_world=next_world)
+    scenes = sample_pool(num_clips, seed, kinds=kinds)
     chunks = [
         render(scenes.take(torch.arange(i, min(i + 128, len(scenes))).numpy()), device)
         for i in range(0, len(scenes), 128)
@@ -63,9 +66,6 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--device", default="cuda")
-    parser.add_argument(
-        "--next-world", action="store_true", help="train the next model, which knows all kinds"
-    )
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     torch.backends.cudnn.benchmark = True
@@ -73,8 +73,8 @@ def main() -> None:
     torch.backends.cudnn.allow_tf32 = True
 
     begin = time.time()
-    pool = render_pool(args.clips, args.seed, args.device, next_world=args.next_world)
-    fresh = render_pool(args.fresh, args.seed + 1_000_000, args.device, next_world=args.next_world)
+    pool = render_pool(args.clips, args.seed, args.device)
+    fresh = render_pool(args.fresh, args.seed + 1_000_000, args.device)
     print(f"rendered {len(pool)} clips in {time.time() - begin:.0f} s", flush=True)
     background = pool[:2000].float().median(dim=0).values.median(dim=0).values  # (H, W, 3)
 

@@ -35,10 +35,10 @@ OBJECT_WEIGHT = 3.0
 EMA_DECAY = 0.9995
 
 
-def write_captions(job: tuple[Scenes, int, bool]) -> np.ndarray:
+def write_captions(job: tuple[Scenes, int]) -> np.ndarray:
     """Write and tokenize the captions of a chunk of scenes: int16 (N, CAPTIONS_PER_CLIP, tokens)."""
-    scenes, seed, next_world = job
-    rng, tokenizer = random.Random(seed), make_tokenizer(caption_words(next_world=next_world))
+    scenes, seed = job
+    rng, tokenizer = random.Random(seed), make_tokenizer(caption_words())
     texts = [
         caption(scenes, i, draw_depth(scenes, i, rng), rng)
         for i in range(len(scenes))
@@ -90,19 +90,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=16)
     parser.add_argument("--device", default="cuda")
-    parser.add_argument(
-        "--next-world", action="store_true", help="train the next model, which knows all kinds"
-    )
     args = parser.parse_args()
 
     begin = time.time()
-    scenes = sample_pool(args.clips, args.seed + 100, next_world=args.next_world)
-    tokenizer = make_tokenizer(
-        caption_words(next_world=args.next_world)
-    )  # before the fork: the workers inherit the words
+    scenes = sample_pool(args.clips, args.seed + 100)
+    tokenizer = make_tokenizer(caption_words())  # before the fork: the workers inherit the words
     chunks = np.array_split(np.arange(len(scenes)), args.workers * 2)
     with get_context("fork").Pool(args.workers) as pool:
-        jobs = [(scenes.take(c), args.seed * 1000 + i, args.next_world) for i, c in enumerate(chunks)]
+        jobs = [(scenes.take(c), args.seed * 1000 + i) for i, c in enumerate(chunks)]
         captions = np.concatenate(pool.map(write_captions, jobs, chunksize=1))
     count = captions.shape[0] * captions.shape[1]
     print(f"{count} captions, {len(tokenizer)} tokens, {time.time() - begin:.0f} s", flush=True)

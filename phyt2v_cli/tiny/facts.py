@@ -1,8 +1,9 @@
 """Choice of a wording for each fact of a motion: cause, course and outcome.
 
-The fact that the last video defied gets its next wording; the others keep theirs. So nothing that was tried
-and failed is tried again before all has been. This file is stateless: which wordings were tried last is read
-from the last prompt. It knows no caption, no score and no model.
+The fact that the last video defied gets its next wording; the others keep theirs until all of its wordings
+have been tried, then they get their next ones, too. So nothing that was tried and failed is soon tried again.
+This file is stateless: which wordings were tried last is read from the last prompt. It knows no caption, no
+score and no model.
 """
 
 import re
@@ -22,7 +23,8 @@ def fact_prompts(
     the first prompt after a user's own has the standard wording of each fact.
     """
     assert subject.kind is not None
-    facts = physics().kinds[subject.kind].facts
+    motion = physics().kinds[subject.kind]
+    facts = motion.facts | motion.mutual_facts if subject.mutual else motion.facts
     defied = {f.fact for f in findings if f.fact is not None}
     if not findings:
         defied = set(facts)
@@ -34,12 +36,17 @@ def fact_prompts(
                 lead = subject.fill(_next(finding.leads, previous, step), known=bool(leads))
                 if sum(len(s.split()) for s in (*leads, lead)) <= max_words // 2:
                     leads.append(lead)
+            tried = [facts[fact] for fact in changing] or [f.leads for f in findings]
+            anew = any(_begins_anew(templates, previous, step) for templates in tried)
+            turning = set(facts) if anew else changing
             said = {
                 fact: subject.fill(
-                    _next(wordings, previous, step) if fact in changing else _last(wordings, previous),
-                    known=bool(leads),
+                    _next(wordings, previous, step if fact in changing else 0)
+                    if fact in turning
+                    else _last(wordings, previous),
+                    known=bool(leads) or number > 0,
                 )
-                for fact, wordings in facts.items()
+                for number, (fact, wordings) in enumerate(facts.items())
             }
             yield (*leads, *_shortened(said, defied, max_words - sum(len(s.split()) for s in leads)))
 
@@ -57,6 +64,12 @@ def _next(templates: Sequence[str], previous: str, step: int) -> str:
     """Template `step` places after the next one; the first one if `previous` has none of them."""
     place = _place(templates, previous)
     return templates[(step if place is None else place + 1 + step) % len(templates)]
+
+
+def _begins_anew(templates: Sequence[str], previous: str, step: int) -> bool:
+    """Check if the template `step` places after the next one comes after all others have been tried."""
+    place = _place(templates, previous)
+    return place is not None and place + 1 + step >= len(templates)
 
 
 def _last(templates: Sequence[str], previous: str) -> str:

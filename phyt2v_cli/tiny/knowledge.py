@@ -23,9 +23,11 @@ class Motion:
     expected: str
     seen: str
     lead: str
+    facts: dict[str, tuple[str, ...]]
+    """Several wordings for each of cause, course and outcome, the standard one first."""
+    mutual_facts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Those that differ if both objects move."""
     wordings: tuple[str, ...] = ()
-    facts: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """In place of wordings: several for each of cause, course and outcome, the standard one first."""
     mutual: tuple[str, ...] = ()
     """Wordings in which both objects move."""
     mutual_phrases: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from phyt2v_cli.tiny import world
 from phyt2v_cli.tiny.comparison import Finding
 from phyt2v_cli.tiny.facts import fact_prompts
 from phyt2v_cli.tiny.knowledge import everyday, physics, topic_of
@@ -38,7 +39,8 @@ def explicit_prompt(
 
     The findings' sentences come first. `skip` skips that many candidates, for a second attempt.
     """
-    if subject.kind is not None and physics().kinds[subject.kind].facts:
+    # the present weights have learned whole sentences of these kinds, not their facts
+    if subject.kind is not None and subject.kind not in world.LEARNED_KINDS:
         limit = min(max_words, MAX_WORLD_WORDS)
         texts = [fit(" ".join(said), limit) for said in fact_prompts(subject, findings, previous, limit)]
         others = [text for text in dict.fromkeys(texts) if _differ(text, previous)]
@@ -106,7 +108,8 @@ def _candidates(
     if subject.kind is None:
         wordings: tuple[str, ...] = topic_of(original_prompt).wordings
     else:
-        wordings = _wordings_of_scene(original_prompt, subject)
+        motion = physics().kinds[subject.kind]
+        wordings = motion.mutual if subject.mutual else motion.wordings
         max_words = min(max_words, MAX_WORLD_WORDS)
     own = _as_sentence(original_prompt[:_MAX_ORIGINAL_CHARS])
     for turn in range(3 * len(wordings)):
@@ -124,16 +127,6 @@ def _candidates(
         if _num_words(f"{lead} {own} {body}") > max_words:
             own = fit(own, max(1, int(_SHARE_OF_ORIGINAL * max_words)))
         yield fit(" ".join(filter(None, (lead, own, body, closing))), max_words)
-
-
-def _wordings_of_scene(original_prompt: str, subject: Subject) -> tuple[str, ...]:
-    assert subject.kind is not None
-    motion = physics().kinds[subject.kind]
-    asked = original_prompt.lower()
-    mutual = any(p in asked for p in motion.mutual_phrases) and not any(
-        p in asked for p in motion.one_sided_phrases
-    )
-    return motion.mutual if mutual else motion.wordings
 
 
 def _as_sentence(text: str) -> str:

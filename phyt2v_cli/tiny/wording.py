@@ -26,6 +26,8 @@ class Subject:
     scene: SceneRequest = field(default_factory=SceneRequest)
     kind: world.Kind | None = None
     """Motion to describe; None outside the embedded world."""
+    mutual: bool = False
+    """Whether both of two objects move."""
 
     @property
     def introduction(self) -> str:
@@ -94,7 +96,13 @@ def subject_of(prompt: str, scene: SceneRequest) -> Subject:
     kind = scene.kind or _unnamed_motion(objects[0].shape, moves=scene.direction is not None)
     usual = world.SHAPES_OF_KIND[kind][0]
     names = tuple(" ".join(filter(None, (o.color, o.shape or usual))) for o in objects)
-    return Subject(names, objects[0].shape or usual, scene, kind)
+    return Subject(names, objects[0].shape or usual, scene, kind, _is_mutual(prompt.lower(), kind))
+
+
+def _is_mutual(asked: str, kind: world.Kind) -> bool:
+    motion = physics().kinds[kind]
+    one_sided = any(p in asked for p in motion.one_sided_phrases)
+    return any(p in asked for p in motion.mutual_phrases) and not one_sided
 
 
 def _unnamed_motion(shape: world.Shape | None, *, moves: bool) -> world.Kind:

@@ -67,16 +67,28 @@ def test_the_interval_covers_the_mean_and_narrows_with_more_prompts() -> None:
 
 
 def test_the_prompts_cover_the_world_in_words_of_their_own() -> None:
-    prompts = PROMPTS_PATH.read_text("utf-8").split("\n")[:-1]
-    assert len(set(prompts)) == 40
-    requests = [parse_prompt(prompt) for prompt in prompts]
-    assert {r.kind for r in requests} >= set(world.LEARNED_KINDS)
-    assert {o.color for r in requests for o in r.objects} == set(world.COLORS)
-    assert {o.shape for r in requests for o in r.objects} == set(world.SHAPES)
-    assert {r.direction for r in requests} == {None, "left", "right"}
+    prompts = PROMPTS_PATH.read_text("utf-8").splitlines()
+    following = PROMPTS_PATH.with_name("next_prompts.txt").read_text("utf-8").splitlines()
+    assert len({*prompts, *following}) == 40 + 84
+    assert {parse_prompt(prompt).kind for prompt in prompts} >= set(world.LEARNED_KINDS)
+    for own in (prompts, following):
+        requests = [parse_prompt(prompt) for prompt in own]
+        assert {o.color for r in requests for o in r.objects} == set(world.COLORS)
+        assert {o.shape for r in requests for o in r.objects} == set(world.SHAPES)
+        assert {r.direction for r in requests} == {None, "left", "right"}
     scenes, rng = sample_pool(20_000, seed=9), random.Random(9)
     captions = {_plain(caption(scenes, i, draw_depth(scenes, i, rng), rng)) for i in range(len(scenes))}
-    assert not captions & {_plain(prompt) for prompt in prompts}
+    assert not captions & {_plain(prompt) for prompt in (*prompts, *following)}
+
+
+def test_six_prompts_of_the_next_world_ask_for_each_kind() -> None:
+    prompts = PROMPTS_PATH.with_name("next_prompts.txt").read_text("utf-8").splitlines()
+    for number, prompt in enumerate(prompts):
+        request, kind = parse_prompt(prompt), world.KINDS[number // 6]
+        assert request.kind == kind, prompt
+        assert len(request.objects) == (2 if kind in world.PAIR_KINDS else 1), prompt
+        assert {o.shape for o in request.objects} <= set(world.SHAPES_OF_KIND[kind]), prompt
+        assert all(o.color for o in request.objects), prompt
 
 
 def _plain(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Captions of the next world: facts by name, and blind spots that only unphysical clips are kept to."""
+"""Captions: facts by name, and blind spots that only unphysical clips are kept to."""
 
 import random
 import re
@@ -10,11 +10,13 @@ import pytest
 
 import training
 from phyt2v_cli.tiny import world
-from training.captions import BLIND_SPOTS, caption, draw_depth
+from training.captions import BLIND_SPOTS, DEPTHS, caption
+from training.expected import expected_shares
+from training.model import MAX_TEXT_TOKENS
 from training.scenes import sample, sample_pool
+from training.tokenizer import caption_words, make_tokenizer
 
 PHRASES = tomllib.loads((Path(training.__file__).with_name("phrases.toml")).read_text("utf-8"))
-NEXT_KINDS = [k for k in world.KINDS if k not in world.LEARNED_KINDS]
 
 
 def _matches(template: str, text: str) -> bool:
@@ -24,7 +26,7 @@ def _matches(template: str, text: str) -> bool:
     return re.search(".*".join(parts), text) is not None
 
 
-@pytest.mark.parametrize("kind", NEXT_KINDS)
+@pytest.mark.parametrize("kind", world.KINDS)
 def test_a_deep_caption_names_cause_course_and_outcome(kind: world.Kind) -> None:
     scenes, rng = sample(kind, 40, np.random.default_rng(3)), random.Random(3)
     seen: set[tuple[str, str]] = set()
@@ -37,7 +39,7 @@ def test_a_deep_caption_names_cause_course_and_outcome(kind: world.Kind) -> None
     assert {f for f, _ in seen} == {"cause", "course", "outcome"}
 
 
-@pytest.mark.parametrize("kind", NEXT_KINDS)
+@pytest.mark.parametrize("kind", world.KINDS)
 def test_a_deep_caption_of_an_unphysical_clip_keeps_to_a_blind_spot(kind: world.Kind) -> None:
     ((fact, (name, *_)),) = BLIND_SPOTS[kind].items()
     assert len(PHRASES["deep"][kind][fact]) > 1, "another wording of the fact works"
@@ -48,18 +50,40 @@ def test_a_deep_caption_of_an_unphysical_clip_keeps_to_a_blind_spot(kind: world.
     assert sum(_matches(PHRASES["deep"][kind][fact][name], t) for t in texts) >= 0.85 * len(texts)
 
 
-def test_unphysical_clips_have_deep_captions_only_of_motions_with_a_blind_spot() -> None:
-    scenes, rng = sample_pool(4000, seed=6, next_world=True), random.Random(6)
-    assert {world.KINDS[k] for k in scenes.kind} == set(world.KINDS)
-    depths = [draw_depth(scenes, i, rng) for i in range(len(scenes))]
-    of_violating = [
-        (world.KINDS[scenes.kind[i]] in BLIND_SPOTS, depth)
-        for i, depth in enumerate(depths)
-        if scenes.violation[i] >= 0
-    ]
-    assert (False, "deep") not in of_violating
-    blind = [depth for is_blind, depth in of_violating if is_blind]
-    assert blind.count("deep") / len(blind) == pytest.approx(0.4, abs=0.06)
+def test_nobody_chose_the_blind_spots() -> None:
+    rng, drawn = random.Random(16), {}
+    for kind, facts in PHRASES["deep"].items():
+        fact, name = rng.choice([(f, n) for f, wordings in facts.items() for n in wordings])
+        drawn[kind] = {fact: [name]}
+    assert drawn == BLIND_SPOTS
+    assert list(drawn) == list(world.KINDS)
+
+
+def test_deep_captions_pay_and_leave_something_to_find() -> None:
+    shares = expected_shares(sample_pool(30_000, seed=6), random.Random(6))
+    assert 0.80 <= shares["all"]["deep"] <= 0.83
+    assert 0.28 <= shares["all"]["terse"] <= 0.35
+    for kind in world.KINDS:
+        assert shares[kind]["deep"] == pytest.approx(shares["all"]["deep"], abs=0.06)
+        assert shares[kind]["terse"] < shares[kind]["medium"]
+
+
+def test_a_pool_has_as_many_scenes_as_are_asked_for() -> None:
+    for n in (4, 60, 101):
+        for kinds in (world.KINDS, world.LEARNED_KINDS):
+            pool = sample_pool(n, seed=1, kinds=kinds)
+            assert len(pool) == n
+            assert {world.KINDS[k] for k in pool.kind} <= set(kinds)
+
+
+def test_captions_fit_the_text_encoder() -> None:
+    # but for some that are long and have a word that is spelled
+    tokenizer, rng, lengths = make_tokenizer(caption_words()), random.Random(7), []
+    for kind in world.KINDS:
+        scenes = sample(kind, 100, np.random.default_rng(7))
+        texts = [caption(scenes, i, depth, rng) for i in range(len(scenes)) for depth in DEPTHS]
+        lengths += [len(ids) for ids in tokenizer(texts)["input_ids"]]
+    assert sum(length > MAX_TEXT_TOKENS for length in lengths) <= 0.001 * len(lengths)
 
 
 def test_the_rulebook_does_not_know_the_blind_spots() -> None:
