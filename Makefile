@@ -15,8 +15,9 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/phyt2v refine docs/demo-prompt.txt --rounds 4 --out runs/demo
 
+# A thread for each of two workers; the slow suite has them all.
 test: $(READY)
-	$(BIN)/pytest -q -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
 
 # In a process of its own (-n 1): a Ray that dies takes its driver along, which is then one failed test.
 test-slow: $(READY)
