@@ -23,8 +23,8 @@ class Finding:
 
     text: str
     leads: tuple[str, ...]
-    fact: str | None = None
-    """Fact of the motion that the video defies, if the motion has facts and it is one of them."""
+    facts: tuple[str, ...] = ()
+    """Facts of the motion that the video may defy: the one that it does, or all if that is not known."""
 
 
 def compare(prompt: str, subject: Subject, caption: str, remarks: str = "") -> list[Finding]:
@@ -62,9 +62,15 @@ def _oddities(prompt: str, subject: Subject, account: str) -> list[Finding]:
                 if subject.kind
                 else oddity.emphasis
             )
-            fact = oddity.facts.get(subject.kind) if subject.kind else None
-            findings.append(Finding(_sentence(subject, oddity), leads, fact))
+            findings.append(Finding(_sentence(subject, oddity), leads, _facts(subject, oddity)))
     return findings
+
+
+def _facts(subject: Subject, oddity: Oddity) -> tuple[str, ...]:
+    if subject.kind is None:
+        return ()
+    known = oddity.facts.get(subject.kind)
+    return (known,) if known else tuple(physics().kinds[subject.kind].facts)
 
 
 def _sentence(subject: Subject, oddity: Oddity) -> str:

@@ -2,6 +2,7 @@
 
 The fact that the last video defied gets its next wording; the others keep theirs until all of its wordings
 have been tried, then they get their next ones, too. So nothing that was tried and failed is soon tried again.
+If it is not known which fact the video defied, as if something vanished, all get their next ones.
 This file is stateless: which wordings were tried last is read from the last prompt. It knows no caption, no
 score and no model.
 """
@@ -25,7 +26,7 @@ def fact_prompts(
     assert subject.kind is not None
     motion = physics().kinds[subject.kind]
     facts = motion.facts | motion.mutual_facts if subject.mutual else motion.facts
-    defied = {f.fact for f in findings if f.fact is not None}
+    defied = {fact for finding in findings for fact in finding.facts}
     if not findings:
         defied = set(facts)
     for changing in (defied, set(facts)):
@@ -52,10 +53,11 @@ def fact_prompts(
 
 
 def _shortened(said: Mapping[str, str], defied: set[str], max_words: int) -> tuple[str, ...]:
-    """Leave out the last facts that nothing defied, except the first, until all fits."""
+    """Leave out the last facts that nothing is known to defy, except the first, until all fits."""
     kept = dict(said)
+    is_known = len(defied) < len(said)
     for fact in reversed(list(said)[1:]):
-        if sum(len(s.split()) for s in kept.values()) > max_words and fact not in defied:
+        if sum(len(s.split()) for s in kept.values()) > max_words and not (is_known and fact in defied):
             del kept[fact]
     return tuple(kept.values())
 

@@ -139,12 +139,23 @@ def test_the_other_facts_are_in_doubt_once_all_wordings_of_the_defied_one_have_f
     assert len(set(said)) == len(said)
 
 
-def test_what_defies_no_fact_changes_the_lead_only() -> None:
+def test_a_broken_law_that_points_to_no_fact_puts_all_in_doubt() -> None:
     before = _next(PROMPT, findings=[])
     after = _next(before, "A red ball vanishes.")
-    assert _course(after) == _course(before)
     assert "visible" in after
-    assert _next(after, "A red ball vanishes.").split(".")[0] != after.split(".")[0]
+    assert "red ball down the slope of a ramp to the left" not in after
+    assert _course(after) != _course(before)
+    again = _next(after, "A red ball vanishes.")
+    assert len({_course(text) for text in (before, after, again)}) == 3
+
+
+def test_a_wrong_look_changes_the_lead_only() -> None:
+    before = _next(PROMPT, findings=[])
+    after = _next(before, "A blue ball rolls down a ramp to the left.")
+    assert after.startswith("A red ball is red all over.")
+    assert before.startswith("Gravity pulls a red ball down the slope of a ramp")
+    assert "down the slope of a ramp" in after
+    assert _course(after) == _course(before)
 
 
 def test_a_second_candidate_differs() -> None:
