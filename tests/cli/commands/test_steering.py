@@ -41,7 +41,11 @@ def test_a_run_is_paused_steered_extended_and_rendered_again(phyt2v: CommandLine
 
 @pytest.mark.parametrize(
     "words",
-    [("extend", "nowhere", "--rounds", "+1"), ("rerender", "nowhere", "1"), ("refine", "--resume", "nowhere")],
+    [
+        ("extend", "nowhere", "--rounds", "+1"),
+        ("rerender", "nowhere", "1"),
+        ("refine", "--resume", "nowhere"),
+    ],
     ids=str,
 )
 def test_who_names_no_run_is_told_how_to_find_one(words: tuple[str, ...], phyt2v: CommandLine) -> None:
