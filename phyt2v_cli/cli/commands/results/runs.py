@@ -20,9 +20,17 @@ class _ListsByDefault(TyperGroup):
     """Command group with a default: `phyt2v runs FOLDER` is short for `phyt2v runs list FOLDER`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if ctx.resilient_parsing and not args:  # a shell asks what may come first
+            return super().parse_args(ctx, args)
         if not args or args[0] not in {*self.commands, *ctx.help_option_names}:
             args = ["list", *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Complete the name of a command, or an option of the default one."""
+        if incomplete.startswith("-"):
+            return self.commands["list"].shell_complete(ctx, incomplete)
+        return super().shell_complete(ctx, incomplete)
 
 
 app = typer.Typer(cls=_ListsByDefault, help="List runs (`phyt2v runs [FOLDER]`), or show one.")
