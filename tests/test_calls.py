@@ -1,4 +1,4 @@
-"""Single calls from Python on a run that began with objects as its roles."""
+"""Single calls from Python on a run that is there, with objects as its roles."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import phyt2v_cli
-from phyt2v_cli.errors import RunDirError, RunPausedError
+from phyt2v_cli.errors import RunDirError, RunPausedError, UsageError
 from phyt2v_cli.testing.fakes import FakeCaptioner, FakeChat, FakeGenerator, FakeScorer
 from tests.fake_studio import PROMPT, QUICK
 
@@ -59,3 +59,9 @@ def test_other_objects_than_those_are_refused_by_name(
         call(paused, **roles)
     assert line in refused.value.message
     assert len(refused.value.message.splitlines()) == 2, "of the roles only the one that differs"
+
+
+def test_a_run_does_not_ignore_where_it_shall_stop(paused: Path) -> None:
+    with pytest.raises(UsageError, match="stop_after: 'lunch' does not fit"):
+        phyt2v_cli.resume(paused, stop_after="lunch", **objects())  # type: ignore[arg-type]
+    assert not (paused / "output2.mp4").exists()
