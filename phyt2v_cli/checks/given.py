@@ -4,11 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from phyt2v_cli.config.layers import LoadedConfig
-from phyt2v_cli.config.schema import Config
+from phyt2v_cli.config.schema import OBJECT, SERVER_BACKENDS, Config
 from phyt2v_cli.errors import RunDirError
-
-_OBJECT = "object: "
-"""Begin of the model of a role that is an object."""
 
 
 def name_objects(loaded: LoadedConfig, given: Mapping[str, object]) -> LoadedConfig:
@@ -24,8 +21,8 @@ def name_objects(loaded: LoadedConfig, given: Mapping[str, object]) -> LoadedCon
 
 def check_objects(path: Path, config: Config, given: Mapping[str, object]) -> None:
     """Raise RunDirError unless the roles given as objects are of the classes that the run at `path` has."""
-    models = {name: getattr(config, name).model for name in ("generator", "llm", "captioner", "scorer")}
-    there = {name: model for name, model in models.items() if str(model).startswith(_OBJECT)}
+    models = {name: getattr(config, name).model for name in SERVER_BACKENDS}
+    there = {name: model for name, model in models.items() if str(model).startswith(OBJECT)}
     here = _models_of(given)
     lines = [
         f"{name}: {there.get(name, 'none')} -> {here.get(name, 'none')}"
@@ -44,5 +41,5 @@ def _models_of(given: Mapping[str, object]) -> dict[str, str]:
     for name, role in given.items():
         parts = role if isinstance(role, list | tuple) else [role]
         classes = ", ".join(f"{type(part).__module__}.{type(part).__qualname__}" for part in parts)
-        models[name] = f"{_OBJECT}{classes}"
+        models[name] = f"{OBJECT}{classes}"
     return models
