@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import sys
 
 
 def main() -> None:
@@ -9,8 +10,10 @@ def main() -> None:
     # The interpreter's last collections would look through every object once more: 6 % of a preview.
     atexit.register(gc.freeze)
 
-    from phyt2v_cli.cli.exit import run
-
+    try:
+        from phyt2v_cli.cli.exit import run
+    except KeyboardInterrupt:  # while there is nobody yet who would end it in order
+        sys.exit(130)
     run()
 
 

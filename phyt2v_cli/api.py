@@ -7,7 +7,7 @@ knows no terminal and no flag.
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypedDict, Unpack
+from typing import Any, Literal, Self, TypedDict, Unpack, get_args
 
 from phyt2v_cli.backends import background, prefetch
 from phyt2v_cli.calibration.use import apply_calibration
@@ -24,7 +24,7 @@ from phyt2v_cli.config.files import Setting
 from phyt2v_cli.config.layers import LoadedConfig, layer_of_keywords, load_config
 from phyt2v_cli.config.schema import Config, Control
 from phyt2v_cli.config.scorer_presets import scorer_layer
-from phyt2v_cli.errors import RunPausedError
+from phyt2v_cli.errors import RunPausedError, UsageError
 from phyt2v_cli.events import Emit, Event, Notice
 from phyt2v_cli.refinement import loop
 from phyt2v_cli.refinement.loop import StopAfter
@@ -222,6 +222,8 @@ class Studio:
         `review` and `stop_after` are as in `refine`. The events, and what comes of them, are written to the
         run's `journal`, which is opened here if the caller has not opened it.
         """
+        if stop_after not in (None, *get_args(StopAfter)):
+            raise UsageError(f"stop_after: {stop_after!r} does not fit: it should be 'rewrite'")
         with of_call(journal, run, emit) as journal:
             record = run.record
             steps = num_planned_steps or sum(planned.total_steps for planned in record.planned_rounds)

@@ -228,3 +228,8 @@ def message_of(error: Exception) -> str:
     if isinstance(error, Phyt2vError):
         return error.message
     return f"unexpected {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+
+
+def reason_of(error: Exception) -> str:
+    """Reason of an exception that is expected, to be put after what could not be done."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)

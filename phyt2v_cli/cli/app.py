@@ -3,6 +3,7 @@
 Help imports all of them, so each keeps its heavy imports inside its function.
 """
 
+import inspect
 import os
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -55,7 +56,17 @@ def _make(name: str) -> Any:
     else:
         command = parent.command(name, epilog=module.EXAMPLES, rich_help_panel=PANELS[package])
         command(getattr(module, identifier))
-    return typer.main.get_group(parent).commands[name]
+    made = typer.main.get_group(parent).commands[name]
+    _unwrap_help(made)
+    return made
+
+
+def _unwrap_help(command: Any) -> None:
+    """Make each paragraph of the help one line, for a terminal of any width; Typer does the first only."""
+    paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
+    command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    for nested in getattr(command, "commands", {}).values():
+        _unwrap_help(nested)
 
 
 class _Group(TyperGroup):

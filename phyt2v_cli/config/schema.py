@@ -26,6 +26,9 @@ EQUAL = 1e-6
 SERVER_BACKENDS = {"generator": "server", "llm": "openai", "captioner": "openai", "scorer": "openai"}
 """Backend of each role that has a server."""
 
+OBJECT = "object: "
+"""Begin of the model of a role that was given as a Python object."""
+
 
 class ScheduleConfig(Section):
     """Schedule of the denoising steps over the rounds."""

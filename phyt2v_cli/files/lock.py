@@ -96,7 +96,7 @@ def _refusals(path: Path, lock_name: str) -> Iterator[None]:
 def _in_use(path: Path, lock_name: str) -> RunDirError:
     return RunDirError(
         f"{path} is in use by {_describe_owner(_owner_path(path, lock_name))}",
-        "Wait for it, or choose another folder with `out`.",
+        "Wait until that has ended, or use another folder.",
     )
 
 

@@ -22,7 +22,7 @@ from phyt2v_cli.report.plot import Point, plot_of
 from phyt2v_cli.report.staleness import is_current
 from phyt2v_cli.report.strip import strip
 from phyt2v_cli.report.verdict import changes_of, verdict_on
-from phyt2v_cli.runs.history.reproduction import command_of, settings_named
+from phyt2v_cli.runs.history.reproduction import command_of, missing_from_command, settings_named
 from phyt2v_cli.runs.outcome.candidates import chosen_rounds
 from phyt2v_cli.runs.reader import ShownRun, read_run
 from phyt2v_cli.runs.records import ScorerRecord, VideoRecord
@@ -91,6 +91,7 @@ def make_page(run: ShownRun, *, embed: bool = False) -> str:
         source_of=partial(_source_of, run.path, embed),
         missing=[record.video for record in rendered if not (run.path / record.video).is_file()],
         command=command_of(run.record),
+        missing_from_command=list(missing_from_command(run)),
         settings=[(key, json.dumps(value)) for key, value in settings_named(run.record).items()],
         num_videos=len(rendered),
         playable={card.record.video for card in cards if card.strip is not None},

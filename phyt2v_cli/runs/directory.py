@@ -109,9 +109,7 @@ class RunDir:
         """
         with refusals_as(FilesError, path):
             if not path.is_dir() or not is_run_dir(path):
-                raise RunDirError(
-                    f"{path} is no run directory", "Give `resume` a folder that `refine` has made."
-                )
+                raise RunDirError(f"{path} is no run directory", "Name one; `find_runs` lists them.")
         run = cls._lock_folder(path)
         try:
             record = run._read_record("run.json", RunRecord)

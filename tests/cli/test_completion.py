@@ -46,6 +46,7 @@ VALUES = [
     ("refine --resume ", ["runs/a-ball"]),
     ("report runs/", ["runs/a-ball"]),
     ("runs show ", ["runs/a-ball"]),
+    ("runs --status f", ["failed"]),
 ]
 
 
@@ -56,7 +57,7 @@ def test_values(line: str, values: list[str], ask: Ask) -> None:
     assert ask("zsh", f"phyt2v {line}").strip() == f"_arguments '*: :(({quoted}))'"
 
 
-@pytest.mark.parametrize("line", ["refine --sch", "refine --", "batch --", "doctor --", ""])
+@pytest.mark.parametrize("line", ["refine --sch", "refine --", "batch --", "doctor --", "runs --s", ""])
 def test_each_candidate_has_one_line_of_help(line: str, ask: Ask) -> None:
     lines = ask("fish", f"phyt2v {line}").splitlines()
     assert lines
@@ -91,6 +92,7 @@ def test_bash_itself(tmp_path: Path) -> None:
         return ended.stdout.splitlines()
 
     assert complete("phyt2v", "generate", "--solver", "d") == ["ddim", "dpm++"]
+    assert complete("phyt2v", "runs", "") == ["list", "show", "export"]
     # bash has = among its word breaks, and replaces only what comes after it
     assert complete("phyt2v", "refine", "--set", "generator.solver", "=", "d") == ["ddim", "dpm++"]
     assert complete("phyt2v", "refine", "--set", "refinement.select", "=", "") == ["last", "best"]

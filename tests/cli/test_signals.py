@@ -1,8 +1,10 @@
 """A stop is heard wherever it comes; what commands make of it is in tests/faults/test_signals.py."""
 
+import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 IN_A_DEL = """
 import sys, time
@@ -43,3 +45,15 @@ def test_a_stop_that_falls_into_a_del_is_not_lost_and_not_shown() -> None:
     assert said == "dying\ndying\nstopped 130 True\n"
     assert "KeyboardInterrupt" not in err
     assert err.count("Exception ignored") == err.count("ValueError: carelessly") == 1
+
+
+def test_a_stop_while_the_command_line_is_imported_shows_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt\n")
+    ended = subprocess.run(
+        [sys.executable, "-m", "phyt2v_cli", "preview-schedule"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")

@@ -18,6 +18,7 @@ from phyt2v_cli.errors import BackendError, ConfigError
         ("Name one with `image`, not `config`.", "Name one with --image, not --config."),
         ("Use `generator.dtype=float32`.", "Use --set generator.dtype=float32."),
         ("Raise `llm.timeout_s`.", "Raise llm.timeout_s."),
+        ("Complete it first, with `resume`.", "Complete it first, with `phyt2v refine --resume`."),
         ("Name one; `find_runs` lists them.", "Name one; `phyt2v runs` lists them."),
         ('Get it with `fetch_model("their/model")`.', "Get it with `phyt2v doctor --fetch their/model`."),
     ],

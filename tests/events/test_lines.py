@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
@@ -62,8 +63,13 @@ def test_each_event_has_a_type_which_is_written_down() -> None:
     assert set(TYPES.values()) == set(get_args(Event)) == {type(event) for event in EVENTS}
     assert list(TYPES)[: len(WRITTEN)] == WRITTEN
     page = (Path(__file__).parents[2] / "docs" / "events.md").read_text()
-    documented = re.findall(r"^\| `([a-z_]+)` \|", page.split("## Types")[1].split("\n## ")[0], re.MULTILINE)
-    assert documented == ["start", *TYPES, "end"]
+    rows = re.findall(
+        r"^\| `([a-z_]+)` \|.*\|(.*)\|$", page.split("## Types")[1].split("\n## ")[0], re.MULTILINE
+    )
+    documented = {name: re.findall("`([a-z_]+)`", told) for name, told in rows}
+    assert [*documented] == ["start", *TYPES, "end"]
+    for name, kind in TYPES.items():
+        assert set(documented[name]) == {field.name for field in fields(kind)}
 
 
 @pytest.mark.parametrize(

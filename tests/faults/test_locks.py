@@ -30,6 +30,7 @@ def test_fault_12_the_second_process_is_refused_with_pid_and_host(tmp_path: Path
             second = doubled.run_apart(*arguments)
             assert (second.code, second.out) == (3, "")
             assert f"in use by process {holder.pid} on {socket.gethostname()}" in second.err
+            assert "--out" not in second.err, "it does not go with --resume"
         with pytest.raises(RunDirError, match=f"process {holder.pid}"):
             RunDir.resume(path)
         assert doubled.calls() == calls

@@ -5,6 +5,7 @@ and no outcome.
 """
 
 import logging
+import re
 import shlex
 import sys
 import threading
@@ -17,15 +18,21 @@ from phyt2v_cli.cli import console
 from phyt2v_cli.cli.journal.capture import Capture
 from phyt2v_cli.cli.wording import worded
 from phyt2v_cli.errors import FilesError, Phyt2vError, UsageError
+from phyt2v_cli.files.untrusted import read_start
 from phyt2v_cli.runs.journal.failures import end_line
 from phyt2v_cli.runs.journal.listening import own_log, working_for
 from phyt2v_cli.runs.journal.log import LEVELS, OURS, Log, traceback_of
-from phyt2v_cli.runs.journal.run import begin_log
+from phyt2v_cli.runs.journal.run import EVENTS_NAME, LOG_NAME, begin_log
 from phyt2v_cli.runs.journal.stream import Stream
 
 STDOUT = "-"
 _MAX_EARLY = 200
 """Lines that are kept for the logs of runs that are opened later."""
+_FIRST_BYTES = {
+    "--events": re.compile(rb'\{"schema": "phyt2v\.event/'),
+    "--log-file": re.compile(rb"\d{4}-\d\d-\d\dT[\d:.]+Z [A-Z]+ "),
+}
+"""First bytes of the files that an option may write over."""
 
 
 class ProcessJournal:
@@ -94,7 +101,7 @@ def begin(
     """Begin the journal of a command: the stream of events (``-`` is stdout), and the log of the process.
 
     Raises UsageError if events and a JSON object both want stdout, and FilesError if the file of the events
-    cannot be opened.
+    cannot be opened, or if one of the two files is there and holds something else.
     """
     global _current
     close()
@@ -104,16 +111,17 @@ def begin(
         raise UsageError("--events - and --json both want standard output", "Give --events a file.")
     console.listen(_hear_console)
     if log_file is not None:
+        _check_target("--log-file", log_file)
         _current.log = Log(log_file, _open_new, level=_current.level, on_failure=console.warn)
         begin_log(_current.log, command_line())
         _current.listen_to_libraries()
     if events == STDOUT:
-        _current.events, _current.has_stdout = Stream(sys.stdout, is_stdout=True), True
+        _current.events = Stream(sys.stdout, is_stdout=True, on_failure=_tell_no_more_events)
+        _current.has_stdout = True
     elif events is not None:
+        _check_target("--events", Path(events))
         try:
-            _current.events = Stream(
-                _open_new(Path(events)), on_failure=lambda why: console.warn(f"no more events: {why}")
-            )
+            _current.events = Stream(_open_new(Path(events)), on_failure=_tell_no_more_events)
         except OSError as error:
             raise FilesError(
                 f"--events: {events} cannot be written: {error.strerror or error}", "Name another file."
@@ -156,6 +164,24 @@ def close() -> None:
 def command_line() -> str:
     """Line of a log that says what was called."""
     return f"command: {shlex.join(['phyt2v', *sys.argv[1:]])}"
+
+
+def _check_target(option: str, path: Path) -> None:
+    """Raise FilesError if `path` is there and is a run's own, or no earlier file of this option."""
+    try:
+        start = read_start(path, 40)
+    except (OSError, ValueError):  # opening it says what is wrong; a pipe or a device may be written
+        return
+    of_runs = enumerate([EVENTS_NAME, LOG_NAME.format(number="*")])
+    full = path.absolute()
+    if any(full.match(name) and (full.parents[depth] / "run.json").exists() for depth, name in of_runs):
+        raise FilesError(f"{option}: {path} is a run's own file", "Name another file.")
+    if start and not _FIRST_BYTES[option].match(start):
+        raise FilesError(f"{option}: {path} is there already and holds something else", "Name another file.")
+
+
+def _tell_no_more_events(why: str) -> None:
+    console.warn(f"no more events: {why}")
 
 
 def _open_new(path: Path) -> TextIO:

@@ -113,7 +113,7 @@ def _difference(proposal: "Proposal") -> Text:
     from phyt2v_cli.report.verdict import changes_of
 
     if proposal.prompt == proposal.proposed_prompt:
-        return Text("next prompt: the same one", "dim")
+        return Text.assemble(("next prompt, as before: ", "dim"), console.safe(proposal.prompt))
     has_colours = console.stderr().color_system is not None
     line = Text("next prompt:", "dim")
     for kind, words in changes_of(proposal.prompt, proposal.proposed_prompt):

@@ -19,7 +19,7 @@ from phyt2v_cli.errors import FilesError
 from phyt2v_cli.quantities import count, score
 from phyt2v_cli.runs.history.distinctions import Settings, distinctions, in_short
 from phyt2v_cli.runs.history.listing import last_start
-from phyt2v_cli.runs.reader import ShownRun
+from phyt2v_cli.runs.reader import ShownRun, read_run
 from phyt2v_cli.sets.history import ShownSet, model_name
 
 if TYPE_CHECKING:
@@ -63,6 +63,14 @@ class Row:
         cells = (self.status, self.rounds, self.path, self.prompt, self.started, self.steps, self.seed)
         more = (self.model, self.sa, self.pc, self.differences, self.kind)
         return "\t".join(" ".join(cell.split()) for cell in (*cells, *more))
+
+
+def read_run_in_list(path: Path) -> ShownRun | FilesError:
+    """Read a run that is listed beside others; returns the error if it cannot be read."""
+    try:
+        return read_run(path)
+    except FilesError as error:
+        return error
 
 
 def start_of(found: Read) -> str:

@@ -2,9 +2,11 @@
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from phyt2v_cli.config.layers import load_config
+from phyt2v_cli.config.schema import OBJECT, SERVER_BACKENDS
+from phyt2v_cli.runs.reader import ShownRun
 from phyt2v_cli.runs.records import RunRecord
 
 FILLED_IN = ("search.calibration_sha256", "generator.source_sha256", "prompts.sha256")
@@ -35,15 +37,32 @@ def settings_named(record: RunRecord) -> dict[str, object]:
 
 
 def command_of(record: RunRecord) -> str:
-    """Command line for a POSIX shell, without settings that reach out, and without further scorers.
+    """Command line for a POSIX shell, without settings that reach out, further scorers and Python objects.
 
     It leaves out the files with settings of whoever runs it, since it names what differs from the defaults.
     """
     words = ["phyt2v", "--isolated", "refine", "--prompt", record.prompt]
+    of_objects = {f"{role}.{name}" for role in _objects_of(record) for name in ("model", "backend")}
     for key, value in settings_named(record).items():
-        if key.rpartition(".")[2] not in (*REACHING, "others"):
+        if key not in of_objects and key.rpartition(".")[2] not in (*REACHING, "others"):
             words += ["--set", f"{key}={_as_text(value)}"]
     return shlex.join(words)
+
+
+def missing_from_command(run: ShownRun) -> Iterator[str]:
+    """Sentences on what else made the run, which `command_of` does not repeat."""
+    if objects := _objects_of(run.record):
+        yield f"The roles that were Python objects have their defaults here: {', '.join(objects)}."
+    if run.record.extended_after:
+        yield f"The run was extended: phyt2v extend RUN --rounds {len(run.record.plan) - 1}"
+    if any(video.review == "edited" for video in run.videos):
+        yield "Prompts that were written by hand are not in it."
+
+
+def _objects_of(record: RunRecord) -> list[str]:
+    sections = {role: record.config.get(role) for role in SERVER_BACKENDS}
+    models = {role: of.get("model") for role, of in sections.items() if isinstance(of, Mapping)}
+    return [role for role, model in models.items() if str(model).startswith(OBJECT)]
 
 
 def _as_text(value: object) -> str:

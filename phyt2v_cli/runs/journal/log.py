@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
+from phyt2v_cli.errors import reason_of
 from phyt2v_cli.files.untrusted import visible
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -85,5 +86,4 @@ class Log:
 
     def _fail(self, error: Exception) -> None:
         self._file = None
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        self._on_failure(f"no log in {self._path}: {reason}")
+        self._on_failure(f"no log in {self._path}: {reason_of(error)}")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TextIO
 
-from phyt2v_cli.errors import FilesError, message_of
+from phyt2v_cli.errors import FilesError, reason_of
 
 
 class Stream:
@@ -33,7 +33,7 @@ class Stream:
                 self._drop()
             except (OSError, ValueError, FilesError) as error:
                 self._drop()
-                self._on_failure(message_of(error))
+                self._on_failure(reason_of(error))
 
     def _drop(self) -> None:
         file, self._file = self._file, None

@@ -40,6 +40,21 @@ def test_a_run_is_paused_steered_extended_and_rendered_again(phyt2v: CommandLine
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        ("extend", "nowhere", "--rounds", "+1"),
+        ("rerender", "nowhere", "1"),
+        ("refine", "--resume", "nowhere"),
+    ],
+    ids=str,
+)
+def test_who_names_no_run_is_told_how_to_find_one(words: tuple[str, ...], phyt2v: CommandLine) -> None:
+    error, hint = phyt2v(*words).err.splitlines()
+    assert error == "error: nowhere is no run directory"
+    assert hint == "hint: Name one; `phyt2v runs` lists them."
+
+
+@pytest.mark.parametrize(
     ("words", "code", "message"),
     [
         (("extend", "nowhere", "--rounds", "+1"), 3, "nowhere is no run directory"),

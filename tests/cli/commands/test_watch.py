@@ -37,7 +37,7 @@ def test_a_killed_run_is_interrupted_for_all_who_look(tmp_path: Path, phyt2v: Co
     assert (late.code, "it is interrupted" in late.err) == (0, True)
     assert json.loads(late.out)["status"] == "interrupted"
     several = phyt2v("watch", ".")
-    assert (several.code, several.out) == (0, "")
+    assert (several.code, json.loads(several.out)["runs"][0]["status"]) == (0, "interrupted")
     assert "Nothing is running in .: 1 run, 1 interrupted." in several.err
 
 
@@ -96,6 +96,22 @@ def test_hostile_lines_do_no_harm(tmp_path: Path, capsys: pytest.CaptureFixture[
     watch.draw(follower, follower.read())
     watch.tell_end(follower)
     assert "\x1b" not in capsys.readouterr().err
+
+
+def test_a_folder_in_which_nothing_runs_is_listed_for_programs(tmp_path: Path, phyt2v: CommandLine) -> None:
+    assert Doubled(tmp_path).run(*QUICK, "--out", tmp_path / "set" / "run").code == 0
+    (tmp_path / "set" / "broken").mkdir()
+    (tmp_path / "set" / "broken" / "run.json").write_text('{"schema": "phyt2v.run/2"}')
+    for words in (("watch", "set", "--json"), ("watch", "set")):
+        ended = phyt2v(*words)
+        (line,) = ended.out.splitlines()
+        assert ended.code == 0
+        shown = json.loads(line)
+        assert (shown["schema"], shown["folder"]) == ("phyt2v.runs/1", "set")
+        assert {run["name"]: run["status"] for run in shown["runs"]} == {
+            "run": "complete",
+            "broken": "unreadable",
+        }
 
 
 def test_a_folder_without_runs_is_refused(phyt2v: CommandLine) -> None:

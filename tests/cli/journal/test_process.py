@@ -75,3 +75,32 @@ def test_a_log_of_the_command_that_cannot_be_written_is_a_note(tmp_path: Path) -
     ended = Doubled(tmp_path).run(*QUICK, "--out", tmp_path / "run", "--log-file", tmp_path)
     assert ended.code == 0
     assert f"note: no log in {tmp_path}: {os.strerror(21)}" in ended.err
+
+
+@pytest.mark.parametrize("option", ["--events", "--log-file"])
+def test_a_file_with_something_else_is_not_written_over(option: str, tmp_path: Path) -> None:
+    doubled, run, prompt = Doubled(tmp_path), tmp_path / "run", tmp_path / "prompt.txt"
+    prompt.write_text("a red ball drops")
+    written = tmp_path / "written"
+    written.touch()  # as mktemp does
+    for _ in range(2):  # what this option has written before may be replaced
+        assert doubled.run(*QUICK, "--out", run, option, written).code == 0
+    for path in (prompt, run / "run.json", run / "events.ndjson", run / "logs" / "attempt-1.log"):
+        before = path.read_bytes()
+        ended = doubled.run("refine", prompt, "--rounds", "0", "--out", tmp_path / "other", option, path)
+        assert (ended.code, path.read_bytes()) == (3, before)
+        assert f"error: {option}: {path} is " in ended.err
+    assert not (tmp_path / "other").exists()
+
+
+def test_events_that_a_full_disk_refuses_are_a_note(tmp_path: Path) -> None:
+    reason = os.strerror(28)
+    ended = Doubled(tmp_path).run(*QUICK, "--out", tmp_path / "run", "--events", "/dev/full")
+    assert (ended.code, f"note: no more events: {reason}" in ended.err) == (0, True)
+    words = (*QUICK, "--out", tmp_path / "two", "--events", "-")
+    ended = Doubled(tmp_path).run_apart(*words, preexec_fn=_with_stdout_on_a_full_disk)
+    assert (ended.code, ended.err.count("note: no more events: ")) == (0, 1)
+
+
+def _with_stdout_on_a_full_disk() -> None:
+    os.dup2(os.open("/dev/full", os.O_WRONLY), 1)

@@ -9,8 +9,10 @@ import pytest
 from phyt2v_cli.config.layers import load_config
 from phyt2v_cli.config.presets import list_presets
 from phyt2v_cli.config.schema import Config
-from phyt2v_cli.runs.history.reproduction import command_of, settings_named
-from phyt2v_cli.runs.records import PlanRecord, RunRecord
+from phyt2v_cli.runs.history.reproduction import command_of, missing_from_command, settings_named
+from phyt2v_cli.runs.reader import ShownRun
+from phyt2v_cli.runs.records import PlanRecord, RunRecord, VideoRecord
+from phyt2v_cli.video_id import RoundId
 from tests.command_line import CommandLine
 
 PROMPT = 'it\'s a "ball"; $(drops)'
@@ -97,3 +99,32 @@ def test_the_command_is_the_same_whoever_reads_it_and_whoever_runs_it(
     planned = phyt2v(*shlex.split(before)[1:], "--dry-run", "--json")
     assert planned.code == 0, planned.err
     assert len(json.loads(planned.out)["videos"]) == 5, "the rounds of the default, not those of the file"
+
+
+def test_what_the_command_does_not_repeat_is_said(tmp_path: Path) -> None:
+    assert [*missing_from_command(shown(tmp_path, Config()))] == []
+    config = Config.model_validate({"llm": {"model": "object: mine.Chat"}})
+    run = shown(tmp_path, config, extended_after=1)
+    run.videos[0].decide("a red ball falls")
+    assert [*missing_from_command(run)] == [
+        "The roles that were Python objects have their defaults here: llm.",
+        "The run was extended: phyt2v extend RUN --rounds 0",
+        "Prompts that were written by hand are not in it.",
+    ]
+    words = shlex.split(command_of(run.record))
+    assert not any(word.startswith("llm.") for word in words), "no command makes the object"
+
+
+def shown(path: Path, config: Config, *, extended_after: int = 0) -> ShownRun:
+    record = record_of(config).model_copy(update={"extended_after": extended_after})
+    video = VideoRecord(
+        id=RoundId(1),
+        video="output1.mp4",
+        prompt=PROMPT,
+        refined_prompt="a ball",
+        seed=0,
+        steps=5,
+        purpose="final",
+        run_key="k",
+    )
+    return ShownRun(path, record, (video,), ())

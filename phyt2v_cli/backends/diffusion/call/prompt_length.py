@@ -34,8 +34,9 @@ class PromptLength:
     def count_excess(self, prompt: str) -> int:
         """Count the tokens of `prompt` that the pipeline would cut off; 0 if it fits."""
         text = self.template.replace(_PROBE, prompt)
-        tokens = self.tokenizer(text, add_special_tokens=self.add_special_tokens, truncation=False).input_ids
-        return max(0, len(tokens) - self.max_tokens)
+        # Not verbose: it would warn that the model fails with so many tokens, which it never gets.
+        options = {"add_special_tokens": self.add_special_tokens, "truncation": False, "verbose": False}
+        return max(0, len(self.tokenizer(text, **options).input_ids) - self.max_tokens)
 
 
 class _Tokenizing(Exception):  # noqa: N818 - no error: leaves the pipeline's call early

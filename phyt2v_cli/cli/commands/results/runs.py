@@ -12,7 +12,6 @@ from phyt2v_cli.quantities import count
 
 if TYPE_CHECKING:
     from phyt2v_cli.cli.views.history import Read
-    from phyt2v_cli.runs.reader import ShownRun
     from phyt2v_cli.sets.history import ShownSet
 
 
@@ -20,9 +19,17 @@ class _ListsByDefault(TyperGroup):
     """Command group with a default: `phyt2v runs FOLDER` is short for `phyt2v runs list FOLDER`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if ctx.resilient_parsing and not args:  # a shell asks what may come first
+            return super().parse_args(ctx, args)
         if not args or args[0] not in {*self.commands, *ctx.help_option_names}:
             args = ["list", *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Complete the name of a command, or an option of the default one."""
+        if incomplete.startswith("-"):
+            return self.commands["list"].shell_complete(ctx, incomplete)
+        return super().shell_complete(ctx, incomplete)
 
 
 app = typer.Typer(cls=_ListsByDefault, help="List runs (`phyt2v runs [FOLDER]`), or show one.")
@@ -257,6 +264,7 @@ def _folders(folder: Path | None) -> list[Path]:
 
 def _find(folder: Path | None, *, with_sets: bool) -> "list[tuple[Path, Read]]":
     """Read the runs below the folders, and `with_sets` a set in place of each of its runs."""
+    from phyt2v_cli.cli.views.history import read_run_in_list
     from phyt2v_cli.runs.reader import find_runs
     from phyt2v_cli.sets.history import find_sets_and_runs
 
@@ -268,16 +276,7 @@ def _find(folder: Path | None, *, with_sets: bool) -> "list[tuple[Path, Read]]":
         below, alone = find_sets_and_runs(where) if with_sets else ([], list(find_runs(where)))
         sets += below
         runs += alone
-    return [*((path, _read(path)) for path in runs), *((path, _read_set(path)) for path in sets)]
-
-
-def _read(path: Path) -> "ShownRun | FilesError":
-    from phyt2v_cli.runs.reader import read_run
-
-    try:
-        return read_run(path)
-    except FilesError as error:
-        return error
+    return [*((path, read_run_in_list(path)) for path in runs), *((path, _read_set(path)) for path in sets)]
 
 
 def _read_set(path: Path) -> "ShownSet | FilesError":

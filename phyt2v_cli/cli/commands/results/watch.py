@@ -44,7 +44,15 @@ def watch(
             show_default=False,
         ),
     ],
-    as_json: options.AsJson = False,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="Pass on the lines of the events, as in a pipe; or print one JSON object if nothing runs.",
+            rich_help_panel=options.OUTPUT,
+            metavar="",
+        ),
+    ] = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
     no_color: options.NoColor = False,
@@ -230,7 +238,7 @@ def _watch_folder(folder: Path, *, passes_on: bool) -> int:
                         progress.end(name)
                     ended[path] = tell_end(follower)
             if is_first and not open_ones and not is_set_open:
-                return _show_folder(folder, [*followers])
+                return _show_folder(folder, [*followers], passes_on=passes_on)
             if is_first and progress is not None:
                 console.say(f"Watching {folder}; Ctrl-C ends that, and not the runs.")
                 stack.enter_context(progress)
@@ -250,9 +258,10 @@ def _is_set_locked(folder: Path) -> bool:
         return False
 
 
-def _show_folder(folder: Path, paths: list[Path]) -> int:
+def _show_folder(folder: Path, paths: list[Path], *, passes_on: bool) -> int:
     """Show that nothing is running in a folder, and the states of its runs."""
     from phyt2v_cli.cli.journal.following import RunFollower
+    from phyt2v_cli.cli.views.history import list_as_json, read_run_in_list
 
     if not paths:
         raise FilesError(f"There is no run below {folder}.", "Name a run directory; `find_runs` lists them.")
@@ -263,4 +272,7 @@ def _show_folder(folder: Path, paths: list[Path]) -> int:
         states[follower.state()] = states.get(follower.state(), 0) + 1
     told = ", ".join(f"{number:,} {state}" for state, number in sorted(states.items()))
     console.say(f"Nothing is running in {folder}: {count(len(paths), 'run')}, {told}.")
+    if passes_on:
+        listed = [(path, read_run_in_list(path)) for path in paths]
+        console.data(json.dumps(list_as_json(str(folder), listed)))
     return 0
