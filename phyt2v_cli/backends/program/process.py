@@ -73,7 +73,7 @@ class ExternalProgram:
         `MAX_ANSWER_BYTES`, or the program fails. The program must be killed after every error.
         """
         if stays and self._has_unread():
-            raise BackendError(f"{self.label} printed more than one line for one request.")
+            raise BackendError(f"{self.label} printed what no request asked for.")
         answer, unsent = b"", request
         deadline = time.monotonic() + timeout_s
         with selectors.DefaultSelector() as selector:

@@ -123,7 +123,7 @@ def test_what_a_program_leaves_behind_does_not_hold_the_answer_back_and_ends(
 
 @pytest.mark.parametrize("stays", [False, True])
 def test_endless_output_is_cut_off(stays: bool, scorer: MakeScorer) -> None:
-    assert "more than 64 KiB" in refusal(scorer("yes rubbish | tr -d '\\n'", keep_alive=stays))
+    assert "more than 64 KiB" in refusal(scorer("read -r _; yes rubbish | tr -d '\\n'", keep_alive=stays))
 
 
 def test_endless_stderr_is_no_harm(scorer: MakeScorer) -> None:
@@ -250,7 +250,7 @@ def test_a_kept_program_that_says_too_much_is_not_trusted_again(scorer: MakeScor
     )
     score(late)
     wait_until(said.exists, "the late line")
-    assert "more than one line" in refusal(late)
+    assert "printed what no request asked for" in refusal(late)
 
 
 COUNTING = """
