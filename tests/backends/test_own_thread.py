@@ -109,7 +109,7 @@ def test_its_waiting_for_a_turn_is_the_callers() -> None:
 
     with held(turns, ask):
         wait_until(lambda: turns.num_waiting == 1)
-        time.sleep(0.1)
+        time.sleep(0.5)
     assert waited[0] >= 0.1
 
 

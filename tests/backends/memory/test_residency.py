@@ -248,7 +248,7 @@ def test_the_wait_for_others_memory_is_no_work():
         while not a.is_here:
             time.sleep(0.001)
         with in_a_thread(wait):
-            time.sleep(0.1)
+            time.sleep(0.5)
             leave.set()
     assert waited[1] >= 0.05
 
