@@ -55,7 +55,7 @@ class Comparison:
 
 def compare(runs: Sequence[ShownRun]) -> Comparison:
     """Compare 2 to `MAX_RUNS` runs."""
-    settings = differences([run.record.config for run in runs])
+    settings = differences([run.record for run in runs])
     compared = tuple(
         ComparedRun(letter, run, _result(run), differing)
         for letter, run, differing in zip(ascii_uppercase, runs, settings, strict=False)

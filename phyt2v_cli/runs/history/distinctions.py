@@ -11,6 +11,7 @@ from phyt2v_cli.config.layers import KEYS
 from phyt2v_cli.config.schema import Config
 from phyt2v_cli.runs.identity import distinguishing_settings
 from phyt2v_cli.runs.reader import ShownRun
+from phyt2v_cli.runs.records import RunRecord
 
 Settings = Mapping[str, object]
 """Values by their key, as in ``schedule.max_steps``."""
@@ -26,22 +27,26 @@ def distinctions(runs: Iterable[ShownRun]) -> dict[Path, Settings]:
         by_prompt[run.record.prompt].append(run)
     found: dict[Path, Settings] = {}
     for same in by_prompt.values():
-        for run, settings in zip(same, differences([run.record.config for run in same]), strict=True):
+        for run, settings in zip(same, differences([run.record for run in same]), strict=True):
             found[run.path] = settings
     return found
 
 
-def differences(configs: Sequence[Mapping[str, object]]) -> list[Settings]:
-    """For each config, as a record has it, the settings that are not the same in all of them.
+def settings_of(record: RunRecord) -> Settings:
+    """Settings by which a run is told from others; none if this phyt2v does not understand its config.
 
-    A config that this phyt2v does not understand is left out, and has none.
+    Its rounds are those that it has now, which a run that was extended did not begin with.
     """
-    trees: list[Settings] = []
-    for config in configs:
-        try:
-            trees.append(distinguishing_settings(Config.model_validate(config)))
-        except ValidationError:
-            trees.append({})
+    try:
+        settings = distinguishing_settings(Config.model_validate(record.config))
+    except ValidationError:
+        return {}
+    return settings | {"refinement.rounds": len(record.plan) - 1}
+
+
+def differences(records: Sequence[RunRecord]) -> list[Settings]:
+    """For each run the settings that are not the same in all of them; see `settings_of`."""
+    trees = [settings_of(record) for record in records]
     known = [tree for tree in trees if tree]
     keys = [
         key

@@ -10,10 +10,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from pydantic import ValidationError
-
 from phyt2v_cli.config.schema import Config
-from phyt2v_cli.runs.history.distinctions import in_short
+from phyt2v_cli.runs.history.distinctions import in_short, settings_of
 from phyt2v_cli.runs.identity import distinguishing_settings
 from phyt2v_cli.runs.outcome.candidates import chosen_rounds
 from phyt2v_cli.runs.reader import ShownRun
@@ -93,12 +91,8 @@ def rows_of(run: ShownRun) -> Iterator[Row]:
 
 def _settings(run: ShownRun) -> dict[str, object]:
     """Settings of a run that are not defaults, by key; none if its config is not understood."""
-    try:
-        settings = distinguishing_settings(Config.model_validate(run.record.config))
-    except ValidationError:
-        return {}
     defaults = distinguishing_settings(Config())
-    return {key: value for key, value in settings.items() if value != defaults.get(key)}
+    return {key: value for key, value in settings_of(run.record).items() if value != defaults.get(key)}
 
 
 def _mismatch(record: VideoRecord) -> str | None:

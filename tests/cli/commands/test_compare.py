@@ -11,6 +11,8 @@ from phyt2v_cli.cli.app import app
 from phyt2v_cli.errors import Phyt2vError, RunDirError, UsageError
 from phyt2v_cli.files.video import read_frames
 from phyt2v_cli.roles import Scores
+from phyt2v_cli.runs.directory import RunDir
+from phyt2v_cli.runs.steering import extend
 from phyt2v_cli.testing.fakes import FakeRoles, FakeScorer
 from tests.fake_runs import make_config, open_run, run_through
 from tests.faults.processes import PHYT2V
@@ -63,6 +65,16 @@ def test_a_comparison_as_json() -> None:
         "The prompts differ, and SA is that of each run's own prompt.",
         "Without a result yet: C.",
     ]
+
+
+def test_an_extended_run_is_told_by_the_rounds_that_it_has() -> None:
+    with RunDir.resume(Path("runs/seed-2")) as run:
+        extend(run, 3)
+    told = json.loads(compare("seed-1", "seed-2", "--json").stdout)
+    assert [run["differences"]["refinement.rounds"] for run in told["runs"]] == [1, 4]
+    exported = CliRunner().invoke(app, ["runs", "export", "seed-2", "--jsonl"]).stdout
+    assert json.loads(exported.splitlines()[0])["settings"]["refinement.control"] is True
+    assert "refinement.rounds" not in json.loads(exported.splitlines()[0])["settings"], "4 is the default"
 
 
 def test_the_page_and_the_clip(tmp_path: Path) -> None:
