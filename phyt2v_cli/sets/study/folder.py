@@ -20,7 +20,7 @@ from phyt2v_cli.config.schema import Config
 from phyt2v_cli.errors import RunDirError
 from phyt2v_cli.files.aside import move_aside
 from phyt2v_cli.files.atomic import describe_os_error, replace_file
-from phyt2v_cli.files.lock import check_folder, lock_folder
+from phyt2v_cli.files.lock import check_folder, check_lock, lock_folder
 from phyt2v_cli.files.untrusted import read_plain_file
 from phyt2v_cli.files.video import sha256_of
 from phyt2v_cli.runs.identity import judge_settings, run_key, slugify
@@ -104,6 +104,21 @@ def default_study_dir(source: str, config: Config) -> Path:
     return Path("calibrations") / f"{slugify(name)}-{run_key('', config)[:8]}"
 
 
+def check_study_dir(path: Path) -> None:
+    """Check if a study could be in `path`, which is neither made nor changed; see `StudyDir.open`.
+
+    Whether the videos of a study that is there fit the config is not checked.
+    """
+    _check_contents(path)
+    check_lock(path, _LOCK)
+
+
+def _check_contents(path: Path) -> None:
+    check_folder(path)
+    if path.is_dir() and any(path.iterdir()) and not (path / _LOCK).exists():
+        raise RunDirError(f"{path} holds something else", "Choose another folder with `out`.")
+
+
 class StudyDir:
     """Folder of a study, locked until it is closed. Use it in a ``with`` statement."""
 
@@ -120,9 +135,7 @@ class StudyDir:
         Raises RunDirError if another process holds the lock, if it is a link or holds something else, or if
         its videos are of another model, size or judge; FilesError if it cannot be written.
         """
-        check_folder(path)
-        if path.is_dir() and any(path.iterdir()) and not (path / _LOCK).exists():
-            raise RunDirError(f"{path} holds something else", "Choose another folder with `out`.")
+        _check_contents(path)
         study = cls(path, lock_folder(path, _LOCK))
         try:
             study._check_subject(config)

@@ -57,6 +57,17 @@ def test_a_dry_run_counts(prompts: str, phyt2v: CommandLine, tmp_path: Path) -> 
     assert not (tmp_path / "calibrations").exists()
 
 
+def test_a_dry_run_refuses_what_the_calibration_would(
+    prompts: str, phyt2v: CommandLine, tmp_path: Path
+) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "note").touch()
+    for name, said in ((prompts, "is a file"), ("full", "holds something else")):
+        told = [phyt2v("calibrate", prompts, "--out", name, *more) for more in (("--dry-run",), ())]
+        assert [outcome.code for outcome in told] == [3, 3]
+        assert all(said in outcome.err for outcome in told)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

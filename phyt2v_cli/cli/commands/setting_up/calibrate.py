@@ -264,7 +264,7 @@ def _run(
 ) -> None:
     from phyt2v_cli.checks.preflight import check_disk, needed_bytes
     from phyt2v_cli.cli.running.studying import measure
-    from phyt2v_cli.sets.study.folder import StudyDir, default_study_dir
+    from phyt2v_cli.sets.study.folder import StudyDir, check_study_dir, default_study_dir
 
     folder = out or default_study_dir(prompts, settings)
     num_videos = len(entries) * design.num_videos
@@ -280,6 +280,7 @@ def _run(
         f"{mebibytes(needed)}."
     )
     if dry_run:
+        check_study_dir(folder)
         if as_json:
             console.json_object(
                 {
