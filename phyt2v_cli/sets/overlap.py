@@ -199,15 +199,9 @@ def side_by_side(
         return left > 0 and num_open() < pace.num_worthwhile(left)
 
     def wait(timeout_s: float) -> _Open[Result] | None:
-        nonlocal error
         try:
             one = ended.get(timeout=timeout_s)
         except queue.Empty:
-            return None
-        except KeyboardInterrupt as interruption:  # a stop that nobody has heard
-            if isinstance(error, KeyboardInterrupt):
-                raise
-            error = error or interruption
             return None
         opened.discard(one)
         count()
@@ -221,7 +215,8 @@ def side_by_side(
             if one := wait(_TICK_S / 4):
                 yield one
 
-    try:
+    def results() -> Iterator[_Open[Result]]:
+        nonlocal error, has_last
         while error is None and not has_last:
             while can_begin() and begin_next():
                 pass
@@ -232,10 +227,22 @@ def side_by_side(
                 error = one.error
                 if error is None:
                     has_last = is_last(one.result)  # type: ignore[arg-type]  # without an error there is one
-                    yield one.result  # type: ignore[misc]
+                    yield one
         for one in drain():
             if one.error is None:
-                yield one.result  # type: ignore[misc]
+                yield one
+
+    try:
+        is_interrupted = True
+        while is_interrupted:
+            is_interrupted = False
+            try:
+                for one in results():
+                    yield one.result  # type: ignore[misc]
+            except KeyboardInterrupt as interruption:  # a stop that nobody has heard, at any moment
+                if isinstance(error, KeyboardInterrupt):
+                    raise
+                error, is_interrupted = error or interruption, True
         if error is not None:
             raise error
     finally:
