@@ -136,7 +136,7 @@ def side_by_side(
     Beside them it is called for each that is `aside`, one at a time. `work` gets the item, and a `cancelled`
     that it must ask now and then. A result for which `is_last` holds ends the rest; what that still returns
     is yielded too. Raises the first error that a call raises, after the others have ended, and so it does
-    with a KeyboardInterrupt that comes while it waits.
+    with a KeyboardInterrupt that comes meanwhile.
     """
     ended: queue.SimpleQueue[_Open[Result]] = queue.SimpleQueue()
     is_over = threading.Event()
