@@ -85,7 +85,10 @@ def render(scenes: Scenes, device: str = "cpu", size: int = world.SIZE) -> torch
 
 
 def _polygon(corners: torch.Tensor, x: torch.Tensor, y: torch.Tensor, pixel: float) -> torch.Tensor:
-    """Cover (N, size, size) of convex polygons with `corners` (N, k, 2), in either sense of rotation."""
+    """Cover (N, size, size) of convex polygons with `corners` (N, k, 2), in either sense of rotation.
+
+    NaN corners give a NaN cover.
+    """
     sides = corners.roll(-1, dims=1) - corners
     area = (corners[..., 0] * sides[..., 1] - corners[..., 1] * sides[..., 0]).sum(dim=1)
     outward = torch.stack([sides[..., 1], -sides[..., 0]], dim=2) * area.sign()[:, None, None]
@@ -93,6 +96,6 @@ def _polygon(corners: torch.Tensor, x: torch.Tensor, y: torch.Tensor, pixel: flo
     outward = outward / length.clamp(min=1e-6)[..., None]
     reach = (outward * corners).sum(dim=2)
     beyond = outward[..., 0, None, None] * x + outward[..., 1, None, None] * y - reach[..., None, None]
-    # a repeated corner has no side
-    beyond = torch.where((length > 1e-6)[..., None, None], beyond, -torch.inf)
+    # a repeated corner has no side; without corners all of it stays NaN
+    beyond = torch.where((length <= 1e-6)[..., None, None], -torch.inf, beyond)
     return (0.5 - beyond.amax(dim=1) / pixel).clamp(0, 1)
