@@ -19,9 +19,10 @@ demo: $(READY)
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
 
-# In a process of its own (-n 1): a Ray that dies takes its driver along, which is then one failed test.
+# One group has all that starts Ray: its tests look for Ray's processes on the whole machine. A Ray that dies
+# takes its driver along, which is one failed test, as the driver is a worker of xdist.
 test-slow: $(READY)
-	$(BIN)/pytest -q -n 1 -m 'slow and not gpu'
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadgroup --timeout 600 -m 'slow and not gpu'
 
 # Every fault of docs/faults.md (kills, full disks, damage, hostile text) and the number of those survived.
 faults: $(READY)

@@ -208,6 +208,8 @@ def recommend(spread: SpreadRecord, drafts: Sequence[DraftRecord], *, final_step
         reasons.append(
             f"search.tie: {count(freedom, 'seed')} beyond the first of a prompt; {LEAST_FREEDOM} are needed"
         )
+    elif not spread.noise_floor:
+        reasons.append("search.tie: the judge gave equal scores to all seeds of each prompt")
     else:
         tie = max(min(spread.noise_floor, MAX_TIE - EQUAL), EQUAL)
         reasons.append(f"search.tie: two seeds of one prompt differ by {tie:.3g} (standard deviation)")

@@ -5,7 +5,6 @@ Knows Typer's exceptions and ours; it must not know any command or option.
 
 import os
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -150,7 +149,7 @@ def as_usage_error(error: Exception) -> UsageError | None:
         return None
     context = getattr(error, "ctx", None)
     if type(error).__name__ == "NoSuchOption" and context is not None:
-        complaint = _no_such_option(str(vars(error)["option_name"]), context.command.params)
+        complaint = _no_such_option(str(vars(error)["option_name"]), context)
     else:
         complaint = getattr(error, "format_message", error.__str__)().replace("Value error, ", "")
     stop = "" if complaint.endswith((".", "?")) else "."
@@ -158,11 +157,15 @@ def as_usage_error(error: Exception) -> UsageError | None:
     return UsageError(f"{complaint}{stop} See: {command} --help")
 
 
-def _no_such_option(name: str, parameters: Sequence[Any]) -> str:
+def _no_such_option(name: str, context: Any) -> str:
     """Complaint about an unknown option, with the one that was probably meant: never a hidden spelling."""
     from difflib import get_close_matches
 
-    shown = [parameter for parameter in parameters if not getattr(parameter, "hidden", False)]
+    root = context.find_root()
+    if any(name in parameter.opts for parameter in root.command.params):
+        command = context.command_path.removeprefix(root.command_path)
+        return f"{name} goes before the command: {root.command_path} {name}{command}."
+    shown = [parameter for parameter in context.command.params if not getattr(parameter, "hidden", False)]
     spellings = [spelling for parameter in shown for spelling in (*parameter.opts, *parameter.secondary_opts)]
     # Without the dashes, which would make all short names resemble each other.
     by_word = {spelling.lstrip("-"): spelling for spelling in spellings if spelling.startswith("--")}

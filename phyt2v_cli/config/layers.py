@@ -280,8 +280,11 @@ def _nearest_key(key: str) -> str | None:
     section, _, name = key.rpartition(".")
     # The right name in the wrong section is likelier than a misspelt section.
     elsewhere = [known for known in KEYS if known.endswith(f".{name}")]
-    inside = [known for known in KEYS if known.startswith(f"{section}.")]
-    return elsewhere[0] if elsewhere else nearest(key, inside) or nearest(key, KEYS)
+    if elsewhere:
+        return elsewhere[0]
+    # Without the section, which would make all its names resemble each other.
+    inside = {known.removeprefix(f"{section}."): known for known in KEYS if known.startswith(f"{section}.")}
+    return inside.get(nearest(name, inside) or "") if inside else nearest(key, KEYS)
 
 
 def _validate(settings: Mapping[str, Setting]) -> Config:

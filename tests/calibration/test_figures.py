@@ -188,6 +188,12 @@ def test_a_cache_that_saves_nothing_is_not_recommended() -> None:
     assert "generator.draft_cache: none saves 5 % of the same steps without one" in found.reasons
 
 
+def test_a_judge_that_tells_no_seeds_apart_has_no_noise_to_allow_for() -> None:
+    found = recommend(spread(0.0), [measured(20, 1.0, 20)], final_steps=50)
+    assert found.tie is None
+    assert "search.tie: the judge gave equal scores to all seeds of each prompt" in found.reasons
+
+
 @pytest.mark.parametrize(
     ("of_spread", "num_ordered"), [(spread(None, 0, 0), 9), (spread(0.3, 4, 8), 9)], ids=["none", "few"]
 )

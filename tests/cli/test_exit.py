@@ -98,6 +98,14 @@ def test_an_unknown_option_is_guessed_from_what_help_shows(
     assert err == f"error: No such option: {option}.{suggestion} See: phyt2v {arguments[0]} --help\n"
 
 
+def test_an_option_of_the_whole_is_told_its_place(here: "RunHere") -> None:
+    code, _, err = here(["config", "show", "--isolated"], b"")
+    assert code == 2
+    right = "phyt2v --isolated config show"
+    assert err == f"error: --isolated goes before the command: {right}. See: phyt2v config show --help\n"
+    assert here(right.split()[1:], b"")[0] == 0
+
+
 def test_no_command_shows_the_help() -> None:
     result = run()
     assert result.returncode == 2

@@ -163,6 +163,11 @@ def test_each_wrong_value_is_one_line_with_its_origin() -> None:
     assert lines[3].endswith("(environment PHYT2V_RUN__SEED)")
 
 
+def test_nothing_is_guessed_where_no_name_is_near() -> None:
+    with pytest.raises(ConfigError, match=r"^generator.nope: no such setting \(assignment generator.nope\)\.$"):
+        load_config(environment={}, assignments=["generator.nope=1"])
+
+
 @pytest.mark.parametrize(
     ("assignment", "guess"),
     [

@@ -52,10 +52,12 @@ def draw_plot(record: CalibrationRecord, path: Path) -> None:
         draw.text((30, middle - 18), draft.name[:30], fill=_INK, font=text)
         cost = "cost not known" if draft.cost is None else f"{draft.cost:.2f} of the final's time"
         draw.text((30, middle), cost, fill=_SOFT, font=text)
-        for place, (_, colour, key) in enumerate(_MARKS):
-            value = getattr(draft, key)
+        known = [getattr(draft, key) for *_, key in _MARKS]
+        for place, (value, (_, colour, _)) in enumerate(zip(known, _MARKS, strict=True)):
             if value is not None:
                 _dot(draw, x_of(value), middle + (place - 1) * _SHIFT, colour)
+        if known == [None] * len(_MARKS):
+            draw.text((_LEFT, middle - 9), "no two videos with different scores", fill=_SOFT, font=text)
     if not shown:
         draw.text((30, _TOP + 10), "no draft has been compared with its final", fill=_SOFT, font=text)
     drawn = io.BytesIO()

@@ -38,6 +38,7 @@ def test_the_address_of_the_environment_that_does_not_answer(monkeypatch: pytest
 
 @pytest.mark.slow
 @pytest.mark.enable_socket
+@pytest.mark.xdist_group("ray")
 def test_a_ray_that_ends_while_it_starts_is_started_again() -> None:
     killed: list[int] = []
 

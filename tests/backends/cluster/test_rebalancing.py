@@ -18,7 +18,12 @@ from phyt2v_cli.errors import ConfigError
 from phyt2v_cli.roles import Decoded, Denoised, Latents
 from tests.backends.cluster.ray_processes import PATIENCE_S, workers
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.enable_socket]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.enable_socket,
+    pytest.mark.xdist_group("ray"),
+]
 
 SCORER = """
 import sys, time

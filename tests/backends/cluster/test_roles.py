@@ -23,7 +23,12 @@ from phyt2v_cli.events import Event, StepDone
 from phyt2v_cli.roles import DenoisingStep, VideoGenerator
 from tests.backends.cluster.ray_processes import PATIENCE_S, workers
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.enable_socket]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.enable_socket,
+    pytest.mark.xdist_group("ray"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,12 @@ from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.config.schema import Config
 from tests.backends.cluster.ray_processes import PATIENCE_S, workers
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.enable_socket]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.enable_socket,
+    pytest.mark.xdist_group("ray"),
+]
 
 NUM_CPUS = 4
 

@@ -12,7 +12,7 @@ import pytest
 from tests.backends.cluster.ray_processes import is_ray_of, wait_until_gone, workers
 from tests.faults.processes import PHYT2V, end, outcome, read_until, start, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("ray")]
 
 PROMPTS = "a red ball drops\na blue cube slides\na green ball rolls\n"
 SET = ("--rounds", "1", "--quiet")
