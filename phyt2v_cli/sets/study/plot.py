@@ -57,7 +57,7 @@ def draw_plot(record: CalibrationRecord, path: Path) -> None:
             if value is not None:
                 _dot(draw, x_of(value), middle + (place - 1) * _SHIFT, colour)
         if known == [None] * len(_MARKS):
-            draw.text((_LEFT, middle - 9), "no two videos with different scores", fill=_SOFT, font=text)
+            draw.text((_LEFT + 10, middle - 9), "no two videos with different scores", fill=_SOFT, font=text)
     if not shown:
         draw.text((30, _TOP + 10), "no draft has been compared with its final", fill=_SOFT, font=text)
     drawn = io.BytesIO()
