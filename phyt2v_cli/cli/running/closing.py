@@ -104,11 +104,13 @@ def _lines(run: "RunDir", result: "RunResult") -> list[str]:
     from phyt2v_cli.cli.views.rounds import arms_line
     from phyt2v_cli.report.as_json.rounds import find_controls
     from phyt2v_cli.runs.outcome.arms import arms_of
+    from phyt2v_cli.runs.reader import read_videos
 
     lines = []
+    videos, _ = read_videos(run.path)
     if result.stop_reason is not None and len(result.rounds) < len(run.record.plan):
         lines.append(f"Stopped early: {_STOPPED.get(result.stop_reason, result.stop_reason)}.")
-    if line := arms_line(arms_of(find_controls(run), run.config), result.scores):
+    if line := arms_line(arms_of(find_controls(videos), run.config), result.scores):
         lines.append(line)
     return lines
 

@@ -36,7 +36,8 @@ def rounds_table(run: "RunDir", width: int) -> Table:
     for name in ("steps", "time", "SA", "PC"):
         table.add_column(name, justify="right")
     table.add_column("scored as")
-    for record in [*find_rounds(run), *find_rerenders(read_videos(run.path)[0]), *find_controls(run)]:
+    videos, _ = read_videos(run.path)
+    for record in [*find_rounds(run), *find_rerenders(videos), *find_controls(videos)]:
         scores = record.scores
         chosen = run.record.result is not None and run.record.result.video == record.video
         table.add_row(

@@ -22,7 +22,8 @@ from phyt2v_cli.video_id import CONTROL
 def result_as_json(run: RunDir, result: RunResult) -> dict[str, object]:
     """Result of a run as JSON, with its rounds and controls."""
     shown = read_run(run.path)
-    control = run.read_video(CONTROL) if run.config.refinement.renders_original else None
+    controls = find_controls(shown.videos)
+    control = next((video for video in controls if video.id == CONTROL), None)
     return {
         "schema": "phyt2v.result/1",
         "run_dir": str(run.path),
@@ -38,7 +39,7 @@ def result_as_json(run: RunDir, result: RunResult) -> dict[str, object]:
         "candidates": candidates_as_json(shown.videos),
         "rerenders": rerenders_as_json(shown.videos),
         "control": None if control is None else round_as_json(control),
-        "controls": arms_as_json(arms_of(find_controls(run), run.config)),
+        "controls": arms_as_json(arms_of(controls, run.config)),
         "learned": learned(shown),
     }
 

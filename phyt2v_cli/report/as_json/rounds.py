@@ -7,8 +7,7 @@ from phyt2v_cli.runs.directory import RunDir
 from phyt2v_cli.runs.outcome.arms import Arm
 from phyt2v_cli.runs.outcome.candidates import chosen_rounds
 from phyt2v_cli.runs.records import VideoRecord
-from phyt2v_cli.schedule import controls_of
-from phyt2v_cli.video_id import RerenderId, RoundId, VideoId
+from phyt2v_cli.video_id import ControlId, RerenderId, RoundId, VideoId
 
 
 def rounds_as_json(run: RunDir) -> list[dict[str, object]]:
@@ -33,14 +32,9 @@ def rerenders_as_json(videos: Sequence[VideoRecord]) -> list[dict[str, object]]:
     return [round_as_json(video) for video in find_rerenders(videos)]
 
 
-def find_controls(run: RunDir) -> list[VideoRecord]:
-    """Records of the controls that the run wants, as far as they are there."""
-    ids = controls_of(
-        run.config.refinement,
-        total_steps=sum(record.steps for record in find_rounds(run)),
-        final_steps=run.record.plan[-1].steps,
-    )
-    return [record for id in ids if (record := run.read_video(id)) is not None]
+def find_controls(videos: Sequence[VideoRecord]) -> list[VideoRecord]:
+    """Records of the controls that were rendered, wanted now or earlier."""
+    return [video for video in videos if isinstance(video.id, ControlId) and video.sha256 is not None]
 
 
 def arms_as_json(arms: Sequence[Arm]) -> dict[str, object]:

@@ -34,6 +34,13 @@ def test_the_end_says_how_to_compare_and_what_comes_next(
     assert "--control" not in told.err
     assert "Nothing improved: the original scores as high as the last round" in told.err
     assert f"Original beside result: {path}/compare.mp4" in told.err
+    # what is there is compared with, though this call did not ask for it
+    close(path)
+    told = capsys.readouterr()
+    assert "control.mp4" in told.err
+    assert "--control" not in told.err
+    close(path, as_json=True)
+    assert json.loads(capsys.readouterr().out)["control"]["video"] == "control.mp4"
 
 
 def test_the_result_is_told_even_if_drawing_is_interrupted(
