@@ -15,12 +15,12 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/phyt2v refine docs/demo-prompt.txt --rounds 4 --out runs/demo
 
-# A thread for each of two workers; the slow suite has them all.
+# A thread for each of two workers.
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
 
-# One group has all that starts Ray: its tests look for Ray's processes on the whole machine. A Ray that dies
-# takes its driver along, which is one failed test, as the driver is a worker of xdist.
+# One group has all that starts Ray, so that only one starts at a time. A Ray that dies takes its driver along,
+# which is then one failed test, as the driver is a worker of xdist.
 test-slow: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadgroup --timeout 600 -m 'slow and not gpu'
 

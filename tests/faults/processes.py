@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.faults import cli_with_doubles
+from tests.warm_process import WarmPopen, is_warm
 
 PHYT2V = (sys.executable, "-m", "phyt2v_cli")
 QUICK = ("refine", "--prompt", "a red ball drops", "--rounds", "1", "--min", "3", "--max", "6")
@@ -99,7 +100,12 @@ class Ended:
 def start(
     command: Sequence[str], environment: dict[str, str] | None = None, **options: Any
 ) -> "subprocess.Popen[str]":
-    """Start a process that has the default signals, whatever started the tests."""
+    """Start a process that has the default signals, whatever started the tests: a warm one if it can be."""
+    if is_warm(command, environment) and not options.keys() - {"cwd", "stdin", "start_new_session"}:
+        pipe = subprocess.PIPE
+        return WarmPopen(
+            list(command), env=environment, stdout=pipe, stderr=pipe, text=True, encoding="utf-8", **options
+        )
     return subprocess.Popen(
         list(command),
         env=environment,
@@ -125,12 +131,24 @@ def with_a_bar() -> dict[str, str]:
 
 def end(process: "subprocess.Popen[str]") -> Ended:
     """Wait for the end of a process; it must not have shown a traceback."""
+    done = _await(process)
+    return ended(done.returncode, done.stdout, done.stderr)
+
+
+def complete(
+    command: Sequence[str], environment: dict[str, str] | None = None, **options: Any
+) -> "subprocess.CompletedProcess[str]":
+    """Run a process to its end, whatever it shows; the options are those of `start`."""
+    return _await(start(command, environment, **options))
+
+
+def _await(process: "subprocess.Popen[str]") -> "subprocess.CompletedProcess[str]":
     try:
         out, err = process.communicate(timeout=PATIENCE_S)
     except subprocess.TimeoutExpired:
         process.kill()
         raise
-    return ended(process.returncode, out, err)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 def ended(code: int, out: str, err: str) -> Ended:

@@ -19,7 +19,7 @@ import pytest
 
 from phyt2v_cli.files.atomic import TEMPORARY
 from tests.command_line import CommandLine
-from tests.faults.processes import PHYT2V, QUICK, end, outcome, start
+from tests.faults.processes import PHYT2V, QUICK, default_signals, end, outcome, start
 
 MOST_KILLS = 25
 """Of one run; loading alone takes most of the time, so many a kill comes before anything new is done."""
@@ -37,7 +37,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     """A run that nothing happened to, and how long it took. Do not write into it."""
     folder = tmp_path_factory.mktemp("another folder")
     began = time.monotonic()
-    ended = end(start([*PHYT2V, *REFINE, "--out", str(folder / "other")], cwd=folder))
+    command = [*PHYT2V, *REFINE, "--out", str(folder / "other")]
+    ended = end(start(command, cwd=folder, preexec_fn=default_signals))  # a new process, which hashes anew
     assert ended.code == 0, ended.err
     return Whole(folder / "other", time.monotonic() - began)
 

@@ -3,11 +3,11 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.faults.processes import PHYT2V, complete
 from tests.scripted_server import (
     Behaviour,
     ScriptedServer,
@@ -42,17 +42,10 @@ def refine(
         },
     }
     assignments = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
-    command = [sys.executable, "-m", "phyt2v_cli", "refine", "--prompt", "a ball", "--model", str(model_dir)]
+    command = [*PHYT2V, "refine", "--prompt", "a ball", "--model", str(model_dir)]
     plan = ["--rounds", "1", "--min", "2", "--max", "3", "--out", "run"]
-    return subprocess.run(
-        [*command, *plan, *assignments, *more],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        cwd=cwd,
-        env={**os.environ, "CANARY_KEY": key, "NO_PROXY": "127.0.0.1"},
-        timeout=200,
-    )
+    environment = {**os.environ, "CANARY_KEY": key, "NO_PROXY": "127.0.0.1"}
+    return complete([*command, *plan, *assignments, *more], environment, cwd=cwd)
 
 
 def assert_no_canary(result: subprocess.CompletedProcess[str], folder: Path) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from pydantic import ValidationError
 
-from tests.faults.processes import PHYT2V, QUICK, Doubled, start
+from tests.faults.processes import PHYT2V, QUICK, Doubled, default_signals, start
 from tests.scripted_server import ScriptedServer, answer, answer_of_any_task, answer_with, raw, status
 from tests.server_clients import KEY, ask, client_of, fail
 
@@ -39,7 +39,11 @@ def search(path: Path) -> list[Path]:
 @pytest.mark.usefixtures("canary")
 def test_fault_44_a_run_leaves_no_key(tmp_path: Path, doubled: Doubled) -> None:
     path = tmp_path / "run"
-    process = doubled.start(*QUICK, *NAMED, "--verbose", "--out", path, script={"hang": ["caption:1"]})
+    process = doubled.start(
+        *(*QUICK, *NAMED, "--verbose", "--out", path),
+        script={"hang": ["caption:1"]},
+        preexec_fn=default_signals,  # a new process, whose command line is its own
+    )
     doubled.wait_for("caption:1 hangs")
     # What `ps` shows of it; the environment itself is the owner's.
     command_line = Path(f"/proc/{process.pid}/cmdline").read_bytes()

@@ -2,38 +2,32 @@
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 PATIENCE_S = 120
 
 
-def workers(kind: str = "GeneratorWithLanes") -> list[int]:
-    """Process ids of Ray's workers of this user whose title names an actor of the `kind`."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                title = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if title.startswith(b"ray::") and kind.encode() in title:
-                found.append(int(entry.name))
-    return sorted(found)
+class Process(NamedTuple):
+    """Process of any user, as the table has it."""
+
+    id: int
+    parent: int
+    title: bytes
 
 
 def is_ray_of(driver: int) -> list[int]:
     """Process ids of what Ray started for a driver: its raylet and its control store."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                title = (entry / "cmdline").read_bytes()
-                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            except OSError:
-                continue
-            if (b"raylet" in title or b"gcs_server" in title) and parent == driver:
-                found.append(int(entry.name))
-    return found
+    parts = (b"raylet", b"gcs_server")
+    return [p.id for p in _processes() if p.parent == driver and any(part in p.title for part in parts)]
+
+
+def workers(kind: str = "GeneratorWithLanes", *, driver: int | None = None) -> list[int]:
+    """Process ids of the actors of a kind that work for a driver, by default for this process."""
+    above = is_ray_of(os.getpid() if driver is None else driver)
+    found = [p for p in _processes() if p.parent in above and p.title.startswith(b"ray::")]
+    return sorted(p.id for p in found if kind.encode() in p.title)
 
 
 def wait_until_gone(processes: list[int]) -> None:
@@ -42,6 +36,17 @@ def wait_until_gone(processes: list[int]) -> None:
     while any(_is_there(process) for process in processes):
         assert time.monotonic() < deadline, f"still there: {processes}"
         time.sleep(0.1)
+
+
+def _processes() -> Iterator[Process]:
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                title = (entry / "cmdline").read_bytes()
+                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            except OSError:
+                continue
+            yield Process(int(entry.name), parent, title)
 
 
 def _is_there(process: int) -> bool:

@@ -1,8 +1,6 @@
 """Every family from the command line: one video, and a run of two rounds, of real classes at tiny size."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,7 @@ from phyt2v_cli.config.generator import GeneratorConfig
 from phyt2v_cli.files.video import read_video
 from tests import tiny_families, tiny_pipelines, tiny_recent, tiny_sound, tiny_unets
 from tests.command_line import CommandLine, assignments, sizes
+from tests.faults.processes import PHYT2V, end, start
 
 
 @dataclass(frozen=True)
@@ -114,12 +113,10 @@ def test_generate_and_refine(case: Case, tmp_path: Path, phyt2v: CommandLine) ->
 @every_family
 def test_the_real_command_line(case: Case, tmp_path: Path) -> None:
     model = case.save(tmp_path / "model")
-    command = [sys.executable, "-m", "phyt2v_cli", "refine", "--steps", "2,3", "--out", "run", *JUDGES]
-    result = subprocess.run(
-        [*command, *arguments(case, model)], capture_output=True, text=True, cwd=tmp_path, timeout=200
-    )
-    assert result.returncode == 0, result.stderr
-    assert json.loads(result.stdout)["status"] == "complete"
+    command = [*PHYT2V, "refine", "--steps", "2,3", "--out", "run", *JUDGES, *arguments(case, model)]
+    ended = end(start(command, cwd=tmp_path))
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out)["status"] == "complete"
     check(tmp_path / "run" / "output2.mp4", case)
 
 

@@ -58,11 +58,10 @@ def test_a_set_on_ray_equals_one_in_threads(folder: Path, in_threads: Path) -> N
 
 
 def test_a_worker_that_is_killed_in_the_middle_of_a_video(folder: Path, in_threads: Path) -> None:
-    before = set(workers())
     process = batch(folder, "worker-killed", *ON_RAY)
-    wait_until(lambda: len(set(workers()) - before) == 2, "two workers")
+    wait_until(lambda: len(workers(driver=process.pid)) == 2, "two workers")
     wait_until(lambda: any((folder / "worker-killed").glob("*/output1.mp4")), "a first video")
-    os.kill(max(set(workers()) - before), signal.SIGKILL)
+    os.kill(max(workers(driver=process.pid)), signal.SIGKILL)
     ended = end(process)
     assert ended.code == 0, ended.err
     assert len(ended.out.splitlines()) == 3  # and no word of Ray's about the worker
@@ -72,7 +71,7 @@ def test_a_worker_that_is_killed_in_the_middle_of_a_video(folder: Path, in_threa
 def test_a_driver_that_is_killed_leaves_nothing_running_and_goes_on(folder: Path, in_threads: Path) -> None:
     process = batch(folder, "driver-killed", *ON_RAY)
     wait_until(lambda: any((folder / "driver-killed").glob("*/output1.mp4")), "a first video")
-    left = [*is_ray_of(process.pid), *workers()]
+    left = [*is_ray_of(process.pid), *workers(driver=process.pid)]
     assert left
     process.kill()
     process.communicate()
@@ -87,7 +86,7 @@ def test_a_driver_that_is_killed_leaves_nothing_running_and_goes_on(folder: Path
 def test_ctrl_c_drains_and_the_same_command_goes_on(folder: Path, in_threads: Path) -> None:
     process = batch(folder, "stopped", *ON_RAY)
     wait_until(lambda: any((folder / "stopped").glob("*/output1.mp4")), "a first video")
-    left = [*is_ray_of(process.pid), *workers()]
+    left = [*is_ray_of(process.pid), *workers(driver=process.pid)]
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to all that it sees
     ended = end(process)
     assert ended.code == 130, ended.err

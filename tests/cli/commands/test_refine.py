@@ -4,25 +4,18 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-PHYT2V = [sys.executable, "-m", "phyt2v_cli"]
+from tests.faults.processes import PHYT2V, complete
+
 QUICK = ["--prompt", "a red ball drops", "--min", "2", "--max", "3", "--rounds", "1"]
 
 
 def refine(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*PHYT2V, "refine", *arguments],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        cwd=cwd,
-        timeout=200,
-    )
+    return complete([*PHYT2V, "refine", *arguments], cwd=cwd)
 
 
 def test_a_run_prints_its_result_and_then_has_nothing_to_do(tmp_path: Path) -> None:
