@@ -284,7 +284,10 @@ def _nearest_key(key: str) -> str | None:
         return elsewhere[0]
     # Without the section, which would make all its names resemble each other.
     inside = {known.removeprefix(f"{section}."): known for known in KEYS if known.startswith(f"{section}.")}
-    return inside.get(nearest(name, inside) or "") if inside else nearest(key, KEYS)
+    if not inside:
+        return nearest(key, KEYS)
+    longer = (known for known in inside if name and known.startswith(name))
+    return inside.get(next(longer, None) or nearest(name, inside) or "")
 
 
 def _validate(settings: Mapping[str, Setting]) -> Config:

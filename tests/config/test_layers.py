@@ -172,6 +172,7 @@ def test_nothing_is_guessed_where_no_name_is_near() -> None:
     ("assignment", "guess"),
     [
         ("schedule.minsteps=3", "schedule.min_steps"),
+        ("schedule.max=3", "schedule.max_steps"),
         ("min_steps=3", "schedule.min_steps"),
         ("shedule.min_steps=3", "schedule.min_steps"),
         ("run.rounds=3", "refinement.rounds"),
