@@ -55,7 +55,7 @@ PR_SET_CHILD_SUBREAPER = 36
 
 def is_warm(command: Sequence[str], environment: Mapping[str, str] | None) -> bool:
     """Check if a fork does with `command` what a new process does."""
-    if sys.platform != "linux" or tuple(command[:2]) != (sys.executable, "-m"):
+    if not _can_inherit() or tuple(command[:2]) != (sys.executable, "-m"):
         return False
     environment = os.environ if environment is None else environment
     changed = {
@@ -88,14 +88,22 @@ class WarmPopen(subprocess.Popen[str]):
 def _fork(asked: Mapping[str, Any], standard: Sequence[int]) -> int:
     """Let the warm process fork; the fork becomes a child of this process. Returns its process id."""
     warm = _warm()
-    # the fork's parent ends at once, and a subreaper inherits orphans
-    set_option = ctypes.CDLL(None).prctl
-    set_option(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    _inherit(True)  # the fork's parent ends at once
     try:
         socket.send_fds(warm, [json.dumps(asked).encode()], list(standard))
         return int(warm.recv(100))
     finally:
-        set_option(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+        _inherit(False)
+
+
+def _inherit(orphans: bool) -> bool:
+    """Let orphans become children of this process, or no longer; returns whether the system can."""
+    return bool(ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, int(orphans), 0, 0, 0) == 0)
+
+
+@functools.cache
+def _can_inherit() -> bool:
+    return sys.platform == "linux" and _inherit(False)
 
 
 @functools.cache
