@@ -15,14 +15,16 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/phyt2v refine docs/demo-prompt.txt --rounds 4 --out runs/demo
 
-# A thread for each of two workers.
-test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
+# A thread for each of two workers. One that dies ends the tests, with its test as a failed one: pytest-xdist 3.8
+# may hang if it is replaced (https://github.com/pytest-dev/pytest-xdist/issues/1323).
+PYTEST_IN_TWO = OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --max-worker-restart 0
 
-# One group has all that starts Ray, so that only one starts at a time. A Ray that dies takes its driver along,
-# which is then one failed test, as the driver is a worker of xdist.
+test: $(READY)
+	$(PYTEST_IN_TWO) -q --dist loadfile
+
+# One group has all that starts Ray, so that only one starts at a time. Each test is named as it ends.
 test-slow: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadgroup --timeout 600 -m 'slow and not gpu'
+	$(PYTEST_IN_TWO) -v --dist loadgroup --timeout 600 -m 'slow and not gpu'
 
 # Every fault of docs/faults.md (kills, full disks, damage, hostile text) and the number of those survived.
 faults: $(READY)
