@@ -15,6 +15,7 @@ import gc
 import io
 import json
 import os
+import pkgutil
 import runpy
 import signal
 import socket
@@ -27,6 +28,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, NoReturn
 
+import phyt2v_cli
 from phyt2v_cli.cli.running import host
 
 ROOT = Path(__file__).parents[1]
@@ -43,7 +45,10 @@ LIBRARIES = (
     "rich.progress",
     "typer.main",
 )
-READ_AT_IMPORT = ("HF_", "USE_", "TRANSFORMERS", "DIFFUSERS", "TORCH", "CUDA", "TRITON", "OMP", "MKL")
+READ_AT_IMPORT = (
+    *("HF_", "HUGGINGFACE", "USE_", "TRANSFORMERS", "DIFFUSERS", "ACCELERATE", "TORCH", "PYTORCH", "CUDA"),
+    *("TRITON", "OMP", "MKL"),
+)
 READ_AT_START = ("PYTHON", "OPENBLAS", "LANG", "LC_", "LD_", "HOME", "XDG_")
 STANDARD = (0, 1, 2)
 ENVIRONMENT = dict(os.environ)
@@ -181,11 +186,20 @@ def _become(asked: Mapping[str, Any], standard: Sequence[int]) -> None:
         setattr(sys, f"__{name}__", new)
 
 
+def _of_the_product() -> list[str]:
+    """Every module that a command may import, most of what a start takes once the libraries are there.
+
+    But for those that are run as `__main__`, and those that import Ray.
+    """
+    names = [module.name for module in pkgutil.walk_packages(phyt2v_cli.__path__, "phyt2v_cli.")]
+    return [name for name in names if not name.endswith("__main__") and ".cluster" not in name]
+
+
 def main() -> NoReturn:
     """Import, serve, and in each fork run its module."""
     connection = socket.socket(fileno=int(sys.argv[1]))
     host.prepare()
-    for library in LIBRARIES:
+    for library in (*LIBRARIES, *_of_the_product()):
         import_module(library)
     gc.collect()
     gc.freeze()
