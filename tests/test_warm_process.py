@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.warm_process import WarmPopen, is_warm
+from tests.warm_process import ROOT, WarmPopen, is_warm
 
 ABOUT = """
 import json, os, sys
@@ -68,6 +68,33 @@ def test_a_signal_ends_it(folder: Path) -> None:
         process.send_signal(signal.SIGTERM)
         process.communicate()
     assert process.returncode == -signal.SIGTERM
+
+
+def test_another_takes_the_place_of_one_that_has_ended(folder: Path) -> None:
+    # in a process of its own, which is not the one whose warm process other tests use
+    code = f"""
+import os, signal
+from tests.test_warm_process import started
+from pathlib import Path
+def ended(process):
+    process.communicate("")
+    return process.returncode
+def children():
+    return map(int, Path(f"/proc/self/task/{{os.getpid()}}/children").read_text().split())
+folder = Path({str(folder)!r})
+assert ended(started(folder)) == 7
+for child in children():
+    os.kill(child, signal.SIGKILL)
+try:
+    started(folder)
+except OSError as error:
+    print(type(error).__name__)
+assert ended(started(folder)) == 7
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout in {"ConnectionResetError\n", "BrokenPipeError\n"}
 
 
 def test_what_libraries_read_when_they_are_imported_needs_a_new_process(

@@ -21,6 +21,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -56,6 +57,7 @@ ENVIRONMENT = dict(os.environ)
 PREPARED = {"DIFFUSERS_VERBOSITY": "error", "TRANSFORMERS_VERBOSITY": "error"}
 """What a command sets for them, in the tests' own process too."""
 PR_SET_CHILD_SUBREAPER = 36
+_asking = threading.Lock()
 
 
 def is_warm(command: Sequence[str], environment: Mapping[str, str] | None) -> bool:
@@ -91,14 +93,24 @@ class WarmPopen(subprocess.Popen[str]):
 
 
 def _fork(asked: Mapping[str, Any], standard: Sequence[int]) -> int:
-    """Let the warm process fork; the fork becomes a child of this process. Returns its process id."""
-    warm = _warm()
-    _inherit(True)  # the fork's parent ends at once
-    try:
-        socket.send_fds(warm, [json.dumps(asked).encode()], list(standard))
-        return int(warm.recv(100))
-    finally:
-        _inherit(False)
+    """Let the warm process fork; the fork becomes a child of this process. Returns its process id.
+
+    Raises OSError if the warm process has ended; the next call starts another.
+    """
+    with _asking:
+        warm = _warm()
+        _inherit(True)  # the fork's parent ends at once
+        try:
+            socket.send_fds(warm, [json.dumps(asked).encode()], list(standard))
+            told = warm.recv(100)
+            if not told:
+                raise ConnectionResetError("the warm process has ended")
+            return int(told)
+        except OSError:
+            _warm.cache_clear()
+            raise
+        finally:
+            _inherit(False)
 
 
 def _inherit(orphans: bool) -> bool:
