@@ -6,6 +6,8 @@ flags and commands. Anything else in backticks, such as a shell's own command, s
 """
 
 import re
+import shlex
+from pathlib import Path
 
 from phyt2v_cli.cli.options import flag_of
 from phyt2v_cli.config.keywords import KEYWORDS
@@ -79,3 +81,9 @@ def _is_setting(key: str) -> bool:
     from phyt2v_cli.config import layers  # imports pydantic, which few errors need
 
     return key in layers.KEYS
+
+
+def path_in_command(path: Path) -> str:
+    """Word of a POSIX shell for a path, which no command takes for an option."""
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)

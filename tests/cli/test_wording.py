@@ -1,11 +1,14 @@
 """What the library says, in the words of the command line."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 from typer.main import get_command
 
 from phyt2v_cli.cli.app import app
 from phyt2v_cli.cli.options import flag_of
-from phyt2v_cli.cli.wording import COMMANDS, OPTIONS, in_flags, worded
+from phyt2v_cli.cli.wording import COMMANDS, OPTIONS, in_flags, path_in_command, worded
 from phyt2v_cli.config.keywords import KEYWORDS
 from phyt2v_cli.errors import BackendError, ConfigError
 
@@ -59,3 +62,12 @@ def test_every_flag_and_command_is_there() -> None:
         _, name, *options = command.split()
         assert name in commands
         assert set(options) <= flags
+
+
+@pytest.mark.parametrize("path", ["runs/cube", "runs/it's a b", "--help", "-x y", "$HOME"])
+def test_a_shell_hands_over_the_path_which_is_no_option(path: str) -> None:
+    shell = subprocess.run(
+        ["sh", "-c", f"printf %s {path_in_command(Path(path))}"], check=True, capture_output=True, text=True
+    )
+    assert Path(shell.stdout) == Path(path)
+    assert not shell.stdout.startswith("-")

@@ -1,11 +1,10 @@
 """End of a run: its table, what it has learned, its result on stdout, and the pictures and clips of it."""
 
-import shlex
 from typing import TYPE_CHECKING, cast
 
 from phyt2v_cli.cli import console
 from phyt2v_cli.cli.journal.process import result as print_result
-from phyt2v_cli.cli.wording import in_flags
+from phyt2v_cli.cli.wording import in_flags, path_in_command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,7 +91,7 @@ def show_page(run: "RunDir") -> None:
 
 def next_command(run: "RunDir") -> str:
     """Command to continue with after a complete run."""
-    return f"phyt2v report {shlex.quote(str(run.path))} --open"
+    return f"phyt2v report {path_in_command(run.path)} --open"
 
 
 def _tell(notice: "Notice") -> None:

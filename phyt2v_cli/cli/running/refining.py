@@ -1,6 +1,5 @@
 """Completion of one run on the terminal: its plan, its display, and its result on stdout. Knows no option."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +10,7 @@ from phyt2v_cli.cli import console, signals, watch
 from phyt2v_cli.cli.journal.process import result as print_result
 from phyt2v_cli.cli.journal.run import of_run
 from phyt2v_cli.cli.running import approval, host
+from phyt2v_cli.cli.wording import path_in_command
 from phyt2v_cli.errors import RunPausedError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def complete(run: "RunDir", going: Going) -> None:
     planned = run.record.planned_rounds
     stop = signals.stop_request(
         "The run was stopped.",
-        "The same command resumes it, or:\n  phyt2v refine --resume " + shlex.quote(str(run.path)),
+        "The same command resumes it, or:\n  phyt2v refine --resume " + path_in_command(run.path),
     )
     with of_run(run) as journal:
         try:
@@ -100,7 +100,7 @@ def _show_pause(run: "RunDir", pause: RunPausedError, *, as_json: bool) -> None:
     console.say(
         f"{pause.message} The next prompt is on standard output. To continue, with another if you like:"
     )
-    console.say(f"  phyt2v refine --resume {shlex.quote(str(run.path))} [--prompt-file FILE]")
+    console.say(f"  phyt2v refine --resume {path_in_command(run.path)} [--prompt-file FILE]")
     if as_json:
         console.json_object(pause_as_json(run, pause))
     else:

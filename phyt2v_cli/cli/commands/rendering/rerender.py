@@ -1,6 +1,5 @@
 """`phyt2v rerender`: a round's prompt at full steps, as a part of its run."""
 
-import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +9,7 @@ from phyt2v_cli.cli.journal import process as journal
 from phyt2v_cli.cli.journal.run import of_run
 from phyt2v_cli.cli.running import host
 from phyt2v_cli.cli.running import options as running
-from phyt2v_cli.cli.wording import in_flags
+from phyt2v_cli.cli.wording import in_flags, path_in_command
 
 if TYPE_CHECKING:
     from phyt2v_cli.runs.directory import RunDir
@@ -95,7 +94,7 @@ def _rerender(run: "RunDir", record: "VideoRecord", own: "RunJournal") -> "Video
 
     stop = signals.stop_request(
         "The rendering was stopped.",
-        f"The same command resumes it; the run itself is as it was: {shlex.quote(str(run.path))}",
+        f"The same command resumes it; the run itself is as it was: {path_in_command(run.path)}",
     )
     with stop, console.stdout_kept_for_data():  # imports take a while
         host.prepare_for_models()
