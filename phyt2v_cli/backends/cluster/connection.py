@@ -107,8 +107,8 @@ def start_local(*, num_cpus: int, num_gpus: int | None = None) -> None:
     """Start a cluster of this machine alone, which ends with the process.
 
     Ray gives its own helper processes 15 s to start, and ends itself if a busy machine takes longer
-    (https://github.com/ray-project/ray/issues/65983), so it is started again. Raises BackendError if it
-    never starts.
+    (https://github.com/ray-project/ray/issues/65983), so it is started again. What Ray leaves of a start that
+    failed, idle, ends with the process. Raises BackendError if it never starts.
     """
     for starts_left in reversed(range(_MAX_STARTS)):
         try:
