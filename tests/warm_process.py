@@ -3,9 +3,9 @@
     WarmPopen([sys.executable, "-m", "phyt2v_cli", …], stdout=PIPE, env={…}, cwd=…, start_new_session=True)
 
 is a `subprocess.Popen` of a Python module in all that can be seen: a child of this process, with a pid,
-signals, pipes and an exit code of its own. What the fork has that a new process has not: imported libraries,
-which read their environment long ago (`is_warm` refuses what they would read), and the hash seed of all other
-forks. So it is not for tests of importing, starting or being equal in any process. Linux only.
+signals, pipes and an exit code of its own. What the fork has that a new process has not: the tool and its
+libraries, which read their environment long ago (`is_warm` refuses what they would read), and the hash seed
+of all other forks. So it is not for tests of importing, starting or being equal in any process. Linux only.
 """
 
 import atexit

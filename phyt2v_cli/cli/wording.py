@@ -1,4 +1,4 @@
-"""Wording of the library's errors and notices for the command line.
+"""Wording of the library's errors and notices for the command line, and of paths in commands.
 
 A hint of the library names in backticks what can be done about an error: a keyword argument (`out`), a config
 key (`llm.timeout_s`), an assignment (`generator.dtype=float32`) or a function (`find_runs`). Here they become

@@ -43,7 +43,7 @@ def test_a_ray_that_ends_while_it_starts_is_started_again(
 ) -> None:
     # Not killed from here: a Ray that dies once it has started takes its driver along, which is this process.
     first, raylet = tmp_path / "first", tmp_path / "raylet"
-    raylet.write_text(f'#!/bin/sh\nmkdir {first} && exit 1\nexec {services.RAYLET_EXECUTABLE} "$@"\n')
+    raylet.write_text(f'#!/bin/sh\nmkdir "{first}" && exit 1\nexec "{services.RAYLET_EXECUTABLE}" "$@"\n')
     raylet.chmod(0o755)
     monkeypatch.setattr(services, "RAYLET_EXECUTABLE", str(raylet))
     try:
