@@ -20,11 +20,11 @@ from training.scenes import Scenes
 Depth = Literal["terse", "medium", "deep"]
 DEPTHS: tuple[Depth, ...] = ("terse", "medium", "deep")
 
-PHYSICAL_DEPTHS = (0.18, 0.20, 0.62)
-VIOLATING_DEPTHS = (0.54, 0.08, 0.38)
+PHYSICAL_DEPTHS = (0.13, 0.42, 0.45)
+VIOLATING_DEPTHS = (0.32, 0.13, 0.55)
 """Shares of terse, medium and deep captions. With `scenes.VIOLATING_SHARE`, 67 % of what a terse caption
-shows is unphysical, and 21 % of what a medium one shows. A third of the physical deep captions has the blind
-wording, too, and 55 % of what such a caption shows is unphysical."""
+shows is unphysical, and 20 % of what a medium one shows. A third of the physical deep captions has the blind
+wording, too, and 75 % of what such a caption shows is unphysical."""
 
 _COLOR_WORDS = tomllib.loads((files("phyt2v_cli.tiny") / "words.toml").read_text(encoding="utf-8"))["colors"]
 _PHRASES = tomllib.loads(Path(__file__).with_name("phrases.toml").read_text(encoding="utf-8"))

@@ -298,7 +298,7 @@ KIND_SHARES: dict[world.Kind, float] = {
 }
 """The harder motions get more of the pool."""
 
-VIOLATING_SHARE = 0.4
+VIOLATING_SHARE = 0.45
 """Share of each kind that breaks a law."""
 
 

@@ -61,7 +61,7 @@ def test_nobody_chose_the_blind_spots() -> None:
 
 def test_deep_captions_pay_and_leave_something_to_find() -> None:
     shares = expected_shares(sample_pool(30_000, seed=6), random.Random(6))
-    assert 0.80 <= shares["all"]["deep"] <= 0.83
+    assert 0.74 <= shares["all"]["deep"] <= 0.77
     assert 0.28 <= shares["all"]["terse"] <= 0.35
     for kind in world.KINDS:
         assert shares[kind]["deep"] == pytest.approx(shares["all"]["deep"], abs=0.06)
