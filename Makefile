@@ -28,7 +28,7 @@ test-slow: $(READY)
 
 # Every fault of docs/faults.md (kills, full disks, damage, hostile text) and the number of those survived.
 faults: $(READY)
-	$(BIN)/python -m pytest -q -p tests.faults.count -k test_fault_ tests
+	$(BIN)/python -m pytest -q -p tests.faults.count -m 'not gpu' --timeout 600 -k test_fault_ tests
 
 # Thirty runs on the embedded model, killed at random moments until they are complete; about 25 minutes.
 crash-soak: $(READY)

@@ -45,6 +45,7 @@ class CriticalGenerator(FakeGenerator):
         return self._alone(super().decode, *args, **kwargs)
 
 
+@pytest.mark.slow
 def test_threads_share_a_studio() -> None:
     fakes = FakeRoles(generator=CriticalGenerator())
     prompts = [f"a ball drops, number {n}" for n in range(6)]

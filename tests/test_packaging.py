@@ -54,6 +54,7 @@ def test_the_sdist_carries_what_the_wheel_is_made_of(tmp_path: Path) -> None:
     assert PAGE | presets | {"phyt2v_cli/py.typed", "pyproject.toml", "README.md", "LICENSE"} <= names
 
 
+@pytest.mark.slow
 def test_the_installed_wheel_works_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
     home = tmp_path / "fresh"
     venv.create(home, with_pip=False)

@@ -65,6 +65,7 @@ def test_a_generator_renders_there_what_it_would_here(
     assert denoised.how["solver"] == "ExactCogVideoXDDIMScheduler"
 
 
+@pytest.mark.slow
 def test_it_is_cancelled_from_here(tiny_cogvideox_dir: Path, call: Callable[..., Any]) -> None:
     with SPAWN.Manager() as manager:
         steps, cancelled = manager.Queue(), manager.Event()
@@ -113,6 +114,7 @@ def test_a_program(tmp_path: Path, video_path: Path, call: Callable[..., Any]) -
     assert call(score, config, video_path) == Scores(0.4, None)
 
 
+@pytest.mark.slow
 def test_an_error_comes_back_with_its_hint(video_path: Path, call: Callable[..., Any]) -> None:
     config = ScorerConfig(backend="command", command=("no such program",))
     with pytest.raises(BackendError) as caught:

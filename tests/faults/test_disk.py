@@ -51,6 +51,7 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
         subprocess.run(["umount", path], check=True)
 
 
+@pytest.mark.slow
 def test_fault_14_disk_full_while_writing_the_video(
     disk: Disk, doubled: Doubled, doubled_whole: Path
 ) -> None:
@@ -70,6 +71,7 @@ def test_fault_14_disk_full_while_writing_the_video(
     assert outcome(disk.run) == outcome(doubled_whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", ["caption:1", "score:2"])
 def test_fault_15_disk_full_while_writing_a_record(
     call: str, disk: Disk, doubled: Doubled, doubled_whole: Path
@@ -88,6 +90,7 @@ def test_fault_15_disk_full_while_writing_a_record(
     assert outcome(disk.run) == outcome(doubled_whole)
 
 
+@pytest.mark.slow
 def test_fault_16_a_folder_that_may_not_be_written_to(tmp_path: Path, doubled: Doubled) -> None:
     def without_privilege() -> None:
         default_signals()
@@ -128,6 +131,7 @@ def test_fault_14_the_old_video_stays(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.mp4"]
 
 
+@pytest.mark.slow
 def test_fault_54_disk_full_while_drawing_the_contact_sheet(disk: Disk, doubled: Doubled) -> None:
     script = disk.filled_at("score:2", spare=2**15, only="contact.png")
     done = doubled.run_apart(*QUICK, "--out", disk.run, script=script)
@@ -140,6 +144,7 @@ def test_fault_54_disk_full_while_drawing_the_contact_sheet(disk: Disk, doubled:
     assert (disk.run / "contact.png").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", [[], ["--json"]], ids=["path", "json"])
 def test_fault_54_what_only_decorates_a_run_cannot_fail_it(
     output: list[str], tmp_path: Path, doubled: Doubled

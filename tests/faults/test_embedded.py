@@ -1,6 +1,6 @@
 """The embedded model for real: equal runs give equal bytes, and so do runs killed at random moments.
 
-make test                                       one run, killed once
+make test-slow                                  one run, killed once, and three killed again and again
 make crash-soak                                 30 runs, each killed again and again until it is complete
 CRASH_SOAK_RUNS=5 CRASH_SOAK_SEED=7 pytest …    as many, from that seed
 """
@@ -100,6 +100,7 @@ def test_equal_runs_give_equal_bytes_in_any_process(
     assert outcome(tmp_path / "run") == outcome(whole.path)
 
 
+@pytest.mark.slow
 def test_a_kill_at_a_random_moment(whole: Whole, tmp_path: Path, phyt2v: CommandLine) -> None:
     def finish_here(path: Path) -> None:
         assert phyt2v(*REFINE, "--out", str(path)).code == 0

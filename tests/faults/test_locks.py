@@ -16,6 +16,7 @@ from tests.fake_runs import make_config, open_run
 from tests.faults.processes import QUICK, Doubled, end
 
 
+@pytest.mark.slow
 def test_fault_12_the_second_process_is_refused_with_pid_and_host(tmp_path: Path, doubled: Doubled) -> None:
     path = tmp_path / "run"
     holder = doubled.start(*QUICK, "--out", path, script={"hang": ["caption:1"]})
@@ -91,6 +92,7 @@ def test_fault_12_who_only_looks_is_in_nobodys_way(tmp_path: Path) -> None:
             watcher.join()
 
 
+@pytest.mark.slow
 def test_fault_13_a_killed_run_is_shown_as_interrupted(tmp_path: Path, doubled: Doubled) -> None:
     path = tmp_path / "runs" / "ball"
     holder = doubled.start(*QUICK, "--out", path, script={"hang": ["caption:1"]})

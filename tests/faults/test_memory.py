@@ -41,6 +41,7 @@ def test_fault_23_on_the_last_rung_is_a_clear_error_and_the_generator_goes_on(
     np.testing.assert_array_equal(denoise(tiny_generator), tiny_result[0])
 
 
+@pytest.mark.slow
 def test_fault_23_every_fall_is_recorded_and_the_fourth_ends_the_run(
     tiny_cogvideox_dir: Path, tmp_path: Path, doubled: Doubled
 ) -> None:

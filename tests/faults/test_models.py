@@ -99,6 +99,7 @@ def test_fault_47_so_is_a_language_models(tiny_llama_dir: Path, tmp_path: Path) 
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 def test_fault_47_so_is_a_language_model_of_the_hub(tiny_llama_dir: Path, tmp_path: Path) -> None:
     model = Path(shutil.copytree(tiny_llama_dir, tmp_path / "llm"))
     name_pickle(model, tmp_path / "ran", "model.safetensors.index.json")

@@ -79,6 +79,7 @@ def write_set(path: Path, entries: list[dict[str, object]]) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_fault_41_hostile_prompt_ids_stay_inside_the_root(tmp_path: Path, doubled: Doubled) -> None:
     here = tmp_path / "here"
     here.mkdir()
@@ -113,6 +114,7 @@ def test_fault_41_links_in_the_place_of_folders_are_refused(tmp_path: Path, doub
     assert not list((tmp_path / "outside").iterdir())
 
 
+@pytest.mark.slow
 def test_fault_42_duplicate_prompts_and_ids_are_all_kept(tmp_path: Path, doubled: Doubled) -> None:
     entries: list[dict[str, object]] = [
         *({"prompt": "a ball"}, {"prompt": "a ball"}, {"prompt": "A  ball"}),

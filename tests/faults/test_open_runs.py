@@ -63,6 +63,7 @@ def goes_on(doubled: Doubled, batch: tuple[str | Path, ...], undisturbed: dict[s
 SILENT = [f"mismatch:{n}" for n in range(1, NUM_PROMPTS + 1)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
 )
@@ -99,6 +100,7 @@ def test_fault_09_a_set_is_stopped_while_one_renders_and_the_others_are_away(
     goes_on(doubled, batch, undisturbed)
 
 
+@pytest.mark.slow
 def test_fault_09_a_second_signal_ends_a_set_at_once(
     doubled: Doubled, batch: tuple[str | Path, ...], undisturbed: dict[str, Any]
 ) -> None:
@@ -113,6 +115,7 @@ def test_fault_09_a_second_signal_ends_a_set_at_once(
     goes_on(doubled, batch, undisturbed)
 
 
+@pytest.mark.slow
 def test_fault_12_one_run_of_a_set_is_in_use(
     doubled: Doubled, batch: tuple[str | Path, ...], undisturbed: dict[str, Any]
 ) -> None:
@@ -130,6 +133,7 @@ def test_fault_12_one_run_of_a_set_is_in_use(
     goes_on(doubled, batch, undisturbed)
 
 
+@pytest.mark.slow
 def test_fault_54_the_disk_fills_while_many_runs_are_open(
     doubled: Doubled, batch: tuple[str | Path, ...], undisturbed: dict[str, Any]
 ) -> None:
@@ -142,6 +146,7 @@ def test_fault_54_the_disk_fills_while_many_runs_are_open(
     goes_on(doubled, batch, undisturbed)
 
 
+@pytest.mark.slow
 def test_fail_fast_does_not_wait_for_what_is_silent(
     tmp_path: Path, doubled: Doubled, batch: tuple[str | Path, ...]
 ) -> None:
@@ -182,6 +187,7 @@ def test_fault_01_a_set_that_is_killed_again_and_again(
     goes_on(doubled, batch, undisturbed)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("loopback")
 def test_a_judge_that_dies_in_the_middle_of_a_set(doubled: Doubled, batch: tuple[str | Path, ...]) -> None:
     left = [9]

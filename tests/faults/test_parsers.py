@@ -91,6 +91,7 @@ def open_in_every_way(path: Path) -> None:
         run_through(path, make_config(rounds=1))
 
 
+@pytest.mark.slow
 @given(content=any_bytes, name=st.sampled_from(["run.json", "round1.json", "control.json", ".phyt2v.owner"]))
 @FEW
 def test_any_bytes_in_a_record(content: bytes, name: str, uninterrupted: Path) -> None:

@@ -20,6 +20,7 @@ while :; do sleep 1; done
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("signals", "keep_alive"),
     [

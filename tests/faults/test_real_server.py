@@ -97,6 +97,7 @@ def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
     raise AssertionError("the server does not start")
 
 
+@pytest.mark.slow
 def test_fault_33_36_nonsense_is_no_analysis(model_dir: Path, url: str, tmp_path: Path) -> None:
     values = {"backend": "openai", "base_url": url, "model": model_dir, "max_tokens": 256, "timeout_s": 60}
     command = [sys.executable, "-m", "phyt2v_cli", "refine", "--prompt", "a red ball drops", "--out", "run"]
@@ -122,6 +123,7 @@ def test_fault_28_a_model_that_the_server_does_not_have(url: str) -> None:
         client.complete([Message("user", "hello")])
 
 
+@pytest.mark.slow
 def test_a_server_that_ignores_logprobs(model_dir: Path, url: str) -> None:
     client = OpenAIClient(
         ServiceConfig(model=str(model_dir), base_url=url, max_tokens=256, timeout_s=60), "scorer"

@@ -83,6 +83,7 @@ def entry(number: int, purpose: str = "draft") -> dict[str, object]:
     return {"round": number, "steps": 6 if purpose == "final" else 3, "purpose": purpose}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "value"),
     [
@@ -116,6 +117,7 @@ def test_fault_20_53_a_run_json_that_means_nothing_is_refused(
         assert {entry.name for entry in path.iterdir()} >= COMPLETE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "value"),
     [
@@ -171,6 +173,7 @@ def rearranged(value: object) -> st.SearchStrategy[object]:
     return values
 
 
+@pytest.mark.slow
 @given(data=st.data(), name=st.sampled_from(["run.json", "round1.json", "round2.json"]))
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_fault_20_53_any_list_or_number_of_a_record_goes_through_the_commands(

@@ -54,6 +54,7 @@ def assert_no_canary(result: subprocess.CompletedProcess[str], folder: Path) -> 
         assert path.is_dir() or KEY.encode() not in path.read_bytes(), path
 
 
+@pytest.mark.slow
 def test_fault_28_44_a_wrong_key_and_then_a_good_one(tiny_cogvideox_dir: Path, tmp_path: Path) -> None:
     echo = {"error": {"message": f"Incorrect API key provided: {KEY}"}}
     with ScriptedServer(status(401, echo)) as server:
@@ -85,6 +86,7 @@ def test_fault_28_44_a_wrong_key_and_then_a_good_one(tiny_cogvideox_dir: Path, t
     assert_no_canary(done, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("behaviour", "num_requests", "what"),
     [

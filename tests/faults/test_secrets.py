@@ -36,6 +36,7 @@ def search(path: Path) -> list[Path]:
     return [file for file in files if CANARY.encode() in file.read_bytes().replace(b"\\/", b"/")]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("canary")
 def test_fault_44_a_run_leaves_no_key(tmp_path: Path, doubled: Doubled) -> None:
     path = tmp_path / "run"

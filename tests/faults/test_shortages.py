@@ -57,6 +57,7 @@ def test_fault_55_out_of_memory_while_libraries_are_imported(tmp_path: Path) -> 
     assert "error: Out of memory.\nhint: " in ended.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value"),
     [

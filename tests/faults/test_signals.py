@@ -66,6 +66,7 @@ def resume(path: Path, doubled: Doubled, whole: Path) -> None:
     assert outcome(path) == outcome(whole)
 
 
+@pytest.mark.slow
 @each_signal
 def test_fault_09_10_11_between_two_steps(
     number: signal.Signals, tmp_path: Path, doubled: Doubled, doubled_whole: Path
@@ -78,6 +79,7 @@ def test_fault_09_10_11_between_two_steps(
     resume(path, doubled, doubled_whole)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("call", "number"),
     [
@@ -113,6 +115,7 @@ def test_fault_09_10_11_a_second_signal_ends_at_once(
     assert doubled.run("refine", "--resume", path).code == 0
 
 
+@pytest.mark.slow
 def test_fault_09_while_a_server_is_silent(tmp_path: Path, doubled: Doubled) -> None:
     with ScriptedServer(stall) as server:
         settings = (f"llm.base_url={server.url}", "llm.model=x", "llm.backend=openai")
@@ -136,6 +139,7 @@ def test_fault_09_10_11_while_a_single_video_is_rendered(
     assert (again.code, again.out) == (0, f"{tmp_path}/a.mp4\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("judges_hang", "number"), [(True, signal.SIGINT), (False, signal.SIGTERM)])
 def test_fault_09_10_11_while_the_control_is_denoised_beside_the_judges(
     judges_hang: bool, number: signal.Signals, tmp_path: Path, doubled: Doubled
@@ -157,6 +161,7 @@ def test_fault_09_10_11_while_the_control_is_denoised_beside_the_judges(
     assert outcome(path) == outcome(whole)
 
 
+@pytest.mark.slow
 def test_a_control_that_nobody_waits_for_does_not_hold_up_the_end(tmp_path: Path, doubled: Doubled) -> None:
     path = tmp_path / "run"
     command = (*QUICK, "--control", "--out", path)
@@ -167,6 +172,7 @@ def test_a_control_that_nobody_waits_for_does_not_hold_up_the_end(tmp_path: Path
     assert "denoise:2 hangs" in doubled.calls()
 
 
+@pytest.mark.slow
 def test_fault_11_under_nohup_a_hangup_changes_nothing(tmp_path: Path, doubled: Doubled) -> None:
     def nohup() -> None:
         default_signals()

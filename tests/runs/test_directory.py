@@ -42,6 +42,7 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(
     st.text().map(lambda text: f"a ball {text}"),
     st.dictionaries(st.text(min_size=1).map(lambda key: "x-" + key), json_values),

@@ -81,6 +81,7 @@ def test_the_same_command_finds_it_complete_and_renders_nothing(stored: Path, ph
         assert after[name]["pixels_key"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_one_goes_on_with_the_videos_that_it_has(stored: Path, phyt2v: CommandLine) -> None:
     path = stored / "interrupted"
     ended = phyt2v("refine", "--resume", str(path), "-q")

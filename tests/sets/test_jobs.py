@@ -103,6 +103,7 @@ def test_a_failure_ends_its_own_run_only(error: Exception, tmp_path: Path) -> No
     assert second.result is not None
 
 
+@pytest.mark.slow
 def test_complete_runs_delay_no_other_and_still_get_what_they_lack(tmp_path: Path) -> None:
     jobs = jobs_of(tmp_path, *(f"ball {n}" for n in range(9)))
     list(begin(jobs[:8], FakeRoles()))

@@ -240,6 +240,7 @@ def test_what_ends_after_the_last_result_that_is_wanted_is_handed_over() -> None
     assert sorted(begun) == [0, 1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fails_fast", [False, True])
 def test_ctrl_c_that_nobody_hears_is_raised_after_what_ends_in_the_grace(
     fails_fast: bool, until: Until, monkeypatch: pytest.MonkeyPatch

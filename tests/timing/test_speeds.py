@@ -96,6 +96,7 @@ def test_no_cache_folder_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert speeds.find(HERE) is None
 
 
+@pytest.mark.slow
 def test_the_file_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     for height in range(16, 16 + 2 * speeds.MAX_MEASUREMENTS, 2):

@@ -153,6 +153,7 @@ def test_a_text_as_long_as_a_part_is_not_taken_for_one(tmp_path: Path) -> None:
         assert context.end_video() == is_shared
 
 
+@pytest.mark.slow
 def test_a_device_without_memory_ends_the_video_and_not_the_generator(
     config: GeneratorConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:

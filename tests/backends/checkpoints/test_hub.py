@@ -155,6 +155,7 @@ def test_the_weights_are_those_of_the_judged_commit(tiny_cogvideox_dir: Path, tm
     assert snapshot(tmp_path).name == COMMIT
 
 
+@pytest.mark.slow
 def test_half_a_model_without_a_hub(phyt2v: Phyt2v, tiny_cogvideox_dir: Path, tmp_path: Path) -> None:
     with serve_hub(tiny_cogvideox_dir) as (endpoint, _):
         assert phyt2v("doctor", "--fetch", HUB_ID, endpoint=endpoint).returncode == 0
@@ -192,6 +193,7 @@ def test_a_model_that_is_not_on_the_hub(phyt2v: Phyt2v, tiny_cogvideox_dir: Path
     assert len(failed.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ["generator", "llm"])
 def test_a_gated_model_says_so(role: str, phyt2v: Phyt2v, tiny_cogvideox_dir: Path) -> None:
     command = {

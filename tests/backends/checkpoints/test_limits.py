@@ -35,6 +35,7 @@ def change(path: Path, **changes: object) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("template", HOSTILE)
 def test_fault_56_a_template_that_never_ends_or_grows_is_refused(template: str) -> None:
     with pytest.raises(ModelLoadError, match=f"model-x has a chat template that {HOSTILE[template]}"):
@@ -46,6 +47,7 @@ def test_other_templates_pass(template: str) -> None:
     check_template(template, {"eos_token": "</s>"}, "model-x")
 
 
+@pytest.mark.slow
 def test_templates_of_llms_and_of_pipelines_are_tried_when_they_are_loaded(
     tiny_llama_dir: Path, tmp_path: Path
 ) -> None:

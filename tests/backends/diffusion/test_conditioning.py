@@ -87,6 +87,7 @@ def test_an_image_changes_the_video(save, size, tmp_path: Path) -> None:
     assert not np.array_equal(first, second)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("save", "size"),
     [
@@ -111,6 +112,7 @@ def test_a_video_is_left_as_far_as_the_strength_says(save, size, tmp_path: Path)
     assert reports[-1] == (4, 4)
 
 
+@pytest.mark.slow
 def test_a_video_is_kept_where_the_pipeline_counts_the_other_way(tmp_path: Path) -> None:
     model, size = save_ltx(tmp_path / "model"), (9, 32, 64)
     sources = [str(clip(tmp_path / f"{seed}.mp4", num_frames=12, seed=seed)) for seed in (0, 1)]

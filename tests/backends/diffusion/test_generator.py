@@ -196,6 +196,7 @@ def test_the_flow_shift_changes_the_video(tmp_path):
     assert not np.array_equal(published, shifted)
 
 
+@pytest.mark.slow
 def test_a_guider_takes_the_guidance_scale(tmp_path):
     path = str(save_hunyuan_15(tmp_path))
     size = {"num_frames": 5, "height": 16, "width": 16}

@@ -69,6 +69,7 @@ def test_from_the_command_line(kind: str, tmp_path: Path, phyt2v: CommandLine) -
         assert (tmp_path / "output.mp4").read_bytes() != (tmp_path / "plain.mp4").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_few_step_lora_runs_as_the_docs_say(tmp_path: Path, phyt2v: CommandLine) -> None:
     model = save_wan(tmp_path / "model")
     lora = save_lora(model, tmp_path / "lora") / "pytorch_lora_weights.safetensors"
@@ -215,6 +216,7 @@ def test_a_folder_of_several_loras_is_refused_and_one_of_a_mac_is_not(tmp_path: 
         render(model, lora=str(one.parent))
 
 
+@pytest.mark.slow
 def test_the_second_transformer_gets_its_own(tmp_path: Path) -> None:
     model = save_wan(tmp_path / "model", two_transformers=True)
     lora = str(lora_with([f"blocks.{n}.attn1.to_q" for n in (0, 1)], tmp_path / "a.safetensors"))

@@ -65,6 +65,7 @@ def test_frames_and_sound_are_those_that_the_pipeline_returns(
     np.testing.assert_array_equal(decoded.sound.samples, direct.audio[0].numpy())
 
 
+@pytest.mark.slow
 def test_from_the_command_line_it_is_kept_or_dropped(tmp_path: Path, phyt2v: CommandLine) -> None:
     words = ["--prompt", "a ball falls", "--model", str(save_ltx_2(tmp_path / "model"))]
     words += assignments({**sizes(9, 32, 64), **JUDGES})

@@ -45,6 +45,7 @@ def test_fault_63_the_video_is_the_one_that_the_pipeline_returns(save, num_frame
     np.testing.assert_array_equal(frames, (direct * 255).round().astype(np.uint8))
 
 
+@pytest.mark.slow
 def test_from_the_command_line_the_record_says_what_is_not_kept(tmp_path: Path, phyt2v: CommandLine) -> None:
     judges = {"llm.backend": "rulebook", "captioner.backend": "tracker", "scorer.backend": "tracker"}
     words = ["--prompt", "a ball falls", "--model", str(save_helios(tmp_path / "model"))]

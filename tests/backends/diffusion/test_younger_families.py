@@ -50,6 +50,7 @@ def direct(pipeline: Any, **arguments: Any) -> Frames:
     return frames
 
 
+@pytest.mark.slow
 def test_the_guardrail_of_cosmos_sees_each_prompt_and_each_video(
     tmp_path: Path, phyt2v: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,6 +85,7 @@ def test_without_its_guardrail_cosmos_is_refused_before_it_is_loaded(tmp_path: P
         load(config_of(save_cosmos_predict(tmp_path), 5, 16, 16))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
 def test_cosmos_3_makes_its_sound(tmp_path: Path, phyt2v: CommandLine) -> None:
     words = ["--prompt", "a ball falls", "--model", str(save_cosmos_3(tmp_path / "model"))]

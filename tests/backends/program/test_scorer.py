@@ -105,6 +105,7 @@ def test_a_key_is_never_quoted(scorer: MakeScorer, monkeypatch: pytest.MonkeyPat
     assert "[key]" in message
 
 
+@pytest.mark.slow
 def test_a_program_that_hangs_is_killed_with_its_children(scorer: MakeScorer, tmp_path: Path) -> None:
     program = f"sleep 600 & echo $! > '{tmp_path}/child'; echo $$ > '{tmp_path}/parent'; wait"
     assert "gave no answer within 2 s" in refusal(scorer(program, timeout_s=2))

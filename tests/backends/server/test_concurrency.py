@@ -85,6 +85,7 @@ def test_other_servers_have_their_own_number() -> None:
         ask_all(*(lambda client=client: client.complete(MESSAGES) for client in clients))  # type: ignore[misc]
 
 
+@pytest.mark.slow
 def test_the_wait_for_a_turn_is_no_part_of_the_timeout_nor_of_the_work() -> None:
     with ScriptedServer(InFlight(0.4)) as server:
         client = client_of(server.url, concurrency=1, timeout_s=3.5, max_retries=0)

@@ -108,6 +108,7 @@ def test_a_deadline_cancels_what_is_waited_for() -> None:
     assert ended.is_set()
 
 
+@pytest.mark.slow
 def test_ctrl_c_gets_out_and_hangs_up() -> None:
     hung_up = threading.Event()
 
@@ -150,6 +151,7 @@ def test_a_request_that_nobody_waits_for_does_not_keep_the_process() -> None:
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 def test_a_fork_has_a_loop_of_its_own() -> None:
     with ScriptedServer(answer("hi")) as server:
         process = start_asking(

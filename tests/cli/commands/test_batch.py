@@ -172,6 +172,7 @@ def test_a_dry_run_writes_nothing(three: Path, tmp_path: Path, doubled: Doubled)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["three.csv"]
 
 
+@pytest.mark.slow
 def test_another_config_needs_another_folder_or_force(three: Path, tmp_path: Path, doubled: Doubled) -> None:
     first = doubled.run(*QUICK, three, "--out", tmp_path / "set")
     other = [*QUICK, three, "--out", tmp_path / "set", "--seed", "3"]
@@ -193,6 +194,7 @@ def test_another_config_needs_another_folder_or_force(three: Path, tmp_path: Pat
     assert len(list((tmp_path / "set").glob("*.old-1"))) == 3
 
 
+@pytest.mark.slow
 def test_fault_48_a_killed_force_does_not_begin_again(three: Path, tmp_path: Path, doubled: Doubled) -> None:
     command = (*QUICK, *IN_ORDER, three, "--out", tmp_path / "set")
     whole = doubled.run(*command)
@@ -241,6 +243,7 @@ def test_a_dry_run_tells_which_prompts_would_fail(three: Path, tmp_path: Path, d
     assert [path.name for path in foreign.iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.slow
 def test_a_set_in_a_folder_that_may_not_be_written_to(three: Path, tmp_path: Path, doubled: Doubled) -> None:
     command = [*QUICK, three, "--out", tmp_path / "set"]
     assert doubled.run(*command).code == 0
@@ -261,6 +264,7 @@ STOPS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), STOPS)
 def test_a_stopped_set_goes_on(
     number: signal.Signals, code: int, three: Path, tmp_path: Path, doubled: Doubled
@@ -289,6 +293,7 @@ def test_a_killed_set_goes_on(three: Path, tmp_path: Path, doubled: Doubled) -> 
     assert doubled.count("denoise") == 6
 
 
+@pytest.mark.slow
 def test_a_second_process_is_refused_at_once(three: Path, tmp_path: Path, doubled: Doubled) -> None:
     command = (*QUICK, three, "--out", tmp_path / "set")
     holder = doubled.start(*command, script={"hang": ["caption:1"]})
@@ -302,6 +307,7 @@ def test_a_second_process_is_refused_at_once(three: Path, tmp_path: Path, double
         holder.communicate()
 
 
+@pytest.mark.slow
 def test_results_are_printed_as_they_come(three: Path, tmp_path: Path, doubled: Doubled) -> None:
     process = doubled.start(*QUICK, three, "--out", tmp_path / "set", script={"hang": ["caption:6"]})
     assert process.stdout is not None

@@ -35,6 +35,7 @@ def pictured(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("pictured")
 def test_each_prompt_begins_with_its_own_picture_and_the_model_is_loaded_once(
     model: str, phyt2v: CommandLine, monkeypatch: pytest.MonkeyPatch
@@ -115,6 +116,7 @@ def test_a_dry_run_names_the_pictures_that_cannot_be_used(
     assert not (pictured / "batches").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("pictured")
 def test_a_picture_that_changes_while_the_set_runs_fails_its_own_prompt(model: str, tmp_path: Path) -> None:
     doubled = Doubled(tmp_path)

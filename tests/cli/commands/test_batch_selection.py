@@ -93,6 +93,7 @@ def test_shards_are_disjoint_and_cover_a_set_in_one_folder(tmp_path: Path, doubl
     assert locks == {".phyt2v-batch.lock", ".phyt2v-batch-1-of-2.lock", ".phyt2v-batch-2-of-2.lock"}
 
 
+@pytest.mark.slow
 def test_shards_work_at_the_same_time(tmp_path: Path, doubled: Doubled) -> None:
     (tmp_path / "set.txt").write_text("ball 0\nball 1\n")
     command = (*QUICK, "set.txt", "--out", "out")
@@ -176,6 +177,7 @@ def test_two_files_with_the_same_ids_share_a_folder(tmp_path: Path, doubled: Dou
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jsonl", "b.jsonl", "calls.log", "out"]
 
 
+@pytest.mark.slow
 def test_a_set_that_is_edited_while_it_runs_is_what_it_was(tmp_path: Path, doubled: Doubled) -> None:
     path = tmp_path / "set.txt"
     path.write_text("a ball\na cube\na star\n")

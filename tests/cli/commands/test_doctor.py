@@ -27,6 +27,7 @@ def doctor(*arguments: str, cwd: Path, **environment: str) -> subprocess.Complet
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", ["60", "120"])
 def test_the_table_fits(columns: str, tmp_path: Path) -> None:
     result = doctor(cwd=tmp_path, COLUMNS=columns, TERM="xterm-256color", PYTHONIOENCODING="ascii")
@@ -42,6 +43,7 @@ def test_the_table_fits(columns: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_each_row_once_it_is_known_and_the_verdict_on_top(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "phyt2v_cli", "doctor"]
     shown = shown_by(command, size=100, HF_HOME=str(tmp_path / "hf"))

@@ -85,6 +85,7 @@ def test_a_run_that_another_process_holds(tmp_path: Path, phyt2v: CommandLine) -
     assert "is in use by process" in dry.err
 
 
+@pytest.mark.slow
 def test_a_run_in_a_folder_that_may_not_be_written_to(tmp_path: Path) -> None:
     run_through(tmp_path / "run", make_config(rounds=1))
     (tmp_path / "run").chmod(0o555)
@@ -122,6 +123,7 @@ def test_the_model_of_an_unfinished_run_is_looked_at_too(tmp_path: Path, phyt2v:
         assert (refused.code, "vae is missing" in refused.err) == (4, True)
 
 
+@pytest.mark.slow
 def test_of_a_complete_run_nothing_would_be_rendered(tmp_path: Path, phyt2v: CommandLine) -> None:
     assert phyt2v(*QUICK).code == 0
     said = phyt2v(*QUICK, "--dry-run").err

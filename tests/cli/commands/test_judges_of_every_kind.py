@@ -61,6 +61,7 @@ SITUATIONS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.name)
 def test_bad_judges_cost_one_line_and_no_video(
     situation: Situation,
@@ -110,6 +111,7 @@ def test_bad_judges_cost_one_line_and_no_video(
     assert [path.name for path in run.parent.iterdir()] == [run.name]
 
 
+@pytest.mark.slow
 def test_the_embedded_generator_with_an_llm_behind_a_server(
     server: ScriptedServer, phyt2v: CommandLine
 ) -> None:

@@ -41,6 +41,7 @@ def test_a_complete_run_needs_no_key(
     assert doubled.run(*QUICK, *SERVED, "--force", cwd=tmp_path).code == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", ["nothing", "output1.mp4", "round2.json"])
 def test_a_complete_run_that_lacks_what_is_wanted_needs_the_key(
     lost: str, doubled: Doubled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.faults.processes import QUICK, Doubled
 
 
@@ -24,6 +26,7 @@ def test_a_result_has_its_control(tmp_path: Path) -> None:
     assert result["next"] == f"phyt2v report {tmp_path}/run --open"
 
 
+@pytest.mark.slow
 def test_a_schema_has_one_shape(tmp_path: Path) -> None:
     doubled = Doubled(tmp_path)
     (tmp_path / "set.txt").write_text("a ball drops\n")

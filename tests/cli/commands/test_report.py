@@ -83,6 +83,7 @@ def test_a_folder_of_runs_gets_an_index(tmp_path: Path, phyt2v: CommandLine) -> 
     assert (refused.code, refused.errors()) == (2, ["error: --category and --each concern a prompt set"])
 
 
+@pytest.mark.slow
 def test_it_opens_the_page_on_a_terminal_only(tmp_path: Path) -> None:
     run_through(tmp_path / "a run", make_config(rounds=0))
     browser = tmp_path / "browser"

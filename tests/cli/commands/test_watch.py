@@ -16,6 +16,7 @@ def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "SECONDS_BETWEEN_LOOKS", 0.02)
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_interrupted_for_all_who_look(tmp_path: Path, phyt2v: CommandLine) -> None:
     doubled, path = Doubled(tmp_path), tmp_path / "run"
     process = doubled.start(*QUICK, "--out", path, script={"hang": ["caption:1"]})
@@ -41,6 +42,7 @@ def test_a_killed_run_is_interrupted_for_all_who_look(tmp_path: Path, phyt2v: Co
     assert "Nothing is running in .: 1 run, 1 interrupted." in several.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["run", "."])
 def test_a_run_is_drawn_until_it_ends(where: str, tmp_path: Path) -> None:
     doubled = Doubled(tmp_path)

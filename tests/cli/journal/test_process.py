@@ -26,6 +26,7 @@ def test_events_and_an_object_do_not_both_fit_on_stdout(phyt2v: CommandLine) -> 
     assert not (phyt2v.folder / "runs").exists()
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_ends_nothing(tmp_path: Path) -> None:
     doubled = Doubled(tmp_path)
     with doubled.start(*QUICK, "--out", tmp_path / "run", "--events", "-", "-q") as process:
@@ -93,6 +94,7 @@ def test_a_file_with_something_else_is_not_written_over(option: str, tmp_path: P
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.slow
 def test_events_that_a_full_disk_refuses_are_a_note(tmp_path: Path) -> None:
     reason = os.strerror(28)
     ended = Doubled(tmp_path).run(*QUICK, "--out", tmp_path / "run", "--events", "/dev/full")

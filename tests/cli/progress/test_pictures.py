@@ -20,6 +20,7 @@ def words(model: Path, **settings: str) -> list[str]:
     return ["--model", str(model), "--prompt", "a ball falls", *assignments({**given, **settings})]
 
 
+@pytest.mark.slow
 def test_a_terminal_that_shows_pictures_shows_previews(tiny_cogvideox_dir: Path, tmp_path: Path) -> None:
     out = tmp_path / "a.mp4"
     command = [sys.executable, "-m", "phyt2v_cli", "generate", *words(tiny_cogvideox_dir)]
@@ -31,6 +32,7 @@ def test_a_terminal_that_shows_pictures_shows_previews(tiny_cogvideox_dir: Path,
     assert not (tmp_path / "a.mp4.phyt2v-preview.png").exists()
 
 
+@pytest.mark.slow
 def test_another_terminal_is_told_where_they_are(tiny_cogvideox_dir: Path, tmp_path: Path) -> None:
     out = tmp_path / "a.mp4"
     command = [sys.executable, "-m", "phyt2v_cli", "generate", *words(tiny_cogvideox_dir)]

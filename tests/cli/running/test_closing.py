@@ -18,6 +18,7 @@ def close(path: Path, *, as_json: bool = False, control: bool = False) -> None:
         close_run(run, result, result_as_shown(run, result), as_json=as_json)
 
 
+@pytest.mark.slow
 def test_the_end_says_how_to_compare_and_what_comes_next(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,6 +20,7 @@ def page_of(path: Path) -> str:
     return (path / "report.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_has_a_page(tmp_path: Path, doubled: Doubled) -> None:
     path = tmp_path / "run"
     process = doubled.start(*QUICK, "--out", path, script={"hang": ["caption:2"]})
@@ -73,6 +74,7 @@ def test_a_video_that_is_rendered_again_is_on_the_page(tmp_path: Path, doubled: 
     assert 'src="output' not in page, "its videos are in it, as before"
 
 
+@pytest.mark.slow
 def test_a_set_leaves_its_page_and_that_of_each_run(tmp_path: Path, doubled: Doubled) -> None:
     (tmp_path / "set.txt").write_text("a red ball drops\na blue ball drops\n")
     command = ("batch", tmp_path / "set.txt", *QUICK[3:], "--out", tmp_path / "set")
@@ -104,6 +106,7 @@ def test_a_shard_leaves_the_page_of_the_set_to_who_has_all_of_it(tmp_path: Path,
     assert "2 complete" in page_of(tmp_path / "set")
 
 
+@pytest.mark.slow
 def test_each_run_with_a_control_has_its_comparison_and_its_page(tmp_path: Path, doubled: Doubled) -> None:
     prompts = tmp_path / "two.txt"
     prompts.write_text("a ball\na cube\n")

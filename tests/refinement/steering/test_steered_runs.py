@@ -56,6 +56,7 @@ def test_each_rewritten_prompt_is_reviewed_once(tmp_path: Path) -> None:
     assert len(proposals) == 3
 
 
+@pytest.mark.slow
 def test_a_decision_survives_a_kill_and_is_not_asked_for_again(tmp_path: Path) -> None:
     path, asked = tmp_path / "run", []
 

@@ -84,6 +84,7 @@ def test_a_complete_study_does_nothing(tmp_path: Path) -> None:
     assert (again.loads, again.llm.requests, again.told) == ([], [], [])
 
 
+@pytest.mark.slow
 def test_more_seeds_rewrites_and_settings_are_added_to_what_is_there(tmp_path: Path) -> None:
     FakeStudy(tmp_path / "s").complete()
     more = FakeStudy(tmp_path / "s")
@@ -96,6 +97,7 @@ def test_more_seeds_rewrites_and_settings_are_added_to_what_is_there(tmp_path: P
     assert fewer.loads == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 5, NUM_VIDEOS - 1])
 def test_a_kill_loses_one_video(number: int, tmp_path: Path) -> None:
     path = tmp_path / "s"

@@ -16,6 +16,7 @@ def rows() -> list[Row]:
     return [measure(kind, violation, 2, "none", HELD_OUT_SEED + 1) for kind, violation in cells()]
 
 
+@pytest.mark.slow
 def test_facts_and_verdicts_are_right(rows: list[Row]) -> None:
     for what, share in summarise(rows)["none"].items():
         assert share >= 0.95, what
@@ -29,6 +30,7 @@ def test_physical_clips_score_high_and_broken_ones_low(rows: list[Row]) -> None:
             assert row.physical_commonsense <= 0.5, row
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "degradation",
     [d if d == "h264" else pytest.param(d, marks=pytest.mark.slow) for d in DEGRADATIONS if d != "none"],

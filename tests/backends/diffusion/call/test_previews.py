@@ -46,6 +46,7 @@ def denoise(
     return denoised.latents, seen
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("name", CASES)
 def test_a_preview_is_the_video_that_would_end_here(

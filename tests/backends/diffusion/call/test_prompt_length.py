@@ -40,6 +40,7 @@ def make(name: str, path: Path, **more: object) -> DiffusersGenerator:
     return load(GeneratorConfig.model_validate({"model": str(save(path)), **size, **more}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_what_fits_is_read_to_the_last_letter_and_what_does_not_is_cut(
     name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
