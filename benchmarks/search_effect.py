@@ -23,7 +23,8 @@ whose original video scores lowest on a seed that measures nothing. `--judge-cor
 judge decide in the runs, the same one with noise; results are measured without it. `next_prompts.txt` has six
 prompts for each motion of the next world. A second start resumes where the first was stopped, so the work can
 be shared out: start with --part 1/2 and --part 2/2 beside each other (before that once with --part 0/2, if
-prompts are chosen or a judge is weakened), then once without, for the tables.
+prompts are chosen or a judge is weakened; what that renders can be shared out, too, with --originals-only),
+then once without, for the tables.
 This script knows how arms are compared; it must not know how the loop, the model or the judges work.
 """
 
@@ -214,6 +215,9 @@ def main() -> None:
         metavar="I/N",
         help="every N-th, from the I-th",
     )
+    parser.add_argument(
+        "--originals-only", action="store_true", help="render what prompts are chosen by, and end"
+    )
     parser.add_argument("--controls", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--searches", nargs="+", choices=SEARCHES, default=list(SEARCHES))
     parser.add_argument("--runs", type=Path, default=Path("runs/search_effect"), metavar="DIR")
@@ -226,6 +230,11 @@ def main() -> None:
     spread = [prompts[i * len(prompts) // count] for i in range(count)]
     console = Console()
     studio = make_studio(options)
+    part, num_parts = options.part
+    if options.originals_only:
+        for number in range(part - 1, len(spread), num_parts):
+            render_original(number, spread[number], studio, options)
+        return
     noise = None
     if options.choose is not None or options.judge_correlation is not None:
         originals = measure_originals(spread, studio, options)
@@ -237,7 +246,6 @@ def main() -> None:
             console.print(f"noise of the judge: {noise:.3f}")
             scorers = (WeakJudge(studio.judge, noise),)
             studio = replace(studio, roles=replace(studio.roles, scorers=scorers))
-    part, num_parts = options.part
     if not part:
         return
     asked = [(seed + number, prompt) for seed in options.seeds for number, prompt in enumerate(spread)]
@@ -285,14 +293,20 @@ def measure_originals(
         return dict(found)
     found = {}
     for number, prompt in enumerate(prompts):
-        seed = options.choose_seed + number
-        folder = options.runs / f"original{seed:05d}"
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        result = studio.run(folder, prompt, ["refinement.rounds=0", f"run.seed={seed}"])
+        result = render_original(number, prompt, studio, options)
         found[prompt] = studio.measure(result.video, prompt, result.rounds[0].steps)
     with replace_file(kept) as temporary:
         temporary.write_text(json.dumps(found, indent=1), "utf-8")
     return found
+
+
+def render_original(number: int, prompt: str, studio: Studio, options: argparse.Namespace) -> RunResult:
+    """Render the video of the `number`-th prompt itself, if it is not there, and return the run's result."""
+    seed = options.choose_seed + number
+    options.runs.mkdir(parents=True, exist_ok=True)
+    return studio.run(
+        options.runs / f"original{seed:05d}", prompt, ["refinement.rounds=0", f"run.seed={seed}"]
+    )
 
 
 def run_trials(

@@ -64,6 +64,8 @@ def test_prompts_are_chosen_and_judged_by_the_weak_one_and_measured_by_the_other
         *("--runs", tmp_path / "runs", "--out", tmp_path / "out.json"),
         *(argument for setting in short for argument in ("--set", setting)),
     ]
+    subprocess.run([*command, "--originals-only", "--part", "2/2"], check=True, capture_output=True)
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["original09001"]
     subprocess.run([*command, "--part", "0/2"], check=True, capture_output=True)
     assert not (tmp_path / "out.json").exists()
     for part in ("1/2", "2/2"):
