@@ -17,7 +17,9 @@ demo: $(READY)
 
 # A thread for each of two workers. One that dies ends the tests, with its test as a failed one: pytest-xdist 3.8
 # may hang if it is replaced (https://github.com/pytest-dev/pytest-xdist/issues/1323).
-PYTEST_IN_TWO = OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --max-worker-restart 0
+# Bytecode is written even where the environment (many a Docker image) says not to: else each of hundreds of child
+# processes compiles the tool anew.
+PYTEST_IN_TWO = env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --max-worker-restart 0
 
 test: $(READY)
 	$(PYTEST_IN_TWO) -q --dist loadfile

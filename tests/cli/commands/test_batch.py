@@ -172,7 +172,6 @@ def test_a_dry_run_writes_nothing(three: Path, tmp_path: Path, doubled: Doubled)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["three.csv"]
 
 
-@pytest.mark.slow
 def test_another_config_needs_another_folder_or_force(three: Path, tmp_path: Path, doubled: Doubled) -> None:
     first = doubled.run(*QUICK, three, "--out", tmp_path / "set")
     other = [*QUICK, three, "--out", tmp_path / "set", "--seed", "3"]
@@ -264,7 +263,6 @@ STOPS = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), STOPS)
 def test_a_stopped_set_goes_on(
     number: signal.Signals, code: int, three: Path, tmp_path: Path, doubled: Doubled
@@ -293,7 +291,6 @@ def test_a_killed_set_goes_on(three: Path, tmp_path: Path, doubled: Doubled) -> 
     assert doubled.count("denoise") == 6
 
 
-@pytest.mark.slow
 def test_a_second_process_is_refused_at_once(three: Path, tmp_path: Path, doubled: Doubled) -> None:
     command = (*QUICK, three, "--out", tmp_path / "set")
     holder = doubled.start(*command, script={"hang": ["caption:1"]})
@@ -307,7 +304,6 @@ def test_a_second_process_is_refused_at_once(three: Path, tmp_path: Path, double
         holder.communicate()
 
 
-@pytest.mark.slow
 def test_results_are_printed_as_they_come(three: Path, tmp_path: Path, doubled: Doubled) -> None:
     process = doubled.start(*QUICK, three, "--out", tmp_path / "set", script={"hang": ["caption:6"]})
     assert process.stdout is not None
