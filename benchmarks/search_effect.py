@@ -20,7 +20,8 @@ steps as the published loop (174):
 Steps are those that were computed. `--searches loop looks` runs some searches, and `--no-controls` leaves out
 original, blind and best-of-n. SA is always judged against the user's prompt. `--choose 60` takes the prompts
 whose original video scores lowest on a seed that measures nothing. `--judge-correlation 0.4` lets a weaker
-judge decide in the runs, the same one with noise; results are measured without it. `next_prompts.txt` has six
+judge decide in the runs, the same one with noise, and `--caption-correlation 0.4` shows the LLM the captions
+of one that errs about physics; results are measured without them. `next_prompts.txt` has six
 prompts for each motion of the next world. A second start resumes where the first was stopped, so the work can
 be shared out: start with --part 1/2 and --part 2/2 beside each other (before that once with --part 0/2, if
 prompts are chosen or a judge is weakened; what that renders can be shared out, too, with --originals-only),
@@ -39,7 +40,7 @@ from typing import Any
 from refine_effect import PROMPTS_PATH, part_of
 from rich.console import Console
 from rich.table import Table
-from weak_judge import WeakJudge, noise_for
+from weak_roles import WeakCaptioner, WeakJudge, error_for, noise_for
 
 from phyt2v_cli import backends
 from phyt2v_cli.config.layers import load_config
@@ -209,6 +210,9 @@ def main() -> None:
         "--judge-correlation", type=float, metavar="RHO", help="of a weaker judge, such as 0.4"
     )
     parser.add_argument(
+        "--caption-correlation", type=float, metavar="RHO", help="of a captioner that errs, such as 0.4"
+    )
+    parser.add_argument(
         "--part",
         type=partial(part_of, first=0),
         default=(1, 1),
@@ -235,8 +239,8 @@ def main() -> None:
         for number in range(part - 1, len(spread), num_parts):
             render_original(number, spread[number], studio, options)
         return
-    noise = None
-    if options.choose is not None or options.judge_correlation is not None:
+    noise = error = None
+    if any(o is not None for o in (options.choose, options.judge_correlation, options.caption_correlation)):
         originals = measure_originals(spread, studio, options)
         if options.choose is not None:
             spread = sorted(spread, key=lambda prompt: originals[prompt]["lower"])[: options.choose]
@@ -246,6 +250,12 @@ def main() -> None:
             console.print(f"noise of the judge: {noise:.3f}")
             scorers = (WeakJudge(studio.judge, noise),)
             studio = replace(studio, roles=replace(studio.roles, scorers=scorers))
+        if options.caption_correlation is not None:
+            pc = [one["physical_commonsense"] for one in originals.values()]
+            error = error_for(pc, options.caption_correlation)
+            console.print(f"error of the captioner: {error:.3f}")
+            captioner = WeakCaptioner(studio.roles.captioner, error)
+            studio = replace(studio, roles=replace(studio.roles, captioner=captioner))
     if not part:
         return
     asked = [(seed + number, prompt) for seed in options.seeds for number, prompt in enumerate(spread)]
@@ -256,8 +266,9 @@ def main() -> None:
     units = [prompt for _, prompt in asked]
     summary = summarise(trials, units)
     report = {
-        "schema": "phyt2v.search-effect/2",
+        "schema": "phyt2v.search-effect/3",
         "judge_noise": noise,
+        "caption_error": error,
         "summary": summary,
         "trials": [
             {"prompt": prompt, "seed": seed, "arms": trial}

@@ -11,6 +11,9 @@ import pytest
 from scipy import stats
 
 from phyt2v_cli.roles import Scores
+from phyt2v_cli.tiny.comparison import compare
+from phyt2v_cli.tiny.language import parse_prompt
+from phyt2v_cli.tiny.wording import subject_of
 
 SCRIPTS = Path(__file__).parents[2] / "benchmarks"
 MEASURES = ("semantic_adherence", "physical_commonsense")
@@ -18,9 +21,9 @@ SCORES = [(1.0, 0.2), (1.0, 1.0), (0.5, 1.0), (0.9, 0.6), (1.0, 0.7), (0.4, 0.3)
 
 
 @pytest.fixture
-def weak_judge(monkeypatch: pytest.MonkeyPatch) -> Any:
+def weak_roles(monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(SCRIPTS))
-    return import_module("weak_judge")
+    return import_module("weak_roles")
 
 
 class Judge:
@@ -33,8 +36,8 @@ class Judge:
         return Scores(sa, pc, ("a ball hovers",))
 
 
-def test_a_weak_judge_is_as_weak_as_asked_and_always_says_the_same(weak_judge: Any, tmp_path: Path) -> None:
-    judge = weak_judge.WeakJudge(Judge(), weak_judge.noise_for(SCORES, 0.4))
+def test_a_weak_judge_is_as_weak_as_asked_and_always_says_the_same(weak_roles: Any, tmp_path: Path) -> None:
+    judge = weak_roles.WeakJudge(Judge(), weak_roles.noise_for(SCORES, 0.4))
     clean, weak = [], []
     for number in range(100 * len(SCORES)):
         sa, pc = SCORES[number % len(SCORES)]
@@ -50,9 +53,46 @@ def test_a_weak_judge_is_as_weak_as_asked_and_always_says_the_same(weak_judge: A
     assert stats.spearmanr(clean, weak).statistic == pytest.approx(0.4, abs=0.1)
 
 
-def test_no_judge_can_order_equal_videos(weak_judge: Any) -> None:
+class Captioner:
+    """Captioner that reads its caption from the video."""
+
+    def caption(self, video_path: Path, _: str) -> str:
+        return video_path.read_text().rstrip("0123456789")
+
+
+def test_a_weak_captioner_errs_as_often_as_asked_and_always_says_the_same(
+    weak_roles: Any, tmp_path: Path
+) -> None:
+    sound = "A red ball rolls along the floor to the right."
+    unsound = f"{sound} It jumps to another place at once."
+    error = weak_roles.error_for([1.0, 1.0, 1.0, 0.4], 0.4)
+    captioner = weak_roles.WeakCaptioner(Captioner(), error)
+    prompt = "a red ball rolls"
+    subject = subject_of(prompt, parse_prompt(prompt))
+    told: dict[str, list[bool]] = {sound: [], unsound: []}
+    for number in range(1600):
+        known = unsound if number % 4 == 3 else sound
+        video = tmp_path / f"{number}.mp4"
+        video.write_text(f"{known}{number}")
+        caption = captioner.caption(video, "")
+        assert caption == captioner.caption(video, "")
+        assert caption.startswith(sound)
+        told[known].append(bool(compare(prompt, subject, caption)))
+    assert sum(told[sound]) / 1200 == pytest.approx(error, abs=0.04)
+    assert sum(told[unsound]) / 400 == pytest.approx(1 - error, abs=0.06)
+    truth = [known == unsound for known, said in told.items() for _ in said]
+    said = [one for said in told.values() for one in said]
+    assert stats.spearmanr(truth, said).statistic == pytest.approx(0.4, abs=0.08)
+
+
+def test_where_all_videos_are_sound_no_captioner_can_be_right(weak_roles: Any) -> None:
+    with pytest.raises(ValueError, match="all videos are sound"):
+        weak_roles.error_for([1.0, 1.0], 0.4)
+
+
+def test_no_judge_can_order_equal_videos(weak_roles: Any) -> None:
     with pytest.raises(ValueError, match="the same scores"):
-        weak_judge.noise_for([(1.0, 1.0), (1.0, 1.0)], 0.4)
+        weak_roles.noise_for([(1.0, 1.0), (1.0, 1.0)], 0.4)
 
 
 @pytest.mark.slow
@@ -60,7 +100,18 @@ def test_prompts_are_chosen_and_judged_by_the_weak_one_and_measured_by_the_other
     short = ["schedule.min_steps=2", "schedule.max_steps=4", "refinement.rounds=1"]
     command = [
         *(sys.executable, SCRIPTS / "search_effect.py", "--prompts", "3", "--choose", "1"),
-        *("--seeds", "0", "1000", "--judge-correlation", "0.4", "--searches", "loop", "--no-controls"),
+        *(
+            "--seeds",
+            "0",
+            "1000",
+            "--judge-correlation",
+            "0.4",
+            "--caption-correlation",
+            "0.4",
+            "--searches",
+            "loop",
+            "--no-controls",
+        ),
         *("--runs", tmp_path / "runs", "--out", tmp_path / "out.json"),
         *(argument for setting in short for argument in ("--set", setting)),
     ]
@@ -72,6 +123,7 @@ def test_prompts_are_chosen_and_judged_by_the_weak_one_and_measured_by_the_other
         subprocess.run([*command, "--part", part], check=True, capture_output=True)
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert "noise of the judge" in done.stdout
+    assert "error of the captioner" in done.stdout
     report = json.loads((tmp_path / "out.json").read_text())
     assert len(report["trials"]) == 2
     originals = json.loads((tmp_path / "runs" / "originals9000.json").read_text())
