@@ -4,7 +4,10 @@ The SDK's own retries and deadline are off. No key but the endpoint's is sent, a
 comes back. This file must not know what is asked for.
 """
 
+import os
 import random
+import ssl
+from functools import lru_cache
 from typing import Any
 
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
@@ -63,6 +66,7 @@ class Connection:
 
     def open(self) -> AsyncOpenAI:
         """Open a client, to be closed by an ``async with``."""
+        trust_env = not network.is_loopback(self._endpoint.url)  # proxies lead away from this machine
         return _Sdk(
             api_key=self._key or "none",
             base_url=self._endpoint.url,
@@ -70,7 +74,8 @@ class Connection:
             timeout=Timeout(None, connect=_CONNECT_TIMEOUT_S),
             http_client=DefaultAsyncHttpxClient(
                 follow_redirects=False,  # a redirect would send the key on
-                trust_env=not network.is_loopback(self._endpoint.url),  # proxies lead away from this machine
+                trust_env=trust_env,
+                verify=_certificates(trust_env, *map(os.environ.get, network.CERTIFICATE_VARIABLES)),
                 event_hooks={
                     "request": [self._send_only_what_is_named, bodies.ask_for_plain_body],
                     "response": [bodies.limit_body(self._max_body_bytes)],
@@ -107,6 +112,13 @@ class Connection:
         for name in set(request.headers) - sent:
             del request.headers[name]
         request.headers["authorization"] = f"Bearer {self._key or 'none'}"
+
+
+@lru_cache(maxsize=8)
+def _certificates(trust_env: bool, *_: str | None) -> ssl.SSLContext:
+    """Load the certificates to trust, once for these values of the environment; it takes 0.05 s of a core."""
+    context: ssl.SSLContext = bodies.http.create_ssl_context(trust_env=trust_env)
+    return context
 
 
 def delay_before_retry(num_failed: int, failure: Failure, backoff_s: float) -> float:

@@ -4,12 +4,16 @@ Servers that misbehave are in tests/faults/test_servers.py.
 """
 
 import json
+import ssl
 import threading
+from pathlib import Path
 
+import certifi
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from phyt2v_cli.backends.server import bodies
 from phyt2v_cli.backends.server.answers import Answer, Failure, read_answer, read_rejection
 from phyt2v_cli.backends.server.client import OpenAIClient
 from phyt2v_cli.config.judges import ServiceConfig
@@ -267,3 +271,25 @@ def test_threads_share_a_client() -> None:
         for thread in threads:
             thread.join()
     assert texts == ["hi"] * 6
+
+
+def test_certificates_are_loaded_once_for_what_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    loaded: list[bool] = []
+    load = bodies.http.create_ssl_context
+
+    def count(**settings: bool) -> ssl.SSLContext:
+        loaded.append(settings["trust_env"])
+        return load(**settings)
+
+    monkeypatch.setattr(bodies.http, "create_ssl_context", count)
+    for number in (1, 2):
+        bundle = tmp_path / f"{number}.pem"
+        bundle.write_bytes(Path(certifi.where()).read_bytes())
+        monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+        with ScriptedServer(status(503), answer("hi")) as server:
+            assert client_of(server.url).complete(MESSAGES).text == "hi"
+            assert client_of(server.url).complete(MESSAGES).text == "hi"
+        assert len(loaded) == number
+    assert not any(loaded), "on this machine the environment does not count"
