@@ -2,6 +2,7 @@
 
 import platform
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
@@ -35,10 +36,15 @@ _VERSIONED = ("torch", "diffusers", "transformers", "av", "numpy")
 
 def installed_versions() -> dict[str, str]:
     """Versions of phyt2v, Python and the large libraries, by name; without what is not installed."""
-    versions = {"phyt2v": __version__, "python": platform.python_version()}
-    for package in _VERSIONED:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return versions
+    known = {package: _version_of(package) for package in _VERSIONED}
+    versions = {name: number for name, number in known.items() if number is not None}
+    return {"phyt2v": __version__, "python": platform.python_version(), **versions}
+
+
+@cache
+def _version_of(package: str) -> str | None:
+    """Version when this process first asked, which is the one that it runs; None if it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
