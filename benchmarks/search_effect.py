@@ -235,6 +235,8 @@ def main() -> None:
     console = Console()
     studio = make_studio(options)
     part, num_parts = options.part
+    if options.originals_only and not part:
+        parser.error("--originals-only takes parts from 1")
     if options.originals_only:
         for number in range(part - 1, len(spread), num_parts):
             render_original(number, spread[number], studio, options)

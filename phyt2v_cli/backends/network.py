@@ -16,8 +16,8 @@ from urllib.request import getproxies, proxy_bypass
 
 _PROXIED = ("http", "https", "all")
 _SUPPORTED = ("http", "https", "socks5", "socks5h")
-CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
-"""Variables that say which certificates to trust, and where to log the keys of connections."""
+CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+"""Variables that say which certificates to trust."""
 
 
 def is_loopback(url: str) -> bool:
@@ -72,7 +72,7 @@ def at_work(url: str) -> str:
         schemes = [scheme for scheme in (parts.scheme, "all") if proxies.get(scheme)]
         names += [f"the proxy of {_name_of(scheme)}" for scheme in schemes[:1]]
     if parts.scheme == "https":
-        names += [f"the certificates of {name}" for name in CERTIFICATE_VARIABLES[:2] if os.environ.get(name)]
+        names += [f"the certificates of {name}" for name in CERTIFICATE_VARIABLES if os.environ.get(name)]
     return f"The environment has it use {' and '.join(names)}." if names else ""
 
 

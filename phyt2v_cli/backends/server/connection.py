@@ -35,6 +35,7 @@ _SENT_HEADERS = frozenset(
 _VENDOR_HEADERS = frozenset({"openai-organization", "openai-project"})
 """Headers that only the vendor's own server gets; the SDK reads them from the environment."""
 _MAX_BACKOFF_S = 30.0
+_TLS_VARIABLES = (*network.CERTIFICATE_VARIABLES, "SSLKEYLOGFILE")
 
 
 class _Sdk(AsyncOpenAI):
@@ -75,7 +76,7 @@ class Connection:
             http_client=DefaultAsyncHttpxClient(
                 follow_redirects=False,  # a redirect would send the key on
                 trust_env=trust_env,
-                verify=_certificates(trust_env, *map(os.environ.get, network.CERTIFICATE_VARIABLES)),
+                verify=_certificates(trust_env, *map(os.environ.get, _TLS_VARIABLES)),
                 event_hooks={
                     "request": [self._send_only_what_is_named, bodies.ask_for_plain_body],
                     "response": [bodies.limit_body(self._max_body_bytes)],
